@@ -1,0 +1,61 @@
+"""The whole RealDGen generator: four networks, assembled; checkpoints read and written as safetensors."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .config import RealDGenConfig
+from .content import VQVAE
+from .degradation import DegradationExtractor
+from .modulation import Modulation
+from .unet import UNet
+
+
+def alphas_bar(T: int, beta_1: float, beta_T: float) -> np.ndarray:
+    """abar_0..abar_T in float64, abar_0 = 1 (linear betas)."""
+    return np.concatenate([[1.0], np.cumprod(1.0 - np.linspace(beta_1, beta_T, T))])
+
+
+class RealDGen(nn.Module):
+    """E_cont (in `vqvae`), E_deg, M with Rec_lr, eps_theta."""
+
+    def __init__(self, config: RealDGenConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.vqvae = VQVAE(config.content)
+        self.degradation = DegradationExtractor(config.degradation)
+        self.modulation = Modulation(config.modulation, config.content, config.degradation.vector)
+        d = config.diffusion
+        channels = config.modulation.channels + (3 if config.unet.residual_std > 0 else 0)
+        self.unet = UNet(config.unet, channels, alphas_bar(d.T, d.beta_1, d.beta_T))
+
+    def e_cont(self, x: Tensor) -> Tensor:
+        """F_cont of x [B, 3, h, w]; zeros when the content extractor is ablated (Table 5, w/o E_cont)."""
+        f = self.vqvae.encoder(x)
+        return torch.zeros_like(f) if "content" in self.config.without else f
+
+    def e_deg(self, x: Tensor) -> Tensor:
+        """F_deg of x [B, 3, h, w]; zeros when the degradation extractor is ablated (Table 5, w/o E_deg)."""
+        e = self.degradation(x)
+        return torch.zeros_like(e) if "degradation" in self.config.without else e
+
+    def rec_hr(self, f_cont: Tensor) -> Tensor:
+        """Rec_hr(F_cont), eq. 1."""
+        return self.vqvae.decoder(f_cont)
+
+    def rec_lr(self, f_deg: Tensor, f_cont: Tensor) -> Tensor:
+        """Rec_lr(F_deg, F_cont), eq. 5: the model's own feed-forward LR [B, 3, h, w]."""
+        return self.modulation.reconstruct(self.modulation(f_cont, f_deg), f_cont)
+
+    def condition(self, f_deg: Tensor, f_cont: Tensor) -> tuple[Tensor, Tensor]:
+        """(the U-Net's condition, Rec_lr's image): eq. 7, computed once a pair."""
+        c = self.modulation(f_cont, f_deg)
+        mu = self.modulation.reconstruct(c, f_cont)
+        return self.unet.condition(c, mu), mu
+
+    def parameter_counts(self) -> dict[str, int]:
+        """Parameters of what generation runs: E_cont, E_deg, M with Rec_lr, eps_theta (Table 13 counts the generator)."""
+        parts = {"content": self.vqvae.encoder, "degradation": self.degradation, "modulation": self.modulation, "unet": self.unet}
+        return {name: sum(p.numel() for p in part.parameters()) for name, part in parts.items()}

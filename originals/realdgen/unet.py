@@ -1,0 +1,155 @@
+"""eps_theta(x_t, c, t): the U-Net of the Decoupled DDPM (RealDGen 2.2; layout of Ho et al. 2020).
+
+The paper conditions on c; how is not printed. Here the first convolution reads [x_t, c], written as the sum of two
+convolutions, so that the part that depends on the condition alone is computed once a pair (`condition`), not once a step.
+
+**Residual preconditioning** (`residual_std` = sigma_r > 0, the tiny preset). M also spells out an image mu = Rec_lr, so the
+network need only know what mu is not. With r = x_0 - mu taken as N(0, sigma_r²) and d = x_t - sqrt(abar) mu, the best linear
+guess of eps is k_1 d, and the network F learns the rest, at unit input and target variance (as EDM does, Karras et al. 2022,
+section 5, for x_0 itself):
+
+    v = abar sigma_r² + (1 - abar)      eps = sqrt(1 - abar)/v · d + sigma_r sqrt(abar/v) · F(d/sqrt(v), c, t)
+
+The diffusion is untouched: still eps_theta(x_t, c, t), still Algorithms 1 and 2.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .config import UNetConfig
+
+
+def timestep_embedding(t: Tensor, width: int) -> Tensor:
+    """Sinusoids of t [B] at `width`/2 frequencies from 1 to 1/10000, FP32 [B, width]."""
+    frequency = torch.exp(-math.log(10000.0) * torch.arange(width // 2, device=t.device, dtype=torch.float32) / (width // 2))
+    angle = t.float()[:, None] * frequency[None]
+    return torch.cat([angle.cos(), angle.sin()], dim=1)
+
+
+class GroupNorm(nn.GroupNorm):
+    """GroupNorm with its statistics in FP32, whatever the input's type (an FP32 island)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.float()).to(x.dtype)
+
+
+def norm(width: int) -> GroupNorm:
+    return GroupNorm(min(32, width // 4), width)
+
+
+class Block(nn.Module):
+    """GroupNorm, SiLU, convolution, twice, the embedding of t added between; a shortcut around."""
+
+    def __init__(self, inp: int, out: int, embedding: int, dropout: float) -> None:
+        super().__init__()
+        self.norm1, self.conv1 = norm(inp), nn.Conv2d(inp, out, 3, padding=1)
+        self.embed = nn.Linear(embedding, out)
+        self.norm2, self.conv2 = norm(out), nn.Conv2d(out, out, 3, padding=1)
+        self.dropout = nn.Dropout(dropout)
+        self.shortcut = nn.Conv2d(inp, out, 1) if inp != out else nn.Identity()
+        nn.init.zeros_(self.conv2.weight)
+        nn.init.zeros_(self.conv2.bias)
+
+    def forward(self, x: Tensor, e: Tensor) -> Tensor:  # [B, inp, h, w], [B, embedding]
+        h = self.conv1(F.silu(self.norm1(x))) + self.embed(e)[:, :, None, None]
+        return self.shortcut(x) + self.conv2(self.dropout(F.silu(self.norm2(h))))
+
+
+class Attention(nn.Module):
+    """Single-head self-attention over the positions, softmax in FP32."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = norm(width)
+        self.qkv = nn.Conv2d(width, 3 * width, 1)
+        self.out = nn.Conv2d(width, width, 1)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        b, c, h, w = x.shape
+        q, k, v = self.qkv(self.norm(x)).reshape(b, 3, c, h * w).unbind(1)
+        weight = torch.softmax((q.transpose(1, 2) @ k).float() / math.sqrt(c), dim=-1).to(v.dtype)
+        return x + self.out((v @ weight.transpose(1, 2)).reshape(b, c, h, w))
+
+
+class UNet(nn.Module):
+    """eps_theta. `condition` once a pair, `forward` once a step."""
+
+    abar: Tensor  # [T + 1], abar[0] = 1
+
+    def __init__(self, config: UNetConfig, condition: int, abar: np.ndarray) -> None:
+        super().__init__()
+        self.config = config
+        widths = [config.width * m for m in config.multipliers]
+        embedding = 4 * config.width
+        self.register_buffer("abar", torch.tensor(abar, dtype=torch.float32), persistent=False)
+        self.embed = nn.Sequential(nn.Linear(config.width, embedding), nn.SiLU(), nn.Linear(embedding, embedding), nn.SiLU())
+        self.from_x = nn.Conv2d(3, config.width, 3, padding=1)
+        self.from_c = nn.Conv2d(condition, config.width, 3, padding=1)
+
+        def level(i: int, inp: int) -> nn.ModuleList:
+            attention = Attention(widths[i]) if i in config.attention else nn.Identity()
+            return nn.ModuleList([Block(inp, widths[i], embedding, config.dropout), attention])
+
+        self.down, skips, width = nn.ModuleList(), [config.width], config.width
+        for i, out in enumerate(widths):
+            for _ in range(config.blocks):
+                self.down.append(level(i, width))
+                width = out
+                skips.append(width)
+            if i < len(widths) - 1:
+                self.down.append(nn.Conv2d(width, width, 3, stride=2, padding=1))
+                skips.append(width)
+        self.middle = nn.ModuleList([Block(width, width, embedding, config.dropout) for _ in range(2)])
+        self.middle_attention = Attention(width) if config.attention else nn.Identity()
+        self.up = nn.ModuleList()
+        for i in reversed(range(len(widths))):
+            for _ in range(config.blocks + 1):
+                self.up.append(level(i, width + skips.pop()))
+                width = widths[i]
+            if i:
+                self.up.append(nn.Conv2d(width, width, 3, padding=1))
+        self.norm, self.out = norm(width), nn.Conv2d(width, 3, 3, padding=1)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def condition(self, c: Tensor, mu: Tensor) -> Tensor:
+        """c [B, channels, h, w] and Rec_lr's image mu [B, 3, h, w] -> what the steps need of them, FP32 [B, width (+ 3), h, w]."""
+        if self.config.residual_std > 0:
+            return torch.cat([self.from_c(torch.cat([c, mu.to(c.dtype)], dim=1)).float(), mu.float()], dim=1)
+        return self.from_c(c).float()
+
+    def forward(self, x_t: Tensor, t: Tensor, condition: Tensor) -> Tensor:
+        """x_t FP32 [B, 3, h, w], t integers [B] in 1..T, condition as `condition` returns it -> eps FP32 [B, 3, h, w]."""
+        sigma = self.config.residual_std
+        if sigma == 0:
+            return self.network(x_t, t, condition).float()
+        hoisted, mu = condition[:, :-3], condition[:, -3:].float()
+        abar = self.abar[t.long()][:, None, None, None]
+        v = abar * sigma**2 + (1 - abar)
+        d = x_t.float() - abar.sqrt() * mu
+        f = self.network(d / v.sqrt(), t, hoisted).float()
+        return (1 - abar).sqrt() / v * d + sigma * (abar / v).sqrt() * f
+
+    def network(self, x: Tensor, t: Tensor, hoisted: Tensor) -> Tensor:
+        e = self.embed(timestep_embedding(t, self.config.width))
+        h = self.from_x(x) + hoisted.to(x.dtype)
+        skips = [h]
+        for layer in self.down:
+            h = layer(h) if isinstance(layer, nn.Conv2d) else layer[1](layer[0](h, e))
+            skips.append(h)
+        h = self.middle[0](h, e)
+        h = self.middle[1](self.middle_attention(h), e)
+        for layer in self.up:
+            if isinstance(layer, nn.Conv2d):
+                h = layer(F.interpolate(h, scale_factor=2.0, mode="nearest"))
+            else:
+                h = layer[1](layer[0](torch.cat([h, skips.pop()], dim=1), e))
+        return self.out(F.silu(self.norm(h)))
