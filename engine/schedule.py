@@ -1,0 +1,217 @@
+"""The mathematics of the sampler, in float64 numpy and nothing else.
+
+A **solver is a table of coefficients**. Every solver here has the form
+
+    x0_hat = p·x + q·eps_hat  (clipped to [-1, 1] if the table says so)
+    x'     = a·x + b·x0_hat + c·x0_prev + d·z,          x0_prev := x0_hat,   z ~ N(0, I)
+
+with six numbers (p, q, a, b, c, d) a step, so there is one update kernel and a new solver is a function.
+
+Notation: abar_t = prod_{i<=t} (1 - beta_i), abar_0 = 1; a step goes from the timestep t to the next one
+s < t, the last one to s = 0. The network predicts eps, so always p = 1/sqrt(abar_t) and
+q = -sqrt(1 - abar_t)/sqrt(abar_t).
+
+RealDGen states neither the betas nor sigma_t; we use those of Ho et al. 2020: linear betas 1e-4 to 0.02 and
+sigma_t^2 = beta_t.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import DegradeError
+
+Float64 = NDArray[np.float64]
+Int32 = NDArray[np.int32]
+Solver = Literal["ddpm", "ddim", "dpmpp"]
+SOLVERS: tuple[str, ...] = get_args(Solver)
+IDENTITY = (0.0, 0.0, 1.0, 0.0, 0.0, 0.0)  # the row is left as it is: a late joiner, a padded row
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The forward process: T steps with the variances beta_1 .. beta_T.
+
+    kind   "linear": beta_t runs evenly from beta_1 to beta_T.
+    sigma  the ancestral sampler's noise: "beta", sigma_t^2 = beta_t (exact for x_0 ~ N(0, I)), or
+           "posterior", sigma_t^2 = beta_t (1 - abar_{t-1})/(1 - abar_t) (exact for one fixed x_0). Ho et al.
+           2020, section 3.2.
+    """
+
+    T: int = 500
+    beta_1: float = 1e-4
+    beta_T: float = 0.02
+    kind: Literal["linear"] = "linear"
+    sigma: Literal["beta", "posterior"] = "beta"
+
+    def __post_init__(self) -> None:
+        if self.T < 1 or not 0 < self.beta_1 <= self.beta_T < 1:
+            raise DegradeError(
+                f"A schedule of T={self.T} steps, betas {self.beta_1} to {self.beta_T}, is not possible",
+                wanted="T >= 1 and 0 < beta_1 <= beta_T < 1",
+            )
+        if self.kind != "linear":
+            raise DegradeError(f"The schedule's kind is {self.kind!r}", wanted="'linear'")
+        if self.sigma not in ("beta", "posterior"):
+            raise DegradeError(f"The schedule's sigma is {self.sigma!r}", wanted="'beta' or 'posterior'")
+
+    @cached_property
+    def alphas(self) -> Float64:
+        """float64 [T+1]: alpha_t = 1 - beta_t, and alphas[0] = 1 so that the index is the paper's t."""
+        return np.append(1.0, 1.0 - np.linspace(self.beta_1, self.beta_T, self.T, dtype=np.float64))
+
+    @cached_property
+    def alphas_bar(self) -> Float64:
+        """float64 [T+1]: abar_t, the product of alpha_1 .. alpha_t; alphas_bar[0] = 1."""
+        return np.cumprod(self.alphas, dtype=np.float64)
+
+    def start(self, tau: int) -> tuple[float, float]:
+        """(s, n) = (sqrt(abar_tau), sqrt(1 - abar_tau)) of Algorithm 2 line 4, x_tau = s·x_start + n·eps."""
+        self.check_tau(tau)
+        abar = float(self.alphas_bar[tau])
+        return abar**0.5, (1.0 - abar) ** 0.5
+
+    def check_tau(self, tau: int) -> None:
+        """Raises DegradeError unless 0 <= tau <= T."""
+        if not 0 <= tau <= self.T:
+            raise DegradeError(f"tau is {tau}", wanted=f"a start step from 0 (no diffusion) to T = {self.T}")
+
+
+@dataclass(frozen=True, eq=False)
+class SolverTable:
+    """One pair's way from x_tau to x_0.
+
+    timesteps     int32 [n], descending, the t given to the network at each step; the first is tau.
+    coefficients  float64 [n, 6], columns p, q, a, b, c, d (see the module).
+    clip          x0_hat is clipped to [-1, 1]. The paper does not clip.
+    """
+
+    solver: Solver
+    tau: int
+    timesteps: Int32
+    coefficients: Float64
+    clip: bool = False
+
+    def __len__(self) -> int:
+        return len(self.timesteps)
+
+
+def timesteps(tau: int, steps: int | None) -> Int32:
+    """int32 [n], descending: `steps` of the timesteps tau .. 1, starting at tau; all of them if None or steps
+    >= tau.
+
+    Evenly spaced "trailing" steps, t_i = round(tau (n - i)/n): the last stride, to x_0, is as long as the
+    others. (Ending at t = 1 instead would spend a whole network call on a step that removes next to no
+    noise.) Integer arithmetic throughout, so a small tau never rounds to no step at all. tau = 0 gives none.
+    """
+    if tau < 0:
+        raise DegradeError(f"tau is {tau}", wanted="a start step of 0 or more")
+    if steps is not None and steps < 1:
+        raise DegradeError(f"steps is {steps}", wanted="at least one step (tau 0 is the way to ask for none)")
+    n = tau if steps is None else min(steps, tau)
+    left = np.arange(n, 0, -1, dtype=np.int64)
+    return ((2 * tau * left + n) // (2 * n)).astype(np.int32) if n else np.zeros(0, np.int32)
+
+
+def table(
+    schedule: Schedule,
+    solver: Solver,
+    tau: int,
+    steps: int | None = None,
+    eta: float = 0.0,
+    *,
+    clip: bool = False,
+) -> SolverTable:
+    """The table of a solver from tau with so many steps (None = every step). eta is DDIM's and only DDIM's.
+
+    Raises DegradeError for a tau outside 0..T, steps < 1, an unknown solver, or eta with another solver.
+    """
+    schedule.check_tau(tau)
+    if solver not in SOLVERS:
+        raise DegradeError(f"The solver is {solver!r}", wanted=f"one of {', '.join(SOLVERS)}")
+    if eta and solver != "ddim":
+        raise DegradeError(f"eta is {eta} with the solver {solver}", wanted="eta with ddim only")
+    t = timesteps(tau, steps)
+    if solver == "ddpm":
+        coefficients = ddpm(schedule, t)
+    elif solver == "ddim":
+        coefficients = ddim(schedule, t, eta)
+    else:
+        coefficients = dpmpp(schedule, t)
+    return SolverTable(solver, tau, t, coefficients, clip)
+
+
+def ddpm(schedule: Schedule, timesteps: Int32) -> Float64:
+    """Ancestral sampling, RealDGen Algorithm 2 line 7, as float64 [n, 6].
+
+    The printed mean (x_t - (1 - alpha_t)/sqrt(1 - abar_t)·eps)/sqrt(alpha_t) is the posterior mean of
+    q(x_s | x_t, x_0) with x_0 replaced by x0_hat; in that form it also holds for a stride t -> s, with
+    alpha_ts = abar_t/abar_s in place of alpha_t. sigma^2 = 1 - alpha_ts ("beta"), or the posterior variance.
+    Line 6: no noise in the last step.
+    """
+    p, q, abar_t, abar_s = _x0_and_ends(schedule, timesteps)
+    alpha_ts = abar_t / abar_s
+    a = np.sqrt(alpha_ts) * (1 - abar_s) / (1 - abar_t)
+    b = np.sqrt(abar_s) * (1 - alpha_ts) / (1 - abar_t)
+    variance = 1 - alpha_ts
+    if schedule.sigma == "posterior":
+        variance = variance * (1 - abar_s) / (1 - abar_t)
+    d = np.sqrt(variance)
+    d[-1:] = 0.0
+    return np.stack([p, q, a, b, np.zeros_like(a), d], axis=1)
+
+
+def ddim(schedule: Schedule, timesteps: Int32, eta: float = 0.0) -> Float64:
+    """DDIM (Song et al. 2021, eq. 12 and 16) as float64 [n, 6]: eta = 0 is the ODE's Euler step, eta = 1 is
+    ancestral sampling with the posterior's variance. 0 <= eta <= 1.
+
+    x_s = sqrt(abar_s)·x0_hat + sqrt(1 - abar_s - sigma^2)·eps_hat + sigma·z, where eps_hat is written through
+    x and x0_hat, so that with clipping the direction follows the clipped x0_hat.
+    """
+    if not 0 <= eta <= 1:
+        raise DegradeError(f"eta is {eta}", wanted="0 (deterministic) to 1 (ancestral)")
+    p, q, abar_t, abar_s = _x0_and_ends(schedule, timesteps)
+    sigma = eta * np.sqrt((1 - abar_s) / (1 - abar_t) * (1 - abar_t / abar_s))
+    a = np.sqrt(np.maximum(1 - abar_s - sigma**2, 0.0) / (1 - abar_t))
+    b = np.sqrt(abar_s) - a * np.sqrt(abar_t)
+    return np.stack([p, q, a, b, np.zeros_like(a), sigma], axis=1)
+
+
+def dpmpp(schedule: Schedule, timesteps: Int32) -> Float64:
+    """DPM-Solver++(2M), data prediction (Lu et al. 2022, Algorithm 2), as float64 [n, 6].
+
+    With lambda = log(sqrt(abar)/sqrt(1 - abar)), h = lambda_s - lambda_t and r = h_before/h:
+    x_s = sigma_s/sigma_t·x - sqrt(abar_s)(e^-h - 1)·((1 + 1/2r)·x0_hat - 1/2r·x0_prev).
+    The first step has no x0_prev and is of first order; so is the last, to s = 0, where h is infinite and the
+    step is x_s = x0_hat.
+    """
+    p, q, abar_t, abar_s = _x0_and_ends(schedule, timesteps)
+    n = len(p)
+    a = np.sqrt((1 - abar_s) / (1 - abar_t))  # sigma_s/sigma_t, 0 in the last step
+    b = np.sqrt(abar_s) - a * np.sqrt(abar_t)  # = -sqrt(abar_s)(e^-h - 1), without the infinite h
+    c = np.zeros(n)
+    if n > 2:
+        lambdas = 0.5 * np.log(abar_t / (1 - abar_t))
+        h = np.diff(lambdas)  # h[i] is step i's, for all but the last step
+        half_inverse_r = 0.5 * h[1:] / h[:-1]
+        c[1:-1] = -b[1:-1] * half_inverse_r
+        b[1:-1] *= 1 + half_inverse_r
+    return np.stack([p, q, a, b, c, np.zeros(n)], axis=1)
+
+
+def _x0_and_ends(schedule: Schedule, timesteps: Int32) -> tuple[Float64, Float64, Float64, Float64]:
+    """p, q, abar_t and abar_s of every step; s is the next timestep, and 0 for the last."""
+    t = np.asarray(timesteps, np.int64)
+    if t.ndim != 1 or len(t) and (t[0] > schedule.T or t[-1] < 1 or (np.diff(t) >= 0).any()):
+        raise DegradeError(
+            f"The timesteps are {t.tolist()}", wanted=f"descending whole numbers within {schedule.T}..1"
+        )
+    abar_t = schedule.alphas_bar[t]
+    abar_s = schedule.alphas_bar[np.append(t[1:], 0)] if len(t) else abar_t
+    p = 1 / np.sqrt(abar_t)
+    return p, -np.sqrt(1 - abar_t) * p, abar_t, abar_s
