@@ -102,8 +102,7 @@ class SolverTable:
 
 
 def timesteps(tau: int, steps: int | None) -> Int32:
-    """int32 [n], descending: `steps` of the timesteps tau .. 1, starting at tau; all of them if None or steps
-    >= tau.
+    """int32 [n], descending: `steps` of tau .. 1, starting at tau; all of them if None or steps >= tau.
 
     Evenly spaced "trailing" steps, t_i = round(tau (n - i)/n): the last stride, to x_0, is as long as the
     others. (Ending at t = 1 instead would spend a whole network call on a step that removes next to no
