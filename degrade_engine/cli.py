@@ -1,0 +1,101 @@
+"""The command line: `degrade-engine COMMAND`.
+
+Each command lives in commands/NAME.py and is imported when it is called, so that `generate` never loads torch
+and `--help` is instant. A user's mistake is one sentence on stderr and exit code 2; Ctrl-C is exit code 130;
+a traceback means a bug.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import click
+
+from degrade_engine.engine.errors import DegradeError
+from degrade_engine.helptext import Context
+
+COMMANDS = {
+    "train": "Train the networks of a paper on photographs (needs torch).",
+    "export": "Turn a checkpoint into a bundle: typed ONNX networks and one JSON page (needs torch).",
+    "build": "Build an engine from a bundle for one LR size, batch and number of candidates.",
+    "generate": "Make LR/HR training pairs with an engine, from two folders of photographs.",
+    "report": "Write one self-contained HTML page that shows a run's pairs.",
+    "doctor": "Say what this machine can run, and why not the rest.",
+}
+
+EXIT_MISTAKE = 2
+EXIT_INTERRUPTED = 130
+
+
+def available() -> list[str]:
+    """Names of the commands whose file is there, in the order of the work: train, export, build, generate,
+    report.
+    """
+    folder = Path(__file__).parent / "commands"
+    return [name for name in COMMANDS if (folder / f"{name}.py").is_file()]
+
+
+def package_version() -> str:
+    """Version of the installed distribution."""
+    try:
+        return version("degrade-engine")
+    except PackageNotFoundError:
+        return "0+not-installed"
+
+
+class Front(click.Group):
+    """A group that imports a command's file at the moment the command is called."""
+
+    context_class = Context
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return available()
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in available():
+            return None
+        command: click.Command = importlib.import_module(f"degrade_engine.commands.{cmd_name}").command
+        _dress(command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        # From the table, not from the commands: listing them must not import them.
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name]) for name in available()])
+
+
+def _dress(command: click.Command) -> None:
+    """Give a command, and the commands under it, the same help page as the group."""
+    command.context_class = Context
+    if isinstance(command, click.Group):
+        for child in command.commands.values():
+            _dress(child)
+
+
+@click.group(cls=Front, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_version(), message="degrade-engine %(version)s")
+def app() -> None:
+    """Super-resolution training pairs from learned degradation models, at the speed of the hardware.
+
+    The way through: train, export, build, generate, report. `degrade-engine COMMAND --help` explains each.
+    """
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code. args: default to the words of sys.argv."""
+    try:
+        code = app.main(args=args, prog_name="degrade-engine", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except DegradeError as mistake:
+        click.echo(f"{click.style('Error:', fg='red', bold=True)} {mistake}", err=True)
+        return EXIT_MISTAKE
+    except click.ClickException as mistake:
+        mistake.show(sys.stderr)
+        return mistake.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted.", err=True)
+        return EXIT_INTERRUPTED

@@ -1,0 +1,267 @@
+"""The plan of a run: which photographs, which crops, which tau make pair i, and in which order pairs are
+computed.
+
+Everything is known before the first network call (docs/design.md, section 4). Every draw is a counter-based
+Philox draw keyed by the seed, with the pair and the attempt in its counter, so pair i is the same whatever
+the batch, the shard, the number of pairs, the folder's place on the disk or the order in which a file system
+lists it. The pairs are sorted by their number of network steps and cut into batches, so that the rows of a
+batch end together; batches are grouped into shards, the unit of resuming.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+
+from .errors import DegradeError
+
+FORMAT = "degrade-engine/plan/1"
+ATTEMPTS = 8  # a pair whose input cannot be decoded is drawn anew up to this many times
+_IMAGES, _TAU = 0, 1  # what a draw is for: the last word of its counter
+_DOMAIN = (
+    0x646567726164652D  # second word of the key ("degrade-"): no other user of the seed shares the stream
+)
+
+Crop = tuple[int, int, int, int]  # top, left, height, width in pixels
+
+
+class Photograph(Protocol):
+    """One usable image of an inventory: path relative to the folder, file size, size after EXIF rotation."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def bytes(self) -> int: ...
+    @property
+    def height(self) -> int: ...
+    @property
+    def width(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `generate` was asked for, resolved: presets applied, nothing left to a default."""
+
+    seed: int  # 0..2^64-1
+    pairs: int
+    scale: int  # HR is scale times LR
+    tau_low: int  # tau is uniform over tau_low..tau_high, both included
+    tau_high: int
+    steps: int | None  # network calls a candidate, None = tau of them
+    solver: str
+    eta: float
+    start: str
+    candidates: int
+    filter: bool  # False keeps the first candidate
+    shard_pairs: int
+    save_candidates: bool
+
+
+@dataclass(frozen=True)
+class Draw:
+    """The inputs of one attempt at one pair."""
+
+    pair: int
+    attempt: int
+    hr: Photograph
+    hr_crop: Crop
+    reference: Photograph
+    reference_crop: Crop
+    noise_seed: int  # for the noise of a classical start image, 0..2^63-1
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run, settled. Pure: two plans with equal fields make equal bytes."""
+
+    options: Options
+    lr_size: int
+    batch: int
+    engine: str  # SHA-256 that names the engine
+    hr: tuple[Photograph, ...]
+    reference: tuple[Photograph, ...]
+    listed: tuple[tuple[int, int], ...] | None = (
+        None  # with a pair list: (HR index, reference index) of each pair, -1 = unusable
+    )
+
+    @property
+    def hr_size(self) -> int:
+        """Side of the HR crop in pixels."""
+        return self.lr_size * self.options.scale
+
+    @property
+    def attempts(self) -> int:
+        """How often a pair may be drawn: a listed pair has no replacement."""
+        return ATTEMPTS if self.listed is None else 1
+
+    def draw(self, pair: int, attempt: int = 0) -> Draw | None:
+        """Photographs and crops of a pair. None where the pair list names an input that the inventory
+        refused.
+        """
+        words = _words(self.options.seed, _IMAGES, pair, attempt, 7)
+        if self.listed is None:
+            hr_index, reference_index = below(words[0], len(self.hr)), below(words[3], len(self.reference))
+        else:
+            hr_index, reference_index = self.listed[pair]
+            if hr_index < 0 or reference_index < 0:
+                return None
+        hr, reference = self.hr[hr_index], self.reference[reference_index]
+        return Draw(
+            pair=pair,
+            attempt=attempt,
+            hr=hr,
+            hr_crop=_crop(hr, self.hr_size, words[1], words[2], multiple=self.options.scale),
+            reference=reference,
+            reference_crop=_crop(reference, self.lr_size, words[4], words[5], multiple=1),
+            noise_seed=words[6] >> 1,
+        )
+
+    @cached_property
+    def taus(self) -> tuple[int, ...]:
+        """Noising steps of each pair: one tau for its candidates and for its replacements."""
+        seed, low, high = self.options.seed, self.options.tau_low, self.options.tau_high
+        if low == high:
+            return (low,) * self.options.pairs
+        drawn = (_words(seed, _TAU, pair, 0, 1)[0] for pair in range(self.options.pairs))
+        return tuple(low + below(word, high - low + 1) for word in drawn)
+
+    def steps(self, pair: int) -> int:
+        """Network calls that a candidate of this pair takes."""
+        tau = self.taus[pair]
+        return tau if self.options.steps is None else min(tau, self.options.steps)
+
+    @cached_property
+    def batches(self) -> tuple[tuple[int, ...], ...]:
+        """All pairs, sorted by number of steps (then by number), cut into batches of at most `batch`."""
+        steps = np.array([self.steps(pair) for pair in range(self.options.pairs)])
+        order = np.argsort(steps, kind="stable").tolist()
+        return tuple(tuple(order[at : at + self.batch]) for at in range(0, len(order), self.batch))
+
+    @cached_property
+    def shards(self) -> tuple[tuple[tuple[int, ...], ...], ...]:
+        """The batches, in order, grouped into shards of about `shard_pairs` pairs."""
+        a_shard = max(1, self.options.shard_pairs // self.batch)
+        return tuple(self.batches[at : at + a_shard] for at in range(0, len(self.batches), a_shard))
+
+    def shard_pairs(self, shard: int) -> list[int]:
+        """Pairs of a shard, in computing order."""
+        return [pair for batch in self.shards[shard] for pair in batch]
+
+    def useful_share(self) -> float:
+        """Row-steps that move a pair over row-steps that a full batch executes, 0..1; 1 when nothing is to be
+        done.
+        """
+        useful = sum(self.steps(pair) for pair in range(self.options.pairs))
+        executed = sum(self.batch * self.steps(batch[-1]) for batch in self.batches)
+        return useful / executed if executed else 1.0
+
+    def to_json(self) -> dict[str, Any]:
+        """The small page that names this plan; two runs with the same page make the same bytes."""
+        settings = asdict(self.options)
+        settings["tau"] = f"{settings.pop('tau_low')}:{settings.pop('tau_high')}"
+        settings["steps"] = "full" if self.options.steps is None else self.options.steps
+        listed = None if self.listed is None else _digest(f"{a} {b}" for a, b in self.listed)
+        return {
+            "format": FORMAT,
+            **settings,
+            "lr_size": self.lr_size,
+            "batch": self.batch,
+            "engine": self.engine,
+            "hr": summary(self.hr),
+            "reference": summary(self.reference),
+            "pair_list": listed,
+        }
+
+
+def make(
+    options: Options,
+    *,
+    lr_size: int,
+    batch: int,
+    engine: str,
+    hr: Sequence[Photograph],
+    reference: Sequence[Photograph],
+    listed: Sequence[tuple[int, int]] | None = None,
+) -> Plan:
+    """A plan for these usable photographs. hr, reference: sorted by path. Raises DegradeError where no pair
+    can be made.
+    """
+    for name, found, size in (("HR", hr, lr_size * options.scale), ("reference", reference, lr_size)):
+        if not found:
+            raise DegradeError(
+                f"there is no usable {name} image",
+                wanted=f"at least one photograph of {size}x{size} pixels or more",
+                mend=f"give another folder, or build an engine with an --lr-size smaller than {lr_size}",
+            )
+    if listed is not None and not any(a >= 0 and b >= 0 for a, b in listed):
+        raise DegradeError("no pair of the list has both a usable HR and a usable reference image")
+    return Plan(
+        options,
+        lr_size,
+        batch,
+        engine,
+        tuple(hr),
+        tuple(reference),
+        None if listed is None else tuple(listed),
+    )
+
+
+def difference(before: dict[str, Any], now: dict[str, Any]) -> str | None:
+    """The first field in which two plans' pages differ, said in words; None when they are the same plan."""
+    for field in [*now, *(key for key in before if key not in now)]:
+        old, new = before.get(field), now.get(field)
+        if old != new:
+            return f"{field} was {_short(old)} and is now {_short(new)}"
+    return None
+
+
+def summary(photographs: Sequence[Photograph]) -> dict[str, Any]:
+    """An inventory in three facts: images, bytes, and a digest of every path, file size and image size."""
+    return {
+        "images": len(photographs),
+        "bytes": sum(one.bytes for one in photographs),
+        "sha256": _digest(f"{one.path}\0{one.bytes}\0{one.height}\0{one.width}" for one in photographs),
+    }
+
+
+def below(word: int, count: int) -> int:
+    """A uniform 64-bit word as a uniform integer in 0..count-1 (multiply and shift; the bias is below count /
+    2^64).
+    """
+    return (word * count) >> 64
+
+
+def _words(seed: int, purpose: int, pair: int, attempt: int, count: int) -> list[int]:
+    key = np.array([seed, _DOMAIN], dtype=np.uint64)
+    counter = np.array([0, attempt, pair, purpose], dtype=np.uint64)
+    words: list[int] = np.random.Philox(key=key, counter=counter).random_raw(count).tolist()
+    return words
+
+
+def _crop(photograph: Photograph, side: int, first: int, second: int, multiple: int) -> Crop:
+    """A side x side crop. Where the size, cut to the multiple, is the side itself, it is the top-left one
+    (mod-crop).
+    """
+
+    def offset(length: int, word: int) -> int:
+        return 0 if length // multiple == side // multiple else below(word, length - side + 1)
+
+    return offset(photograph.height, first), offset(photograph.width, second), side, side
+
+
+def _digest(lines: Any) -> str:
+    digest = hashlib.sha256()
+    for line in lines:
+        digest.update(line.encode("utf-8", "surrogateescape") + b"\n")
+    return digest.hexdigest()
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, dict) and "images" in value:
+        return f"{value['images']} images of {value['bytes']} bytes ({str(value['sha256'])[:8]})"
+    return value[:12] if isinstance(value, str) and len(value) == 64 else str(value)

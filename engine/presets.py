@@ -1,0 +1,43 @@
+"""Named settings of `generate`. An option given by hand overrides its field; the rest stays.
+
+tau is the number of noising steps that the start image gets (RealDGen, Algorithm 2 and Table 9): small keeps
+the start, large lets the diffusion rewrite it. `steps` is how many network calls bring it back: None means
+every timestep, as in the paper.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SOLVERS = ("ddpm", "ddim", "dpmpp")
+STARTS = ("bicubic", "reconstruction", "realesrgan")
+
+
+@dataclass(frozen=True)
+class Preset:
+    """How a pair is made, apart from the images, the seed and the size."""
+
+    name: str
+    tau_low: int  # inclusive; each pair draws its tau from tau_low..tau_high
+    tau_high: int  # inclusive
+    steps: int | None  # network calls a candidate; None = tau of them
+    solver: str  # one of SOLVERS
+    eta: float  # ddim only: 0 = deterministic, 1 = as much noise as ddpm
+    start: str  # one of STARTS: the image that is noised to x_tau
+    candidates: int  # K, of which the filter keeps one
+
+
+PAPER = Preset(
+    name="paper", tau_low=1, tau_high=30, steps=None, solver="ddpm", eta=0.0, start="realesrgan", candidates=3
+)
+RECOMMENDED = Preset(
+    name="recommended",
+    tau_low=10,
+    tau_high=30,
+    steps=2,
+    solver="ddpm",
+    eta=0.0,
+    start="reconstruction",
+    candidates=3,
+)
+PRESETS = {preset.name: preset for preset in (RECOMMENDED, PAPER)}
