@@ -86,10 +86,10 @@ class RealDGenConfig:
 
 PAPER = RealDGenConfig(
     preset="paper",
-    content=ContentConfig(factor=4, width=128, blocks=4, channels=64),
+    content=ContentConfig(factor=4, width=192, blocks=4, channels=64),
     degradation=DegradationConfig(widths=(64,), blocks=(16,), vector=2048, mapping=512),
     modulation=ModulationConfig(width=128, channels=64),
-    unet=UNetConfig(width=128, multipliers=(1, 2, 3, 4), blocks=2, attention=(3,)),
+    unet=UNetConfig(width=128, multipliers=(1, 2, 3, 3), blocks=2, attention=(3,)),
 )
 
 TINY = RealDGenConfig(

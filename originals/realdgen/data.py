@@ -1,0 +1,263 @@
+"""What each training stage sees. Every batch is a pure function of (seed, step, rank): a resumed run continues exactly.
+
+Three sources, all cut to `crop` LR pixels:
+
+- **synthetic**: a sharp photograph at scale 1, 2 or 4 and a degradation theta, x_lr = D(x_hr; theta). D is Real-ESRGAN's
+  second order as published, or its milder camera-like ranges, or nothing at all (a clean reference must give a clean LR).
+- **unpaired**: a real LR photograph; content and degradation both come from it (Algorithm 1 as printed), the degradation
+  from another crop of it, so that no content leaks through F_deg.
+- **true pairs**, where the user has some: HR brought to LR size, the camera's LR, and a reference of the same group.
+
+Content is always the clean image on the LR grid where there is one, as in generation.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from degrade_engine.engine.classical.realesrgan import CAMERA, REALESRGAN, apply, draw
+from degrade_engine.engine.errors import DegradeError
+from degrade_engine.engine.images import BadImage, read_rgb, resize_bicubic
+
+Image = np.ndarray  # uint8 [H, W, 3]
+SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"}
+BANDS = 6  # radial bands of the spectral targets
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """`mix` = samples of a batch of eps_theta that are synthetic, unpaired, true pairs (weights; absent sources drop out)."""
+
+    crop: int = 64  # LR pixels a side
+    reference_crop: int = 64  # LR pixels a side of what E_deg sees
+    mix: tuple[float, float, float] = (0.5, 0.25, 0.25)
+    clean: float = 0.12  # share of synthetic samples that are not degraded at all
+    strong: float = 0.2  # share of synthetic samples by the published Real-ESRGAN ranges; the rest by CAMERA
+    longest: int = 1024  # unpaired photographs are cut to their central square of this size
+
+
+@dataclass
+class Photographs:
+    """Everything in memory, uint8 RGB."""
+
+    hr: list[Image] = field(default_factory=list)
+    lr: list[Image] = field(default_factory=list)
+    pairs: dict[str, list[tuple[Image, Image]]] = field(default_factory=dict)  # group -> (HR at LR size, LR)
+    rows: list[tuple[str, int, float]] = field(default_factory=list)  # each pair: group, place in it, weight
+    left_out: list[str] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, hr: list[Path], lr: list[Path], pairs: list[Path], least: int, longest: int) -> Photographs:
+        """Folders of photographs and CSV files `hr,lr,group,weight` (paths relative to the CSV, or absolute; a pair is drawn with
+        its weight, its reference from its group). Images smaller than `least` or unreadable are named in `left_out`."""
+        self = cls()
+        self.hr = self._folder(hr, least, 4096)
+        self.lr = self._folder(lr, least, longest)
+        for table in pairs:
+            with table.open(newline="") as f:
+                for row in csv.DictReader(f):
+                    sharp, soft = (read_rgb(table.parent / row[k]) for k in ("hr", "lr"))
+                    sharp = resize_bicubic(sharp, soft.shape[:2])
+                    group = row.get("group") or "all"
+                    self.pairs.setdefault(group, []).append((sharp, soft))
+                    self.rows.append((group, len(self.pairs[group]) - 1, float(row.get("weight") or 1)))
+        if not self.hr:
+            raise DegradeError("no usable HR photograph was found", wanted=f"images of at least {least} px", mend="check --hr")
+        return self
+
+    def _folder(self, folders: list[Path], least: int, longest: int) -> list[Image]:
+        images = []
+        for path in sorted(p for d in folders for p in ([d] if d.is_file() else d.rglob("*")) if p.suffix.lower() in SUFFIXES):
+            try:
+                image = read_rgb(path)
+            except BadImage as e:
+                self.left_out.append(f"{path.name}: {e}")
+                continue
+            if min(image.shape[:2]) < least:
+                self.left_out.append(f"{path.name}: {image.shape[1]}x{image.shape[0]} is smaller than {least}")
+                continue
+            y, x = (max(0, (n - longest) // 2) for n in image.shape[:2])
+            images.append(np.ascontiguousarray(image[y : y + longest, x : x + longest]))
+        return images
+
+
+def cut(rng: np.random.Generator, image: Image, size: int) -> Image:
+    """A random square of `size`, randomly mirrored and turned by quarters."""
+    y, x = (int(rng.integers(0, n - size + 1)) for n in image.shape[:2])
+    return turn(rng, image[y : y + size, x : x + size])[0]
+
+
+def turn(rng: np.random.Generator, *images: Image) -> list[Image]:
+    quarter, mirror = int(rng.integers(4)), bool(rng.integers(2))
+    turned = [np.rot90(i, quarter) for i in images]
+    return [np.ascontiguousarray(i[:, ::-1] if mirror else i) for i in turned]
+
+
+def tensor(images: list[Image]) -> torch.Tensor:
+    """uint8 HWC list -> float32 [N, 3, h, w] in [-1, 1]."""
+    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
+
+
+def spectral_targets(clean: Image, degraded: Image) -> np.ndarray:
+    """What the degradation did, band by band: float32 [2·BANDS], the log power of the degraded image over the clean one's, and
+    the log power of their difference, in radial frequency bands. The auxiliary target of E_deg (tiny preset's training)."""
+    a, b = (i.astype(np.float32).mean(axis=2) / 127.5 for i in (clean, degraded))
+    n = a.shape[0]
+    window = np.hanning(n).astype(np.float32)
+    window = window[:, None] * window[None]
+    power = [np.abs(np.fft.rfft2((i - i.mean()) * window)) ** 2 for i in (a, b, a - b)]
+    fy, fx = np.fft.fftfreq(n)[:, None], np.fft.rfftfreq(n)[None]
+    band = np.minimum((np.hypot(fy, fx) / 0.5 * BANDS).astype(int), BANDS - 1)
+    pa, pb, pd = (np.bincount(band.ravel(), p.ravel(), BANDS) / np.bincount(band.ravel(), minlength=BANDS) for p in power)
+    floor = 1e-3
+    return np.concatenate([np.log((pb + floor) / (pa + floor)), 0.25 * np.log(pd + floor)]).astype(np.float32)
+
+
+class StepDataset(Dataset[dict[str, torch.Tensor]]):
+    """Index = step. Subclasses make the batch of one step from its own generator."""
+
+    def __init__(self, photographs: Photographs, options: DataOptions, batch: int, seed: int, rank: int) -> None:
+        self.photographs, self.options, self.batch, self.seed, self.rank = photographs, options, batch, seed, rank
+
+    def __len__(self) -> int:
+        return 1 << 31
+
+    def __getitem__(self, step: int) -> dict[str, torch.Tensor]:
+        cv2.setNumThreads(0)
+        rng = np.random.Generator(np.random.Philox(key=[self.seed, 0xDA7A], counter=[0, 0, step, self.rank]))
+        return self.make(rng)
+
+    def make(self, rng: np.random.Generator) -> dict[str, torch.Tensor]:
+        raise NotImplementedError
+
+    # the three sources
+
+    def theta(self, rng: np.random.Generator):  # -> SecondOrder | None
+        """A degradation, or None for none."""
+        kind = rng.random()
+        if kind < self.options.clean:
+            return None
+        ranges = REALESRGAN if kind < self.options.clean + self.options.strong else CAMERA
+        return draw(int(rng.integers(1 << 31)), int(rng.integers(1 << 31)), ranges)
+
+    def scale(self, rng: np.random.Generator) -> int:
+        return int(rng.choice([1, 2, 4], p=[0.5, 0.35, 0.15]))
+
+    def sharp(self, rng: np.random.Generator, size: int, scale: int) -> Image:
+        """An HR crop of scale·size a side, from a photograph that is large enough (theta's blur is in pixels of this crop, so the
+        scale is never changed to fit)."""
+        for _ in range(1000):
+            image = self.photographs.hr[int(rng.integers(len(self.photographs.hr)))]
+            if min(image.shape[:2]) >= scale * size:
+                return cut(rng, image, scale * size)
+        raise DegradeError(f"no HR photograph is {scale * size} px on both sides", wanted="larger photographs",
+                           mend="give larger --hr photographs or a smaller --crop")  # fmt: skip
+
+    def degrade(self, rng: np.random.Generator, hr: Image, theta, scale: int) -> tuple[Image, Image]:
+        """(clean, degraded), both on the LR grid."""
+        clean = hr if scale == 1 else resize_bicubic(hr, (hr.shape[0] // scale, hr.shape[1] // scale))
+        if theta is None:
+            return clean, clean
+        return clean, apply(hr, theta, scale=scale, noise_seed=int(rng.integers(1 << 31)))
+
+    def synthetic(self, rng: np.random.Generator) -> tuple[Image, Image, Image]:
+        """(content, target, reference): the reference has another content and the same theta."""
+        size, theta, scale = self.options.reference_crop, self.theta(rng), self.scale(rng)
+        other = self.degrade(rng, self.sharp(rng, size, scale), theta, scale)[1]
+        content, target = self.degrade(rng, self.sharp(rng, self.options.crop, scale), theta, scale)
+        return content, target, other
+
+    def unpaired(self, rng: np.random.Generator) -> tuple[Image, Image, Image]:
+        image = self.photographs.lr[int(rng.integers(len(self.photographs.lr)))]
+        x = cut(rng, image, self.options.crop)
+        return x, x, cut(rng, image, self.options.reference_crop)
+
+    def true_pair(self, rng: np.random.Generator) -> tuple[Image, Image, Image]:
+        weight = np.array([w for _, _, w in self.photographs.rows])
+        name, place, _ = self.photographs.rows[int(rng.choice(len(weight), p=weight / weight.sum()))]
+        group = self.photographs.pairs[name]
+        clean, real = group[place]
+        other = group[int(rng.integers(len(group)))][1]
+        size = self.options.crop
+        y, x = (int(rng.integers(0, n - size + 1)) for n in real.shape[:2])
+        content, target = turn(rng, clean[y : y + size, x : x + size], real[y : y + size, x : x + size])
+        return content, target, cut(rng, other, self.options.reference_crop)
+
+
+class HRBatches(StepDataset):
+    """Stage vqvae: {"image"}: sharp photographs on the LR grid, at every scale."""
+
+    def make(self, rng: np.random.Generator) -> dict[str, torch.Tensor]:
+        return {"image": tensor([self.degrade(rng, self.sharp(rng, self.options.crop, s), None, s)[0]
+                                 for s in (self.scale(rng) for _ in range(self.batch))])}  # fmt: skip
+
+
+class ContentBatches(StepDataset):
+    """Stage content: {"degraded", "clean"} (eq. 1, 2)."""
+
+    def make(self, rng: np.random.Generator) -> dict[str, torch.Tensor]:
+        rows = []
+        for _ in range(self.batch):
+            scale = self.scale(rng)
+            rows.append(self.degrade(rng, self.sharp(rng, self.options.crop, scale), self.theta(rng), scale))
+        return {"clean": tensor([r[0] for r in rows]), "degraded": tensor([r[1] for r in rows])}
+
+
+class TripletBatches(StepDataset):
+    """Stage degradation: the triplets of eq. 3, n positives and n negatives an anchor, and rows of true pairs for eq. 5.
+
+    {"anchor" [A], "positive" [A·n], "negative" [A·n], "content" [A], "spectrum" [A, 2·BANDS], and, where true pairs are given,
+    "pair_content", "pair_target", "pair_reference", "pair_spectrum" [A]}.
+    """
+
+    n = 3
+
+    def make(self, rng: np.random.Generator) -> dict[str, torch.Tensor]:
+        size = self.options.crop
+        anchors, contents, positives, negatives, spectra = [], [], [], [], []
+        for _ in range(self.batch):
+            scale, theta = self.scale(rng), self.theta(rng)
+            hr = self.sharp(rng, size, scale)
+            clean, anchor = self.degrade(rng, hr, theta, scale)
+            anchors.append(anchor)
+            contents.append(clean)
+            spectra.append(spectral_targets(clean, anchor))
+            for _ in range(self.n):
+                positives.append(self.degrade(rng, self.sharp(rng, size, scale), theta, scale)[1])
+                negatives.append(self.degrade(rng, hr, self.theta(rng), scale)[1])
+        batch = {"anchor": tensor(anchors), "content": tensor(contents), "positive": tensor(positives),
+                 "negative": tensor(negatives), "spectrum": torch.from_numpy(np.stack(spectra))}  # fmt: skip
+        if self.photographs.pairs:
+            rows = [self.true_pair(rng) for _ in range(self.batch)]
+            for i, name in enumerate(("content", "target", "reference")):
+                batch[f"pair_{name}"] = tensor([r[i] for r in rows])
+            batch["pair_spectrum"] = torch.from_numpy(np.stack([spectral_targets(r[0], r[1]) for r in rows]))
+        return batch
+
+
+class DiffusionBatches(StepDataset):
+    """Stage ddpm: {"content", "target", "reference"} (Algorithm 1), the three sources mixed; "clean" [B] says whose content is
+    a clean image, so that Rec_lr can be held to the target (an unpaired row would teach it to copy)."""
+
+    def make(self, rng: np.random.Generator) -> dict[str, torch.Tensor]:
+        sources = [self.synthetic, self.unpaired, self.true_pair]
+        there = np.array([True, bool(self.photographs.lr), bool(self.photographs.pairs)])
+        weight = np.array(self.options.mix) * there
+        kinds = [int(k) for k in rng.choice(3, self.batch, p=weight / weight.sum())]
+        rows = [sources[k](rng) for k in kinds]
+        batch = {name: tensor([r[i] for r in rows]) for i, name in enumerate(("content", "target", "reference"))}
+        return batch | {"clean": torch.tensor([float(k != 1) for k in kinds])}
+
+
+def batches(dataset: StepDataset, first: int, last: int, workers: int) -> Iterator[dict[str, torch.Tensor]]:
+    """The batches of steps first..last-1, made ahead by `workers` processes."""
+    yield from DataLoader(dataset, batch_size=None, sampler=range(first, last), num_workers=workers,
+                          prefetch_factor=4 if workers else None)  # fmt: skip

@@ -1,0 +1,43 @@
+"""RealDGen's losses: eq. 2 and 6 (L2), eq. 4 (contrastive), Algorithm 1 (eps)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def reconstruction(x_hat: Tensor, x: Tensor) -> Tensor:
+    """L_rh of eq. 2 and L_rl of eq. 6: mean squared error, FP32."""
+    return F.mse_loss(x_hat.float(), x.float())
+
+
+def contrastive(anchor: Tensor, positive: Tensor, negative: Tensor, margin: float = 0.01) -> tuple[Tensor, Tensor]:
+    """L_cl of eq. 4, summed over the n samples of an anchor, mean over anchors; and the share of triplets in the right order.
+
+    anchor [A, D], positive and negative [A·n, D]. d is the L2 distance; vectors are brought to unit length first, without which
+    a margin of 0.01 has no scale (the paper does not say).
+    """
+    n = len(positive) // len(anchor)
+    a, p, q = (F.normalize(v.float(), dim=1) for v in (anchor, positive, negative))
+    a = a.repeat_interleave(n, dim=0)
+    near, far = (a - p).square().sum(1).add(1e-8).sqrt(), (a - q).square().sum(1).add(1e-8).sqrt()
+    loss = F.relu(near - far + margin)
+    return loss.reshape(-1, n).sum(1).mean(), (near < far).float().mean()
+
+
+def diffuse(x_0: Tensor, eps: Tensor, t: Tensor, abar: Tensor) -> Tensor:
+    """x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps (Algorithm 1 line 8; the printed alpha_t is abar_t). t [B] in 1..T."""
+    a = abar[t][:, None, None, None]
+    return a.sqrt() * x_0 + (1 - a).sqrt() * eps
+
+
+def draw_t(batch: int, T: int, generator: torch.Generator, low_share: float, low: int) -> Tensor:
+    """t ~ Uniform{1..T} (Algorithm 1 line 3); a share of the rows from Uniform{1..low} instead.
+
+    Generation never leaves the last steps (tau at most 300, usually 30): the tiny preset spends `low_share` of its few
+    training steps there.
+    """
+    t = torch.randint(1, T + 1, (batch,), generator=generator)
+    focus = torch.randint(1, low + 1, (batch,), generator=generator)
+    return torch.where(torch.rand(batch, generator=generator) < low_share, focus, t)

@@ -1,0 +1,66 @@
+"""Algorithm 2 and the filter of A.6 as printed: plain PyTorch, FP32, one image at a time. The engine is held to this.
+
+Nothing here is fast, batched or hoisted; every formula stands as in the paper. The noise is passed in, so that engine and
+oracle can be given the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .model import RealDGen, alphas_bar
+
+Noise = Callable[[int, int], np.ndarray]  # (candidate, step) -> float32 [3, h, w]; step 0 is the start noise
+
+
+@dataclass(frozen=True)
+class Generated:
+    """candidates [K, 3, h, w] in about [-1, 1]; errors [K] (normalised squared L2); kept: index of the chosen candidate."""
+
+    candidates: Tensor
+    degradation_error: Tensor
+    content_error: Tensor
+    kept: int
+
+
+@torch.no_grad()
+def generate(model: RealDGen, x_hr: Tensor, x_lr: Tensor, x_start: Tensor | None, tau: int, noise: Noise, candidates: int = 3) -> Generated:
+    """Algorithm 2 for one pair, and the choice of the best candidate.
+
+    x_hr [3, h, w]: the HR image brought to LR size; x_lr [3, h', w']: the real LR reference; x_start [3, h, w]: the start image
+    D(x_hr) (None: Rec_lr of eq. 5); all FP32 in [-1, 1]. tau in 0..T.
+    """
+    d = model.config.diffusion
+    abar = alphas_bar(d.T, d.beta_1, d.beta_T)
+    f_deg, f_cont = model.e_deg(x_lr[None]), model.e_cont(x_hr[None])
+    c, rec_lr = model.condition(f_deg, f_cont)  # line 2
+    if x_start is None:
+        x_start = rec_lr[0]
+    made = []
+    for k in range(candidates):
+        x = x_start.clone()
+        if tau > 0:  # line 4
+            x = float(np.sqrt(abar[tau])) * x + float(np.sqrt(1 - abar[tau])) * torch.from_numpy(noise(k, 0))
+        for t in range(tau, 0, -1):  # lines 5 to 8
+            alpha = abar[t] / abar[t - 1]
+            sigma = np.sqrt(1 - alpha)
+            if d.sigma == "posterior":
+                sigma *= np.sqrt((1 - abar[t - 1]) / (1 - abar[t]))
+            z = torch.from_numpy(noise(k, t)) if t > 1 else torch.zeros_like(x)
+            eps = model.unet(x[None], torch.tensor([t]), c)[0]
+            x = float(1 / np.sqrt(alpha)) * (x - float((1 - alpha) / np.sqrt(1 - abar[t])) * eps) + float(sigma) * z
+        made.append(x)
+    again_deg = torch.stack([model.e_deg(x[None])[0] for x in made])
+    again_cont = torch.stack([model.e_cont(x[None])[0] for x in made])
+    e_deg, e_cont = relative_error(again_deg, f_deg[0]), relative_error(again_cont, f_cont[0])
+    return Generated(torch.stack(made), e_deg, e_cont, int((e_deg + e_cont).argmin()))
+
+
+def relative_error(features: Tensor, target: Tensor) -> Tensor:
+    """||features_k - target||² / ||target||², [K] (A.6: "compare their similarities"; the paper gives no formula)."""
+    return (features - target).flatten(1).square().sum(1) / target.square().sum().clamp_min(1e-12)

@@ -1,0 +1,194 @@
+"""The four training stages of RealDGen, each a module with one forward and its learning rates.
+
+    vqvae        the VQ-VAE on HR images                      (A.1.1: a pretrained one in the paper)
+    content      its encoder, LR to HR, decoder frozen        eq. 1, 2
+    degradation  E_deg and Rec_lr                             eq. 3 to 6
+    ddpm         eps_theta and M, extractors nearly frozen    Algorithm 1, A.5
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from . import data, losses
+from .config import RealDGenConfig
+from .model import RealDGen
+
+STAGES = ("vqvae", "content", "degradation", "ddpm")
+
+
+@dataclass(frozen=True)
+class StageOptions:
+    """What a stage may depart in. The defaults are the paper's; `TINY_STAGES` is what the committed checkpoint was trained with."""
+
+    batch: int = 16
+    lr: float = 1e-4  # A.3 (E_deg, DDPM); the content stage's 1e-5 is A.1.1
+    lr_content: float = 1e-5
+    lr_finetune: float = 1e-6  # A.3: first block of E_cont, last convolution of E_deg
+    margin: float = 0.01
+    spectral_weight: float = 0.0  # auxiliary: E_deg also predicts `data.spectral_targets`
+    contrastive_weight: float = 1.0
+    reconstruction_weight: float = 0.0  # stage ddpm: eq. 6 on Rec_lr beside Algorithm 1, so that M stays Rec_lr
+    low_share: float = 0.0  # share of the rows with t drawn from 1..low
+    low: int = 60
+    finetune: bool = True  # False: w/o fine-tuning (Table 15)
+    pretrained: bool = True  # False: w/o pre-training (Table 15): extractors from scratch, trained with the DDPM
+
+
+PAPER_STAGES = StageOptions(batch=8)
+TINY_STAGES = StageOptions(lr=6e-4, lr_content=4e-4, spectral_weight=0.02, contrastive_weight=0.02,
+                           reconstruction_weight=20.0, low_share=0.6)  # fmt: skip
+STAGE_PRESETS = {"paper": PAPER_STAGES, "tiny": TINY_STAGES}
+
+
+class Stage(nn.Module):
+    """A model, its options, and what one step minimises."""
+
+    batches: type[data.StepDataset]
+
+    def __init__(self, model: RealDGen, options: StageOptions) -> None:
+        super().__init__()
+        self.model, self.options = model, options
+
+    def groups(self) -> list[dict]:
+        """AdamW parameter groups with their learning rates; whatever is in none of them is frozen."""
+        raise NotImplementedError
+
+    def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
+        raise NotImplementedError
+
+    def prepare(self) -> list[dict]:
+        """Freeze all but `groups` and return them."""
+        groups = [{"params": list(g["params"]), "lr": g["lr"]} for g in self.groups()]
+        self.requires_grad_(False)
+        for group in groups:
+            for p in group["params"]:
+                p.requires_grad_(True)
+        return groups
+
+
+class VQVAEStage(Stage):
+    """Mean squared error of the VQ-VAE, and 0.25 of the commitment (van den Oord et al., eq. 3)."""
+
+    batches = data.HRBatches
+
+    def groups(self) -> list[dict]:
+        return [{"params": self.model.vqvae.parameters(), "lr": self.options.lr}]
+
+    def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
+        x = batch["image"]
+        x_hat, commitment = self.model.vqvae(x)
+        half = (len(x) + 1) // 2
+        coded, direct = losses.reconstruction(x_hat[:half], x[:half]), losses.reconstruction(x_hat[half:], x[half:])
+        weight = 0.25 if not self.model.config.content.shortcut else 0.01  # a lossless code must not be pulled onto 256 points
+        return {"loss": coded + direct + weight * commitment, "coded": coded, "direct": direct, "commitment": commitment}
+
+
+class ContentStage(Stage):
+    """L_rh (eq. 2): E_cont sees the degraded image, the frozen decoder must give the clean one."""
+
+    batches = data.ContentBatches
+
+    def groups(self) -> list[dict]:
+        return [{"params": self.model.vqvae.encoder.parameters(), "lr": self.options.lr_content}]
+
+    def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
+        x_hat = self.model.rec_hr(self.model.e_cont(batch["degraded"]))
+        loss = losses.reconstruction(x_hat, batch["clean"])
+        return {"loss": loss, "unrestored": losses.reconstruction(batch["degraded"], batch["clean"])}
+
+
+class DegradationStage(Stage):
+    """L_cl + L_rl (eq. 4, 6). F_deg for eq. 5 comes from another content with the same theta (a positive), so that it can carry
+    no content. Tiny's training adds the spectral head, which is thrown away afterwards."""
+
+    batches = data.TripletBatches
+
+    def __init__(self, model: RealDGen, options: StageOptions) -> None:
+        super().__init__(model, options)
+        self.spectral = nn.Sequential(
+            nn.Linear(model.config.degradation.vector, 128), nn.SiLU(), nn.Linear(128, 2 * data.BANDS)
+        )
+
+    def groups(self) -> list[dict]:
+        parts = [self.model.degradation, self.model.modulation, self.spectral]
+        return [{"params": [p for part in parts for p in part.parameters()], "lr": self.options.lr}]
+
+    def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
+        model, options = self.model, self.options
+        anchors = len(batch["anchor"])
+        images = [batch["anchor"], batch["positive"], batch["negative"]]
+        content, target, spectrum = batch["content"], batch["anchor"], batch["spectrum"]
+        if "pair_target" in batch:
+            images.append(batch["pair_reference"])
+            content = torch.cat([content, batch["pair_content"]])
+            target = torch.cat([target, batch["pair_target"]])
+            spectrum = torch.cat([spectrum, batch["pair_spectrum"]])
+        e = model.e_deg(torch.cat(images)).float()
+        anchor, positive, negative = e[:anchors], e[anchors : 4 * anchors], e[4 * anchors : 7 * anchors]
+        cl, ordered = losses.contrastive(anchor, positive, negative, options.margin)
+        other = torch.cat([positive[:: data.TripletBatches.n], e[7 * anchors :]])
+        rl = losses.reconstruction(model.rec_lr(other, model.e_cont(content)), target)
+        spectral = F.smooth_l1_loss(self.spectral(other).float(), spectrum)
+        loss = rl + options.contrastive_weight * cl + options.spectral_weight * spectral
+        parts = {"loss": loss, "rl": rl, "cl": cl, "ordered": ordered, "spectral": spectral}
+        with torch.no_grad():
+            parts["identity"] = losses.reconstruction(content, target)  # what doing nothing would cost
+        return parts
+
+
+class DDPMStage(Stage):
+    """Algorithm 1 with the partial fine-tuning of A.5."""
+
+    batches = data.DiffusionBatches
+
+    def groups(self) -> list[dict]:
+        model, options = self.model, self.options
+        groups = [{"params": [*model.unet.parameters(), *model.modulation.parameters()], "lr": options.lr}]
+        if not options.pretrained:
+            groups.append({"params": [*model.vqvae.encoder.parameters(), *model.degradation.parameters()], "lr": options.lr})
+        elif options.finetune:
+            first, last = model.vqvae.encoder.down[0], model.degradation.last
+            groups.append({"params": [*first.parameters(), *last.parameters()], "lr": options.lr_finetune})
+        return groups
+
+    def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
+        model, options = self.model, self.options
+        x_0 = batch["target"]
+        t = losses.draw_t(len(x_0), model.config.diffusion.T, generator, options.low_share, options.low).to(x_0.device)
+        eps = torch.randn(x_0.shape, generator=generator).to(x_0.device)
+        f_deg, f_cont = model.e_deg(batch["reference"]), model.e_cont(batch["content"])
+        c = model.modulation(f_cont, f_deg)
+        mu = model.modulation.reconstruct(c, f_cont)
+        condition = model.unet.condition(c, mu.detach())
+        eps_hat = model.unet(losses.diffuse(x_0, eps, t, model.unet.abar), t, condition)
+        loss_eps = losses.reconstruction(eps_hat, eps)
+        clean = batch["clean"][:, None, None, None]
+        rl = ((mu.float() - x_0).square() * clean).mean() / clean.mean().clamp_min(1e-6)
+        return {"loss": loss_eps + options.reconstruction_weight * rl, "eps": loss_eps, "rl": rl}
+
+
+def stage_module(name: str, model: RealDGen, options: StageOptions) -> Stage:
+    """The module of stage `name`."""
+    match name:
+        case "vqvae":
+            return VQVAEStage(model, options)
+        case "content":
+            return ContentStage(model, options)
+        case "degradation":
+            return DegradationStage(model, options)
+        case "ddpm":
+            return DDPMStage(model, options)
+    raise ValueError(f"no stage {name!r}; the stages are {STAGES}")
+
+
+def stages_before(name: str, config: RealDGenConfig, options: StageOptions) -> Iterable[str]:
+    """Which stages' weights stage `name` starts from."""
+    if name == "ddpm" and not options.pretrained:
+        return ()
+    return STAGES[: STAGES.index(name)]
