@@ -1,0 +1,252 @@
+"""Strict JSON for frozen dataclasses, hashes, and writing that either happens whole or not at all.
+
+Every artefact has a JSON sidecar. `from_json` accepts exactly the fields of the dataclass: a missing key,
+an unknown key, a key given twice, NaN or a value of the wrong type is an error that names the place, such
+as "engine.json: parts.denoiser.inputs[0].dtype".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import types
+import typing
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+
+from .errors import DegradeError
+
+T = TypeVar("T")
+TOOLS = (
+    "degrade-engine",
+    "numpy",
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "onnx",
+    "torch",
+    "tensorrt",
+    "tensorrt-rtx",
+)
+
+
+# ---------------------------------------------------------------------------------------------- hashes
+
+
+def sha256_bytes(data: bytes) -> str:
+    """Hex SHA-256 of the bytes."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def sha256_file(path: Path) -> str:
+    """Hex SHA-256 of a file, read in pieces."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_json(value: Any) -> str:
+    """Hex SHA-256 of the canonical JSON (sorted keys, no spaces) of a dataclass or plain value."""
+    text = json.dumps(to_json(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return sha256_bytes(text.encode())
+
+
+def tool_versions() -> dict[str, str]:
+    """Versions of Python and of those of our tools that are installed here; nothing is imported for it."""
+    versions = {"python": platform.python_version()}
+    for name in TOOLS:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue  # not installed is a fact about this machine, not a fault
+    return versions
+
+
+# ------------------------------------------------------------------------------------------ strict JSON
+
+
+def to_json(value: Any) -> Any:
+    """A frozen dataclass, and what it holds, as plain JSON values; key order is field order."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: to_json(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, dict):
+        return {str(key): to_json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_json(item) for item in value]
+    return value
+
+
+def from_json(cls: type[T], data: Any, where: str) -> T:
+    """The dataclass `cls` out of parsed JSON, every key required. `where` names the file in the errors."""
+    return typing.cast(T, _read(cls, data, where + ":"))
+
+
+def read_json(cls: type[T], path: Path) -> T:
+    """The dataclass `cls` out of a JSON file. DegradeError if it is missing, broken or does not fit."""
+    return from_json(cls, parse_json(read_bytes(path), path.name), path.name)
+
+
+def read_bytes(path: Path) -> bytes:
+    """A file's bytes, or a DegradeError that says why not."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DegradeError(f"{path} cannot be read ({error.strerror or error})") from error
+
+
+def parse_json(data: bytes, where: str) -> Any:
+    """Parsed JSON; a key that comes twice, NaN and Infinity are errors as well."""
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            keys = [key for key, _ in pairs]
+            raise DegradeError(f"{where}: the key {next(k for k in keys if keys.count(k) > 1)!r} comes twice")
+        return found
+
+    def refuse(constant: str) -> Any:
+        raise DegradeError(f"{where}: the value {constant} is no JSON number")
+
+    try:
+        return json.loads(data.decode("utf-8"), object_pairs_hook=unique, parse_constant=refuse)
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise DegradeError(f"{where} is not valid JSON ({error})", mend="make the artefact again") from error
+
+
+def _read(kind: Any, data: Any, where: str) -> Any:
+    if kind is Any:
+        return data
+    origin, args = get_origin(kind), get_args(kind)
+    if is_dataclass(kind):
+        return _read_dataclass(typing.cast(type, kind), data, where)
+    if origin is Literal:
+        if data not in args or isinstance(data, bool) != isinstance(args[0], bool):
+            raise _misfit(where, data, " or ".join(repr(a) for a in args))
+        return data
+    if origin in (Union, types.UnionType):
+        for choice in args:
+            try:
+                return _read(choice, data, where)
+            except DegradeError:
+                continue  # the next member of the union may fit
+        raise _misfit(where, data, " or ".join(getattr(a, "__name__", str(a)) for a in args))
+    if origin in (list, tuple):
+        if not isinstance(data, list):
+            raise _misfit(where, data, "a list")
+        kinds = [args[0]] * len(data) if origin is list or args[-1] is Ellipsis else list(args)
+        if len(kinds) != len(data):
+            raise _misfit(where, data, f"a list of {len(kinds)}")
+        return origin(
+            _read(k, item, f"{where}[{i}]") for i, (k, item) in enumerate(zip(kinds, data, strict=True))
+        )
+    if origin is dict or kind is dict:
+        if not isinstance(data, dict):
+            raise _misfit(where, data, "an object")
+        return {key: _read(args[1], item, _under(where, key)) for key, item in data.items()} if args else data
+    return _read_plain(kind, data, where)
+
+
+def _read_plain(kind: Any, data: Any, where: str) -> Any:
+    if kind is float and isinstance(data, int) and not isinstance(data, bool):
+        return float(data)
+    wanted = type(None) if kind is None else kind
+    if type(data) is not wanted:  # not isinstance: True is an int to Python and not to us
+        raise _misfit(where, data, getattr(wanted, "__name__", str(wanted)))
+    return data
+
+
+def _read_dataclass(cls: type, data: Any, where: str) -> Any:
+    if not isinstance(data, dict):
+        raise _misfit(where, data, "an object")
+    names = [field.name for field in fields(cls)]
+    unknown = [key for key in data if key not in names]
+    missing = [name for name in names if name not in data]
+    if unknown:
+        raise DegradeError(
+            f"{where} the key {unknown[0]!r} is unknown",
+            wanted=f"only {', '.join(names)}",
+            mend="make it again",
+        )
+    if missing:
+        raise DegradeError(f"{where} the key {missing[0]!r} is missing", mend="make the artefact again")
+    kinds = typing.get_type_hints(cls)
+    return cls(**{name: _read(kinds[name], data[name], _under(where, name)) for name in names})
+
+
+def _under(where: str, key: str) -> str:
+    return f"{where} {key}" if where.endswith(":") else f"{where}.{key}"
+
+
+def _misfit(where: str, data: Any, wanted: str) -> DegradeError:
+    shown = json.dumps(data, default=str)
+    return DegradeError(f"{where} is {shown if len(shown) < 80 else shown[:77] + '...'}", wanted=wanted)
+
+
+# --------------------------------------------------------------------------------------- atomic writing
+
+
+def write_bytes_atomic(path: Path, data: bytes) -> None:
+    """Writes to a temporary name beside `path`, flushes it to the disk, renames. Readers see old or new,
+    never half.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json_atomic(path: Path, value: Any) -> None:
+    """A dataclass or plain value as indented UTF-8 JSON, atomically. NaN is refused."""
+    try:
+        text = json.dumps(to_json(value), indent=1, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise DegradeError(f"{path.name} cannot be written as JSON ({error})") from error
+    write_bytes_atomic(path, (text + "\n").encode())
+
+
+@contextmanager
+def new_folder(out: Path, sidecar: str) -> Iterator[Path]:
+    """A temporary folder beside `out` that becomes `out` when the block ends well and vanishes when it does
+    not.
+
+    An existing `out` is replaced only if it is one of ours (it holds `sidecar`) or empty; else DegradeError.
+    """
+    check_replaceable(out, sidecar)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    try:
+        yield temporary
+        move_folder(temporary, out)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_replaceable(out: Path, sidecar: str) -> None:
+    """DegradeError if `out` exists and is neither empty nor an artefact of ours."""
+    if out.is_dir() and not (out / sidecar).is_file() and any(out.iterdir()):
+        raise DegradeError(
+            f"{out} exists and holds no {sidecar}", mend="choose another output folder, or empty this one"
+        )
+    if out.exists() and not out.is_dir():
+        raise DegradeError(f"{out} exists and is a file", mend="choose another output folder")
+
+
+def move_folder(folder: Path, out: Path) -> None:
+    """Renames `folder` to `out`; an `out` that is there is moved aside first and removed last."""
+    old = out.with_name(f".{out.name}.{os.getpid()}.old")
+    if out.exists():
+        os.replace(out, old)
+    os.replace(folder, out)
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,223 @@
+"""What a bundle and an engine say about themselves: `bundle.json` and `engine.json` as frozen dataclasses.
+
+A bundle holds the network parts of one model as ONNX files with dynamic batch, height and width. For each
+part it says how often it runs, and that word lets one runtime drive every kind of model:
+
+    reference   once a reference image      degradation:    image -> f_deg
+    pair        once a pair                 content:        image -> f_cont
+                                            modulation:     f_cont, f_deg -> condition
+                                            reconstruction: f_cont, f_deg -> image
+    candidate   once a candidate            (none in RealDGen; the filter runs the extractors again by itself)
+    step        once a denoising step       denoiser:       x_t, t, condition -> eps
+
+Parts are listed in the order in which they run. Their outer tensors are float32 (t int32) whatever the
+precision within.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+from .artefact import from_json, parse_json, read_bytes, sha256_bytes, sha256_file
+from .errors import DegradeError
+from .schedule import Schedule
+
+BUNDLE_JSON = "bundle.json"
+Precision = Literal["fp32", "fp16"]
+Start = Literal["reconstruction", "bicubic", "realesrgan"]
+Runs = Literal["reference", "pair", "candidate", "step"]
+REALDGEN_PARTS = ("degradation", "content", "modulation", "reconstruction", "denoiser")
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """One input or output. shape: whole numbers, "batch", "height", "width", or a part of one, "height/4"."""
+
+    name: str
+    dtype: Literal["float32", "int32", "uint8"]
+    shape: tuple[int | str, ...]
+
+    def resolve(self, batch: int, height: int, width: int) -> tuple[int, ...]:
+        """The shape in numbers. DegradeError for an unknown word or a size that does not divide."""
+        known = {"batch": batch, "height": height, "width": width}
+        return tuple(d if isinstance(d, int) else _dimension(d, known, self.name) for d in self.shape)
+
+
+def _dimension(text: str, known: dict[str, int], name: str) -> int:
+    word, _, divisor = text.partition("/")
+    if word not in known or (divisor and not divisor.isdigit()) or divisor == "0" or text.endswith("/"):
+        raise DegradeError(
+            f"Tensor {name!r} has a dimension {text!r}",
+            wanted='"batch", "height", "width", or such as "height/4"',
+        )
+    size, by = known[word], int(divisor or 1)
+    if size % by:
+        raise DegradeError(
+            f"Tensor {name!r} needs {text}, and {word} is {size}", wanted=f"a multiple of {by}"
+        )
+    return size // by
+
+
+@dataclass(frozen=True)
+class FileRef:
+    """A file of the artefact: path relative to its folder with forward slashes, hex SHA-256, size in
+    bytes.
+    """
+
+    path: str
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class PartSpec:
+    """One network: how often it runs, its tensors, and its ONNX file in each precision ("fp32" always)."""
+
+    runs: Runs
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    files: dict[str, FileRef]
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What the networks expect: 8-bit sRGB as x = u8/127.5 - 1, NCHW. E_cont sees the HR resampled to LR
+    size with an antialiased bicubic; E_deg sees a crop of the reference, never resampled (that would change
+    its degradation).
+    """
+
+    colour: Literal["srgb"] = "srgb"
+    layout: Literal["nchw"] = "nchw"
+    low: float = -1.0
+    high: float = 1.0
+    content: Literal["bicubic-antialiased"] = "bicubic-antialiased"
+    reference: Literal["crop"] = "crop"
+
+
+@dataclass(frozen=True)
+class FilterWeights:
+    """Weights of the two normalised squared distances of the filter (RealDGen 2.3 and A.6; the paper gives
+    none).
+    """
+
+    degradation: float = 1.0
+    content: float = 1.0
+
+
+@dataclass(frozen=True)
+class BundleSpec:
+    """bundle.json. lr_multiple: LR height and width must be multiples of it. starts: start images that make
+    sense.
+
+    card: free form, the training card. parent: {"checkpoint_sha256": …}. tools: versions that made it.
+    """
+
+    kind: Literal["realdgen"]
+    schedule: Schedule
+    lr_multiple: int
+    starts: tuple[Start, ...]
+    parts: dict[str, PartSpec]
+    licence: str
+    card: dict[str, Any]
+    parent: dict[str, str]
+    tools: dict[str, str]
+    filter: FilterWeights = field(default_factory=FilterWeights)
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    format: Literal["degrade-engine/bundle/1"] = "degrade-engine/bundle/1"
+
+    def __post_init__(self) -> None:
+        check_parts(self.parts, BUNDLE_JSON)
+        if self.lr_multiple < 1:
+            raise DegradeError(f"{BUNDLE_JSON}: lr_multiple is {self.lr_multiple}", wanted="1 or more")
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """An opened bundle. sha256 is that of bundle.json, which holds the hash of every other file."""
+
+    folder: Path
+    spec: BundleSpec
+    sha256: str
+
+    def file(self, part: str, precision: Precision = "fp32") -> Path:
+        """The ONNX file of a part. DegradeError if the bundle has none in that precision."""
+        files = self.spec.parts[part].files
+        if precision not in files:
+            raise DegradeError(
+                f"{self.folder} has no {precision} file of {part}", wanted=f"one of {', '.join(files)}"
+            )
+        return self.folder / files[precision].path
+
+
+def open_bundle(folder: Path, *, verify: bool = True) -> Bundle:
+    """Reads bundle.json and (verify) checks every file's size and hash. DegradeError for anything that is
+    off.
+    """
+    path = Path(folder) / BUNDLE_JSON
+    if not path.is_file():
+        raise DegradeError(
+            f"{folder} holds no {BUNDLE_JSON}", wanted="a bundle made by `degrade-engine export`"
+        )
+    data = read_bytes(path)
+    spec = from_json(BundleSpec, parse_json(data, BUNDLE_JSON), BUNDLE_JSON)
+    if verify:
+        for part in spec.parts.values():
+            for reference in part.files.values():
+                check_file(path.parent, reference)
+    return Bundle(path.parent, spec, sha256_bytes(data))
+
+
+def file_ref(folder: Path, path: str) -> FileRef:
+    """The FileRef of a file that is already there."""
+    return FileRef(path, sha256_file(folder / path), (folder / path).stat().st_size)
+
+
+def check_file(folder: Path, reference: FileRef) -> None:
+    """DegradeError if the file is missing, of another size or content, or outside the folder."""
+    pure = PurePosixPath(reference.path)
+    if pure.is_absolute() or ".." in pure.parts or "\\" in reference.path or not pure.parts:
+        raise DegradeError(
+            f"{folder.name} names the file {reference.path!r}", wanted="a path within its own folder"
+        )
+    path = folder / reference.path
+    if not path.is_file():
+        raise DegradeError(f"{path} is missing", mend="make the artefact again, or copy it whole")
+    size = path.stat().st_size
+    if size != reference.bytes:
+        raise DegradeError(
+            f"{path} has {size} bytes",
+            wanted=f"{reference.bytes} bytes",
+            mend="copy the artefact again, whole",
+        )
+    digest = sha256_file(path)
+    if digest != reference.sha256:
+        raise DegradeError(
+            f"{path} has SHA-256 {digest}",
+            wanted=reference.sha256,
+            mend="it was changed or damaged: make it again",
+        )
+
+
+def check_parts(parts: dict[str, PartSpec], where: str) -> None:
+    """DegradeError unless the parts are RealDGen's five, each with a file and with inputs that something
+    provides.
+    """
+    for name in REALDGEN_PARTS:
+        if name not in parts:
+            raise DegradeError(f"{where}: the part {name!r} is missing", wanted=", ".join(REALDGEN_PARTS))
+    for name, part in parts.items():
+        if name not in REALDGEN_PARTS:
+            raise DegradeError(f"{where}: the part {name!r} is unknown", wanted=", ".join(REALDGEN_PARTS))
+        if "fp32" not in part.files and "engine" not in part.files:
+            raise DegradeError(f"{where}: the part {name!r} has no file", wanted="at least an fp32 file")
+    made = {"image", "x_t", "t"}
+    for name, part in parts.items():
+        lacking = [tensor.name for tensor in part.inputs if tensor.name not in made]
+        if lacking:
+            raise DegradeError(
+                f"{where}: {name} reads {lacking[0]!r}, which no part before it makes",
+                wanted="parts in the order in which they run",
+            )
+        made |= {tensor.name for tensor in part.outputs}
