@@ -1,8 +1,8 @@
 """Finds the compiled host kernels, or says plainly why there are none.
 
-The package works without them: every public function of `degrade_engine.kernels` has a numpy twin with the same bits.
-The library lies beside this package. In an editable install that is a second folder of the package's search path, so
-the whole path is looked at.
+The package works without them: every public function of `degrade_engine.kernels` has a numpy twin with the
+same bits. The library lies beside this package. In an editable install that is a second folder of the
+package's search path, so the whole path is looked at.
 """
 
 from __future__ import annotations
@@ -26,9 +26,22 @@ _SIGNATURES: dict[str, list] = {
     "degrade_philox": [_pointer, _word, _word, _pointer, _long],
     # out, rows, elements, key low, key high, pairs, candidates, steps, threads
     "degrade_normals": [_pointer, _long, _long, _word, _word, _pointer, _pointer, _pointer, _int],
-    # x, eps, x0_prev, coefficients, clip, rows, elements, key low, key high, pairs, candidates, steps, threads
+    # x, eps, x0_prev, coefficients, clip, rows, elements, key low, key high, pairs, candidates, steps,
+    # threads
     "degrade_update": [
-        _pointer, _pointer, _pointer, _pointer, _int, _long, _long, _word, _word, _pointer, _pointer, _pointer, _int
+        _pointer,
+        _pointer,
+        _pointer,
+        _pointer,
+        _int,
+        _long,
+        _long,
+        _word,
+        _word,
+        _pointer,
+        _pointer,
+        _pointer,
+        _int,
     ],
     # x, x_start, coefficients, rows, elements, key low, key high, pairs, candidates, threads
     "degrade_start": [_pointer, _pointer, _pointer, _long, _long, _word, _word, _pointer, _pointer, _int],
@@ -59,7 +72,10 @@ def _load() -> tuple[ctypes.CDLL | None, Status]:
         return None, Status(None, f"numpy twins, because {TWINS_VARIABLE}=numpy is set")
     found = [folder / name for folder in folders() for name in LIBRARY_NAMES if (folder / name).is_file()]
     if not found:
-        return None, Status(None, "numpy twins: no compiled library is installed; `pip install .` builds it with a C++ compiler")
+        return None, Status(
+            None,
+            "numpy twins: no compiled library is installed; `pip install .` builds it with a C++ compiler",
+        )
     path = found[0]
     try:
         library = ctypes.CDLL(str(path))
@@ -68,7 +84,9 @@ def _load() -> tuple[ctypes.CDLL | None, Status]:
     except (OSError, AttributeError) as error:
         return None, Status(None, f"numpy twins: {path} does not load ({error}); reinstall the package")
     if abi != ABI:
-        return None, Status(None, f"numpy twins: {path} has interface {abi}, this release wants {ABI}; reinstall the package")
+        return None, Status(
+            None, f"numpy twins: {path} has interface {abi}, this release wants {ABI}; reinstall the package"
+        )
     for name, arguments in _SIGNATURES.items():
         function = getattr(library, name)
         function.argtypes, function.restype = arguments, None

@@ -36,7 +36,10 @@ def to_planar_twin(images: Bytes) -> Floats:
 
 
 def to_bytes(x: Floats, *, threads: int = 1) -> Bytes:
-    """clip(rint((x + 1)·127.5), 0, 255), ties to even, NaN to 0. x: float32 [B, 3, H, W]; returns uint8 [B, H, W, 3]."""
+    """clip(rint((x + 1)·127.5), 0, 255), ties to even, NaN to 0.
+
+    x: float32 [B, 3, H, W]; returns uint8 [B, H, W, 3].
+    """
     if x.ndim != 4 or x.shape[1] != 3:
         raise ValueError(f"Planes are {x.shape}. Wanted: [B, 3, H, W].")
     x = np.ascontiguousarray(x)

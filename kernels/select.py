@@ -1,8 +1,8 @@
 """The filter's arithmetic: a distance to every candidate, the smallest one, and the rows it names.
 
-RealDGen, section 2.3 and A.6: the candidate whose re-extracted representation lies nearest to its target is kept.
-Rows are candidate-major: row = k·B + pair. Sums run in 256 float32 lanes and then down a tree, which is the order of a
-block of 256 GPU threads, so that a near tie falls the same way on every device.
+RealDGen, section 2.3 and A.6: the candidate whose re-extracted representation lies nearest to its target is
+kept. Rows are candidate-major: row = k·B + pair. Sums run in 256 float32 lanes and then down a tree, which is
+the order of a block of 256 GPU threads, so that a near tie falls the same way on every device.
 """
 
 from __future__ import annotations
@@ -21,11 +21,18 @@ TINY = np.float32(1e-12)
 def squared_l2(features: Floats, target: Floats, *, threads: int = 1) -> Floats:
     """||f - target||² / max(||target||², TINY) for every candidate.
 
-    features: float32 [K·B, ...], candidate-major; target: float32 [B, ...]; both C-contiguous. Returns float32 [K, B],
-    no unit. NaN in a row gives NaN. Raises ValueError when shapes do not fit.
+    features: float32 [K·B, ...], candidate-major; target: float32 [B, ...]; both C-contiguous. Returns
+    float32 [K, B], no unit. NaN in a row gives NaN. Raises ValueError when shapes do not fit.
     """
-    if target.ndim < 1 or len(target) == 0 or len(features) % len(target) or features.shape[1:] != target.shape[1:]:
-        raise ValueError(f"features {features.shape}, target {target.shape}. Wanted: [K·B, ...] and [B, ...].")
+    if (
+        target.ndim < 1
+        or len(target) == 0
+        or len(features) % len(target)
+        or features.shape[1:] != target.shape[1:]
+    ):
+        raise ValueError(
+            f"features {features.shape}, target {target.shape}. Wanted: [K·B, ...] and [B, ...]."
+        )
     check_rows("features", features, features.shape)
     check_rows("target", target, target.shape)
     library = loader.library()
@@ -34,7 +41,13 @@ def squared_l2(features: Floats, target: Floats, *, threads: int = 1) -> Floats:
     batch, rows = len(target), len(features)
     scores = np.empty((rows // batch, batch), dtype=np.float32)
     library.degrade_squared_l2(
-        features.ctypes.data, target.ctypes.data, scores.ctypes.data, rows, batch, target.size // batch, threads
+        features.ctypes.data,
+        target.ctypes.data,
+        scores.ctypes.data,
+        rows,
+        batch,
+        target.size // batch,
+        threads,
     )
     return scores
 
@@ -52,7 +65,7 @@ def squared_l2_twin(features: Floats, target: Floats) -> Floats:
 
 
 def _lane_sum(values: Floats) -> np.float32:
-    """Lane j adds elements j, j + 256, ... in order; then the upper half of the lanes is added to the lower, to one."""
+    """Lane j adds elements j, j + 256, ... in order; then the upper half is added to the lower."""
     lanes = np.zeros(LANES, dtype=np.float32)
     for first in range(0, values.size, LANES):
         piece = values[first : first + LANES]
@@ -74,11 +87,14 @@ def choose(scores: Floats) -> NDArray[np.int32]:
 
 
 def gather(x: NDArray, kept: NDArray[np.int32]) -> NDArray:
-    """The kept candidate of each pair. x: any dtype [K·B, ...], candidate-major; kept: int32 [B]; returns [B, ...].
+    """The kept candidate of each pair. x: any dtype [K·B, ...], candidate-major; kept: int32 [B]; returns [B,
+    ...].
 
     Raises ValueError for an index outside 0..K-1.
     """
     batch = len(kept)
     if batch == 0 or len(x) % batch or kept.min() < 0 or int(kept.max()) >= len(x) // batch:
-        raise ValueError(f"x {x.shape}, kept {kept.tolist()}. Wanted: [K·B, ...] and B indices from 0 to K - 1.")
+        raise ValueError(
+            f"x {x.shape}, kept {kept.tolist()}. Wanted: [K·B, ...] and B indices from 0 to K - 1."
+        )
     return x[kept.astype(np.int64) * batch + np.arange(batch)]

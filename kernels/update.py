@@ -6,8 +6,8 @@ A solver is a table of six numbers a step (p, q, a, b, c, d):
     x  = a·x + b·x0 + c·x0_prev + d·z
     x0_prev = x0
 
-DDPM ancestral (RealDGen, Algorithm 2), DDIM and DPM-Solver++(2M) are all of this form. Each row has its own numbers, so
-rows that start later wait with the identity and their bytes do not change.
+DDPM ancestral (RealDGen, Algorithm 2), DDIM and DPM-Solver++(2M) are all of this form. Each row has its own
+numbers, so rows that start later wait with the identity and their bytes do not change.
 """
 
 from __future__ import annotations
@@ -22,14 +22,24 @@ IDENTITY = np.array([0.0, 0.0, 1.0, 0.0, 0.0, 0.0], dtype=np.float32)
 
 
 def update(
-    x: Floats, eps: Floats, x0_prev: Floats, coefficients: Floats, clip: bool,
-    seed: int, pairs: Words, candidates: Words, steps: Words, *, threads: int = 1,
+    x: Floats,
+    eps: Floats,
+    x0_prev: Floats,
+    coefficients: Floats,
+    clip: bool,
+    seed: int,
+    pairs: Words,
+    candidates: Words,
+    steps: Words,
+    *,
+    threads: int = 1,
 ) -> None:
     """Advances x and x0_prev by one step, in place.
 
-    x, eps, x0_prev: float32 [R, ...], C-contiguous; coefficients: float32 [R, 6]; pairs, candidates, steps: uint32 [R],
-    the noise counter (see `philox.normals`). Noise is drawn only for rows with d != 0; x0_prev is read only where
-    c != 0, so it may hold anything before the first step. Raises ValueError for a wrong shape, dtype or layout.
+    x, eps, x0_prev: float32 [R, ...], C-contiguous; coefficients: float32 [R, 6]; pairs, candidates, steps:
+    uint32 [R], the noise counter (see `philox.normals`). Noise is drawn only for rows with d != 0; x0_prev is
+    read only where c != 0, so it may hold anything before the first step. Raises ValueError for a wrong
+    shape, dtype or layout.
     """
     check_rows("x", x, x.shape)
     check_rows("eps", eps, x.shape)
@@ -42,15 +52,32 @@ def update(
         update_twin(x, eps, x0_prev, coefficients, clip, key, pairs, candidates, steps)
         return
     library.degrade_update(
-        x.ctypes.data, eps.ctypes.data, x0_prev.ctypes.data, coefficients.ctypes.data, int(clip),
-        len(x), x.size // max(len(x), 1), int(key[0]), int(key[1]),
-        pairs.ctypes.data, candidates.ctypes.data, steps.ctypes.data, threads,
+        x.ctypes.data,
+        eps.ctypes.data,
+        x0_prev.ctypes.data,
+        coefficients.ctypes.data,
+        int(clip),
+        len(x),
+        x.size // max(len(x), 1),
+        int(key[0]),
+        int(key[1]),
+        pairs.ctypes.data,
+        candidates.ctypes.data,
+        steps.ctypes.data,
+        threads,
     )
 
 
 def update_twin(
-    x: Floats, eps: Floats, x0_prev: Floats, coefficients: Floats, clip: bool,
-    key: Words, pairs: Words, candidates: Words, steps: Words,
+    x: Floats,
+    eps: Floats,
+    x0_prev: Floats,
+    coefficients: Floats,
+    clip: bool,
+    key: Words,
+    pairs: Words,
+    candidates: Words,
+    steps: Words,
 ) -> None:
     """The numpy twin of `update`, key as by `philox.seed_key`. Sums run left to right."""
     for i, row in enumerate(coefficients):
@@ -70,13 +97,19 @@ def update_twin(
 
 
 def start(
-    x: Floats, x_start: Floats, coefficients: Floats,
-    seed: int, pairs: Words, candidates: Words, *, threads: int = 1,
+    x: Floats,
+    x_start: Floats,
+    coefficients: Floats,
+    seed: int,
+    pairs: Words,
+    candidates: Words,
+    *,
+    threads: int = 1,
 ) -> None:
     """x = s·x_start + n·z, the start of partial denoising (RealDGen, Algorithm 2); step word 0. Fills x.
 
-    x, x_start: float32 [R, ...], C-contiguous; coefficients: float32 [R, 2], (s, n) = (sqrt(abar_tau),
-    sqrt(1 - abar_tau)); pairs, candidates: uint32 [R]. Rows with n = 0 (tau = 0) are exact copies of x_start. Raises
+    x, x_start: float32 [R, ...], C-contiguous; coefficients: float32 [R, 2], (s, n) = (sqrt(abar_tau), sqrt(1
+    - abar_tau)); pairs, candidates: uint32 [R]. Rows with n = 0 (tau = 0) are exact copies of x_start. Raises
     ValueError for a wrong shape, dtype or layout.
     """
     check_rows("x", x, x.shape)
@@ -90,9 +123,16 @@ def start(
         start_twin(x, x_start, coefficients, key, pairs, candidates)
         return
     library.degrade_start(
-        x.ctypes.data, x_start.ctypes.data, coefficients.ctypes.data,
-        len(x), x.size // max(len(x), 1), int(key[0]), int(key[1]),
-        pairs.ctypes.data, candidates.ctypes.data, threads,
+        x.ctypes.data,
+        x_start.ctypes.data,
+        coefficients.ctypes.data,
+        len(x),
+        x.size // max(len(x), 1),
+        int(key[0]),
+        int(key[1]),
+        pairs.ctypes.data,
+        candidates.ctypes.data,
+        threads,
     )
 
 

@@ -1,0 +1,243 @@
+// The host library: every kernel as a loop, behind a C interface that loader.py calls.
+//
+// Rows are independent and a row's noise depends on its counter alone, so threads split the rows and the result does not
+// depend on their number. Within a row, work goes tile by tile: noise for a tile into a buffer that stays in the first
+// cache, then the arithmetic over it; both loops vectorise.
+#include <algorithm>
+#include <thread>
+#include <vector>
+
+#include "philox.h"
+#include "pixels.h"
+#include "select.h"
+#include "update.h"
+
+// One copy for any x86-64 and a wider one where the processor has it; contraction is off in all, so the bits are the same.
+#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__)
+#define DEGRADE_WIDE __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define DEGRADE_WIDE
+#endif
+
+namespace {
+
+using degrade::Coefficients;
+
+constexpr int64_t kTile = 1024;           // elements, a multiple of 4
+constexpr int64_t kBlocks = kTile / 4;
+
+struct Counter {
+    uint32_t step, candidate, pair, k0, k1;
+};
+
+// z[0 .. kTile) = the normals of blocks first .. first + kBlocks of one row; a tail is drawn whole and not used.
+DEGRADE_WIDE void draw_tile(float* z, uint32_t first, const Counter& counter) {
+    const uint32_t step = counter.step, candidate = counter.candidate, pair = counter.pair;
+    const uint32_t k0 = counter.k0, k1 = counter.k1;
+    for (int32_t i = 0; i < kBlocks; ++i) {
+        const degrade::Normals4 n = degrade::normals4(first + static_cast<uint32_t>(i), step, candidate, pair, k0, k1);
+        z[4 * i] = n.z0;
+        z[4 * i + 1] = n.z1;
+        z[4 * i + 2] = n.z2;
+        z[4 * i + 3] = n.z3;
+    }
+}
+
+template <bool HasPrevious, bool HasNoise>
+inline __attribute__((always_inline)) void update_tile(float* x,              // [count] in/out
+                                                       const float* eps,      // [count]
+                                                       float* x0_prev,        // [count] in/out
+                                                       const float* z,        // [count] or unused
+                                                       int64_t count, Coefficients k, bool clip) {
+    for (int64_t i = 0; i < count; ++i) {
+        const float x0 = degrade::predict_x0(k, clip, x[i], eps[i]);
+        x[i] = degrade::advance<HasPrevious, HasNoise>(k, x[i], x0, HasPrevious ? x0_prev[i] : 0.0f,
+                                                       HasNoise ? z[i] : 0.0f);
+        x0_prev[i] = x0;
+    }
+}
+
+DEGRADE_WIDE void update_tile_plain(float* __restrict x, const float* __restrict eps, float* __restrict x0_prev,
+                                    const float* __restrict z, int64_t count, const Coefficients& k, bool clip) {
+    const bool previous = k.c != 0.0f, noise = k.d != 0.0f;
+    if (previous && noise) update_tile<true, true>(x, eps, x0_prev, z, count, k, clip);
+    else if (previous) update_tile<true, false>(x, eps, x0_prev, z, count, k, clip);
+    else if (noise) update_tile<false, true>(x, eps, x0_prev, z, count, k, clip);
+    else update_tile<false, false>(x, eps, x0_prev, z, count, k, clip);
+}
+
+DEGRADE_WIDE void start_tile(float* __restrict x, const float* __restrict x_start, const float* __restrict z,
+                             int64_t count, float s, float n) {
+    for (int64_t i = 0; i < count; ++i) x[i] = degrade::noised_start(s, n, x_start[i], z[i]);
+}
+
+DEGRADE_WIDE void add_squares(float* __restrict lanes, const float* __restrict feature, const float* __restrict target,
+                              int64_t count) {
+    for (int64_t i = 0; i < count; ++i) lanes[i] += degrade::squared_difference(feature[i], target[i]);
+}
+
+DEGRADE_WIDE void plane_to_bytes(const float* __restrict x, uint8_t* __restrict out, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) out[i] = degrade::to_byte(x[i]);
+}
+
+// Squared L2 of one row to its target in the stated order; a null target means zeros.
+float lane_distance(const float* feature, const float* target, int64_t elements) {
+    static const float zeros[degrade::kLanes] = {};
+    float lanes[degrade::kLanes] = {};
+    for (int64_t first = 0; first < elements; first += degrade::kLanes) {
+        const int64_t count = std::min<int64_t>(degrade::kLanes, elements - first);
+        add_squares(lanes, feature + first, target ? target + first : zeros, count);
+    }
+    for (int half = degrade::kLanes / 2; half > 0; half /= 2)
+        for (int i = 0; i < half; ++i) lanes[i] = lanes[i] + lanes[i + half];
+    return lanes[0];
+}
+
+// Calls work(row) for every row, the rows split evenly over the threads.
+template <typename Work>
+void for_rows(int64_t rows, int32_t threads, const Work& work) {
+    const int64_t workers = std::max<int64_t>(1, std::min<int64_t>(threads, rows));
+    const auto share = [&](int64_t worker) {
+        for (int64_t row = rows * worker / workers; row < rows * (worker + 1) / workers; ++row) work(row);
+    };
+    std::vector<std::thread> others;
+    for (int64_t worker = 1; worker < workers; ++worker) others.emplace_back(share, worker);
+    share(0);
+    for (auto& other : others) other.join();
+}
+
+}  // namespace
+
+extern "C" {
+
+// Raised with every change of a signature below; loader.py refuses another number.
+int32_t degrade_abi() { return 1; }
+
+void degrade_philox(const uint32_t* counter,  // [count, 4]
+                    uint32_t k0, uint32_t k1,
+                    uint32_t* out,            // [count, 4]
+                    int64_t count) {
+    for (int64_t i = 0; i < count; ++i) {
+        const uint32_t* c = counter + 4 * i;
+        const degrade::Words4 w = degrade::philox4x32_10(degrade::Words4{c[0], c[1], c[2], c[3]}, k0, k1);
+        out[4 * i] = w.x0;
+        out[4 * i + 1] = w.x1;
+        out[4 * i + 2] = w.x2;
+        out[4 * i + 3] = w.x3;
+    }
+}
+
+void degrade_normals(float* out,  // [rows, elements]
+                     int64_t rows, int64_t elements, uint32_t k0, uint32_t k1,
+                     const uint32_t* pairs,       // [rows]
+                     const uint32_t* candidates,  // [rows]
+                     const uint32_t* steps,       // [rows]
+                     int32_t threads) {
+    for_rows(rows, threads, [&](int64_t row) {
+        const Counter counter{steps[row], candidates[row], pairs[row], k0, k1};
+        alignas(64) float z[kTile];
+        for (int64_t first = 0; first < elements; first += kTile) {
+            draw_tile(z, static_cast<uint32_t>(first / 4), counter);
+            std::copy(z, z + std::min(kTile, elements - first), out + row * elements + first);
+        }
+    });
+}
+
+void degrade_update(float* x,                   // [rows, elements] in/out
+                    const float* eps,           // [rows, elements]
+                    float* x0_prev,             // [rows, elements] in/out
+                    const float* coefficients,  // [rows, 6]: p, q, a, b, c, d
+                    int32_t clip, int64_t rows, int64_t elements, uint32_t k0, uint32_t k1,
+                    const uint32_t* pairs,       // [rows]
+                    const uint32_t* candidates,  // [rows]
+                    const uint32_t* steps,       // [rows]
+                    int32_t threads) {
+    for_rows(rows, threads, [&](int64_t row) {
+        const float* c = coefficients + 6 * row;
+        const Coefficients k{c[0], c[1], c[2], c[3], c[4], c[5]};
+        if (degrade::is_identity(k)) return;
+        const Counter counter{steps[row], candidates[row], pairs[row], k0, k1};
+        alignas(64) float z[kTile];
+        for (int64_t first = 0; first < elements; first += kTile) {
+            const int64_t at = row * elements + first;
+            if (k.d != 0.0f) draw_tile(z, static_cast<uint32_t>(first / 4), counter);
+            update_tile_plain(x + at, eps + at, x0_prev + at, z, std::min(kTile, elements - first), k, clip != 0);
+        }
+    });
+}
+
+void degrade_start(float* x,                   // [rows, elements] out
+                   const float* x_start,       // [rows, elements]
+                   const float* coefficients,  // [rows, 2]: sqrt(abar_tau), sqrt(1 - abar_tau)
+                   int64_t rows, int64_t elements, uint32_t k0, uint32_t k1,
+                   const uint32_t* pairs,       // [rows]
+                   const uint32_t* candidates,  // [rows]
+                   int32_t threads) {
+    for_rows(rows, threads, [&](int64_t row) {
+        const float s = coefficients[2 * row], n = coefficients[2 * row + 1];
+        const float* from = x_start + row * elements;
+        if (n == 0.0f) {
+            std::copy(from, from + elements, x + row * elements);
+            return;
+        }
+        const Counter counter{0, candidates[row], pairs[row], k0, k1};
+        alignas(64) float z[kTile];
+        for (int64_t first = 0; first < elements; first += kTile) {
+            draw_tile(z, static_cast<uint32_t>(first / 4), counter);
+            start_tile(x + row * elements + first, from + first, z, std::min(kTile, elements - first), s, n);
+        }
+    });
+}
+
+void degrade_squared_l2(const float* features,  // [rows, elements], row = k·batch + pair
+                        const float* target,    // [batch, elements]
+                        float* scores,          // [rows]
+                        int64_t rows, int64_t batch, int64_t elements, int32_t threads) {
+    std::vector<float> norms(static_cast<size_t>(batch));
+    for_rows(batch, threads, [&](int64_t pair) {
+        norms[static_cast<size_t>(pair)] = lane_distance(target + pair * elements, nullptr, elements);
+    });
+    for_rows(rows, threads, [&](int64_t row) {
+        const int64_t pair = row % batch;
+        const float distance = lane_distance(features + row * elements, target + pair * elements, elements);
+        scores[row] = degrade::normalised(distance, norms[static_cast<size_t>(pair)]);
+    });
+}
+
+void degrade_to_planar(const uint8_t* images,  // [batch, pixels, 3]
+                       float* out,             // [batch, 3, pixels]
+                       int64_t batch, int64_t pixels, int32_t threads) {
+    float table[256];
+    for (int value = 0; value < 256; ++value) table[value] = degrade::to_network(static_cast<uint8_t>(value));
+    for_rows(batch, threads, [&](int64_t image) {
+        const uint8_t* from = images + image * pixels * 3;
+        float* to = out + image * pixels * 3;
+        for (int64_t i = 0; i < pixels; ++i) {
+            to[i] = table[from[3 * i]];
+            to[pixels + i] = table[from[3 * i + 1]];
+            to[2 * pixels + i] = table[from[3 * i + 2]];
+        }
+    });
+}
+
+void degrade_to_bytes(const float* x,  // [batch, 3, pixels]
+                      uint8_t* out,    // [batch, pixels, 3]
+                      int64_t batch, int64_t pixels, int32_t threads) {
+    for_rows(batch, threads, [&](int64_t image) {
+        // Plane by plane into a tile, then interleaved: the conversion vectorises only over neighbours.
+        uint8_t tile[3][kTile];
+        for (int64_t first = 0; first < pixels; first += kTile) {
+            const int64_t count = std::min(kTile, pixels - first);
+            for (int64_t plane = 0; plane < 3; ++plane)
+                plane_to_bytes(x + (image * 3 + plane) * pixels + first, tile[plane], count);
+            uint8_t* to = out + (image * pixels + first) * 3;
+            for (int64_t i = 0; i < count; ++i) {
+                to[3 * i] = tile[0][i];
+                to[3 * i + 1] = tile[1][i];
+                to[3 * i + 2] = tile[2][i];
+            }
+        }
+    });
+}
+
+}  // extern "C"
