@@ -1,0 +1,314 @@
+"""The life of one batch: B pairs, K candidates of each, from their pixels to the candidate that is kept.
+
+    once a reference   f_deg = E_deg(reference) once a pair        f_cont = E_cont(content);  condition =
+    M(f_cont, f_deg);  Rec_lr(f_cont, f_deg) if it is the start once a step        eps = denoiser(x_t, t,
+    condition), all R = K·B rows; update         (RealDGen, Algorithm 2) at the end         the filter, the
+    kept rows, bytes
+
+Rows are candidate-major, row = k·B + pair. All rows end together; a pair with fewer steps than the longest
+of the batch joins late and is left untouched (identity coefficients) until then. Everything that the host
+decides, coefficients, timesteps and noise counters of every step and row, is uploaded before the first
+launch; the loop allocates nothing, reads nothing back, and each of its steps is the same few launches, so a
+graph device can replay one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .device import Device
+from .errors import DegradeError
+from .executor import Executor
+from .filter import Filter
+from .layout import lay_out
+from .schedule import Schedule, SolverTable
+from .spec import FilterWeights, PartSpec
+
+Bytes = NDArray[np.uint8]
+Float32 = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """n pairs, 1 <= n <= B; the rows up to B are padding.
+
+    content    u8 [n, h, w, 3]: the HR brought to LR size reference  u8 [n, h, w, 3]: the crop whose
+    degradation is wanted pairs      uint32 [n]: numbers of the pairs within the run, the noise counters
+    tables     n SolverTables; their number of steps may differ, solver and clip are common start      u8
+    [n, h, w, 3], or None for Rec_lr, the model's own reconstruction (in float, not quantised) seed       of
+    the run, 0..2^64-1 valid      bool [n], None = all: a pair that failed keeps its place, so that its
+    neighbours' bytes do not change; its
+               pixels may be anything and its result is meaningless
+    """
+
+    content: Bytes
+    reference: Bytes
+    pairs: NDArray[np.uint32]
+    tables: Sequence[SolverTable]
+    start: Bytes | None = None
+    seed: int = 0
+    valid: NDArray[np.bool_] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class BatchResult:
+    """Of n pairs. Errors and scores have no unit; without the filter they are NaN.
+
+    lr                 u8 [n, h, w, 3]: the kept candidates start              u8 [n, h, w, 3]: the start
+    image, quantised candidates         u8 [K, n, h, w, 3] degradation_error  float32 [K, n]; content_error
+    likewise; score: their weighted sum, infinite for a candidate with
+                       a pixel that is not a number
+    kept               int32 [n]: which candidate finite             bool [n]: whether the kept candidate is
+    all numbers; if not, the pair failed row_steps          network rows that moved a valid pair;
+    executed_row_steps: all that ran, padding and waiting included calls              how often each part
+    ran
+    """
+
+    lr: Bytes
+    start: Bytes
+    candidates: Bytes
+    degradation_error: Float32
+    content_error: Float32
+    score: Float32
+    kept: NDArray[np.int32]
+    finite: NDArray[np.bool_]
+    row_steps: int
+    executed_row_steps: int
+    calls: dict[str, int]
+
+
+class Sampler:
+    """Networks, buffers and bindings for one size, made once; `run` may then be called for batch after
+    batch.
+    """
+
+    def __init__(
+        self,
+        device: Device,
+        executors: dict[str, Executor],
+        parts: dict[str, PartSpec],
+        schedule: Schedule,
+        weights: FilterWeights,
+        *,
+        batch: int,
+        candidates: int,
+        height: int,
+        width: int,
+    ) -> None:
+        self.batch, self.candidates, self.rows = batch, candidates, batch * candidates
+        self.height, self.width = height, width
+        self._device, self._executors, self._parts, self._schedule = device, executors, parts, schedule
+        rows, planes, bytes_ = self.rows, (3, height, width), (height, width, 3)
+
+        def floats(*shape: int) -> Any:
+            return device.allocate(shape, np.float32)
+
+        self._bytes = device.allocate((rows, *bytes_), np.uint8)
+        self._content, self._reference = floats(batch, *planes), floats(batch, *planes)
+        self._x_start, self.x = floats(rows, *planes), floats(rows, *planes)
+        self._eps, self._x0_prev, self._kept = (
+            floats(rows, *planes),
+            floats(rows, *planes),
+            floats(batch, *planes),
+        )
+
+        steps = schedule.T
+        self._coefficients, self._starts = floats(steps, rows, 6), floats(rows, 2)
+        self._timesteps = device.allocate((steps, rows), np.int32)
+        self._t, self._step = device.allocate((rows,), np.int32), device.allocate((1,), np.int32)
+        self._pairs, self._numbers = (device.allocate((rows,), np.uint32) for _ in range(2))
+        device.upload(self._numbers, np.repeat(np.arange(candidates, dtype=np.uint32), batch))
+
+        self.tensors = self._allocate_tensors()
+        self._filter = Filter(
+            device,
+            executors["degradation"],
+            executors["content"],
+            weights,
+            batch=batch,
+            candidates=candidates,
+        )
+        self._bind_denoiser()
+
+    def run(self, batch: Batch, *, filter: bool = True) -> BatchResult:
+        """Runs a batch. filter=False keeps candidate 0. Raises DegradeError for shapes that do not fit the
+        engine.
+        """
+        valid = self._check(batch)
+        n, launch = len(batch.content), self._device.launch
+        tables = [table if good else None for table, good in zip(batch.tables, valid, strict=True)]
+        steps, clip = self._upload_tables(tables)
+        self._upload_pairs(batch.pairs)
+        calls = dict.fromkeys(self._parts, 0)
+
+        self._upload_images(batch.content, self._content)
+        self._upload_images(batch.reference, self._reference)
+        if batch.start is not None:
+            self._upload_images(batch.start, self._x_start[: self.batch])
+        for name, part in self._parts.items():
+            if part.runs in ("reference", "pair") and not (
+                name == "reconstruction" and batch.start is not None
+            ):
+                self._bind_once(name, part)
+                self._executors[name].enqueue()
+                calls[name] += 1
+        for name in self._conditions:
+            launch("tile", source=self.tensors[name][: self.batch], out=self.tensors[name])
+        launch("tile", source=self._x_start[: self.batch], out=self._x_start)
+
+        launch(
+            "start", x=self.x, x_start=self._x_start, coefficients=self._starts, seed=batch.seed,
+            pairs=self._pairs, candidates=self._numbers,
+        )  # fmt: skip
+        for _ in range(steps):
+            self._run_step(batch.seed, clip)
+        calls["denoiser"] += steps
+
+        if filter:
+            self._filter.run(
+                self.x, self.tensors["f_deg"][: self.batch], self.tensors["f_cont"][: self.batch]
+            )
+            calls["degradation"] += self.candidates
+            calls["content"] += self.candidates
+        else:
+            self._filter.skip(self.x)
+        useful = self.candidates * sum(len(table) for table in tables if table is not None)
+        return self._download(n, useful, steps * self.rows, calls)
+
+    def _run_step(self, seed: int, clip: bool) -> None:
+        """The loop's body: no allocation, no decision, no value from the host that changes from step to
+        step.
+        """
+        launch = self._device.launch
+        launch("load", t=self._t, timesteps=self._timesteps, step=self._step)
+        self._executors["denoiser"].enqueue()
+        launch(
+            "update", x=self.x, eps=self._eps, x0_prev=self._x0_prev, coefficients=self._coefficients,
+            timesteps=self._timesteps, step=self._step, clip=clip, seed=seed, pairs=self._pairs,
+            candidates=self._numbers,
+        )  # fmt: skip
+        launch("advance", step=self._step)
+
+    # ------------------------------------------------------------------------------- before the first launch
+
+    def _allocate_tensors(self) -> dict[str, Any]:
+        """A buffer for every named tensor between parts; those that the denoiser reads have room for all R
+        rows.
+        """
+        denoiser = self._parts["denoiser"]
+        self._conditions = [t.name for t in denoiser.inputs if t.name not in ("x_t", "t")]
+        tensors = {}
+        for name, part in self._parts.items():
+            for output in part.outputs:
+                if part.runs in ("reference", "pair") and output.name != "image":
+                    shape = self._executors[name].shapes[output.name]
+                    rows = self.rows if output.name in self._conditions else self.batch
+                    tensors[output.name] = self._device.allocate((rows, *shape[1:]), np.float32)
+        return tensors
+
+    def _bind_once(self, name: str, part: PartSpec) -> None:
+        """Binds a part that runs once a reference or pair. Every time: the filter points two of them
+        elsewhere.
+        """
+        executor = self._executors[name]
+        source = self._reference if part.runs == "reference" else self._content
+        for tensor in part.inputs:
+            executor.bind(
+                tensor.name, source if tensor.name == "image" else self.tensors[tensor.name][: self.batch]
+            )
+        for tensor in part.outputs:
+            target = self._x_start if tensor.name == "image" else self.tensors[tensor.name]
+            executor.bind(tensor.name, target[: self.batch])
+
+    def _bind_denoiser(self) -> None:
+        denoiser = self._executors["denoiser"]
+        for name, buffer in (("x_t", self.x), ("t", self._t), ("eps", self._eps)):
+            denoiser.bind(name, buffer)
+        for name in self._conditions:
+            denoiser.bind(name, self.tensors[name])
+
+    def _upload_tables(self, tables: Sequence[SolverTable | None]) -> tuple[int, bool]:
+        """Coefficients and timesteps of every step and row, and the start's; returns the number of steps
+        and clip.
+        """
+        clips = {table.clip for table in tables if table is not None}
+        if len(clips) > 1:
+            raise DegradeError(
+                "A batch mixes tables that clip with tables that do not", wanted="one kind a batch"
+            )
+        coefficients, timesteps = lay_out(tables, self.batch, self.candidates)
+        starts = np.zeros((self.batch, 2), np.float32)
+        starts[:, 0] = 1  # tau = 0 and padding: the start image itself
+        for i, table in enumerate(tables):
+            if table is not None:
+                starts[i] = self._schedule.start(table.tau)
+        steps = len(coefficients)
+        self._device.upload(self._coefficients[:steps], coefficients)
+        self._device.upload(self._timesteps[:steps], timesteps)
+        self._device.upload(self._starts, np.tile(starts, (self.candidates, 1)))
+        self._device.upload(self._step, np.zeros(1, np.int32))
+        return steps, clips == {True}
+
+    def _upload_pairs(self, pairs: NDArray[np.uint32]) -> None:
+        padded = np.zeros(self.batch, np.uint32)
+        padded[: len(pairs)] = pairs
+        self._device.upload(self._pairs, np.tile(padded, self.candidates))
+
+    def _upload_images(self, images: Bytes, planes: Any) -> None:
+        """Into float32 planes; missing rows are mid-gray."""
+        padded = np.full((self.batch, self.height, self.width, 3), 128, np.uint8)
+        padded[: len(images)] = images
+        self._device.upload(self._bytes[: self.batch], padded)
+        self._device.launch("to_planar", images=self._bytes[: self.batch], out=planes)
+
+    def _check(self, batch: Batch) -> NDArray[np.bool_]:
+        n, image = len(batch.content), (self.height, self.width, 3)
+        if not 1 <= n <= self.batch:
+            raise DegradeError(
+                f"A batch of {n} pairs came", wanted=f"1 to {self.batch} pairs, the engine's batch"
+            )
+        named = {"content": batch.content, "reference": batch.reference, "start": batch.start}
+        for name, images in named.items():
+            if images is not None and (images.shape != (n, *image) or images.dtype != np.uint8):
+                raise DegradeError(f"{name} is {images.dtype} {images.shape}", wanted=f"uint8 {(n, *image)}")
+        if len(batch.tables) != n or batch.pairs.shape != (n,) or batch.pairs.dtype != np.uint32:
+            raise DegradeError(
+                f"{n} images came with {len(batch.tables)} tables and pairs {batch.pairs.dtype} {batch.pairs.shape}",
+                wanted="one table and one uint32 number a pair",
+            )
+        valid = np.ones(n, np.bool_) if batch.valid is None else batch.valid
+        if valid.shape != (n,) or valid.dtype != np.bool_:
+            raise DegradeError(f"valid is {valid.dtype} {valid.shape}", wanted=f"bool ({n},)")
+        return valid
+
+    # ---------------------------------------------------------------------------------------------- after
+
+    def _download(self, n: int, useful: int, executed: int, calls: dict[str, int]) -> BatchResult:
+        launch, download, found = self._device.launch, self._device.download, self._filter
+        first = self._bytes[: self.batch]
+        launch("to_bytes", x=self._x_start[: self.batch], out=first)
+        start = download(first)[:n]
+        launch("gather", x=self.x, kept=found.kept, out=self._kept)
+        launch("to_bytes", x=self._kept, out=first)
+        lr = download(first)[:n]
+        launch("to_bytes", x=self.x, out=self._bytes)
+        candidates = download(self._bytes).reshape(self.candidates, self.batch, self.height, self.width, 3)
+        kept = download(found.kept)[:n]
+        return BatchResult(
+            lr=lr,
+            start=start,
+            candidates=candidates[:, :n],
+            degradation_error=download(found.degradation)[:, :n],
+            content_error=download(found.content)[:, :n],
+            score=download(found.score)[:, :n],
+            kept=kept,
+            finite=download(found.finite)[kept, np.arange(n)],
+            row_steps=useful,
+            executed_row_steps=executed,
+            calls=calls,
+        )

@@ -1,0 +1,158 @@
+"""A RealDGen bundle of a few hundred weights, made with onnx.helper: no torch, no training, real ONNX.
+
+The networks are random but not degenerate: every output depends on every input, the condition steers the
+denoiser, and the outputs have the size that trained networks have. Weights depend on the seed only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from degrade_engine.engine import artefact, spec
+from degrade_engine.engine.schedule import Schedule
+
+F_DEG, F_CONT, CONDITION, HIDDEN = 8, 6, 6, 8
+
+
+def make(folder: Path, *, seed: int = 0, schedule: Schedule | None = None) -> Path:
+    """Writes the bundle into `folder` and returns it. LR height and width must be even."""
+    folder.mkdir(parents=True, exist_ok=True)
+    random = np.random.default_rng(seed)
+    graphs = {
+        "degradation": _degradation(random),
+        "content": _content(random),
+        "modulation": _modulation(random),
+        "reconstruction": _reconstruction(random),
+        "denoiser": _denoiser(random),
+    }
+    runs: dict[str, spec.Runs] = {
+        "degradation": "reference", "content": "pair", "modulation": "pair", "reconstruction": "pair",
+        "denoiser": "step",
+    }  # fmt: skip
+    parts = {}
+    for name, graph in graphs.items():
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+        onnx.checker.check_model(model, full_check=True)
+        onnx.save(model, str(folder / f"{name}.onnx"))
+        inputs, outputs = ([_tensor(value) for value in values] for values in (graph.input, graph.output))
+        files = {"fp32": spec.file_ref(folder, f"{name}.onnx")}
+        parts[name] = spec.PartSpec(runs[name], tuple(inputs), tuple(outputs), files)
+    bundle = spec.BundleSpec(
+        kind="realdgen",
+        schedule=schedule or Schedule(),
+        lr_multiple=2,
+        starts=("reconstruction", "bicubic", "realesrgan"),
+        parts=parts,
+        licence="Apache-2.0",
+        card={"about": "random weights, for tests"},
+        parent={"checkpoint_sha256": "0" * 64},
+        tools=artefact.tool_versions(),
+    )
+    artefact.write_json_atomic(folder / spec.BUNDLE_JSON, bundle)
+    return folder
+
+
+class Graph:
+    """Nodes and weights of one part."""
+
+    def __init__(self, random: np.random.Generator) -> None:
+        self.random, self.nodes, self.weights = random, [], []  # type: ignore[var-annotated]
+
+    def weight(self, shape: Sequence[int], scale: float | None = None) -> str:
+        fan = int(np.prod(shape[1:])) or 1
+        values = self.random.standard_normal(shape) * (scale if scale is not None else fan**-0.5)
+        return self.constant(values.astype(np.float32))
+
+    def constant(self, values: np.ndarray) -> str:
+        name = f"w{len(self.weights)}"
+        self.weights.append(numpy_helper.from_array(values, name))
+        return name
+
+    def node(self, operator: str, *inputs: str, out: str = "", **attributes: object) -> str:
+        out = out or f"n{len(self.nodes)}"
+        self.nodes.append(helper.make_node(operator, list(inputs), [out], **attributes))
+        return out
+
+    def conv(self, x: str, cin: int, cout: int, *, size: int = 3, stride: int = 1, out: str = "") -> str:
+        pad = [(size - stride + 1) // 2 if stride > 1 else size // 2] * 4
+        pad = [0] * 4 if size == stride else pad
+        return self.node(
+            "Conv", x, self.weight((cout, cin, size, size)), self.weight((cout,), 0.05), out=out,
+            kernel_shape=[size, size], strides=[stride, stride], pads=pad,
+        )  # fmt: skip
+
+    def gemm(self, x: str, cin: int, cout: int, out: str = "") -> str:
+        return self.node("Gemm", x, self.weight((cout, cin)), self.weight((cout,), 0.1), out=out, transB=1)
+
+    def per_channel(self, vector: str) -> str:
+        """[batch, C] to [batch, C, 1, 1]."""
+        return self.node("Unsqueeze", vector, self.constant(np.array([2, 3], np.int64)))
+
+    def build(self, name: str, inputs: dict[str, list], outputs: dict[str, list]) -> onnx.GraphProto:
+        def info(key: str, shape: list) -> onnx.ValueInfoProto:
+            kind = TensorProto.INT32 if key == "t" else TensorProto.FLOAT
+            return helper.make_tensor_value_info(key, kind, shape)
+
+        ends = [[info(key, shape) for key, shape in side.items()] for side in (inputs, outputs)]
+        return helper.make_graph(self.nodes, name, ends[0], ends[1], self.weights)
+
+
+IMAGE = ["batch", 3, "height", "width"]
+HALF = ["batch", F_CONT, "height/2", "width/2"]
+DEG = ["batch", F_DEG]
+COND = ["batch", CONDITION, "height", "width"]
+
+
+def _degradation(random: np.random.Generator) -> onnx.GraphProto:
+    g = Graph(random)
+    x = g.node("Abs", g.conv("image", 3, 8))
+    x = g.node("Flatten", g.node("GlobalAveragePool", x))
+    g.gemm(x, 8, F_DEG, out="f_deg")
+    return g.build("degradation", {"image": IMAGE}, {"f_deg": DEG})
+
+
+def _content(random: np.random.Generator) -> onnx.GraphProto:
+    g = Graph(random)
+    x = g.node("Tanh", g.conv("image", 3, 8, size=2, stride=2))
+    g.conv(x, 8, F_CONT, out="f_cont")
+    return g.build("content", {"image": IMAGE}, {"f_cont": HALF})
+
+
+def _upsampled(g: Graph, channels: int) -> str:
+    """f_cont, steered by f_deg, on the full grid."""
+    x = g.node("DepthToSpace", g.conv("f_cont", F_CONT, 4 * channels), blocksize=2)
+    return g.node("Mul", x, g.per_channel(g.gemm("f_deg", F_DEG, channels)))
+
+
+def _modulation(random: np.random.Generator) -> onnx.GraphProto:
+    g = Graph(random)
+    g.node("Tanh", _upsampled(g, CONDITION), out="condition")
+    return g.build("modulation", {"f_cont": HALF, "f_deg": DEG}, {"condition": COND})
+
+
+def _reconstruction(random: np.random.Generator) -> onnx.GraphProto:
+    g = Graph(random)
+    g.node("Tanh", _upsampled(g, 3), out="image")
+    return g.build("reconstruction", {"f_cont": HALF, "f_deg": DEG}, {"image": IMAGE})
+
+
+def _denoiser(random: np.random.Generator) -> onnx.GraphProto:
+    g = Graph(random)
+    time = g.node("Unsqueeze", g.node("Cast", "t", to=TensorProto.FLOAT), g.constant(np.array([1], np.int64)))
+    time = g.node("Sin", g.gemm(g.node("Mul", time, g.constant(np.array(0.01, np.float32))), 1, HIDDEN))
+    x = g.node("Concat", "x_t", "condition", axis=1)
+    x = g.node("Add", g.conv(x, 3 + CONDITION, HIDDEN), g.per_channel(time))
+    x = g.node("Mul", x, g.node("Sigmoid", x))
+    g.conv(x, HIDDEN, 3, out="eps")
+    return g.build("denoiser", {"x_t": IMAGE, "t": ["batch"], "condition": COND}, {"eps": IMAGE})
+
+
+def _tensor(value: onnx.ValueInfoProto) -> spec.TensorSpec:
+    tensor = value.type.tensor_type
+    shape = tuple(d.dim_param or d.dim_value for d in tensor.shape.dim)
+    return spec.TensorSpec(value.name, "int32" if tensor.elem_type == TensorProto.INT32 else "float32", shape)
