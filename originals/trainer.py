@@ -66,6 +66,7 @@ def train(stage: nn.Module, groups: list[dict], batches: Batches, options: Train
     log = (out / f"{name}.jsonl").open("a") if rank == 0 else None
     began = saved = time.monotonic()
     sums: dict[str, float] = {}
+    summed = 0
     with Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
                   TextColumn("{task.fields[loss]}"), disable=rank > 0) as progress:  # fmt: skip
         task = progress.add_task(name, total=options.steps, completed=first, loss="")
@@ -93,12 +94,13 @@ def train(stage: nn.Module, groups: list[dict], batches: Batches, options: Train
             _follow(ema, stage, min(options.ema, (1 + step) / (10 + step)))
             for k, v in losses.items():
                 sums[k] = sums.get(k, 0.0) + float(v.detach())
+            summed += 1
             if step % options.log_every == 0 and log:
-                row = {k: round(v / options.log_every, 6) for k, v in sums.items()}
+                row = {k: round(v / summed, 6) for k, v in sums.items()}
                 row |= {"step": step, "lr": optimiser.param_groups[0]["lr"], "seconds": round(time.monotonic() - began, 1)}
                 log.write(json.dumps(row) + "\n")
                 log.flush()
-                sums = {}
+                sums, summed = {}, 0
                 progress.update(task, completed=step, loss=f"loss {row['loss']:.4f}")
             if rank == 0 and time.monotonic() - saved > options.save_every_s:
                 _save(state, stage, optimiser, ema, step, options)
