@@ -1,0 +1,68 @@
+# demo   from a clean clone to a page of pairs      test   everything that proves it
+# lint   ruff and mypy                               bench  the benchmarks that this machine can run
+# Everything is installed into .venv; nothing outside this folder changes.
+PYTHON ?= python3
+# PyPI's Linux wheel of torch carries CUDA and is large; this index offers one for CPUs. Not reachable: PyPI's is taken.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+CHECKPOINT ?= originals/checkpoints/realdgen-tiny.safetensors
+OUT ?= out
+
+SHELL := bash
+.DEFAULT_GOAL := demo
+.PHONY: demo test lint types bench clean
+
+BIN := .venv/bin
+PIP := $(BIN)/pip --disable-pip-version-check install --quiet -c constraints.txt
+SOURCES := pyproject.toml constraints.txt CMakeLists.txt $(wildcard kernels/*.cpp kernels/*.h)
+FOLDERS := engine kernels calib export originals bench
+
+# The package is editable, so only its settings and its C++ sources call for a new installation.
+.venv/base: constraints.txt
+	@echo "Installing into .venv (torch is the large part)"
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip --disable-pip-version-check install --quiet --no-deps --retries 1 --timeout 30 \
+		-c constraints.txt --extra-index-url "$(TORCH_INDEX)" torch
+	$(PIP) scikit-build-core cmake ninja
+	touch $@
+
+.venv/demo: .venv/base $(SOURCES)
+	$(PIP) --no-build-isolation -e '.[cpu,train]'
+	touch $@
+
+.venv/test: .venv/base $(SOURCES)
+	$(PIP) --no-build-isolation -e '.[cpu,train,test]'
+	touch $@ .venv/demo
+
+demo:
+	@set -eu; began=$$SECONDS; \
+	step() { local start=$$SECONDS; printf '\n== %s\n' "$$*"; "$$@"; printf '== done in %d s\n' $$((SECONDS - start)); }; \
+	step $(MAKE) --no-print-directory .venv/demo; \
+	rm -rf "$(OUT)/bundle" "$(OUT)/engine" "$(OUT)/pairs" "$(OUT)/report.html"; \
+	step $(BIN)/degrade-engine export "$(CHECKPOINT)" -o "$(OUT)/bundle"; \
+	step $(BIN)/degrade-engine build "$(OUT)/bundle" --precision fp32 --backend auto --lr-size 128 --batch 4 \
+		--candidates 3 -o "$(OUT)/engine"; \
+	step $(BIN)/degrade-engine generate --engine "$(OUT)/engine" --hr samples/hr --reference samples/reference \
+		--out "$(OUT)/pairs" --pairs 24; \
+	step $(BIN)/degrade-engine report "$(OUT)/pairs" -o "$(OUT)/report.html"; \
+	printf '\nThe pairs: %s\nThe page:  %s\nAll of it took %d s.\n' "$(abspath $(OUT)/pairs)" \
+		"$(abspath $(OUT)/report.html)" $$((SECONDS - began))
+
+test: .venv/test lint
+	$(BIN)/pytest -q
+
+lint: .venv/test types
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+# The package as it is when installed, laid out in links, for mypy.
+types:
+	@rm -rf build/types
+	mkdir -p build/types/degrade_engine
+	ln -s "$(CURDIR)"/degrade_engine/* $(addprefix "$(CURDIR)"/,$(FOLDERS)) build/types/degrade_engine/
+
+bench: .venv/test
+	$(BIN)/python -m degrade_engine.bench
+
+clean:
+	rm -rf .venv build "$(OUT)/bundle" "$(OUT)/engine" "$(OUT)/pairs" "$(OUT)/report.html"
+	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
