@@ -1,0 +1,1 @@
+"""Classical degradations: parameters drawn from a seed, applied with OpenCV and the real JPEG codec."""

@@ -1,0 +1,147 @@
+"""What a second-order degradation is drawn from: the published ranges, and a milder, camera-like set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from ..errors import DegradeError
+from .theta import Mode
+
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class StageRanges:
+    """One pass of blur, resize, noise and JPEG. A `skip_*` is the probability that the operation is left
+    out."""
+
+    skip_blur: float
+    kernel_prob: tuple[
+        float, float, float, float, float, float
+    ]  # in the order of theta.BlurKind, without sinc
+    sinc_prob: float  # a sinc instead of one of the six
+    blur_sigma: Range  # pixels of the image that is blurred, see realesrgan.py
+    betag_range: Range  # generalised kernels; half of the draws lie on each side of 1
+    betap_range: Range  # plateau kernels; likewise
+    skip_resize: float
+    resize_prob: tuple[float, float, float]  # up, down, keep
+    resize_range: Range  # factors: up to [1] or down to [0]
+    skip_noise: float
+    gaussian_noise_prob: float  # otherwise poisson
+    noise_range: Range  # sigma, grey levels
+    poisson_scale_range: Range
+    gray_noise_prob: float
+    skip_jpeg: float
+    jpeg_range: tuple[int, int]  # quality, both ends drawn
+
+    def __post_init__(self) -> None:
+        for name in ("skip_blur", "sinc_prob", "skip_resize", "skip_noise", "gaussian_noise_prob",
+                     "gray_noise_prob", "skip_jpeg"):  # fmt: skip
+            _probability(name, getattr(self, name))
+        for name in ("blur_sigma", "betag_range", "betap_range", "resize_range", "noise_range",
+                     "poisson_scale_range", "jpeg_range"):  # fmt: skip
+            low, high = getattr(self, name)
+            if not 0 <= low <= high:
+                raise DegradeError(f"{name} is ({low}, {high})", wanted="0 <= low <= high")
+        for name in ("kernel_prob", "resize_prob"):
+            shares = getattr(self, name)
+            if min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
+                raise DegradeError(f"{name} is {shares}", wanted="shares that are not negative and sum to 1")
+        if not (0 < self.resize_range[0] <= 1 <= self.resize_range[1]):
+            raise DegradeError(f"resize_range is {self.resize_range}", wanted="0 < low <= 1 <= high")
+        if not (1 <= self.jpeg_range[0] and self.jpeg_range[1] <= 100):
+            raise DegradeError(f"jpeg_range is {self.jpeg_range}", wanted="qualities of 1 to 100")
+
+
+@dataclass(frozen=True)
+class SecondOrderRanges:
+    """Two stages and the last step. Stage 2's `skip_resize` leaves the image at its size until the last
+    resize."""
+
+    first: StageRanges
+    second: StageRanges
+    kernel_sizes: tuple[int, ...]  # odd
+    resize_modes: tuple[Mode, ...]  # one of them, uniformly, at each resize
+    final_sinc_prob: float
+    jpeg_last_prob: float  # the order resize, sinc, JPEG; otherwise JPEG, resize, sinc
+    identity_prob: float  # nothing at all but the resize to the LR size
+
+    def __post_init__(self) -> None:
+        for name in ("final_sinc_prob", "jpeg_last_prob", "identity_prob"):
+            _probability(name, getattr(self, name))
+        if not self.kernel_sizes or any(size < 1 or size % 2 == 0 for size in self.kernel_sizes):
+            raise DegradeError(f"kernel_sizes is {self.kernel_sizes}", wanted="one or more odd sizes")
+        if not self.resize_modes:
+            raise DegradeError("resize_modes is empty", wanted="area, bilinear, bicubic or antialias")
+
+
+def _probability(name: str, value: float) -> None:
+    if not 0.0 <= value <= 1.0:
+        raise DegradeError(f"{name} is {value}", wanted="a probability, 0 to 1")
+
+
+_FIRST = StageRanges(
+    skip_blur=0.0,
+    kernel_prob=(0.45, 0.25, 0.12, 0.03, 0.12, 0.03),
+    sinc_prob=0.1,
+    blur_sigma=(0.2, 3.0),
+    betag_range=(0.5, 4.0),
+    betap_range=(1.0, 2.0),
+    skip_resize=0.0,
+    resize_prob=(0.2, 0.7, 0.1),
+    resize_range=(0.15, 1.5),
+    skip_noise=0.0,
+    gaussian_noise_prob=0.5,
+    noise_range=(1.0, 30.0),
+    poisson_scale_range=(0.05, 3.0),
+    gray_noise_prob=0.4,
+    skip_jpeg=0.0,
+    jpeg_range=(30, 95),
+)
+
+REALESRGAN = SecondOrderRanges(
+    first=_FIRST,
+    second=replace(
+        _FIRST,
+        skip_blur=0.2,  # published as second_blur_prob 0.8
+        blur_sigma=(0.2, 1.5),
+        resize_prob=(0.3, 0.4, 0.3),
+        resize_range=(0.3, 1.2),
+        noise_range=(1.0, 25.0),
+        poisson_scale_range=(0.05, 2.5),
+    ),
+    kernel_sizes=(7, 9, 11, 13, 15, 17, 19, 21),
+    resize_modes=("area", "bilinear", "bicubic"),
+    final_sinc_prob=0.8,
+    jpeg_last_prob=0.5,
+    identity_prob=0.0,
+)
+"""The option file of RealESRGAN_x4plus, number for number."""
+
+CAMERA = SecondOrderRanges(
+    first=replace(
+        _FIRST,
+        kernel_prob=(0.7, 0.3, 0.0, 0.0, 0.0, 0.0),
+        sinc_prob=0.0,
+        blur_sigma=(0.0, 2.0),
+        skip_resize=1.0,
+        skip_noise=1.0,
+        skip_jpeg=1.0,
+    ),
+    second=replace(
+        _FIRST,
+        skip_blur=1.0,
+        resize_prob=(0.0, 0.0, 1.0),
+        noise_range=(0.0, 15.0),
+        poisson_scale_range=(0.0, 1.5),
+        skip_jpeg=0.5,
+        jpeg_range=(50, 98),
+    ),
+    kernel_sizes=(13, 15, 17, 19, 21),  # at least three sigmas each way
+    resize_modes=("area", "antialias"),
+    final_sinc_prob=0.0,
+    jpeg_last_prob=1.0,
+    identity_prob=0.1,
+)
+"""What one camera does, mildly and once: lens blur (0 to 2 HR pixels), sampling without aliasing, sensor
+noise on the LR grid, and JPEG for half of the samples; one sample in ten is only resized."""
