@@ -137,8 +137,8 @@ def row_normals(elements: int, key: Words, pair: np.uint32, candidate: np.uint32
     """One row's first normals, float32 [elements]: counter (element // 4, step, candidate, pair)."""
     blocks = (elements + 3) // 4
     block = np.arange(blocks, dtype=np.uint64)
-    rest = (np.full(blocks, word, dtype=np.uint64) for word in (step, candidate, pair))
-    x0, x1, x2, x3 = _rounds(block, *rest, key)
+    c1, c2, c3 = (np.full(blocks, word, dtype=np.uint64) for word in (step, candidate, pair))
+    x0, x1, x2, x3 = _rounds(block, c1, c2, c3, key)
     z = np.empty((blocks, 4), dtype=np.float32)
     z[:, 0], z[:, 1] = box_muller(x0, x1)
     z[:, 2], z[:, 3] = box_muller(x2, x3)

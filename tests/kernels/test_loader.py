@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from degrade_engine.kernels import loader
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from degrade_engine.kernels import loader, philox
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from degrade_engine.kernels import loader, philox
 
 # Random123's kat_vectors file, philox4x32 with 10 rounds: counter, key, words.
 KNOWN_ANSWERS = [

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from degrade_engine.kernels import pixels
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from degrade_engine.kernels import pixels
 
 sizes = {"batch": st.integers(1, 3), "height": st.integers(1, 19), "width": st.integers(1, 19)}
 

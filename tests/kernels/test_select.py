@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from degrade_engine.kernels import select
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from degrade_engine.kernels import select
 
 
 @settings(max_examples=40, deadline=None)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from degrade_engine.kernels import philox, update
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from degrade_engine.kernels import philox, update
 
 # One row of each kind a solver has: waiting, DDPM, DDIM without noise, DPM-Solver++(2M), everything at once.
 TABLE = np.array(
