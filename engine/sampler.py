@@ -278,7 +278,7 @@ class Sampler:
                 raise DegradeError(f"{name} is {images.dtype} {images.shape}", wanted=f"uint8 {(n, *image)}")
         if len(batch.tables) != n or batch.pairs.shape != (n,) or batch.pairs.dtype != np.uint32:
             raise DegradeError(
-                f"{n} images came with {len(batch.tables)} tables and pairs {batch.pairs.dtype} {batch.pairs.shape}",
+                f"{n} images, {len(batch.tables)} tables, pairs {batch.pairs.dtype} {batch.pairs.shape} came",
                 wanted="one table and one uint32 number a pair",
             )
         valid = np.ones(n, np.bool_) if batch.valid is None else batch.valid

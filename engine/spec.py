@@ -1,4 +1,4 @@
-"""What a bundle and an engine say about themselves: `bundle.json` and `engine.json` as frozen dataclasses.
+"""What a bundle says about itself: `bundle.json` as frozen dataclasses (engine.json is in engine_spec.py).
 
 A bundle holds the network parts of one model as ONNX files with dynamic batch, height and width. For each
 part it says how often it runs, and that word lets one runtime drive every kind of model:
@@ -73,7 +73,10 @@ class FileRef:
 
 @dataclass(frozen=True)
 class PartSpec:
-    """One network: how often it runs, its tensors, and its ONNX file in each precision ("fp32" always)."""
+    """One network: how often it runs, its tensors, and its files.
+
+    A bundle has an ONNX file in each precision, "fp32" always; an engine has one, "engine".
+    """
 
     runs: Runs
     inputs: tuple[TensorSpec, ...]
@@ -211,7 +214,9 @@ def check_parts(parts: dict[str, PartSpec], where: str) -> None:
         if name not in REALDGEN_PARTS:
             raise DegradeError(f"{where}: the part {name!r} is unknown", wanted=", ".join(REALDGEN_PARTS))
         if "fp32" not in part.files and "engine" not in part.files:
-            raise DegradeError(f"{where}: the part {name!r} has no file", wanted="at least an fp32 file")
+            raise DegradeError(
+                f"{where}: the part {name!r} has no file", wanted="an fp32 file, or an engine's"
+            )
     made = {"image", "x_t", "t"}
     for name, part in parts.items():
         lacking = [tensor.name for tensor in part.inputs if tensor.name not in made]

@@ -1,0 +1,199 @@
+"""`Engine`: an engine folder, opened. The whole runtime in one class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .build import open_engine_part
+from .device import HostDevice
+from .engine_spec import EngineSpec, open_engine_spec
+from .errors import DegradeError
+from .sampler import Batch, BatchResult, Sampler
+from .schedule import Solver, table
+from .spec import Start
+
+Bytes = NDArray[np.uint8]
+
+
+class Engine:
+    """An engine that is ready to run: networks loaded, buffers allocated. Made by `Engine.open`.
+
+    >>> from degrade_engine.engine.api import Engine
+    >>> with Engine.open(folder, threads=1) as engine:
+    ...     size = engine.spec.lr_size
+    ...     hr = photographs[:, : 4 * size, : 4 * size]      # uint8 [n, 4·size, 4·size, 3], sRGB
+    ...     camera = snapshots[:, :size, :size]              # uint8 [n, size, size, 3], cropped, not resized
+    ...     pairs = engine.degrade(hr, camera, scale=4, tau=30, steps=2, seed=7)
+    >>> pairs.lr.shape == camera.shape, pairs.lr.dtype
+    (True, dtype('uint8'))
+    >>> bool((pairs.kept == pairs.score.argmin(axis=0)).all())
+    True
+    """
+
+    def __init__(self, folder: Path, spec: EngineSpec, sampler: Sampler) -> None:
+        self.folder, self.spec = folder, spec
+        self._sampler: Sampler | None = sampler
+
+    @classmethod
+    def open(cls, path: str | Path, threads: int | None = None) -> Engine:
+        """Opens an engine folder. threads: of networks and kernels, None = ONNX Runtime's choice.
+
+        Raises DegradeError if the engine is damaged, was built for another machine or version (the message
+        names the field and both values), or did not pass its parity gate; or if ONNX Runtime is missing.
+        """
+        if threads is not None and threads < 1:
+            raise DegradeError(f"threads is {threads}", wanted="at least 1")
+        folder = Path(path)
+        spec = open_engine_spec(folder)
+        executors = {name: open_engine_part(folder, spec, name, threads=threads) for name in spec.parts}
+        sampler = Sampler(
+            HostDevice(threads or 1), executors, spec.parts, spec.schedule, spec.filter,
+            batch=spec.batch, candidates=spec.candidates, height=spec.lr_size, width=spec.lr_size,
+        )  # fmt: skip
+        return cls(folder, spec, sampler)
+
+    @property
+    def sha256(self) -> str:
+        """Names the engine in plans and manifests: the hash of all that its results depend on."""
+        return self.spec.key_sha256
+
+    def close(self) -> None:
+        """Gives networks and buffers back. The engine cannot run afterwards."""
+        self._sampler = None
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def run(self, batch: Batch, *, filter: bool = True) -> BatchResult:
+        """Runs at most `spec.batch` pairs. filter=False keeps candidate 0 and leaves scores NaN.
+
+        Raises DegradeError for shapes that do not fit, or if the engine is closed.
+        """
+        if self._sampler is None:
+            raise DegradeError(f"The engine {self.folder} is closed", mend="run it inside its `with` block")
+        return self._sampler.run(batch, filter=filter)
+
+    def degrade(
+        self,
+        hr: Bytes | Sequence[Bytes],
+        reference: Bytes | Sequence[Bytes],
+        *,
+        scale: int = 4,
+        tau: int | Sequence[int] = 30,
+        steps: int | None = 2,
+        solver: Solver = "ddpm",
+        eta: float = 0.0,
+        start: Start = "reconstruction",
+        seed: int = 0,
+        filter: bool = True,
+    ) -> BatchResult:
+        """LR images with the content of `hr` and the degradation of `reference`, any number of them.
+
+        hr         uint8 [n, scale·s, scale·s, 3] or a list of such images, sRGB; s is `spec.lr_size`
+        reference  uint8 [n, s, s, 3] or a list: real LR photographs, cropped (resizing would change their
+        degradation) tau        noising steps of the start image, 0 (the start image itself) to T; one for
+        all, or one a pair steps      network calls a candidate, None = tau of them;  solver, eta: see
+        `schedule.table` start      the image that is noised: "reconstruction", the model's feed-forward LR;
+        "bicubic", the HR at LR size;
+                   "realesrgan", the HR through that classical degradation (the paper's D)
+        seed       decides all noise, 0..2^64-1; image i is pair i, and its noise depends on nothing else
+
+        Returns the BatchResult of all n. Raises DegradeError for sizes or settings that do not fit.
+        """
+        size = self.spec.lr_size
+        sharp = _images("hr", hr, size * scale)
+        camera = _images("reference", reference, size)
+        n = len(sharp)
+        taus = [tau] * n if isinstance(tau, int) else [int(one) for one in tau]
+        if len(camera) != n or len(taus) != n:
+            raise DegradeError(
+                f"{n} HR images, {len(camera)} references and {len(taus)} values of tau came",
+                wanted="as many of each",
+            )
+        if start not in self.spec.starts:
+            raise DegradeError(f"The start is {start!r}", wanted=f"one of {', '.join(self.spec.starts)}")
+        tables = {one: table(self.spec.schedule, solver, one, steps, eta) for one in set(taus)}
+        results = []
+        for first in range(0, n, self.spec.batch):
+            rows = range(first, min(first + self.spec.batch, n))
+            content = [_shrink(sharp[i], size) for i in rows]
+            batch = Batch(
+                content=np.stack(content),
+                reference=np.stack([camera[i] for i in rows]),
+                start=_starts(start, content, [sharp[i] for i in rows], scale, seed, first),
+                pairs=np.arange(rows.start, rows.stop, dtype=np.uint32),
+                tables=[tables[taus[i]] for i in rows],
+                seed=seed,
+            )
+            results.append(self.run(batch, filter=filter))
+        return _join(results)
+
+
+def _images(name: str, images: Bytes | Sequence[Bytes], side: int) -> list[Bytes]:
+    listed = [np.asarray(image) for image in images]
+    if not listed:
+        raise DegradeError(f"{name} holds no image", wanted="at least one")
+    for i, image in enumerate(listed):
+        if image.dtype != np.uint8 or image.shape != (side, side, 3):
+            raise DegradeError(
+                f"{name}[{i}] is {image.dtype} {image.shape}", wanted=f"uint8 {(side, side, 3)}"
+            )
+    return listed
+
+
+def _shrink(hr: Bytes, size: int) -> Bytes:
+    from .images import (
+        resize_bicubic,
+    )  # here, so that callers with their own LR-size images need no image library
+
+    return resize_bicubic(hr, (size, size))
+
+
+def _starts(
+    start: Start, content: list[Bytes], hr: list[Bytes], scale: int, seed: int, first: int
+) -> Bytes | None:
+    if start == "reconstruction":
+        return None
+    if start == "bicubic":
+        return np.stack(content)
+    from .classical import realesrgan
+
+    drawn = [realesrgan.draw(seed, first + i, realesrgan.REALESRGAN) for i in range(len(hr))]
+    return np.stack(
+        [
+            realesrgan.apply(image, theta, scale=scale, noise_seed=first + i)
+            for i, (image, theta) in enumerate(zip(hr, drawn, strict=True))
+        ]
+    )
+
+
+def _join(results: list[BatchResult]) -> BatchResult:
+    def rows(name: str) -> NDArray:
+        return np.concatenate([getattr(r, name) for r in results])
+
+    def candidates(name: str) -> NDArray:
+        return np.concatenate([getattr(r, name) for r in results], axis=1)
+
+    return BatchResult(
+        lr=rows("lr"),
+        start=rows("start"),
+        candidates=candidates("candidates"),
+        degradation_error=candidates("degradation_error"),
+        content_error=candidates("content_error"),
+        score=candidates("score"),
+        kept=rows("kept"),
+        finite=rows("finite"),
+        row_steps=sum(r.row_steps for r in results),
+        executed_row_steps=sum(r.executed_row_steps for r in results),
+        calls={name: sum(r.calls[name] for r in results) for name in results[0].calls},
+    )
