@@ -24,3 +24,14 @@ def tiny_bundle(tiny_bundle_module: ModuleType, tmp_path_factory: pytest.TempPat
     """A bundle folder shared by all tests: read it, do not change it (copy it to damage it)."""
     folder: Path = tiny_bundle_module.make(tmp_path_factory.mktemp("tiny") / "bundle")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_engine(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An engine folder shared by all tests: LR 16, 4 pairs a batch, 2 candidates. Read it, do not change
+    it.
+    """
+    from degrade_engine.engine.build import build
+
+    out = tmp_path_factory.mktemp("tiny") / "engine"
+    return build(tiny_bundle, out, lr_size=16, batch=4, candidates=2, threads=1).folder
