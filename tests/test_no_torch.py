@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 # Runs in its own process: a finder placed first makes the modules as absent as in a plain installation.
-WITHOUT_TRAIN = """
+ABSENT = """
 import importlib, importlib.abc, pkgutil, sys
 
 class Absent(importlib.abc.MetaPathFinder):
@@ -15,6 +15,8 @@ class Absent(importlib.abc.MetaPathFinder):
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 sys.meta_path.insert(0, Absent())
+"""
+EVERY_RUNTIME_MODULE = """
 count = 0
 for top in ("degrade_engine", "degrade_engine.engine", "degrade_engine.kernels"):
     package = importlib.import_module(top)
@@ -27,11 +29,14 @@ for top in ("degrade_engine", "degrade_engine.engine", "degrade_engine.kernels")
 
 
 def run(code: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", WITHOUT_TRAIN + code], capture_output=True, text=True)
+    return subprocess.run([sys.executable, "-c", ABSENT + code], capture_output=True, text=True)
 
 
 def test_every_runtime_module_imports_without_torch() -> None:
-    done = run("print(count, 'torch' in sys.modules, 'degrade_engine.engine.schedule' in sys.modules)")
+    done = run(
+        EVERY_RUNTIME_MODULE
+        + "print(count, 'torch' in sys.modules, 'degrade_engine.engine.schedule' in sys.modules)"
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     count, torch_loaded, schedule_loaded = done.stdout.split()
     assert int(count) > 15 and torch_loaded == "False" and schedule_loaded == "True"
