@@ -75,7 +75,7 @@ class Attention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         b, c, h, w = x.shape
         q, k, v = self.qkv(self.norm(x)).reshape(b, 3, c, h * w).unbind(1)
-        weight = torch.softmax((q.transpose(1, 2) @ k).float() / math.sqrt(c), dim=-1).to(v.dtype)
+        weight = torch.softmax(((q / math.sqrt(c)).transpose(1, 2) @ k).float(), dim=-1).to(v.dtype)  # [B, hw, hw]
         return x + self.out((v @ weight.transpose(1, 2)).reshape(b, c, h, w))
 
 
@@ -140,16 +140,17 @@ class UNet(nn.Module):
 
     def network(self, x: Tensor, t: Tensor, hoisted: Tensor) -> Tensor:
         e = self.embed(timestep_embedding(t, self.config.width))
-        h = self.from_x(x) + hoisted.to(x.dtype)
+        h = self.from_x(x)
+        h = h + hoisted.to(h.dtype)
         skips = [h]
         for layer in self.down:
-            h = layer(h) if isinstance(layer, nn.Conv2d) else layer[1](layer[0](h, e))
+            h = layer[1](layer[0](h, e)) if isinstance(layer, nn.ModuleList) else layer(h)
             skips.append(h)
         h = self.middle[0](h, e)
         h = self.middle[1](self.middle_attention(h), e)
         for layer in self.up:
-            if isinstance(layer, nn.Conv2d):
-                h = layer(F.interpolate(h, scale_factor=2.0, mode="nearest"))
-            else:
+            if isinstance(layer, nn.ModuleList):
                 h = layer[1](layer[0](torch.cat([h, skips.pop()], dim=1), e))
+            else:
+                h = layer(F.interpolate(h, scale_factor=2.0, mode="nearest"))
         return self.out(F.silu(self.norm(h)))

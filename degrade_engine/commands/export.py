@@ -1,0 +1,22 @@
+"""`degrade-engine export CHECKPOINT -o bundle/`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from degrade_engine.engine.errors import DegradeError
+
+
+@click.command("export")
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="The bundle's folder.")
+def command(checkpoint: Path, out: Path) -> None:
+    """Export a checkpoint to a bundle of ONNX files, FP32 and FP16-typed (needs the extra `train`)."""
+    try:
+        from degrade_engine.export import export_checkpoint
+    except ModuleNotFoundError as e:
+        raise DegradeError(f"exporting needs {e.name}", wanted="the extra `train`", mend="pip install 'degrade-engine[train,cpu]'") from e
+    export_checkpoint(checkpoint, out, say=click.echo)
+    click.echo(f"wrote {out}")

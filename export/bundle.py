@@ -1,0 +1,121 @@
+"""Checkpoint to bundle: five networks as ONNX, FP32 and FP16-typed, and `bundle.json`.
+
+Batch, height and width stay dynamic; the build fixes them. An export whose ONNX is further from PyTorch than rounding explains
+is refused (`parity.py`) and leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import cast
+
+import onnx
+import torch
+from torch.export import Dim
+
+from degrade_engine.engine.artefact import new_folder, sha256_file, tool_versions, write_json_atomic
+from degrade_engine.engine.schedule import Schedule
+from degrade_engine.engine.spec import BUNDLE_JSON, BundleSpec, PartSpec, Precision, Start, TensorSpec, file_ref
+from degrade_engine.originals.checkpoint import load_realdgen
+from degrade_engine.originals.realdgen.config import DiffusionConfig
+from degrade_engine.originals.realdgen.model import RealDGen
+
+from .half import half_layers, half_typed
+from .parity import check_parity
+from .parts import Part, realdgen_parts
+
+OPSET = 22  # the first whole set after GroupNormalization with FP32 statistics (21); TensorRT 10.12 and later read it
+
+
+def export_checkpoint(checkpoint: Path, out: Path, say: Callable[[str], None] = lambda line: None) -> Path:
+    """Export CHECKPOINT (.safetensors, with its .json beside it) to the folder `out`. Returns `out`.
+
+    Raises DegradeError for a checkpoint that does not read, an `out` that is something else, or an ONNX file that does not
+    agree with PyTorch.
+    """
+    model, record = load_realdgen(checkpoint)
+    typed = half_typed(model)
+    halves, layers = half_layers(typed)
+    say(f"{halves} of {layers} convolutions and linear layers in FP16, the rest are FP32 islands")
+    with new_folder(out, BUNDLE_JSON) as folder:
+        parts, card = {}, {"training": record["training"], "checkpoint": record["card"], "parity": {}}
+        halved = realdgen_parts(typed)
+        for name, part in realdgen_parts(model).items():
+            files: dict[Precision, Path] = {"fp32": folder / f"{name}.fp32.onnx", "fp16": folder / f"{name}.fp16.onnx"}
+            write_onnx(part, model.config.lr_multiple, files["fp32"])
+            write_onnx(halved[name], model.config.lr_multiple, files["fp16"])
+            report = check_parity(name, part, model.config.lr_multiple, files)
+            card["parity"][name] = report
+            say(f"{name}: ONNX within {report['fp32']['error']:.1e} of PyTorch in FP32, {report['fp16']['error']:.1e} in FP16 (RMS)")
+            parts[name] = PartSpec(part.runs, part.inputs, part.outputs, {p: file_ref(folder, f.name) for p, f in files.items()})
+        spec = BundleSpec(
+            kind="realdgen", schedule=schedule(model.config.diffusion), lr_multiple=model.config.lr_multiple, starts=starts(model),
+            parts=parts, licence=str(record["card"].get("licence", "not stated in the checkpoint's card")), card=card,
+            parent={"checkpoint_sha256": sha256_file(checkpoint)}, tools=tool_versions(),
+        )  # fmt: skip
+        write_json_atomic(folder / BUNDLE_JSON, spec)
+    return out
+
+
+def schedule(config: DiffusionConfig) -> Schedule:
+    """The diffusion's settings as the runtime reads them."""
+    return Schedule(T=config.T, beta_1=config.beta_1, beta_T=config.beta_T, sigma=config.sigma)  # type: ignore[arg-type]
+
+
+def starts(model: RealDGen) -> tuple[Start, ...]:
+    """Start images that make sense for a RealDGen model (design, section 3): its own reconstruction first."""
+    return ("reconstruction", "bicubic", "realesrgan")
+
+
+def write_onnx(part: Part, lr_multiple: int, path: Path) -> None:
+    """One part as one ONNX file with dynamic batch, height and width, named as in the TensorSpecs, weights inside."""
+    batch, rows, columns = Dim("batch", min=1, max=65536), Dim("rows", min=2, max=4096), Dim("columns", min=2, max=4096)
+
+    def dynamic(spec: TensorSpec) -> dict[int, object]:
+        """Each word of the shape as torch.export's dimension: height = lr_multiple · rows."""
+        dims: dict[int, object] = {}
+        for axis, word in enumerate(spec.shape):
+            if isinstance(word, int):
+                continue
+            name, _, by = word.partition("/")
+            factor = lr_multiple // int(by or 1)
+            base = {"batch": batch, "height": rows, "width": columns}[name]
+            dims[axis] = base if name == "batch" or factor == 1 else factor * base
+        return dims
+
+    with quiet():
+        program = torch.onnx.export(
+            part.module, part.example(2, 8 * lr_multiple, 6 * lr_multiple), dynamo=True, opset_version=OPSET, verbose=False,
+            input_names=[s.name for s in part.inputs], output_names=[s.name for s in part.outputs],
+            dynamic_shapes=tuple(dynamic(s) for s in part.inputs),
+        )  # fmt: skip
+    model = cast(torch.onnx.ONNXProgram, program).model_proto
+    for value, spec in zip([*model.graph.input, *model.graph.output], [*part.inputs, *part.outputs], strict=True):
+        for dim, word in zip(value.type.tensor_type.shape.dim, spec.shape, strict=True):
+            if isinstance(word, str):
+                dim.dim_param = word
+    del model.graph.value_info[:]  # they still name the exporter's own symbols
+    del model.metadata_props[:]
+    for node in model.graph.node:  # the exporter's stack traces name files of the machine it ran on
+        del node.metadata_props[:]
+        node.doc_string = ""
+    onnx.checker.check_model(model)
+    path.write_bytes(model.SerializeToString(deterministic=True))
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """The exporter without its progress and its warnings about packages that we do not use."""
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)

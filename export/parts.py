@@ -1,0 +1,108 @@
+"""RealDGen cut into the parts that a bundle holds, each an nn.Module with named tensors, as the runtime calls them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from degrade_engine.engine.spec import Runs, TensorSpec
+from degrade_engine.originals.realdgen.model import RealDGen
+
+
+class Degradation(nn.Module):
+    """E_deg: image -> f_deg."""
+
+    def __init__(self, model: RealDGen) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.model.e_deg(image)
+
+
+class Content(nn.Module):
+    """E_cont: image -> f_cont."""
+
+    def __init__(self, model: RealDGen) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.model.e_cont(image)
+
+
+class ModulationPart(nn.Module):
+    """M and all that the U-Net computes from its output alone: f_cont, f_deg -> condition (eq. 7)."""
+
+    def __init__(self, model: RealDGen) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, f_cont: Tensor, f_deg: Tensor) -> Tensor:
+        return self.model.condition(f_deg, f_cont)[0]
+
+
+class Reconstruction(nn.Module):
+    """Rec_lr: f_cont, f_deg -> image (eq. 5)."""
+
+    def __init__(self, model: RealDGen) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, f_cont: Tensor, f_deg: Tensor) -> Tensor:
+        return self.model.rec_lr(f_deg, f_cont)
+
+
+class Denoiser(nn.Module):
+    """eps_theta: x_t, t, condition -> eps."""
+
+    def __init__(self, model: RealDGen) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x_t: Tensor, t: Tensor, condition: Tensor) -> Tensor:
+        return self.model.unet(x_t, t, condition)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part to export: its module, how often it runs, its tensors."""
+
+    module: nn.Module
+    runs: Runs
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+    def example(self, batch: int, height: int, width: int, seed: int = 0) -> tuple[Tensor, ...]:
+        """Random inputs of that size; t in 1..500."""
+        generator = torch.Generator().manual_seed(seed)
+        tensors = []
+        for spec in self.inputs:
+            shape = spec.resolve(batch, height, width)
+            if spec.dtype == "int32":
+                tensors.append(torch.randint(1, 501, shape, generator=generator, dtype=torch.int32))
+            else:
+                tensors.append(torch.rand(shape, generator=generator) * 2 - 1)
+        return tuple(tensors)
+
+
+def realdgen_parts(model: RealDGen) -> dict[str, Part]:
+    """The five parts of RealDGen in the order in which they run."""
+    config = model.config
+    f = config.content.factor
+    image = TensorSpec("image", "float32", ("batch", 3, "height", "width"))
+    x_t, eps = (TensorSpec(n, "float32", image.shape) for n in ("x_t", "eps"))
+    t = TensorSpec("t", "int32", ("batch",))
+    f_deg = TensorSpec("f_deg", "float32", ("batch", config.degradation.vector))
+    f_cont = TensorSpec("f_cont", "float32", ("batch", config.content.channels, f"height/{f}", f"width/{f}"))
+    channels = config.unet.width + (3 if config.unet.residual_std > 0 else 0)
+    condition = TensorSpec("condition", "float32", ("batch", channels, "height", "width"))
+    return {
+        "degradation": Part(Degradation(model), "reference", (image,), (f_deg,)),
+        "content": Part(Content(model), "pair", (image,), (f_cont,)),
+        "modulation": Part(ModulationPart(model), "pair", (f_cont, f_deg), (condition,)),
+        "reconstruction": Part(Reconstruction(model), "pair", (f_cont, f_deg), (image,)),
+        "denoiser": Part(Denoiser(model), "step", (x_t, t, condition), (eps,)),
+    }
