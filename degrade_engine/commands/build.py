@@ -1,0 +1,84 @@
+"""`degrade-engine build`: a bundle in, an engine for one LR size, batch and number of candidates out."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from degrade_engine.engine.build import BACKENDS, Built, build
+from degrade_engine.engine.errors import DegradeError
+
+
+@click.command("build", short_help="Build an engine from a bundle or checkpoint.")
+@click.argument("source", type=click.Path(path_type=Path), metavar="BUNDLE|CHECKPOINT")
+@click.option(
+    "-o", "--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="The engine folder."
+)
+@click.option("--backend", type=click.Choice(BACKENDS), default="auto", show_default=True,
+              help="What runs the networks; auto takes the best that is here.")  # fmt: skip
+@click.option("--precision", type=click.Choice(["fp32", "fp16"]), default="fp32", show_default=True,
+              help="Of the networks; on a CPU, fp16 computes in FP32 and says so.")  # fmt: skip
+@click.option(
+    "--lr-size", type=click.IntRange(1), default=128, show_default=True, help="Side of an LR image, pixels."
+)
+@click.option(
+    "--batch", type=click.IntRange(1), default=16, show_default=True, help="Pairs computed at a time."
+)
+@click.option("--candidates", type=click.IntRange(1), default=3, show_default=True,
+              help="Candidates a pair, of which the filter keeps one.")  # fmt: skip
+@click.option(
+    "--threads", type=click.IntRange(1), help="Threads of the parity run. [default: ONNX Runtime's choice]"
+)
+def command(source: Path, out: Path, **options: Any) -> None:
+    """Build an engine from a bundle (or, where torch is installed, straight from a checkpoint).
+
+    The engine is valid for this bundle, these sizes and this machine's runtime; it is refused elsewhere,
+    with the reason. Before it is accepted, it must agree with FP32 ONNX Runtime on real photographs, part
+    by part and as a whole; one that does not is kept aside as OUT.quarantine.
+    """
+    with a_bundle(source) as bundle:
+        built = build(bundle, out, say=lambda text: click.echo(f"{text} …", err=True), **options)
+    for note in built.notes:
+        click.echo(note, err=True)
+    click.echo(summary(built))
+
+
+@contextmanager
+def a_bundle(source: Path) -> Iterator[Path]:
+    """The bundle folder itself, or that of a checkpoint, exported into a temporary folder."""
+    if source.suffix != ".safetensors":
+        if not source.is_dir():
+            raise DegradeError(
+                f"{source} is no folder", wanted="a bundle folder, or a checkpoint .safetensors"
+            )
+        yield source
+        return
+    if not source.is_file():
+        raise DegradeError(f"{source} does not exist", wanted="a checkpoint .safetensors")
+    try:
+        from degrade_engine.export import export_checkpoint
+    except ImportError as error:
+        raise DegradeError(
+            f"{source.name} is a checkpoint, and exporting it needs torch and onnx ({error})",
+            mend="pip install 'degrade-engine[train]', or export it where torch is and build from the bundle",
+        ) from error
+    with tempfile.TemporaryDirectory(prefix="degrade-engine-") as folder:
+        click.echo(f"exporting {source.name} …", err=True)
+        yield export_checkpoint(source, Path(folder) / "bundle")
+
+
+def summary(built: Built) -> str:
+    """What the engine is, and how near the reference it came, in two lines."""
+    key, report = built.spec.key, built.spec.parity
+    whole = next(m for m in report.measures if m.part == "end to end")
+    return (
+        f"{built.folder}: {key.backend} {key.onnxruntime}, {key.precision_computed}, "
+        f"LR {key.lr_size}x{key.lr_size}, {key.batch} pairs x {key.candidates} candidates, {built.spec.key_sha256[:12]}\n"
+        f"parity: {len(report.measures)} comparisons passed; end to end the worst value is "
+        f"{whole.error.max:.2g} of 255 grey levels off (allowed {whole.tolerance.max:g})"
+    )

@@ -1,0 +1,93 @@
+"""`degrade-engine build` from the command line: a bundle, a checkpoint, and mistakes in one sentence."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+from degrade_engine.cli import main
+from degrade_engine.engine.api import Engine
+
+SIZES = ["--lr-size", "16", "--batch", "2", "--candidates", "2", "--threads", "1"]
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
+    path = root / "tests" / "engine" / "tiny_bundle.py"
+    found = importlib.util.spec_from_file_location("tiny_bundle_for_commands", path)
+    assert found is not None and found.loader is not None
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    folder: Path = module.make(tmp_path_factory.mktemp("tiny") / "bundle")
+    return folder
+
+
+def test_bundle_to_engine(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "engine"
+    assert main(["build", str(bundle), "-o", str(out), "--precision", "fp16", *SIZES]) in (0, None)
+    said = capsys.readouterr()
+    assert "computes in FP32" in said.err and "LR 16x16, 2 pairs x 2 candidates" in said.out
+    assert "comparisons passed" in said.out
+    with Engine.open(out) as engine:
+        assert engine.spec.batch == 2
+    assert main(["build", str(bundle), "-o", str(out), "--precision", "fp16", *SIZES]) in (0, None)
+    assert "up to date" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (["--backend", "tensorrt"], "does not contain the executor of the backend tensorrt"),
+        (["--lr-size", "15"], "multiple of 2"),
+    ],
+)
+def test_mistakes_are_sentences(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], change: list[str], said: str
+) -> None:
+    assert main(["build", str(bundle), "-o", str(tmp_path / "e"), *SIZES, *change]) == 2
+    err = capsys.readouterr().err
+    assert said in err and "Traceback" not in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_such_bundle(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("nothing", "nothing.safetensors"):
+        assert main(["build", str(tmp_path / name), "-o", str(tmp_path / "e")]) == 2
+        assert name in capsys.readouterr().err
+
+
+def test_a_checkpoint_is_exported_first(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The export itself is tested with torch; here it is that the command hands over and cleans up."""
+    made: list[Path] = []
+
+    def export_checkpoint(checkpoint: Path, out: Path) -> Path:
+        made.append(out)
+        assert checkpoint.name == "model.safetensors" and not out.exists()
+        out.symlink_to(bundle)
+        return out
+
+    fake = types.ModuleType("degrade_engine.export")
+    fake.export_checkpoint = export_checkpoint  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "degrade_engine.export", fake)
+    checkpoint = tmp_path / "model.safetensors"
+    checkpoint.write_bytes(b"weights")
+    assert main(["build", str(checkpoint), "-o", str(tmp_path / "engine"), *SIZES]) in (0, None)
+    assert not made[0].parent.exists() and (bundle / "bundle.json").exists()
+    with Engine.open(tmp_path / "engine"):
+        pass
+
+
+def test_a_checkpoint_without_torch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "degrade_engine.export", None)
+    checkpoint = tmp_path / "model.safetensors"
+    checkpoint.write_bytes(b"weights")
+    assert main(["build", str(checkpoint), "-o", str(tmp_path / "engine")]) == 2
+    assert "degrade-engine[train]" in capsys.readouterr().err
