@@ -2,7 +2,8 @@
 # lint   ruff and mypy                               bench  the benchmarks that this machine can run
 # Everything is installed into .venv; nothing outside this folder changes.
 PYTHON ?= python3
-# PyPI's Linux wheel of torch carries CUDA and is large; this index offers one for CPUs. Not reachable: PyPI's is taken.
+# PyPI's Linux wheel of torch carries CUDA and is large; this index offers one for CPUs. Where it cannot be
+# reached, pip warns and takes PyPI's.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 CHECKPOINT ?= originals/checkpoints/realdgen-tiny.safetensors
 OUT ?= out

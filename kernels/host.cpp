@@ -1,8 +1,8 @@
 // The host library: every kernel as a loop, behind a C interface that loader.py calls.
 //
-// Rows are independent and a row's noise depends on its counter alone, so threads split the rows and the result does not
-// depend on their number. Within a row, work goes tile by tile: noise for a tile into a buffer that stays in the first
-// cache, then the arithmetic over it; both loops vectorise.
+// Rows are independent and a row's noise depends on its counter alone, so threads split the rows and the
+// result does not depend on their number. Within a row, work goes tile by tile: noise for a tile into a
+// buffer that stays in the first cache, then the arithmetic over it; both loops vectorise.
 #include <algorithm>
 #include <thread>
 #include <vector>
@@ -12,8 +12,9 @@
 #include "select.h"
 #include "update.h"
 
-// One copy for any x86-64 and a wider one where the processor has it; contraction is off in all, so the bits are the same.
-#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__)
+// One copy for any x86-64 and a wider one where the processor has it; contraction is off in all, so the bits
+// are the same.
+#if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__)
 #define DEGRADE_WIDE __attribute__((target_clones("avx512f", "avx2", "default")))
 #else
 #define DEGRADE_WIDE
@@ -30,12 +31,14 @@ struct Counter {
     uint32_t step, candidate, pair, k0, k1;
 };
 
-// z[0 .. kTile) = the normals of blocks first .. first + kBlocks of one row; a tail is drawn whole and not used.
+// z[0 .. kTile) = the normals of blocks first .. first + kBlocks of one row; a tail is drawn whole and not
+// used.
 DEGRADE_WIDE void draw_tile(float* z, uint32_t first, const Counter& counter) {
     const uint32_t step = counter.step, candidate = counter.candidate, pair = counter.pair;
     const uint32_t k0 = counter.k0, k1 = counter.k1;
     for (int32_t i = 0; i < kBlocks; ++i) {
-        const degrade::Normals4 n = degrade::normals4(first + static_cast<uint32_t>(i), step, candidate, pair, k0, k1);
+        const uint32_t block = first + static_cast<uint32_t>(i);
+        const degrade::Normals4 n = degrade::normals4(block, step, candidate, pair, k0, k1);
         z[4 * i] = n.z0;
         z[4 * i + 1] = n.z1;
         z[4 * i + 2] = n.z2;
@@ -57,8 +60,10 @@ inline __attribute__((always_inline)) void update_tile(float* x,              //
     }
 }
 
-DEGRADE_WIDE void update_tile_plain(float* __restrict x, const float* __restrict eps, float* __restrict x0_prev,
-                                    const float* __restrict z, int64_t count, const Coefficients& k, bool clip) {
+// Picks the terms that the row has, once a tile.
+DEGRADE_WIDE void update_any_tile(float* __restrict x, const float* __restrict eps,
+                                  float* __restrict x0_prev, const float* __restrict z, int64_t count,
+                                  const Coefficients& k, bool clip) {
     const bool previous = k.c != 0.0f, noise = k.d != 0.0f;
     if (previous && noise) update_tile<true, true>(x, eps, x0_prev, z, count, k, clip);
     else if (previous) update_tile<true, false>(x, eps, x0_prev, z, count, k, clip);
@@ -71,8 +76,8 @@ DEGRADE_WIDE void start_tile(float* __restrict x, const float* __restrict x_star
     for (int64_t i = 0; i < count; ++i) x[i] = degrade::noised_start(s, n, x_start[i], z[i]);
 }
 
-DEGRADE_WIDE void add_squares(float* __restrict lanes, const float* __restrict feature, const float* __restrict target,
-                              int64_t count) {
+DEGRADE_WIDE void add_squares(float* __restrict lanes, const float* __restrict feature,
+                              const float* __restrict target, int64_t count) {
     for (int64_t i = 0; i < count; ++i) lanes[i] += degrade::squared_difference(feature[i], target[i]);
 }
 
@@ -161,7 +166,8 @@ void degrade_update(float* x,                   // [rows, elements] in/out
         for (int64_t first = 0; first < elements; first += kTile) {
             const int64_t at = row * elements + first;
             if (k.d != 0.0f) draw_tile(z, static_cast<uint32_t>(first / 4), counter);
-            update_tile_plain(x + at, eps + at, x0_prev + at, z, std::min(kTile, elements - first), k, clip != 0);
+            const int64_t count = std::min(kTile, elements - first);
+            update_any_tile(x + at, eps + at, x0_prev + at, z, count, k, clip != 0);
         }
     });
 }

@@ -1,4 +1,5 @@
-// Philox4x32-10 and Box-Muller: four standard normals from one counter. Twin: philox.py, equal to the last bit.
+// Philox4x32-10 and Box-Muller: four standard normals from one counter. Twin: philox.py, equal to the last
+// bit.
 //
 // Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011, section 3.3.
 #pragma once
@@ -29,7 +30,8 @@ DEGRADE_HD Words4 philox4x32_10(Words4 c, uint32_t k0, uint32_t k1) {
     return c;
 }
 
-// ln(k / 2^24), 1 <= k <= 2^24. k = m 2^e with m in [sqrt(1/2), sqrt(2)); the fit and its error are in philox.py.
+// ln(k / 2^24), 1 <= k <= 2^24. k = m 2^e with m in [sqrt(1/2), sqrt(2)); the fit and its error are in
+// philox.py.
 DEGRADE_HD float log_of_24_bits(int32_t k) {
     const int32_t sqrt_half_bits = 0x3F3504F3;
     const int32_t shifted = float_to_bits(static_cast<float>(k)) - sqrt_half_bits;
@@ -74,7 +76,8 @@ DEGRADE_HD void turn(int32_t k, float* cosine, float* sine) {
     *sine = bits_to_float(static_cast<int32_t>(static_cast<uint32_t>(float_to_bits(y)) ^ y_sign));
 }
 
-// r cos(2 pi u2), r sin(2 pi u2) with r = sqrt(-2 ln u1), u1 = ((first >> 8) + 1) / 2^24, u2 = (second >> 8) / 2^24.
+// r cos(2 pi u2), r sin(2 pi u2) with r = sqrt(-2 ln u1), u1 = ((first >> 8) + 1) / 2^24, u2 = (second >> 8)
+// / 2^24.
 DEGRADE_HD void box_muller(uint32_t first, uint32_t second, float* z0, float* z1) {
     const float radius = sqrtf(-2.0f * log_of_24_bits(static_cast<int32_t>((first >> 8) + 1u)));
     float cosine, sine;
@@ -84,7 +87,8 @@ DEGRADE_HD void box_muller(uint32_t first, uint32_t second, float* z0, float* z1
 }
 
 // The four normals of elements 4·block .. 4·block + 3 of one row.
-DEGRADE_HD Normals4 normals4(uint32_t block, uint32_t step, uint32_t candidate, uint32_t pair, uint32_t k0, uint32_t k1) {
+DEGRADE_HD Normals4 normals4(uint32_t block, uint32_t step, uint32_t candidate, uint32_t pair,
+                             uint32_t k0, uint32_t k1) {
     const Words4 w = philox4x32_10(Words4{block, step, candidate, pair}, k0, k1);
     Normals4 z;
     box_muller(w.x0, w.x1, &z.z0, &z.z1);

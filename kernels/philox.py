@@ -1,5 +1,4 @@
-"""Counter-based Gaussian noise: Philox4x32-10 and Box-Muller, the reference that C++ and CUDA repeat bit for
-bit.
+"""Counter-based Gaussian noise: Philox4x32-10 and Box-Muller, the reference that compiled kernels repeat.
 
 A normal depends on (run seed, pair, candidate, step, element) and on nothing else: not on the batch, the
 order, the worker or the device. Philox is from Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3"

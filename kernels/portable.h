@@ -1,10 +1,10 @@
 // What lets one source be a CUDA kernel and a plain C++ loop.
 //
-// Every arithmetic function of the kernels is written once, in a header, as DEGRADE_HD. nvcc compiles it for both sides; g++
-// sees a plain inline function. The host library tests the arithmetic that a GPU runs.
+// Every arithmetic function of the kernels is written once, in a header, as DEGRADE_HD. nvcc compiles it for
+// both sides; g++ sees a plain inline function. The host library tests the arithmetic that a GPU runs.
 //
-// Contraction must be off (g++ -ffp-contract=off, nvcc -fmad=false): each product and each sum is rounded by itself, which is
-// what makes numpy, C++ and CUDA agree to the last bit.
+// Contraction must be off (g++ -ffp-contract=off, nvcc -fmad=false): each product and each sum is rounded by
+// itself. So numpy and C++ agree to the last bit (tested), and CUDA has the means to.
 #pragma once
 
 #include <cstdint>

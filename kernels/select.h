@@ -1,4 +1,5 @@
-// The filter's distance: sums in 256 lanes, then down a tree, as a block of 256 GPU threads adds. Twin: select.py.
+// The filter's distance: sums in 256 lanes, then down a tree, as a block of 256 GPU threads adds. Twin:
+// select.py.
 #pragma once
 
 #include "portable.h"

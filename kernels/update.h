@@ -14,7 +14,8 @@ DEGRADE_HD bool is_identity(const Coefficients& k) {
     return k.p == 0.0f && k.q == 0.0f && k.a == 1.0f && k.b == 0.0f && k.c == 0.0f && k.d == 0.0f;
 }
 
-// x0 = p·x + q·eps, clipped to [-1, 1] on request; NaN stays NaN, so that the filter can refuse the candidate.
+// x0 = p·x + q·eps, clipped to [-1, 1] on request; NaN stays NaN, so that the filter can refuse the
+// candidate.
 DEGRADE_HD float predict_x0(const Coefficients& k, bool clip, float x, float eps) {
     const float x0 = k.p * x + k.q * eps;
     const float upper = x0 > 1.0f ? 1.0f : x0;
@@ -22,8 +23,8 @@ DEGRADE_HD float predict_x0(const Coefficients& k, bool clip, float x, float eps
     return clip ? clipped : x0;
 }
 
-// a·x + b·x0 + c·x0_prev + d·z, left to right. Terms with a zero factor are left out by the template, not multiplied:
-// x0_prev may hold anything before the first step.
+// a·x + b·x0 + c·x0_prev + d·z, left to right. Terms with a zero factor are left out by the template, not
+// multiplied: x0_prev may hold anything before the first step.
 template <bool HasPrevious, bool HasNoise>
 DEGRADE_HD float advance(const Coefficients& k, float x, float x0, float x0_prev, float z) {
     float moved = k.a * x + k.b * x0;
