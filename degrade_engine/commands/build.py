@@ -78,7 +78,8 @@ def summary(built: Built) -> str:
     whole = next(m for m in report.measures if m.part == "end to end")
     return (
         f"{built.folder}: {key.backend} {key.onnxruntime}, {key.precision_computed}, "
-        f"LR {key.lr_size}x{key.lr_size}, {key.batch} pairs x {key.candidates} candidates, {built.spec.key_sha256[:12]}\n"
+        f"LR {key.lr_size}x{key.lr_size}, {key.batch} pairs x {key.candidates} candidates, "
+        f"key {built.spec.key_sha256[:12]}\n"
         f"parity: {len(report.measures)} comparisons passed; end to end the worst value is "
         f"{whole.error.max:.2g} of 255 grey levels off (allowed {whole.tolerance.max:g})"
     )
