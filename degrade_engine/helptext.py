@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import click
 
@@ -35,14 +35,13 @@ class Formatter(click.HelpFormatter):
     def write_heading(self, heading: str) -> None:
         self.write(" " * self.current_indent + click.style(heading, bold=True) + "\n")
 
-    def write_dl(self, rows: Sequence[tuple[str, str]], col_max: int = 34, col_spacing: int = 2) -> None:
-        if not rows:
-            return
+    def write_dl(self, rows: Iterable[tuple[str, str]], col_max: int = 34, col_spacing: int = 2) -> None:
         styled = []
         for term, text in rows:
             term = _METAVAR.sub(lambda m: click.style(m.group(1), fg="yellow"), term)
             styled.append((_OPTION.sub(lambda m: click.style(m.group(1), fg="cyan"), term), text))
-        super().write_dl(styled, col_max=col_max, col_spacing=col_spacing)
+        if styled:
+            super().write_dl(styled, col_max=col_max, col_spacing=col_spacing)
 
 
 class Context(click.Context):

@@ -18,10 +18,15 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from .artefact import sha256_json
 from .errors import DegradeError
+from .layout import plan_row_steps
+from .schedule import Solver
+from .spec import Start
 
 FORMAT = "degrade-engine/plan/1"
 ATTEMPTS = 8  # a pair whose input cannot be decoded is drawn anew up to this many times
+MOST_SHARD_PAIRS = 128
 _IMAGES, _TAU = 0, 1  # what a draw is for: the last word of its counter
 _DOMAIN = (
     0x646567726164652D  # second word of the key ("degrade-"): no other user of the seed shares the stream
@@ -53,9 +58,9 @@ class Options:
     tau_low: int  # tau is uniform over tau_low..tau_high, both included
     tau_high: int
     steps: int | None  # network calls a candidate, None = tau of them
-    solver: str
+    solver: Solver
     eta: float
-    start: str
+    start: Start
     candidates: int
     filter: bool  # False keeps the first candidate
     shard_pairs: int
@@ -72,7 +77,9 @@ class Draw:
     hr_crop: Crop
     reference: Photograph
     reference_crop: Crop
-    noise_seed: int  # for the noise of a classical start image, 0..2^63-1
+    noise_seed: (
+        int  # for the noise of a classical start image, 0..2^32-1 (a number that every JSON reader keeps)
+    )
 
 
 @dataclass(frozen=True)
@@ -118,7 +125,7 @@ class Plan:
             hr_crop=_crop(hr, self.hr_size, words[1], words[2], multiple=self.options.scale),
             reference=reference,
             reference_crop=_crop(reference, self.lr_size, words[4], words[5], multiple=1),
-            noise_seed=words[6] >> 1,
+            noise_seed=words[6] >> 32,
         )
 
     @cached_property
@@ -156,9 +163,14 @@ class Plan:
         """Row-steps that move a pair over row-steps that a full batch executes, 0..1; 1 when nothing is to be
         done.
         """
-        useful = sum(self.steps(pair) for pair in range(self.options.pairs))
-        executed = sum(self.batch * self.steps(batch[-1]) for batch in self.batches)
+        steps = [self.steps(pair) for pair in range(self.options.pairs)]
+        useful, executed = plan_row_steps(steps, self.batch)
         return useful / executed if executed else 1.0
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of the plan's page."""
+        return sha256_json(self.to_json())
 
     def to_json(self) -> dict[str, Any]:
         """The small page that names this plan; two runs with the same page make the same bytes."""
@@ -209,6 +221,12 @@ def make(
         tuple(reference),
         None if listed is None else tuple(listed),
     )
+
+
+def default_shard_pairs(pairs: int, batch: int) -> int:
+    """An eighth of the run in whole batches, MOST_SHARD_PAIRS at most: what a stopped run has to repeat."""
+    eighth = -(-pairs // (8 * batch)) * batch
+    return max(batch, min(MOST_SHARD_PAIRS, eighth))
 
 
 def difference(before: dict[str, Any], now: dict[str, Any]) -> str | None:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-SOLVERS = ("ddpm", "ddim", "dpmpp")
-STARTS = ("bicubic", "reconstruction", "realesrgan")
+from .plan import Options
+from .schedule import Solver
+from .spec import Start
 
 
 @dataclass(frozen=True)
@@ -21,9 +22,9 @@ class Preset:
     tau_low: int  # inclusive; each pair draws its tau from tau_low..tau_high
     tau_high: int  # inclusive
     steps: int | None  # network calls a candidate; None = tau of them
-    solver: str  # one of SOLVERS
+    solver: Solver
     eta: float  # ddim only: 0 = deterministic, 1 = as much noise as ddpm
-    start: str  # one of STARTS: the image that is noised to x_tau
+    start: Start  # the image that is noised to x_tau
     candidates: int  # K, of which the filter keeps one
 
 
@@ -41,3 +42,12 @@ RECOMMENDED = Preset(
     candidates=3,
 )
 PRESETS = {preset.name: preset for preset in (RECOMMENDED, PAPER)}
+
+
+def label(options: Options) -> str:
+    """The preset whose settings these are, or "custom"."""
+    for preset in PRESETS.values():
+        fields = (field for field in vars(preset) if field != "name")
+        if all(getattr(preset, field) == getattr(options, field) for field in fields):
+            return preset.name
+    return "custom"

@@ -1,0 +1,278 @@
+"""`degrade-engine generate`: two folders of photographs in, LR/HR training pairs out."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from degrade_engine.engine import plan as plans
+from degrade_engine.engine import presets, sources
+from degrade_engine.engine.errors import DegradeError
+
+INTERRUPTED = 130
+SAVE_UP_TO = 64  # pairs: runs this small keep their candidates for the report
+FOLDER = click.Path(file_okay=False, path_type=Path)
+FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.command("generate", short_help="Make LR/HR training pairs with an engine.")
+@click.option(
+    "--engine", "engine_path", type=FOLDER, required=True, help="Folder made by `degrade-engine build`."
+)
+@click.option("--hr", type=FOLDER, help="Folder of sharp photographs: the content, and the GT of the pairs.")
+@click.option("--reference", type=FOLDER, help="Folder of real LR photographs: the degradation to imitate.")
+@click.option(
+    "--out", type=FOLDER, required=True, help="Where the pairs go. An unfinished run there is continued."
+)
+@click.option("--pairs", type=click.IntRange(1), help="How many pairs to make.")
+@click.option(
+    "--pair-list",
+    type=FILE,
+    help="CSV with the columns hr,reference: exactly these pairs, in this order. "
+    "Paths are relative to --hr and --reference, or else to the CSV's folder.",
+)
+@click.option(
+    "--preset",
+    type=click.Choice(sorted(presets.PRESETS)),
+    default="recommended",
+    show_default=True,
+    help="Settings to start from; every option below overrides one of them.",
+)
+@click.option(
+    "--tau",
+    metavar="N|LOW:HIGH",
+    help="Noising steps of the start image: one number, or a uniform range "
+    "with both ends. 0 returns the start image.",
+)
+@click.option("--steps", metavar="full|K", help="Network calls a candidate: every timestep, or K of them.")
+@click.option("--solver", type=click.Choice(["ddpm", "ddim", "dpmpp"]), help="ddpm is the paper's.")
+@click.option("--eta", type=click.FloatRange(0, 1), help="Noise of ddim: 0 deterministic, 1 as much as ddpm.")
+@click.option(
+    "--start",
+    type=click.Choice(["bicubic", "reconstruction", "realesrgan"]),
+    help="The image that is noised: the HR at LR size, the model's own feed-forward LR, or a classical "
+    "degradation of the HR (the paper's).",
+)
+@click.option(
+    "--candidates",
+    type=click.IntRange(1),
+    metavar="K",
+    help="Candidates a pair, of which the filter keeps one; at most as many as the engine was built for.",
+)
+@click.option("--no-filter", is_flag=True, help="Keep the first candidate instead of the best one.")
+@click.option(
+    "--scale", type=click.Choice(["4", "2"]), default="4", show_default=True, help="HR size over LR size."
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**64 - 1),
+    default=0,
+    show_default=True,
+    help="Decides every crop, pairing, tau and noise.",
+)
+@click.option(
+    "--shard-pairs",
+    type=click.IntRange(1),
+    help="Pairs committed at a time: what a stopped run may have to repeat. "
+    "[default: an eighth of the run, 128 at most]",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(1),
+    help="Threads of the engine and of the image pool. [default: all cores]",
+)
+@click.option(
+    "--save-candidates/--no-save-candidates",
+    default=None,
+    help="Keep start, reference and candidates under extra/ for the report. "
+    f"[default: up to {SAVE_UP_TO} pairs]",
+)
+@click.pass_context
+def command(ctx: click.Context, engine_path: Path, out: Path, threads: int | None, **asked: Any) -> None:
+    """Make LR/HR training pairs: content from sharp photographs, degradation from real LR ones.
+
+    OUT gets gt/ and lq/ (PNG only, same names), meta_info files, manifest.jsonl (how each pair came about)
+    and rejects.jsonl (what was left out and why). Ctrl-C stops cleanly; the same command goes on where it
+    stopped and ends with the same bytes.
+    """
+    from degrade_engine.engine import runner  # here, so that --help needs no network runtime
+    from degrade_engine.engine.api import Engine
+
+    console = Console(stderr=True, highlight=False)
+    settings = settled(asked)
+    with Engine.open(engine_path, threads=threads) as engine:
+        plan, found = make_plan(engine, asked, settings)
+        console.print(
+            f"{plan.options.pairs} pairs at scale {plan.options.scale} from {len(plan.hr)} HR and "
+            f"{len(plan.reference)} reference images; {say_settings(plan)}"
+        )
+        began = time.perf_counter()
+        try:
+            with bar(console) as progress:
+                task = progress.add_task("pairs", total=plan.options.pairs, rate="")
+
+                def on_progress(now: runner.Progress) -> None:
+                    rate = (now.settled - now.before) / max(time.perf_counter() - began, 1e-9)
+                    shown = f"{rate:.2f} pairs/s" if now.settled > now.before else ""
+                    progress.update(task, completed=now.settled, rate=shown)
+
+                page = runner.run(
+                    plan,
+                    out,
+                    engine=engine,
+                    schedule=engine.spec.schedule,
+                    folders=found.folders,
+                    rejects=found.rejects,
+                    workers=threads,
+                    on_progress=on_progress,
+                )
+        except runner.Interrupted as stop:
+            console.print(
+                f"Stopped: {stop.done} of {stop.shards} shards are done. The same command goes on from there."
+            )
+            ctx.exit(INTERRUPTED)
+    click.echo(say_summary(page, out))
+
+
+def settled(asked: dict[str, Any]) -> presets.Preset:
+    """The preset with the options given by hand put over it."""
+    preset = presets.PRESETS[asked["preset"]]
+    given: dict[str, Any] = {
+        name: asked[name] for name in ("solver", "start", "candidates", "eta") if asked[name] is not None
+    }
+    if asked["tau"] is not None:
+        given["tau_low"], given["tau_high"] = parse_tau(asked["tau"])
+    if asked["steps"] is not None:
+        given["steps"] = parse_steps(asked["steps"])
+    return replace(preset, **given)
+
+
+def make_plan(
+    engine: Any, asked: dict[str, Any], settings: presets.Preset
+) -> tuple[plans.Plan, sources.Sources]:
+    """Check the settings against the engine, look at the folders, settle the plan."""
+    spec, scale = engine.spec, int(asked["scale"])
+    check(spec, settings)
+    sizes = {"hr_size": spec.lr_size * scale, "reference_size": spec.lr_size}
+    if asked["pair_list"]:
+        if asked["pairs"]:
+            raise DegradeError(
+                "--pairs and --pair-list were both given", mend="leave --pairs out: the list has its length"
+            )
+        found = sources.from_list(asked["pair_list"], asked["hr"], asked["reference"], **sizes)
+    else:
+        missing = [f"--{name}" for name in ("hr", "reference", "pairs") if not asked[name]]
+        if missing:
+            raise DegradeError(
+                f"{' and '.join(missing)} not given", wanted="--hr, --reference and --pairs, or --pair-list"
+            )
+        found = sources.from_folders(asked["hr"], asked["reference"], **sizes)
+    pairs = asked["pairs"] if found.listed is None else len(found.listed)
+    save = asked["save_candidates"]
+    options = plans.Options(
+        seed=asked["seed"],
+        pairs=pairs,
+        scale=scale,
+        filter=not asked["no_filter"],
+        shard_pairs=asked["shard_pairs"] or plans.default_shard_pairs(pairs, spec.batch),
+        save_candidates=pairs <= SAVE_UP_TO if save is None else save,
+        **{field.name: getattr(settings, field.name) for field in fields(settings) if field.name != "name"},
+    )
+    plan = plans.make(
+        options,
+        lr_size=spec.lr_size,
+        batch=spec.batch,
+        engine=engine.sha256,
+        hr=found.hr,
+        reference=found.reference,
+        listed=found.listed,
+    )
+    return plan, found
+
+
+def check(spec: Any, settings: presets.Preset) -> None:
+    """Refuse what this engine cannot do, before a single image is read."""
+    if settings.candidates > spec.candidates:
+        raise DegradeError(
+            f"{settings.candidates} candidates are asked for and the engine makes {spec.candidates}",
+            mend=f"give --candidates {spec.candidates}, or build an engine with more",
+        )
+    if settings.start not in spec.starts:
+        raise DegradeError(
+            f"the start image {settings.start} does not fit this engine", wanted=" or ".join(spec.starts)
+        )
+    spec.schedule.check_tau(settings.tau_high)
+    if settings.eta and settings.solver != "ddim":
+        raise DegradeError(
+            f"--eta {settings.eta:g} was given with the solver {settings.solver}", wanted="--solver ddim"
+        )
+
+
+def parse_tau(text: str) -> tuple[int, int]:
+    """ "30" -> (30, 30), "1:30" -> (1, 30)."""
+    low, colon, high = text.partition(":")
+    try:
+        first, last = int(low), int(high if colon else low)
+    except ValueError:
+        first, last = -1, -1
+    if not 0 <= first <= last:
+        raise DegradeError(
+            f"--tau is {text!r}", wanted="a number of steps such as 30, or a range such as 1:30"
+        )
+    return first, last
+
+
+def parse_steps(text: str) -> int | None:
+    """ "full" -> None, "2" -> 2."""
+    if text == "full":
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise DegradeError(f"--steps is {text!r}", wanted="full, or how many network calls a candidate takes")
+    return int(text)
+
+
+def bar(console: Console) -> Progress:
+    """Progress bar with pairs, pairs/s and time left."""
+    return Progress(
+        TextColumn("[bold]{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not sys.stderr.isatty(),
+    )
+
+
+def say_settings(plan: plans.Plan) -> str:
+    """The settings in a line."""
+    options = plan.options
+    tau = (
+        str(options.tau_low)
+        if options.tau_low == options.tau_high
+        else f"{options.tau_low}:{options.tau_high}"
+    )
+    steps = "every step" if options.steps is None else f"{options.steps} steps"
+    return (
+        f"preset {presets.label(options)}: tau {tau}, {steps}, {options.solver}, start {options.start}, "
+        f"{options.candidates} candidates{'' if options.filter else ' (no filter)'}, seed {options.seed}"
+    )
+
+
+def say_summary(page: dict[str, Any], out: Path) -> str:
+    """The end of a run in a few plain lines."""
+    speed = f", {page['pairs_per_second']:.2f} pairs/s" if page["pairs_per_second"] else ""
+    lines = [
+        f"{page['pairs']} of {page['pairs_asked']} pairs in {out} ({page['seconds']['wall']:.1f} s{speed}; "
+        f"{100 * page['useful_share']:.1f} % of the row-steps useful)"
+    ]
+    rejected = ", ".join(f"{count} {reason}" for reason, count in page["rejects"].items())
+    lines.append(f"left out: {rejected} (see rejects.jsonl)" if rejected else "left out: nothing")
+    return "\n".join(lines)

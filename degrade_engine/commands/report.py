@@ -1,0 +1,32 @@
+"""`degrade-engine report`: look at a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("report", short_help="Write one HTML page that shows a run's pairs.")
+@click.argument("pairs", type=click.Path(file_okay=False, path_type=Path))
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("report.html"),
+    show_default=True,
+    help="The page: one file, images inside, nothing loaded from elsewhere.",
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(0),
+    default=24,
+    show_default=True,
+    help="Pairs that get a card with images.",
+)
+def command(pairs: Path, out: Path, limit: int) -> None:
+    """Write one self-contained HTML page about the run in PAIRS, the --out folder of `generate`."""
+    from degrade_engine.engine import report  # here, so that --help needs no image library
+
+    report.write(pairs, out, limit)
+    click.echo(f"{out} ({out.stat().st_size / 1e6:.1f} MB)")

@@ -1,0 +1,143 @@
+"""The report's figures as inline SVG: strings out, no library, colours left to the page's style sheet.
+
+All are drawn on a 440 x 240 canvas that the page scales to its column, with text large enough for a phone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from html import escape
+
+WIDTH, HEIGHT = 440.0, 240.0
+LEFT, RIGHT, TOP, BOTTOM = 46.0, 10.0, 10.0, 40.0  # margins that hold the labels
+MOST_DOTS = 900  # of a figure: more says nothing more and makes the page heavy
+
+
+def histogram(values: Sequence[int], label: str) -> str:
+    """Bars of how often each whole number came; wide ranges are gathered into at most 40 bars."""
+    low, high = min(values), max(values)
+    span = max(1, math.ceil((high - low + 1) / 40))
+    bins = Counter((value - low) // span for value in values)
+    count = (high - low) // span + 1
+    top = nice(max(bins.values()))
+    slot = (WIDTH - LEFT - RIGHT) / count
+    width = min(slot * 0.78, 36.0)
+    parts = [_grid(0, top)]
+    for at in range(count):
+        height = (HEIGHT - TOP - BOTTOM) * bins[at] / top
+        x = LEFT + slot * (at + 0.5) - width / 2
+        first, last = low + at * span, min(high, low + (at + 1) * span - 1)
+        said = f"{label} {first}" if first == last else f"{label} {first} to {last}"
+        parts.append(
+            f'<rect class="bar" x="{x:.1f}" y="{HEIGHT - BOTTOM - height:.1f}" width="{width:.1f}" '
+            f'height="{height:.1f}" rx="2"><title>{escape(said)}: {bins[at]}</title></rect>'
+        )
+    every = next(
+        step for step in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, high + 1) if count * span <= 9 * step
+    )
+    for at in range(count):
+        first = low + at * span
+        tick = -(-first // every) * every  # the first multiple in this bar, if any
+        if tick < min(first + span, high + 1):
+            parts.append(_text(LEFT + slot * (at + 0.5), HEIGHT - BOTTOM + 18, str(tick), "middle"))
+    parts.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 4, label, "middle"))
+    return _svg(f"Histogram of {label}", parts)
+
+
+def ranked(kept: Sequence[float], others: Sequence[Sequence[float]], x_label: str) -> str:
+    """The score kept by each pair, from the best pair to the worst, with the pair's other candidates above
+    it.
+    """
+    order = sorted(range(len(kept)), key=lambda pair: kept[pair])
+    shown = [
+        order[at] for at in _spread(len(order), max(2, MOST_DOTS // (1 + max(map(len, others), default=0))))
+    ]
+    top = nice(max([kept[pair] for pair in shown] + [score for pair in shown for score in others[pair]]))
+    step = (WIDTH - LEFT - RIGHT) / max(1, len(shown))
+    parts = [_grid(0, top)]
+    radius = 3.4 if len(shown) <= 100 else 2.2
+    for rank, pair in enumerate(shown):
+        x = LEFT + step * (rank + 0.5)
+        parts += [_dot(x, _y(score, top), radius * 0.85, "other") for score in others[pair]]
+        parts.append(_dot(x, _y(kept[pair], top), radius, "kept"))
+    parts.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 4, x_label, "middle"))
+    return _svg("Score of the kept and the other candidates of each pair", parts)
+
+
+def scatter(
+    kept: Sequence[tuple[float, float]], others: Sequence[tuple[float, float]], x_label: str, y_label: str
+) -> str:
+    """Dots (x, y), both from 0; the kept ones on top."""
+    some = [others[at] for at in _spread(len(others), MOST_DOTS // 2)]
+    best = [kept[at] for at in _spread(len(kept), MOST_DOTS // 2)]
+    right, top = (nice(max(point[axis] for point in some + best)) for axis in (0, 1))
+    parts = [_grid(0, top)]
+
+    def dot(point: tuple[float, float], kind: str) -> str:
+        x = LEFT + (WIDTH - LEFT - RIGHT) * point[0] / right
+        return _dot(x, _y(point[1], top), 3.4 if len(best) <= 100 else 2.2, kind)
+
+    parts += [dot(point, "other") for point in some] + [dot(point, "kept") for point in best]
+    for share in (0.0, 0.5, 1.0):
+        x = LEFT + (WIDTH - LEFT - RIGHT) * share
+        anchor = "end" if share == 1 else "middle" if share else "start"
+        parts.append(_text(x, HEIGHT - BOTTOM + 18, figure(right * share), anchor))
+    parts.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 4, x_label, "middle"))
+    return _svg(f"{y_label} against {x_label}", parts)
+
+
+def nice(value: float) -> float:
+    """The smallest of 1, 1.5, 2, 3, 4, 5, 6, 8, 10 times a power of ten that is not below the value; 1 for
+    nothing.
+    """
+    if not value > 0 or not math.isfinite(value):
+        return 1.0
+    power = 10.0 ** math.floor(math.log10(value))
+    return next(power * lead for lead in (1, 1.5, 2, 3, 4, 5, 6, 8, 10) if power * lead >= value * (1 - 1e-9))
+
+
+def figure(value: float | None) -> str:
+    """A number in at most three digits; a dash for none."""
+    if value is None:
+        return "–"
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def score(value: float | None) -> str:
+    """A score or an error with three decimals, so that those of a pair can be compared at a glance."""
+    return "–" if value is None else f"{value:.3f}" if value < 100 else f"{value:.3g}"
+
+
+def _y(value: float, top: float) -> float:
+    return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * value / top
+
+
+def _grid(low: float, top: float) -> str:
+    lines = []
+    for share in (0.0, 0.5, 1.0):
+        y = _y(top * share, top)
+        lines.append(f'<line class="axis" x1="{LEFT}" y1="{y:.1f}" x2="{WIDTH - RIGHT}" y2="{y:.1f}"/>')
+        lines.append(_text(LEFT - 8, y + 4.5, figure(low + (top - low) * share), "end"))
+    return "".join(lines)
+
+
+def _dot(x: float, y: float, radius: float, kind: str) -> str:
+    return f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}"/>'
+
+
+def _text(x: float, y: float, text: str, anchor: str) -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+
+
+def _spread(count: int, most: int) -> list[int]:
+    """At most `most` of 0..count-1, evenly spread, the ends included."""
+    if count <= most:
+        return list(range(count))
+    return sorted({round(at * (count - 1) / (most - 1)) for at in range(most)})
+
+
+def _svg(title: str, parts: Sequence[str]) -> str:
+    body = "".join(parts)
+    return f'<svg viewBox="0 0 {WIDTH:.0f} {HEIGHT:.0f}" role="img" aria-label="{escape(title)}">{body}</svg>'

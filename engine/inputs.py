@@ -1,0 +1,141 @@
+"""From a planned pair to pixels: decode, crop, bring to LR size, degrade the start image where the plan asks
+for it.
+
+Runs in a small pool of threads ahead of the engine (decoding, resizing and OpenCV release the interpreter
+lock), at most `depth` batches ahead, so memory stays bounded however long the run. A pair whose photograph
+turns out to be unusable is drawn anew here, before its batch is formed; what replaces it depends only on
+seed, pair and attempt, so a resumed run does the same.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import images
+from .classical import realesrgan
+from .plan import Crop, Draw, Photograph, Plan
+
+Pixels = NDArray[np.uint8]  # [height, width, 3], RGB, sRGB
+
+
+@dataclass(frozen=True)
+class Reject:
+    """One input that was left out. role: "hr", "reference" or "pair"; reason: one machine word; detail: a
+    sentence.
+    """
+
+    role: str
+    path: str  # relative to its folder; empty for a pair
+    reason: str
+    detail: str
+
+    def to_json(self) -> dict[str, str]:
+        return {"role": self.role, "path": self.path, "reason": self.reason, "detail": self.detail}
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The pixels of one pair. h = w = the engine's LR size, s = the scale."""
+
+    draw: Draw
+    gt: Pixels  # [s*h, s*w, 3] the HR crop
+    content: Pixels  # [h, w, 3] the HR crop at LR size, antialiased bicubic
+    reference: Pixels  # [h, w, 3] a crop, not a resize: its degradation is what is wanted
+    start: Pixels | None  # [h, w, 3]; None = the engine's own reconstruction
+    start_record: dict[str, Any]  # how the start image was made, for the manifest
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of loading a pair: its inputs, or None and why."""
+
+    pair: int
+    inputs: Inputs | None
+    rejects: tuple[Reject, ...]
+    seconds: float  # of one thread
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where the plan's relative paths start. Not part of the plan: a moved folder makes the same pairs."""
+
+    hr: Path
+    reference: Path
+
+
+def load(plan: Plan, folders: Folders, pair: int) -> Outcome:
+    """Pixels of a pair, drawn anew (with a pair list: not) when a photograph is unusable. Never raises for
+    bad images.
+    """
+    began = time.perf_counter()
+    rejects: list[Reject] = []
+    for attempt in range(plan.attempts):
+        draw = plan.draw(pair, attempt)
+        if draw is None:  # the list names an input that the inventory has already put among the rejects
+            rejects.append(
+                Reject("pair", str(pair), "unusable_input", "an input of this pair of the list is unusable")
+            )
+            return Outcome(pair, None, tuple(rejects), time.perf_counter() - began)
+        gt = _read(folders.hr, "hr", draw.hr, draw.hr_crop, rejects)
+        reference = _read(folders.reference, "reference", draw.reference, draw.reference_crop, rejects)
+        if gt is not None and reference is not None:
+            inputs = _inputs(plan, draw, gt, reference)
+            return Outcome(pair, inputs, tuple(rejects), time.perf_counter() - began)
+    said = (
+        f"no usable input after {plan.attempts} draws"
+        if plan.attempts > 1
+        else "an input of this pair is unusable"
+    )
+    rejects.append(Reject("pair", str(pair), "unusable_input", said))
+    return Outcome(pair, None, tuple(rejects), time.perf_counter() - began)
+
+
+def ahead(
+    pool: Executor, batches: Iterable[Sequence[int]], load_pair: Callable[[int], Outcome], depth: int = 2
+) -> Iterator[list[Outcome]]:
+    """Outcomes of each batch in turn, while the pool works on at most `depth` batches more."""
+    waiting: deque[list[Future[Outcome]]] = deque()
+    for batch in batches:
+        waiting.append([pool.submit(load_pair, pair) for pair in batch])
+        if len(waiting) > depth:
+            yield [future.result() for future in waiting.popleft()]
+    while waiting:
+        yield [future.result() for future in waiting.popleft()]
+
+
+def _read(folder: Path, role: str, photo: Photograph, crop: Crop, rejects: list[Reject]) -> Pixels | None:
+    try:
+        pixels = images.read_rgb(folder / photo.path)
+    except images.BadImage as bad:
+        rejects.append(Reject(role, photo.path, bad.reason, str(bad)))
+        return None
+    if pixels.shape[:2] != (photo.height, photo.width):
+        height, width = pixels.shape[:2]
+        said = f"it was {photo.width}x{photo.height} when the run was planned and decodes to {width}x{height}"
+        rejects.append(Reject(role, photo.path, "changed", said))
+        return None
+    y, x, h, w = crop
+    return np.ascontiguousarray(pixels[y : y + h, x : x + w])
+
+
+def _inputs(plan: Plan, draw: Draw, gt: Pixels, reference: Pixels) -> Inputs:
+    options = plan.options
+    content = images.resize_bicubic(gt, (plan.lr_size, plan.lr_size))
+    record: dict[str, Any] = {"kind": options.start}
+    start: Pixels | None = None
+    if options.start == "bicubic":
+        start = content
+    elif options.start == "realesrgan":
+        theta = realesrgan.draw(options.seed, draw.pair, realesrgan.REALESRGAN)
+        start = realesrgan.apply(gt, theta, scale=options.scale, noise_seed=draw.noise_seed)
+        record |= {"noise_seed": draw.noise_seed, "parameters": theta.to_json()}
+    return Inputs(draw, gt, content, reference, start, record)

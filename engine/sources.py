@@ -1,0 +1,130 @@
+"""The photographs of a run: two folders, or a list of exactly these pairs.
+
+Only headers are read here. What is unusable at that level (too small, no image) is named among the rejects;
+what turns out to be broken when its pixels are decoded is dealt with later, where it is met (`inputs.py`).
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import images, inventory
+from .artefact import read_bytes
+from .errors import DegradeError
+from .inputs import Folders, Reject
+from .plan import Photograph
+
+COLUMNS = ["hr", "reference"]
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Usable photographs, where they lie, and what was left out. listed: see `Plan.listed`."""
+
+    folders: Folders
+    hr: tuple[Photograph, ...]
+    reference: tuple[Photograph, ...]
+    rejects: tuple[Reject, ...]
+    listed: tuple[tuple[int, int], ...] | None = None
+
+
+def from_folders(hr: Path, reference: Path, *, hr_size: int, reference_size: int) -> Sources:
+    """Everything usable in two folders. hr_size, reference_size: the least height and width, in pixels."""
+    sharp, sharp_rejects = _scan(hr, "hr", hr_size)
+    real, real_rejects = _scan(reference, "reference", reference_size)
+    return Sources(Folders(hr, reference), sharp, real, sharp_rejects + real_rejects)
+
+
+def from_list(
+    path: Path, hr: Path | None, reference: Path | None, *, hr_size: int, reference_size: int
+) -> Sources:
+    """The pairs of a CSV with the columns hr and reference, in its order. Paths are relative to the folders
+    given, or else to the CSV's. Raises DegradeError for a file that is not such a list.
+    """
+    pairs = read_list(path)
+    folders = Folders(hr or path.parent, reference or path.parent)
+    sharp, sharp_index, sharp_rejects = _look(folders.hr, "hr", [a for a, _ in pairs], hr_size)
+    real, real_index, real_rejects = _look(
+        folders.reference, "reference", [b for _, b in pairs], reference_size
+    )
+    listed = tuple((sharp_index[a], real_index[b]) for a, b in pairs)
+    return Sources(folders, sharp, real, sharp_rejects + real_rejects, listed)
+
+
+def read_list(path: Path) -> list[tuple[str, str]]:
+    """(HR path, reference path) of each line."""
+    try:
+        text = read_bytes(path).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise DegradeError(f"{path} is not UTF-8 text", wanted="a CSV file") from None
+    lines = csv.reader(io.StringIO(text), strict=True)
+    try:
+        head = [name.strip() for name in next(lines, [])]
+        if sorted(head) != COLUMNS:
+            raise DegradeError(
+                f"{path} has the columns {', '.join(head) or 'none'}", wanted="hr,reference in its first line"
+            )
+        pairs = []
+        for line in lines:
+            if not line:
+                continue
+            if len(line) != 2 or not all(cell.strip() for cell in line):
+                raise DegradeError(f"{path}, line {lines.line_num}: {','.join(line)!r}", wanted="two paths")
+            pairs.append((line[head.index("hr")].strip(), line[head.index("reference")].strip()))
+    except csv.Error as error:
+        raise DegradeError(f"{path}, line {lines.line_num}: {error}", wanted="a CSV file") from None
+    if not pairs:
+        raise DegradeError(f"{path} lists no pair")
+    return pairs
+
+
+def _scan(folder: Path, role: str, least: int) -> tuple[tuple[Photograph, ...], tuple[Reject, ...]]:
+    found = inventory.scan(folder, (least, least))
+    named = [entry for entry in found.entries if _writable(entry.path)]
+    rejects = [Reject(role, _shown(one.path), one.reason, one.detail) for one in found.rejects]
+    rejects += [
+        Reject(role, _shown(entry.path), "file_name", "the name is not UTF-8, so no manifest could hold it")
+        for entry in found.entries
+        if not _writable(entry.path)
+    ]
+    return tuple(named), tuple(rejects)
+
+
+def _writable(path: str) -> bool:
+    return _shown(path) == path
+
+
+def _shown(path: str) -> str:
+    return path.encode("utf-8", "backslashreplace").decode()
+
+
+def _look(
+    folder: Path, role: str, paths: Sequence[str], least: int
+) -> tuple[tuple[Photograph, ...], dict[str, int], tuple[Reject, ...]]:
+    """The usable ones of these paths, each once; the index of every path among them (-1 = unusable); the
+    rejects.
+    """
+    usable: list[Photograph] = []
+    index: dict[str, int] = {}
+    rejects: list[Reject] = []
+    for path in paths:
+        if path in index:
+            continue
+        index[path] = -1
+        try:
+            height, width = images.read_size(folder / path)
+        except images.BadImage as bad:
+            rejects.append(Reject(role, path, bad.reason, str(bad)))
+            continue
+        if min(height, width) < least:
+            said = f"{width} x {height} pixels, and at least {least} x {least} are needed"
+            rejects.append(Reject(role, path, "too_small", said))
+            continue
+        index[path] = len(usable)
+        usable.append(inventory.Entry(path, os.stat(folder / path).st_size, height, width))
+    return tuple(usable), index, tuple(rejects)
