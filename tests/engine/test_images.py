@@ -274,8 +274,15 @@ def test_what_is_no_image(tmp_path):
     (tmp_path / "stub.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     (tmp_path / "folder.png").mkdir()
     pyvips.Image.black(8, 8).cast("float").tiffsave(str(tmp_path / "float.tif"))
-    wanted = {"empty.jpg": "empty", "text.jpg": "not_an_image", "drawing.png": "not_an_image",
-              "none.png": "missing", "stub.png": "truncated", "folder.png": "unreadable", "float.tif": "unsupported"}  # fmt: skip
+    wanted = {
+        "empty.jpg": "empty",
+        "text.jpg": "not_an_image",
+        "drawing.png": "not_an_image",
+        "none.png": "missing",
+        "stub.png": "truncated",
+        "folder.png": "unreadable",
+        "float.tif": "unsupported",
+    }
     for name, reason in wanted.items():
         with pytest.raises(BadImage) as error:
             read_rgb(tmp_path / name)

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+
 from degrade_engine.engine.classical import kernels
 from degrade_engine.engine.errors import DegradeError
 

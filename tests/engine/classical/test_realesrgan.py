@@ -7,6 +7,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
+
 from degrade_engine.engine.classical import realesrgan
 from degrade_engine.engine.classical.realesrgan import (
     CAMERA,
