@@ -19,25 +19,26 @@ FOLDERS := engine kernels calib export originals bench
 
 # The package is editable, so only its settings and its C++ sources call for a new installation.
 .venv/base: constraints.txt
-	@echo "Installing into .venv (torch is the large part)"
-	$(PYTHON) -m venv .venv
+	@set -eu; echo "Installing into .venv; torch is the large part"; \
+	$(PYTHON) -m venv .venv; \
 	$(BIN)/pip --disable-pip-version-check install --quiet --no-deps --retries 1 --timeout 30 \
-		-c constraints.txt --extra-index-url "$(TORCH_INDEX)" torch
-	$(PIP) scikit-build-core cmake ninja
-	touch $@
+		-c constraints.txt --extra-index-url "$(TORCH_INDEX)" torch; \
+	$(PIP) scikit-build-core cmake ninja; \
+	touch $@; printf '== done in %d s\n' $$SECONDS
 
 .venv/demo: .venv/base $(SOURCES)
-	$(PIP) --no-build-isolation -e '.[cpu,train]'
-	touch $@
+	@set -eu; echo "Installing the package and what the demo needs"; \
+	$(PIP) --no-build-isolation -e '.[cpu,train]'; \
+	touch $@; printf '== done in %d s\n' $$SECONDS
 
 .venv/test: .venv/base $(SOURCES)
-	$(PIP) --no-build-isolation -e '.[cpu,train,test]'
-	touch $@ .venv/demo
+	@set -eu; echo "Installing the package and what the tests need"; \
+	$(PIP) --no-build-isolation -e '.[cpu,train,test]'; \
+	touch $@ .venv/demo; printf '== done in %d s\n' $$SECONDS
 
-demo:
+demo: .venv/demo
 	@set -eu; began=$$SECONDS; \
 	step() { local start=$$SECONDS; printf '\n== %s\n' "$$*"; "$$@"; printf '== done in %d s\n' $$((SECONDS - start)); }; \
-	step $(MAKE) --no-print-directory .venv/demo; \
 	rm -rf "$(OUT)/bundle" "$(OUT)/engine" "$(OUT)/pairs" "$(OUT)/report.html"; \
 	step $(BIN)/degrade-engine export "$(CHECKPOINT)" -o "$(OUT)/bundle"; \
 	step $(BIN)/degrade-engine build "$(OUT)/bundle" --precision fp32 --backend auto --lr-size 128 --batch 4 \
@@ -45,7 +46,7 @@ demo:
 	step $(BIN)/degrade-engine generate --engine "$(OUT)/engine" --hr samples/hr --reference samples/reference \
 		--out "$(OUT)/pairs" --pairs 24; \
 	step $(BIN)/degrade-engine report "$(OUT)/pairs" -o "$(OUT)/report.html"; \
-	printf '\nThe pairs: %s\nThe page:  %s\nAll of it took %d s.\n' "$(abspath $(OUT)/pairs)" \
+	printf '\nThe pairs: %s\nThe page:  %s\nFrom checkpoint to page it took %d s.\n' "$(abspath $(OUT)/pairs)" \
 		"$(abspath $(OUT)/report.html)" $$((SECONDS - began))
 
 test: .venv/test lint
