@@ -22,8 +22,8 @@ def canon(data: Path, numbers: range) -> list[tuple[Path, Path]]:
 
 
 def training_pairs(data: Path) -> list[tuple[Path, Path, str, float]]:
-    """(clean, real, group, weight). PolyU's groups are its cameras at their settings; all of PolyU weighs as much as half of
-    Canon, whose blur is what the model must learn."""
+    """(clean, real, group, weight). PolyU's groups are its cameras at their settings; all of PolyU weighs as much as
+    half of Canon, whose blur is what the model must learn."""
     rows: list[tuple[Path, Path, str, float]] = [(hr, lr, "canon", 1.0) for hr, lr in canon(data, TRAINED)]
     for real in sorted((data / "pairs_polyu_noise").glob("*_real.JPG")):
         mean = real.with_name(real.name.replace("_real", "_mean"))
@@ -39,7 +39,9 @@ def main(data: Path, out: Path) -> None:
     with out.open("w", newline="") as f:
         table = csv.writer(f)
         table.writerow(["hr", "lr", "group", "weight"])
-        table.writerows((str(hr.resolve()), str(lr.resolve()), group, weight) for hr, lr, group, weight in training_pairs(data))
+        table.writerows(
+            (str(hr.resolve()), str(lr.resolve()), group, weight) for hr, lr, group, weight in training_pairs(data)
+        )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Checkpoint to bundle: five networks as ONNX, FP32 and FP16-typed, and `bundle.json`.
 
-Batch, height and width stay dynamic; the build fixes them. An export whose ONNX is further from PyTorch than rounding explains
-is refused (`parity.py`) and leaves nothing behind.
+Batch, height and width stay dynamic; the build fixes them. An export whose ONNX is further from PyTorch than rounding
+explains is refused (`parity.py`) and leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ OPSET = 22  # the first whole set after GroupNormalization with FP32 statistics 
 def export_checkpoint(checkpoint: Path, out: Path, say: Callable[[str], None] = lambda line: None) -> Path:
     """Export CHECKPOINT (.safetensors, with its .json beside it) to the folder `out`. Returns `out`.
 
-    Raises DegradeError for a checkpoint that does not read, an `out` that is something else, or an ONNX file that does not
-    agree with PyTorch.
+    Raises DegradeError for a checkpoint that does not read, an `out` that is something else, or an ONNX file that
+    does not agree with PyTorch.
     """
     model, record = load_realdgen(checkpoint)
     typed = half_typed(model)
@@ -51,13 +51,22 @@ def export_checkpoint(checkpoint: Path, out: Path, say: Callable[[str], None] = 
             write_onnx(halved[name], model.config.lr_multiple, files["fp16"])
             report = check_parity(name, part, model.config.lr_multiple, files)
             card["parity"][name] = report
-            say(f"{name}: ONNX within {report['fp32']['error']:.1e} of PyTorch in FP32, {report['fp16']['error']:.1e} in FP16 (RMS)")
-            parts[name] = PartSpec(part.runs, part.inputs, part.outputs, {p: file_ref(folder, f.name) for p, f in files.items()})
+            single, half = report["fp32"]["error"], report["fp16"]["error"]
+            say(f"{name}: RMS from PyTorch {single:.1e} in FP32, {half:.1e} in FP16")
+            parts[name] = PartSpec(
+                part.runs, part.inputs, part.outputs, {p: file_ref(folder, f.name) for p, f in files.items()}
+            )
         spec = BundleSpec(
-            kind="realdgen", schedule=schedule(model.config.diffusion), lr_multiple=model.config.lr_multiple, starts=starts(model),
-            parts=parts, licence=str(record["card"].get("licence", "not stated in the checkpoint's card")), card=card,
-            parent={"checkpoint_sha256": sha256_file(checkpoint)}, tools=tool_versions(),
-        )  # fmt: skip
+            kind="realdgen",
+            schedule=schedule(model.config.diffusion),
+            lr_multiple=model.config.lr_multiple,
+            starts=starts(model),
+            parts=parts,
+            licence=str(record["card"].get("licence", "not stated in the checkpoint's card")),
+            card=card,
+            parent={"checkpoint_sha256": sha256_file(checkpoint)},
+            tools=tool_versions(),
+        )
         write_json_atomic(folder / BUNDLE_JSON, spec)
     return out
 
@@ -90,10 +99,15 @@ def write_onnx(part: Part, lr_multiple: int, path: Path) -> None:
 
     with quiet():
         program = torch.onnx.export(
-            part.module, part.example(2, 8 * lr_multiple, 6 * lr_multiple), dynamo=True, opset_version=OPSET, verbose=False,
-            input_names=[s.name for s in part.inputs], output_names=[s.name for s in part.outputs],
+            part.module,
+            part.example(2, 8 * lr_multiple, 6 * lr_multiple),
+            dynamo=True,
+            opset_version=OPSET,
+            verbose=False,
+            input_names=[s.name for s in part.inputs],
+            output_names=[s.name for s in part.outputs],
             dynamic_shapes=tuple(dynamic(s) for s in part.inputs),
-        )  # fmt: skip
+        )
     model = cast(torch.onnx.ONNXProgram, program).model_proto
     for value, spec in zip([*model.graph.input, *model.graph.output], [*part.inputs, *part.outputs], strict=True):
         for dim, word in zip(value.type.tensor_type.shape.dim, spec.shape, strict=True):

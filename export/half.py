@@ -1,13 +1,14 @@
 """FP16 where it is safe, written into the module tree, so that the ONNX graph that leaves PyTorch is typed.
 
-TensorRT's networks are strongly typed: the precision is in the ONNX. Every convolution and linear layer becomes one of three:
+TensorRT's networks are strongly typed: the precision is in the ONNX. Every convolution and linear layer becomes one
+of three:
 
     Inside   FP16 weights, casts its input to FP16
-    Enter    FP32 island whose output goes on in FP16 (the first convolution of a network, the scale and shift of a unit)
+    Enter    FP32 island whose output goes on in FP16 (a network's first convolution, a unit's scale and shift)
     Exit     FP32 island that ends in FP32 (the last convolution of a network)
 
-Group normalisation keeps its statistics, attention its softmax, pooling its sums in FP32 by the originals' own code. What is
-listed as `islands` (the timestep embedding, E_deg's mapping) is left alone.
+Group normalisation keeps its statistics, attention its softmax, pooling its sums in FP32 by the originals' own code.
+What is listed as `islands` (the timestep embedding, E_deg's mapping) is left alone.
 """
 
 from __future__ import annotations
@@ -72,7 +73,9 @@ def half_typed(model: RealDGen) -> RealDGen:
         parent, _, leaf = name.rpartition(".")
         holder = typed.get_submodule(parent)
         layer = holder.get_submodule(leaf)
-        kind = Enter if any(_matches(name, n) for n in ENTER) else Exit if any(_matches(name, n) for n in EXIT) else Inside
+        kind = (
+            Enter if any(_matches(name, n) for n in ENTER) else Exit if any(_matches(name, n) for n in EXIT) else Inside
+        )
         count += kind is Inside
         wrapped = kind(layer)
         if leaf.isdigit():
@@ -85,7 +88,8 @@ def half_typed(model: RealDGen) -> RealDGen:
 
 
 def _matches(name: str, pattern: str) -> bool:
-    """Whether `name` is `pattern` or lies below it; `*` stands for any part of a path. `unet.*.embed` has at least one between."""
+    """Whether `name` is `pattern` or lies below it; `*` stands for any part of a path. `unet.*.embed` has at least
+    one between."""
     head, star, tail = pattern.partition(".*.")
     if not star:
         return name == pattern or name.startswith(pattern + ".")

@@ -3,8 +3,9 @@
     FP32:  RMS(ONNX - PyTorch) <= 8 · RMS(PyTorch - PyTorch without oneDNN) + 1e-6 · RMS(PyTorch)
     FP16:  RMS(ONNX - PyTorch) <= 2 · RMS(PyTorch with every layer in FP16 - PyTorch)      (design, section 7)
 
-Two of PyTorch's own FP32 convolutions differ by the order of summation: so may a third, ONNX Runtime's. ONNX Runtime on a CPU computes FP16 graphs in FP32 between roundings,
-so this is a check of the typed graph, not of a GPU's FP16 arithmetic: the build's gate does that.
+Two of PyTorch's own FP32 convolutions differ by the order of summation: so may a third, ONNX Runtime's. ONNX Runtime
+on a CPU computes FP16 graphs in FP32 between roundings, so this is a check of the typed graph, not of a GPU's FP16
+arithmetic: the build's gate does that.
 """
 
 from __future__ import annotations
@@ -47,16 +48,21 @@ def check_parity(name: str, part: Part, lr_multiple: int, files: dict[Precision,
                     f"{name} as {precision} ONNX is {error:.3e} (RMS) from PyTorch at batch {batch}, "
                     f"{rows * lr_multiple}x{columns * lr_multiple}",
                     wanted=f"at most {bounds[precision]:.3e}; a tolerance of {1.05 * error:.3e} would pass",
-                    mend="report the versions of torch, onnxscript and onnxruntime: one of them computes something else",
+                    mend="report the versions of torch, onnxscript and onnxruntime: one of them differs",
                 )
             worst = totals[precision]
             if error >= worst["error"]:
-                totals[precision] = {"error": error, "bound": bounds[precision], "largest": max(largest, worst["largest"])}
+                totals[precision] = {
+                    "error": error,
+                    "bound": bounds[precision],
+                    "largest": max(largest, worst["largest"]),
+                }
     return {str(p): t for p, t in totals.items()}
 
 
 def everything_half(module: nn.Module) -> nn.Module:
-    """The plain FP16 implementation that the typed graph is held to: every convolution and linear layer in FP16, no islands."""
+    """The plain FP16 implementation that the typed graph is held to: every convolution and linear layer in FP16, no
+    islands."""
     plain = copy.deepcopy(module)
     for m in plain.modules():
         if isinstance(m, nn.Conv2d | nn.Linear):

@@ -36,20 +36,27 @@ class TrainOptions:
     bf16: bool = True
     log_every: int = 20
     save_every_s: float = 120.0
-    deadline_s: float = 0.0  # > 0: the cosine runs over wall-clock time instead and the stage ends then (not exactly resumable)
+    deadline_s: float = (
+        0.0  # > 0: the cosine runs over wall-clock time instead and the stage ends then (not exactly resumable)
+    )
 
 
 def rank_and_world() -> tuple[int, int]:
     return int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
 
 
-def train(stage: nn.Module, groups: list[dict], batches: Batches, options: TrainOptions, out: Path, name: str) -> dict[str, Tensor]:
-    """Train `stage` and return the EMA of its state dict. Files: out/NAME.jsonl (the curve), out/NAME.state.safetensors.
+def train(
+    stage: nn.Module, groups: list[dict], batches: Batches, options: TrainOptions, out: Path, name: str
+) -> dict[str, Tensor]:
+    """Train `stage` and return the EMA of its state dict. Files: out/NAME.jsonl (the curve),
+    out/NAME.state.safetensors.
 
     groups: AdamW parameter groups, each with its own `lr`. batches(first, last) yields the batches of those steps.
     """
     rank, world = rank_and_world()
-    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if torch.cuda.is_available() else torch.device("cpu")
+    device = (
+        torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if torch.cuda.is_available() else torch.device("cpu")
+    )
     stage.to(device)
     if device.type == "cpu":
         stage.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -87,8 +94,11 @@ def train(stage: nn.Module, groups: list[dict], batches: Batches, options: Train
             losses["loss"].backward()
             norm = torch.nn.utils.clip_grad_norm_(stage.parameters(), options.clip_norm)
             if not torch.isfinite(norm):
-                raise DegradeError(f"stage {name}, step {step}: the gradient is not finite", wanted="finite gradients",
-                                   mend="lower the learning rate, or train with --no-bf16")  # fmt: skip
+                raise DegradeError(
+                    f"stage {name}, step {step}: the gradient is not finite",
+                    wanted="finite gradients",
+                    mend="lower the learning rate, or train with --no-bf16",
+                )
             optimiser.step()
             step += 1
             _follow(ema, stage, min(options.ema, (1 + step) / (10 + step)))
@@ -97,7 +107,11 @@ def train(stage: nn.Module, groups: list[dict], batches: Batches, options: Train
             summed += 1
             if step % options.log_every == 0 and log:
                 row = {k: round(v / summed, 6) for k, v in sums.items()}
-                row |= {"step": step, "lr": optimiser.param_groups[0]["lr"], "seconds": round(time.monotonic() - began, 1)}
+                row |= {
+                    "step": step,
+                    "lr": optimiser.param_groups[0]["lr"],
+                    "seconds": round(time.monotonic() - began, 1),
+                }
                 log.write(json.dumps(row) + "\n")
                 log.flush()
                 sums, summed = {}, 0
@@ -119,7 +133,14 @@ def _follow(ema: dict[str, Tensor], stage: nn.Module, decay: float) -> None:
             ema[k].copy_(v)
 
 
-def _save(path: Path, stage: nn.Module, optimiser: torch.optim.Optimizer, ema: dict[str, Tensor], step: int, options: TrainOptions) -> None:
+def _save(
+    path: Path,
+    stage: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    ema: dict[str, Tensor],
+    step: int,
+    options: TrainOptions,
+) -> None:
     """Weights, EMA and Adam's moments in one safetensors file, written aside and renamed."""
     tensors = {f"model.{k}": v for k, v in stage.state_dict().items()} | {f"ema.{k}": v for k, v in ema.items()}
     for i, slot in optimiser.state_dict()["state"].items():
@@ -130,7 +151,9 @@ def _save(path: Path, stage: nn.Module, optimiser: torch.optim.Optimizer, ema: d
     os.replace(aside, path)
 
 
-def _load(path: Path, stage: nn.Module, optimiser: torch.optim.Optimizer, ema: dict[str, Tensor], options: TrainOptions) -> int:
+def _load(
+    path: Path, stage: nn.Module, optimiser: torch.optim.Optimizer, ema: dict[str, Tensor], options: TrainOptions
+) -> int:
     from safetensors import safe_open
 
     with safe_open(path, "pt") as f:
@@ -138,8 +161,11 @@ def _load(path: Path, stage: nn.Module, optimiser: torch.optim.Optimizer, ema: d
     before = json.loads(meta["options"])
     for key in ("steps", "seed", "ema", "bf16"):
         if before[key] != asdict(options)[key]:
-            raise DegradeError(f"{path} was begun with {key} = {before[key]}, now {key} = {asdict(options)[key]}",
-                               wanted="the same options as the run that is resumed", mend="give them, or another --out")  # fmt: skip
+            raise DegradeError(
+                f"{path} was begun with {key} = {before[key]}, now {key} = {asdict(options)[key]}",
+                wanted="the same options as the run that is resumed",
+                mend="give them, or another --out",
+            )
     tensors = load_file(path)
     stage.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")})
     for k in ema:

@@ -17,6 +17,8 @@ def command(checkpoint: Path, out: Path) -> None:
     try:
         from degrade_engine.export import export_checkpoint
     except ModuleNotFoundError as e:
-        raise DegradeError(f"exporting needs {e.name}", wanted="the extra `train`", mend="pip install 'degrade-engine[train,cpu]'") from e
+        raise DegradeError(
+            f"exporting needs {e.name}", wanted="the extra `train`", mend="pip install 'degrade-engine[train,cpu]'"
+        ) from e
     export_checkpoint(checkpoint, out, say=click.echo)
     click.echo(f"wrote {out}")

@@ -23,29 +23,65 @@ def command() -> None:
 @click.option("--preset", type=click.Choice(["paper", "tiny"]), default="tiny", show_default=True)
 @click.option("--hr", type=FOLDERS, multiple=True, help="Folder of sharp photographs (repeatable).")
 @click.option("--lr", "lr_", type=FOLDERS, multiple=True, help="Folder of real LR photographs, unpaired (repeatable).")
-@click.option("--pairs", type=FOLDERS, multiple=True, help="CSV hr,lr,group of true pairs, where you have some (repeatable).")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="The run's folder; earlier stages are read from it.")
+@click.option(
+    "--pairs", type=FOLDERS, multiple=True, help="CSV hr,lr,group of true pairs, where you have some (repeatable)."
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, help="The run's folder; earlier stages are read from it."
+)
 @click.option("--steps", type=int, default=20_000, show_default=True)
 @click.option("--batch", type=int, help="Rows a step (default: the preset's).")
 @click.option("--learning-rate", type=float, help="Peak learning rate (default: the preset's).")
 @click.option("--crop", type=int, default=64, show_default=True, help="LR pixels a side.")
 @click.option("--reference-crop", type=int, help="LR pixels a side of what E_deg sees (default: --crop).")
-@click.option("--mix", type=(float, float, float), default=(0.5, 0.25, 0.25), show_default=True,
-              help="Stage ddpm: weights of synthetic, unpaired, true pairs.")  # fmt: skip
+@click.option(
+    "--mix",
+    type=(float, float, float),
+    default=(0.5, 0.25, 0.25),
+    show_default=True,
+    help="Stage ddpm: weights of synthetic, unpaired, true pairs.",
+)
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--workers", type=int, default=1, show_default=True, help="Processes that make batches.")
 @click.option("--threads", type=int, help="CPU threads of the networks.")
 @click.option("--bf16/--no-bf16", default=True, show_default=True)
 @click.option("--ema", type=float, default=0.999, show_default=True)
-@click.option("--minutes", type=float, default=0.0, help="End the stage after this long (cosine over time; not exactly resumable).")
-@click.option("--without", type=click.Choice(["degradation", "content"]), multiple=True, help="Ablate an extractor (Table 5).")
+@click.option(
+    "--minutes",
+    type=float,
+    default=0.0,
+    help="End the stage after this long (cosine over time; not exactly resumable).",
+)
+@click.option(
+    "--without", type=click.Choice(["degradation", "content"]), multiple=True, help="Ablate an extractor (Table 5)."
+)
 @click.option("--no-pretraining", is_flag=True, help="Stage ddpm: extractors from scratch (Table 15).")
 @click.option("--no-finetuning", is_flag=True, help="Stage ddpm: extractors frozen (Table 15).")
 @click.option("--dry-run", is_flag=True, help="Print the resolved options and stop.")
-def realdgen(stage: str, preset: str, hr: tuple[Path, ...], lr_: tuple[Path, ...], pairs: tuple[Path, ...], out: Path, steps: int,
-             batch: int | None, learning_rate: float | None, crop: int, reference_crop: int | None,
-             mix: tuple[float, float, float], seed: int, workers: int, threads: int | None, bf16: bool, ema: float, minutes: float,
-             without: tuple[str, ...], no_pretraining: bool, no_finetuning: bool, dry_run: bool) -> None:  # fmt: skip
+def realdgen(
+    stage: str,
+    preset: str,
+    hr: tuple[Path, ...],
+    lr_: tuple[Path, ...],
+    pairs: tuple[Path, ...],
+    out: Path,
+    steps: int,
+    batch: int | None,
+    learning_rate: float | None,
+    crop: int,
+    reference_crop: int | None,
+    mix: tuple[float, float, float],
+    seed: int,
+    workers: int,
+    threads: int | None,
+    bf16: bool,
+    ema: float,
+    minutes: float,
+    without: tuple[str, ...],
+    no_pretraining: bool,
+    no_finetuning: bool,
+    dry_run: bool,
+) -> None:
     """RealDGen, stage by stage: vqvae, content, degradation, ddpm. HR and LR folders are unpaired.
 
     Several GPUs: torchrun --nproc-per-node N -m degrade_engine train realdgen …
@@ -57,11 +93,15 @@ def realdgen(stage: str, preset: str, hr: tuple[Path, ...], lr_: tuple[Path, ...
         from degrade_engine.originals.realdgen.train import Run, run_stage
         from degrade_engine.originals.trainer import TrainOptions
     except ModuleNotFoundError as e:
-        raise DegradeError(f"training needs {e.name}", wanted="the extra `train`", mend="pip install 'degrade-engine[train]'") from e
+        raise DegradeError(
+            f"training needs {e.name}", wanted="the extra `train`", mend="pip install 'degrade-engine[train]'"
+        ) from e
 
     config = dataclasses.replace(PRESETS[preset], without=without)
     options = STAGE_PRESETS[preset]
-    options = dataclasses.replace(options, batch=batch or options.batch, pretrained=not no_pretraining, finetune=not no_finetuning)
+    options = dataclasses.replace(
+        options, batch=batch or options.batch, pretrained=not no_pretraining, finetune=not no_finetuning
+    )
     if learning_rate:
         options = dataclasses.replace(options, **{"lr_content" if stage == "content" else "lr": learning_rate})
     data = DataOptions(crop=crop, reference_crop=reference_crop or crop, mix=mix)

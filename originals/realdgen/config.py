@@ -68,7 +68,7 @@ class DiffusionConfig:
 
 @dataclass(frozen=True)
 class RealDGenConfig:
-    """A whole generator. `without` names ablated extractors: "degradation" (w/o E_deg), "content" (w/o E_cont), Table 5."""
+    """A whole generator. `without` names ablated extractors: "degradation" or "content" (Table 5)."""
 
     preset: str
     content: ContentConfig

@@ -1,13 +1,13 @@
 """E_cont and Rec_hr: the encoder and decoder of a VQ-VAE (van den Oord et al. 2017; RealDGen A.1.1).
 
-F_cont is the encoder's output **before** quantisation (papers' slips), so the decoder must be able to read it: while the
-VQ-VAE is trained, one half of each batch is decoded from the codes and the other from F_cont itself. The paper's codebook
-lookup stays what shapes the space.
+F_cont is the encoder's output **before** quantisation (papers' slips), so the decoder must be able to read it: while
+the VQ-VAE is trained, one half of each batch is decoded from the codes and the other from F_cont itself. The paper's
+codebook lookup stays what shapes the space.
 
-The tiny preset adds a space-to-depth shortcut around both halves (as in DC-AE, Chen et al. 2024): the first 3·f² channels
-of F_cont are the image itself plus what the encoder learns. A quarter-resolution code of 16 channels decodes its own input
-at about 29 dB after minutes of training, which bounds every LR made from it; with the shortcut the code starts lossless and
-training only has to move it. The paper's form is `shortcut=False`.
+The tiny preset adds a space-to-depth shortcut around both halves (as in DC-AE, Chen et al. 2024): the first 3·f²
+channels of F_cont are the image itself plus what the encoder learns. A quarter-resolution code of 16 channels decodes
+its own input at about 29 dB after minutes of training, which bounds every LR made from it; with the shortcut the code
+starts lossless and training only has to move it. The paper's form is `shortcut=False`.
 """
 
 from __future__ import annotations
@@ -90,10 +90,11 @@ class Decoder(nn.Module):
 
 
 class Quantiser(nn.Module):
-    """Nearest code of a codebook learned by exponential moving averages (VQ-VAE, appendix A.1), straight-through gradient.
+    """Nearest code of a codebook learned by exponential moving averages (VQ-VAE, appendix A.1), straight-through
+    gradient.
 
-    forward(F_cont) -> (quantised with F_cont's gradient, commitment loss). In training mode the codebook moves; codes that
-    nobody uses are put where a random feature is, so that none stays dead.
+    forward(F_cont) -> (quantised with F_cont's gradient, commitment loss). In training mode the codebook moves; codes
+    that nobody uses are put where a feature is, so that none stays dead.
     """
 
     codebook: Tensor  # [groups, codes, C/groups]
@@ -147,7 +148,8 @@ class VQVAE(nn.Module):
         self.decoder = Decoder(config)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """x [B, 3, h, w] -> (reconstruction, first half of the batch from the codes and second from F_cont; commitment)."""
+        """x [B, 3, h, w] -> (reconstruction, first half of the batch from the codes and second from F_cont;
+        commitment)."""
         f = self.encoder(x)
         quantised, commitment = self.quantiser(f)
         half = (len(x) + 1) // 2

@@ -2,10 +2,11 @@
 
 Three sources, all cut to `crop` LR pixels:
 
-- **synthetic**: a sharp photograph at scale 1, 2 or 4 and a degradation theta, x_lr = D(x_hr; theta). D is Real-ESRGAN's
-  second order as published, or its milder camera-like ranges, or nothing at all (a clean reference must give a clean LR).
-- **unpaired**: a real LR photograph; content and degradation both come from it (Algorithm 1 as printed), the degradation
-  from another crop of it, so that no content leaks through F_deg.
+- **synthetic**: a sharp photograph at scale 1, 2 or 4 and a degradation theta, x_lr = D(x_hr; theta). D is
+  Real-ESRGAN's second order as published, or its milder camera-like ranges, or nothing at all (a clean reference
+  must give a clean LR).
+- **unpaired**: a real LR photograph; content and degradation both come from it (Algorithm 1 as printed), the
+  degradation from another crop of it, so that no content leaks through F_deg.
 - **true pairs**, where the user has some: HR brought to LR size, the camera's LR, and a reference of the same group.
 
 Content is always the clean image on the LR grid where there is one, as in generation.
@@ -38,7 +39,8 @@ MILD = dataclasses.replace(  # CAMERA with blur alone in four samples of ten: mo
 
 @dataclass(frozen=True)
 class DataOptions:
-    """`mix` = samples of a batch of eps_theta that are synthetic, unpaired, true pairs (weights; absent sources drop out)."""
+    """`mix` = samples of a batch of eps_theta that are synthetic, unpaired, true pairs (weights; absent sources drop
+    out)."""
 
     crop: int = 64  # LR pixels a side
     reference_crop: int = 64  # LR pixels a side of what E_deg sees
@@ -60,8 +62,9 @@ class Photographs:
 
     @classmethod
     def read(cls, hr: list[Path], lr: list[Path], pairs: list[Path], least: int, longest: int) -> Photographs:
-        """Folders of photographs and CSV files `hr,lr,group,weight` (paths relative to the CSV, or absolute; a pair is drawn with
-        its weight, its reference from its group). Images smaller than `least` or unreadable are named in `left_out`."""
+        """Folders of photographs and CSV files `hr,lr,group,weight` (paths relative to the CSV, or absolute; a pair
+        is drawn with its weight, its reference from its group). Images smaller than `least` or unreadable are named
+        in `left_out`."""
         self = cls()
         self.hr = self._folder(hr, least, 4096)
         self.lr = self._folder(lr, least, longest)
@@ -74,12 +77,16 @@ class Photographs:
                     self.pairs.setdefault(group, []).append((sharp, soft))
                     self.rows.append((group, len(self.pairs[group]) - 1, float(row.get("weight") or 1)))
         if not self.hr:
-            raise DegradeError("no usable HR photograph was found", wanted=f"images of at least {least} px", mend="check --hr")
+            raise DegradeError(
+                "no usable HR photograph was found", wanted=f"images of at least {least} px", mend="check --hr"
+            )
         return self
 
     def _folder(self, folders: list[Path], least: int, longest: int) -> list[Image]:
         images = []
-        for path in sorted(p for d in folders for p in ([d] if d.is_file() else d.rglob("*")) if p.suffix.lower() in SUFFIXES):
+        for path in sorted(
+            p for d in folders for p in ([d] if d.is_file() else d.rglob("*")) if p.suffix.lower() in SUFFIXES
+        ):
             try:
                 image = read_rgb(path)
             except BadImage as e:
@@ -111,8 +118,9 @@ def tensor(images: list[Image]) -> torch.Tensor:
 
 
 def spectral_targets(clean: Image, degraded: Image) -> np.ndarray:
-    """What the degradation did, band by band: float32 [2·BANDS], the log power of the degraded image over the clean one's, and
-    the log power of their difference, in radial frequency bands. The auxiliary target of E_deg (tiny preset's training)."""
+    """What the degradation did, band by band: float32 [2·BANDS], the log power of the degraded image over the clean
+    one's, and the log power of their difference, in radial frequency bands. The auxiliary target of E_deg (tiny
+    preset's training)."""
     a, b = (i.astype(np.float32).mean(axis=2) / 127.5 for i in (clean, degraded))
     n = a.shape[0]
     window = np.hanning(n).astype(np.float32)
@@ -120,7 +128,9 @@ def spectral_targets(clean: Image, degraded: Image) -> np.ndarray:
     power = [np.abs(np.fft.rfft2((i - i.mean()) * window)) ** 2 for i in (a, b, a - b)]
     fy, fx = np.fft.fftfreq(n)[:, None], np.fft.rfftfreq(n)[None]
     band = np.minimum((np.hypot(fy, fx) / 0.5 * BANDS).astype(int), BANDS - 1)
-    pa, pb, pd = (np.bincount(band.ravel(), p.ravel(), BANDS) / np.bincount(band.ravel(), minlength=BANDS) for p in power)
+    pa, pb, pd = (
+        np.bincount(band.ravel(), p.ravel(), BANDS) / np.bincount(band.ravel(), minlength=BANDS) for p in power
+    )
     floor = 1e-3
     return np.concatenate([np.log((pb + floor) / (pa + floor)), 0.25 * np.log(pd + floor)]).astype(np.float32)
 
@@ -156,8 +166,8 @@ class StepDataset(Dataset[dict[str, torch.Tensor]]):
         return int(rng.choice([1, 2, 4], p=[0.5, 0.35, 0.15]))
 
     def sharp(self, rng: np.random.Generator, size: int, scale: int) -> Image:
-        """An HR crop of scale·size a side, from a photograph that is large enough (theta's blur is in pixels of this crop, so the
-        scale is never changed to fit)."""
+        """An HR crop of scale·size a side, from a photograph that is large enough (theta's blur is in pixels of this
+        crop, so the scale is never changed to fit)."""
         for _ in range(1000):
             image = self.photographs.hr[int(rng.integers(len(self.photographs.hr)))]
             if min(image.shape[:2]) >= scale * size:
@@ -216,10 +226,11 @@ class ContentBatches(StepDataset):
 
 
 class TripletBatches(StepDataset):
-    """Stage degradation: the triplets of eq. 3, n positives and n negatives an anchor, and rows of true pairs for eq. 5.
+    """Stage degradation: the triplets of eq. 3, n positives and n negatives an anchor, and rows of true pairs for eq.
+    5.
 
-    {"anchor" [A], "positive" [A·n], "negative" [A·n], "content" [A], "spectrum" [A, 2·BANDS], and, where true pairs are given,
-    "pair_content", "pair_target", "pair_reference", "pair_spectrum" [A]}.
+    {"anchor" [A], "positive" [A·n], "negative" [A·n], "content" [A], "spectrum" [A, 2·BANDS]}; where true pairs are
+    given also "pair_content", "pair_target", "pair_reference", "pair_spectrum" [A].
     """
 
     n = 3
@@ -248,8 +259,8 @@ class TripletBatches(StepDataset):
 
 
 class DiffusionBatches(StepDataset):
-    """Stage ddpm: {"content", "target", "reference"} (Algorithm 1), the three sources mixed; "clean" [B] says whose content is
-    a clean image, so that Rec_lr can be held to the target (an unpaired row would teach it to copy)."""
+    """Stage ddpm: {"content", "target", "reference"} (Algorithm 1), the three sources mixed; "clean" [B] says whose
+    content is a clean image, so that Rec_lr can be held to the target (an unpaired row would teach it to copy)."""
 
     def make(self, rng: np.random.Generator) -> dict[str, torch.Tensor]:
         sources = [self.synthetic, self.unpaired, self.true_pair]

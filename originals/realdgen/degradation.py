@@ -1,8 +1,9 @@
 """E_deg: an LR image to its degradation vector (RealDGen A.1.2, figure 8).
 
-Feature extraction, 16 residual blocks, adaptive pooling, a mapping of four 1×1 convolutions. No normalisation layers: noise
-strength and contrast are what it has to measure. The paper pools to 1×1 (a mean). The tiny preset also pools the logarithm
-of the standard deviation of each feature, since blur and noise show in how much a band-pass response varies, not in its mean.
+Feature extraction, 16 residual blocks, adaptive pooling, a mapping of four 1×1 convolutions. No normalisation layers:
+noise strength and contrast are what it has to measure. The paper pools to 1×1 (a mean). The tiny preset also pools
+the logarithm of the standard deviation of each feature, since blur and noise show in how much a band-pass response
+varies, not in its mean.
 """
 
 from __future__ import annotations

@@ -13,10 +13,11 @@ def reconstruction(x_hat: Tensor, x: Tensor) -> Tensor:
 
 
 def contrastive(anchor: Tensor, positive: Tensor, negative: Tensor, margin: float = 0.01) -> tuple[Tensor, Tensor]:
-    """L_cl of eq. 4, summed over the n samples of an anchor, mean over anchors; and the share of triplets in the right order.
+    """L_cl of eq. 4, summed over the n samples of an anchor, mean over anchors; and the share of triplets in the
+    right order.
 
-    anchor [A, D], positive and negative [A·n, D]. d is the L2 distance; vectors are brought to unit length first, without which
-    a margin of 0.01 has no scale (the paper does not say).
+    anchor [A, D], positive and negative [A·n, D]. d is the L2 distance; vectors are brought to unit length first,
+    without which a margin of 0.01 has no scale (the paper does not say).
     """
     n = len(positive) // len(anchor)
     a, p, q = (F.normalize(v.float(), dim=1) for v in (anchor, positive, negative))
@@ -27,7 +28,8 @@ def contrastive(anchor: Tensor, positive: Tensor, negative: Tensor, margin: floa
 
 
 def diffuse(x_0: Tensor, eps: Tensor, t: Tensor, abar: Tensor) -> Tensor:
-    """x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps (Algorithm 1 line 8; the printed alpha_t is abar_t). t [B] in 1..T."""
+    """x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps (Algorithm 1 line 8; the printed alpha_t is abar_t). t [B] in
+    1..T."""
     a = abar[t][:, None, None, None]
     return a.sqrt() * x_0 + (1 - a).sqrt() * eps
 

@@ -56,6 +56,12 @@ class RealDGen(nn.Module):
         return self.unet.condition(c, mu), mu
 
     def parameter_counts(self) -> dict[str, int]:
-        """Parameters of what generation runs: E_cont, E_deg, M with Rec_lr, eps_theta (Table 13 counts the generator)."""
-        parts = {"content": self.vqvae.encoder, "degradation": self.degradation, "modulation": self.modulation, "unet": self.unet}
+        """Parameters of what generation runs: E_cont, E_deg, M with Rec_lr, eps_theta (Table 13 counts the
+        generator)."""
+        parts = {
+            "content": self.vqvae.encoder,
+            "degradation": self.degradation,
+            "modulation": self.modulation,
+            "unet": self.unet,
+        }
         return {name: sum(p.numel() for p in part.parameters()) for name, part in parts.items()}

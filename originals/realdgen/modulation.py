@@ -1,8 +1,9 @@
 """M and Rec_lr: degradation into content (RealDGen A.4, figure 9; eq. 5, 7, 8).
 
-Four modulation layers (convolution, activation, modulation unit) and a final convolution that yields c on the LR grid. The
-paper draws the modulation unit as a fusion with the degradation vector; we use the field's usual form, a scale and a shift a
-channel, predicted from F_deg. Rec_lr is "the aforementioned modulation network" (A.2): M followed by one convolution.
+Four modulation layers (convolution, activation, modulation unit) and a final convolution that yields c on the LR
+grid. The paper draws the modulation unit as a fusion with the degradation vector; we use the field's usual form, a
+scale and a shift a channel, predicted from F_deg. Rec_lr is "the aforementioned modulation network" (A.2): M followed
+by one convolution.
 """
 
 from __future__ import annotations

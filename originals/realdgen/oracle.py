@@ -1,7 +1,7 @@
 """Algorithm 2 and the filter of A.6 as printed: plain PyTorch, FP32, one image at a time. The engine is held to this.
 
-Nothing here is fast, batched or hoisted; every formula stands as in the paper. The noise is passed in, so that engine and
-oracle can be given the same.
+Nothing here is fast, batched or hoisted; every formula stands as in the paper. The noise is passed in, so that engine
+and oracle can be given the same.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ Noise = Callable[[int, int], np.ndarray]  # (candidate, step) -> float32 [3, h, 
 
 @dataclass(frozen=True)
 class Generated:
-    """candidates [K, 3, h, w] in about [-1, 1]; errors [K] (normalised squared L2); kept: index of the chosen candidate."""
+    """candidates [K, 3, h, w] in about [-1, 1]; errors [K] (normalised squared L2); kept: index of the chosen
+    candidate."""
 
     candidates: Tensor
     degradation_error: Tensor
@@ -29,11 +30,13 @@ class Generated:
 
 
 @torch.no_grad()
-def generate(model: RealDGen, x_hr: Tensor, x_lr: Tensor, x_start: Tensor | None, tau: int, noise: Noise, candidates: int = 3) -> Generated:
+def generate(
+    model: RealDGen, x_hr: Tensor, x_lr: Tensor, x_start: Tensor | None, tau: int, noise: Noise, candidates: int = 3
+) -> Generated:
     """Algorithm 2 for one pair, and the choice of the best candidate.
 
-    x_hr [3, h, w]: the HR image brought to LR size; x_lr [3, h', w']: the real LR reference; x_start [3, h, w]: the start image
-    D(x_hr) (None: Rec_lr of eq. 5); all FP32 in [-1, 1]. tau in 0..T.
+    x_hr [3, h, w]: the HR image brought to LR size; x_lr [3, h', w']: the real LR reference; x_start [3, h, w]: the
+    start image D(x_hr) (None: Rec_lr of eq. 5); all FP32 in [-1, 1]. tau in 0..T.
     """
     d = model.config.diffusion
     abar = alphas_bar(d.T, d.beta_1, d.beta_T)

@@ -1,9 +1,9 @@
 """The four training stages of RealDGen, each a module with one forward and its learning rates.
 
-    vqvae        the VQ-VAE on HR images                      (A.1.1: a pretrained one in the paper)
-    content      its encoder, LR to HR, decoder frozen        eq. 1, 2
-    degradation  E_deg and Rec_lr                             eq. 3 to 6
-    ddpm         eps_theta and M, extractors nearly frozen    Algorithm 1, A.5
+vqvae        the VQ-VAE on HR images                      (A.1.1: a pretrained one in the paper)
+content      its encoder, LR to HR, decoder frozen        eq. 1, 2
+degradation  E_deg and Rec_lr                             eq. 3 to 6
+ddpm         eps_theta and M, extractors nearly frozen    Algorithm 1, A.5
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ STAGES = ("vqvae", "content", "degradation", "ddpm")
 
 @dataclass(frozen=True)
 class StageOptions:
-    """What a stage may depart in. The defaults are the paper's; `TINY_STAGES` is what the committed checkpoint was trained with."""
+    """What a stage may depart in. The defaults are the paper's; `TINY_STAGES` is what the committed checkpoint was
+    trained with."""
 
     batch: int = 16
     lr: float = 1e-4  # A.3 (E_deg, DDPM); the content stage's 1e-5 is A.1.1
@@ -85,8 +86,15 @@ class VQVAEStage(Stage):
         x_hat, commitment = self.model.vqvae(x)
         half = (len(x) + 1) // 2
         coded, direct = losses.reconstruction(x_hat[:half], x[:half]), losses.reconstruction(x_hat[half:], x[half:])
-        weight = 0.25 if not self.model.config.content.shortcut else 0.01  # a lossless code must not be pulled onto 256 points
-        return {"loss": coded + direct + weight * commitment, "coded": coded, "direct": direct, "commitment": commitment}
+        weight = (
+            0.25 if not self.model.config.content.shortcut else 0.01
+        )  # a lossless code must not be pulled onto 256 points
+        return {
+            "loss": coded + direct + weight * commitment,
+            "coded": coded,
+            "direct": direct,
+            "commitment": commitment,
+        }
 
 
 class ContentStage(Stage):
@@ -104,8 +112,8 @@ class ContentStage(Stage):
 
 
 class DegradationStage(Stage):
-    """L_cl + L_rl (eq. 4, 6). F_deg for eq. 5 comes from another content with the same theta (a positive), so that it can carry
-    no content. Tiny's training adds the spectral head, which is thrown away afterwards."""
+    """L_cl + L_rl (eq. 4, 6). F_deg for eq. 5 comes from another content with the same theta (a positive), so that it
+    can carry no content. Tiny's training adds the spectral head, which is thrown away afterwards."""
 
     batches = data.TripletBatches
 
@@ -151,7 +159,9 @@ class DDPMStage(Stage):
         model, options = self.model, self.options
         groups = [{"params": [*model.unet.parameters(), *model.modulation.parameters()], "lr": options.lr}]
         if not options.pretrained:
-            groups.append({"params": [*model.vqvae.encoder.parameters(), *model.degradation.parameters()], "lr": options.lr})
+            groups.append(
+                {"params": [*model.vqvae.encoder.parameters(), *model.degradation.parameters()], "lr": options.lr}
+            )
         elif options.finetune:
             first, last = model.vqvae.encoder.down[0], model.degradation.last
             groups.append({"params": [*first.parameters(), *last.parameters()], "lr": options.lr_finetune})

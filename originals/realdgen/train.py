@@ -37,7 +37,8 @@ class Run:
 
 
 def run_stage(run: Run) -> Path:
-    """Train the stage, starting from the earlier ones in run.out. Returns the path of OUT/STAGE.safetensors (EMA weights)."""
+    """Train the stage, starting from the earlier ones in run.out. Returns the path of OUT/STAGE.safetensors (EMA
+    weights)."""
     if run.threads:
         torch.set_num_threads(run.threads)
     torch.manual_seed(run.training.seed)
@@ -45,16 +46,24 @@ def run_stage(run: Run) -> Path:
     for earlier in list(stages_before(run.stage, run.config, run.options))[-1:]:
         path = run.out / f"{earlier}.safetensors"
         if not path.is_file():
-            raise DegradeError(f"stage {run.stage} starts from {path}, which does not exist", wanted=f"stage {earlier} trained first",
-                               mend=f"run `--stage {earlier}` with the same --out")  # fmt: skip
+            raise DegradeError(
+                f"stage {run.stage} starts from {path}, which does not exist",
+                wanted=f"stage {earlier} trained first",
+                mend=f"run `--stage {earlier}` with the same --out",
+            )
         before, record = load_realdgen(path)
         if dataclasses.replace(before.config, without=run.config.without) != run.config:
-            raise DegradeError(f"{path} was trained as preset {before.config.preset!r}", wanted="the same sizes in every stage",
-                               mend="use one --preset for one --out")  # fmt: skip
+            raise DegradeError(
+                f"{path} was trained as preset {before.config.preset!r}",
+                wanted="the same sizes in every stage",
+                mend="use one --preset for one --out",
+            )
         model.load_state_dict(before.state_dict())
         history = record["training"]
     scales = 1 if run.stage == "ddpm" else 2
-    photographs = Photographs.read(list(run.hr), list(run.lr), list(run.pairs), scales * run.data.crop, run.data.longest)
+    photographs = Photographs.read(
+        list(run.hr), list(run.lr), list(run.pairs), scales * run.data.crop, run.data.longest
+    )
     for line in photographs.left_out:
         print(f"left out: {line}")
     print(f"{len(photographs.hr)} HR, {len(photographs.lr)} LR, {sum(map(len, photographs.pairs.values()))} true pairs")
@@ -62,7 +71,9 @@ def run_stage(run: Run) -> Path:
     rank, world = rank_and_world()
     dataset = stage.batches(photographs, run.data, run.options.batch, run.training.seed, rank)
     began = time.monotonic()
-    state = train(stage, stage.prepare(), lambda a, b: batches(dataset, a, b, run.workers), run.training, run.out, run.stage)
+    state = train(
+        stage, stage.prepare(), lambda a, b: batches(dataset, a, b, run.workers), run.training, run.out, run.stage
+    )
     model_state = {k.removeprefix("model."): v for k, v in state.items() if k.startswith("model.")}
     done = _last_step(run.out / f"{run.stage}.jsonl")
     entry = {"stage": run.stage, "steps_done": done, "seconds": round(time.monotonic() - began), "processes": world,

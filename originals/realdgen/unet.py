@@ -1,12 +1,13 @@
 """eps_theta(x_t, c, t): the U-Net of the Decoupled DDPM (RealDGen 2.2; layout of Ho et al. 2020).
 
 The paper conditions on c; how is not printed. Here the first convolution reads [x_t, c], written as the sum of two
-convolutions, so that the part that depends on the condition alone is computed once a pair (`condition`), not once a step.
+convolutions, so that the part that depends on the condition alone is computed once a pair (`condition`), not once a
+step.
 
-**Residual preconditioning** (`residual_std` = sigma_r > 0, the tiny preset). M also spells out an image mu = Rec_lr, so the
-network need only know what mu is not. With r = x_0 - mu taken as N(0, sigma_r²) and d = x_t - sqrt(abar) mu, the best linear
-guess of eps is k_1 d, and the network F learns the rest, at unit input and target variance (as EDM does, Karras et al. 2022,
-section 5, for x_0 itself):
+**Residual preconditioning** (`residual_std` = sigma_r > 0, the tiny preset). M also spells out an image mu = Rec_lr,
+so the network need only know what mu is not. With r = x_0 - mu taken as N(0, sigma_r²) and d = x_t - sqrt(abar) mu,
+the best linear guess of eps is k_1 d, and the network F learns the rest, at unit input and target variance (as EDM
+does, Karras et al. 2022, section 5, for x_0 itself):
 
     v = abar sigma_r² + (1 - abar)      eps = sqrt(1 - abar)/v · d + sigma_r sqrt(abar/v) · F(d/sqrt(v), c, t)
 
@@ -27,7 +28,9 @@ from .config import UNetConfig
 
 def timestep_embedding(t: Tensor, width: int) -> Tensor:
     """Sinusoids of t [B] at `width`/2 frequencies from 1 to 1/10000, FP32 [B, width]."""
-    frequency = torch.exp(-math.log(10000.0) * torch.arange(width // 2, device=t.device, dtype=torch.float32) / (width // 2))
+    frequency = torch.exp(
+        -math.log(10000.0) * torch.arange(width // 2, device=t.device, dtype=torch.float32) / (width // 2)
+    )
     angle = t.float()[:, None] * frequency[None]
     return torch.cat([angle.cos(), angle.sin()], dim=1)
 
@@ -90,7 +93,9 @@ class UNet(nn.Module):
         widths = [config.width * m for m in config.multipliers]
         embedding = 4 * config.width
         self.register_buffer("abar", torch.tensor(abar, dtype=torch.float32), persistent=False)
-        self.embed = nn.Sequential(nn.Linear(config.width, embedding), nn.SiLU(), nn.Linear(embedding, embedding), nn.SiLU())
+        self.embed = nn.Sequential(
+            nn.Linear(config.width, embedding), nn.SiLU(), nn.Linear(embedding, embedding), nn.SiLU()
+        )
         self.from_x = nn.Conv2d(3, config.width, 3, padding=1)
         self.from_c = nn.Conv2d(condition, config.width, 3, padding=1)
 
@@ -121,13 +126,15 @@ class UNet(nn.Module):
         nn.init.zeros_(self.out.bias)
 
     def condition(self, c: Tensor, mu: Tensor) -> Tensor:
-        """c [B, channels, h, w] and Rec_lr's image mu [B, 3, h, w] -> what the steps need of them, FP32 [B, width (+ 3), h, w]."""
+        """c [B, channels, h, w] and Rec_lr's image mu [B, 3, h, w] -> what the steps need of them, FP32 [B, width (+
+        3), h, w]."""
         if self.config.residual_std > 0:
             return torch.cat([self.from_c(torch.cat([c, mu.to(c.dtype)], dim=1)).float(), mu.float()], dim=1)
         return self.from_c(c).float()
 
     def forward(self, x_t: Tensor, t: Tensor, condition: Tensor) -> Tensor:
-        """x_t FP32 [B, 3, h, w], t integers [B] in 1..T, condition as `condition` returns it -> eps FP32 [B, 3, h, w]."""
+        """x_t FP32 [B, 3, h, w], t integers [B] in 1..T, condition as `condition` returns it -> eps FP32 [B, 3, h,
+        w]."""
         sigma = self.config.residual_std
         if sigma == 0:
             return self.network(x_t, t, condition).float()

@@ -1,0 +1,159 @@
+"""Training end to end in small: batches are functions of (seed, step), a killed run resumes exactly, losses fall."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the extra train")
+
+from degrade_engine.engine.errors import DegradeError  # noqa: E402
+from degrade_engine.originals.checkpoint import load_realdgen, read_sidecar  # noqa: E402
+from degrade_engine.originals.realdgen import data  # noqa: E402
+from degrade_engine.originals.realdgen.config import TINY  # noqa: E402
+from degrade_engine.originals.realdgen.stages import TINY_STAGES, stage_module  # noqa: E402
+from degrade_engine.originals.realdgen.train import Run, run_stage  # noqa: E402
+from degrade_engine.originals.trainer import TrainOptions  # noqa: E402
+
+SMALL = dataclasses.replace(
+    TINY,
+    content=dataclasses.replace(TINY.content, width=8, blocks=1, channels=12, codes=16, groups=2),
+    degradation=dataclasses.replace(TINY.degradation, widths=(8,), blocks=(16,), vector=8, mapping=8),
+    modulation=dataclasses.replace(TINY.modulation, width=8, channels=4),
+    unet=dataclasses.replace(TINY.unet, width=8, multipliers=(1, 2)),
+)
+
+
+@pytest.fixture(scope="module")
+def photographs(samples: Path, tmp_path_factory: pytest.TempPathFactory) -> data.Photographs:
+    table = tmp_path_factory.mktemp("pairs") / "pairs.csv"
+    some = sorted((samples / "hr").iterdir())[:2]
+    table.write_text("hr,lr,group\n" + "".join(f"{p},{p},one\n" for p in some))
+    return data.Photographs.read([samples / "hr"], [samples / "reference"], [table], 64, 256)
+
+
+def options(**changes: object) -> data.DataOptions:
+    return dataclasses.replace(data.DataOptions(crop=32, reference_crop=32), **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", [data.HRBatches, data.ContentBatches, data.TripletBatches, data.DiffusionBatches])
+def test_a_batch_depends_on_seed_step_and_rank_alone(
+    kind: type[data.StepDataset], photographs: data.Photographs
+) -> None:
+    make = lambda seed, rank: kind(photographs, options(), 3, seed, rank)  # noqa: E731
+    first, again = make(1, 0)[5], make(1, 0)[5]
+    assert all(torch.equal(first[k], again[k]) for k in first)
+    for other in (make(1, 0)[6], make(2, 0)[5], make(1, 1)[5]):
+        assert any(not torch.equal(first[k], other[k]) for k in first)
+
+
+def test_batches_are_in_range_and_shape(photographs: data.Photographs) -> None:
+    batch = data.TripletBatches(photographs, options(), 2, 0, 0)[0]
+    assert batch["anchor"].shape == (2, 3, 32, 32) and batch["positive"].shape == (6, 3, 32, 32)
+    assert batch["pair_target"].shape == (2, 3, 32, 32)
+    assert batch["spectrum"].shape == (2, 2 * data.BANDS)
+    assert batch["anchor"].min() >= -1 and batch["anchor"].max() <= 1
+
+
+def test_spectral_targets_see_blur_and_noise() -> None:
+    rng = np.random.default_rng(0)
+    clean = rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    import cv2
+
+    blurred = cv2.GaussianBlur(clean, (0, 0), 1.5)
+    noisy = np.clip(clean.astype(np.float32) / 4 + rng.normal(0, 60, clean.shape), 0, 255).astype(np.uint8)
+    same = data.spectral_targets(clean, clean)
+    assert np.allclose(same[: data.BANDS], 0)
+    assert data.spectral_targets(clean, blurred)[data.BANDS - 1] < -2
+    assert data.spectral_targets((clean / 4).astype(np.uint8), noisy)[data.BANDS - 1] > 0.5
+
+
+@pytest.mark.parametrize("name", ["vqvae", "content", "degradation", "ddpm"])
+def test_each_stage_trains_only_what_it_says(name: str, photographs: data.Photographs) -> None:
+    from degrade_engine.originals.realdgen.model import RealDGen
+
+    torch.manual_seed(0)
+    stage = stage_module(name, RealDGen(SMALL), TINY_STAGES)
+    groups = stage.prepare()
+    before = {k: v.clone() for k, v in stage.named_parameters()}
+    optimiser = torch.optim.AdamW(groups, lr=1e-3, weight_decay=0.0)
+    batch = stage.batches(photographs, options(), 4, 0, 0)[0]
+    for _ in range(2):
+        losses = stage(batch, torch.Generator().manual_seed(0))
+        optimiser.zero_grad()
+        losses["loss"].backward()
+        optimiser.step()
+    moved = {k.removeprefix("model.") for k, v in stage.named_parameters() if not torch.equal(before[k], v)}
+    heads = {"vqvae": {"vqvae"}, "content": {"vqvae"}, "degradation": {"degradation", "modulation", "spectral"},
+             "ddpm": {"unet", "modulation", "vqvae", "degradation"}}[name]  # fmt: skip
+    assert {k.split(".")[0] for k in moved} == heads
+    if name == "content":
+        assert all(k.startswith("vqvae.encoder.") for k in moved), "Rec_hr is frozen (A.1.1)"
+    if name == "ddpm":  # A.5
+        assert {k for k in moved if k.startswith("vqvae")} == {
+            "vqvae.encoder.down.0.weight",
+            "vqvae.encoder.down.0.bias",
+        }
+        assert {k for k in moved if k.startswith("degradation")} == {
+            "degradation.mapping.3.weight",
+            "degradation.mapping.3.bias",
+        }
+
+
+def make_run(samples: Path, out: Path, stage: str, steps: int, **training: object) -> Run:
+    settings = TrainOptions(steps=steps, seed=3, log_every=2, save_every_s=0.0, bf16=False, **training)  # type: ignore[arg-type]
+    return Run(stage, SMALL, dataclasses.replace(TINY_STAGES, batch=2), options(), settings, (samples / "hr",),
+               (samples / "reference",), (), out, workers=0, threads=1)  # fmt: skip
+
+
+def test_a_killed_run_resumes_exactly(samples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    straight = run_stage(make_run(samples, tmp_path / "a", "vqvae", 6))
+    make = data.HRBatches.make
+    count = 0
+
+    def dies(self: data.HRBatches, rng: np.random.Generator) -> dict:
+        nonlocal count
+        count += 1
+        if count == 4:
+            raise KeyboardInterrupt
+        return make(self, rng)
+
+    monkeypatch.setattr(data.HRBatches, "make", dies)
+    with pytest.raises(KeyboardInterrupt):
+        run_stage(make_run(samples, tmp_path / "b", "vqvae", 6))
+    monkeypatch.setattr(data.HRBatches, "make", make)
+    resumed = run_stage(make_run(samples, tmp_path / "b", "vqvae", 6))
+    assert count == 4, "the second call must go on, not begin again"
+    assert straight.read_bytes() == resumed.read_bytes()
+
+
+def test_resuming_with_other_options_is_refused(samples: Path, tmp_path: Path) -> None:
+    run_stage(make_run(samples, tmp_path, "vqvae", 2))
+    with pytest.raises(DegradeError, match="steps"):
+        run_stage(make_run(samples, tmp_path, "vqvae", 4))
+
+
+def test_stages_follow_one_another_and_leave_a_strict_checkpoint(samples: Path, tmp_path: Path) -> None:
+    with pytest.raises(DegradeError, match="vqvae"):
+        run_stage(make_run(samples, tmp_path, "content", 2))
+    for stage in ("vqvae", "content", "degradation", "ddpm"):
+        path = run_stage(make_run(samples, tmp_path, stage, 2))
+    model, record = load_realdgen(path)
+    assert model.config == SMALL
+    assert [e["stage"] for e in record["training"]] == ["vqvae", "content", "degradation", "ddpm"]
+    sidecar = path.with_suffix(".json")
+    spoiled = json.loads(sidecar.read_text()) | {"extra": 1}
+    sidecar.write_text(json.dumps(spoiled))
+    with pytest.raises(DegradeError, match="extra"):
+        read_sidecar(path)
+
+
+def test_foreign_weights_are_refused(samples: Path, tmp_path: Path) -> None:
+    path = run_stage(make_run(samples, tmp_path, "vqvae", 2))
+    path.write_bytes(path.read_bytes()[:-8])
+    with pytest.raises(DegradeError, match="SHA-256"):
+        load_realdgen(path)
