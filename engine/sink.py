@@ -49,9 +49,7 @@ def stem_of(index: int) -> str:
 def check_stem(stem: str) -> str:
     """The stem itself; DegradeError if a trainer would stumble over it."""
     if not _STEM.fullmatch(stem) or _SCALE_MARK.search(stem):
-        raise DegradeError(
-            f"{stem!r} cannot be the name of a pair", wanted="a-z, 0-9, _ and -, without x2, x3, x4, x8"
-        )
+        raise DegradeError(f"{stem!r} cannot be the name of a pair", wanted="a-z, 0-9, _ and -, without x2, x3, x4, x8")
     return stem
 
 
@@ -78,11 +76,10 @@ class FolderSink:
             folder.mkdir(parents=True, exist_ok=True)
 
     def write(self, stem: str, gt: Pixels, lq: Pixels) -> None:
-        """A pair: uint8 [H, W, 3] RGB each, GT a whole number of times as large as LQ, the same for all
-        pairs.
+        """A pair, uint8 [H, W, 3] RGB each: GT a whole number of times as large as LQ, the same for all.
 
-        A pair that is there is replaced. Raises DegradeError for anything that a trainer would refuse, before a
-        file is touched; OSError if the disk does.
+        A pair that is there is replaced. Raises DegradeError for what a trainer would refuse, before a file is
+        touched; OSError if the disk does.
         """
         check_stem(stem)
         for role, image in (("GT", gt), ("LQ", lq)):
@@ -101,9 +98,7 @@ class FolderSink:
         """Another image of a pair, uint8 [H, W, 3], as extra/NAME.png; name is "KIND/STEM"."""
         kind, _, stem = name.partition("/")
         if not _STEM.fullmatch(kind):
-            raise DegradeError(
-                f"{name!r} cannot name an extra image", wanted="KIND/STEM of a-z, 0-9, _ and -"
-            )
+            raise DegradeError(f"{name!r} cannot name an extra image", wanted="KIND/STEM of a-z, 0-9, _ and -")
         path = self.out / "extra" / kind / f"{check_stem(stem)}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         self._put(path, pixels)
@@ -111,8 +106,8 @@ class FolderSink:
     def finish(self, rows: Iterable[Mapping[str, Any]], rejects: Iterable[Mapping[str, Any]]) -> None:
         """Write the meta files, manifest and rejects, in the order given; a second call replaces them.
 
-        rows: one JSON object a pair, its stem under "name". Raises DegradeError if an image of a row is missing or
-        is no pair with the other, if a stem comes twice, or if gt/ or lq/ hold anything else.
+        rows: one JSON object a pair, its stem under "name". Raises DegradeError if an image of a row is
+        missing or is no pair with the other, if a stem comes twice, or if gt/ or lq/ hold anything else.
         """
         rows = list(rows)
         stems = [check_stem(str(row.get("name"))) for row in rows]
@@ -140,9 +135,7 @@ class FolderSink:
         there = {one.name for one in os.scandir(self.out / role)}
         if missing := sorted(wanted - there):
             more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-            raise DegradeError(
-                f"{role}/{missing[0]}{more} of the manifest is not in {self.out}", mend="run again"
-            )
+            raise DegradeError(f"{role}/{missing[0]}{more} of the manifest is not in {self.out}", mend="run again")
         if strange := sorted(there - wanted):
             more = f" and {len(strange) - 1} more" if len(strange) > 1 else ""
             raise DegradeError(

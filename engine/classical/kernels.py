@@ -25,9 +25,7 @@ from ..errors import DegradeError
 Kernel = npt.NDArray[np.float32]
 _Grid = npt.NDArray[np.float64]
 
-SMALLEST_SIGMA = (
-    0.05  # a narrower Gaussian is a single pixel to within 1e-86, and sigma 0 would divide by zero
-)
+SMALLEST_SIGMA = 0.05  # a narrower Gaussian is a single pixel to within 1e-86, and sigma 0 would divide by zero
 
 
 def gaussian(

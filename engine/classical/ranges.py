@@ -16,9 +16,7 @@ class StageRanges:
     out."""
 
     skip_blur: float
-    kernel_prob: tuple[
-        float, float, float, float, float, float
-    ]  # in the order of theta.BlurKind, without sinc
+    kernel_prob: tuple[float, float, float, float, float, float]  # in the order of theta.BlurKind, without sinc
     sinc_prob: float  # a sinc instead of one of the six
     blur_sigma: Range  # pixels of the image that is blurred, see realesrgan.py
     betag_range: Range  # generalised kernels; half of the draws lie on each side of 1

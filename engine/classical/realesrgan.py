@@ -52,16 +52,12 @@ def draw(seed: int, index: int, ranges: SecondOrderRanges = REALESRGAN) -> Secon
     """The parameters of sample `index` of the stream `seed` (both 0 .. 2^64 - 1): a pure function of its
     arguments."""
     if not (0 <= seed < 2**64 and 0 <= index < 2**64):
-        raise DegradeError(
-            f"The seed and index of a degradation are {seed} and {index}", wanted="0 to 2^64 - 1"
-        )
+        raise DegradeError(f"The seed and index of a degradation are {seed} and {index}", wanted="0 to 2^64 - 1")
     dice = np.random.Generator(np.random.Philox(key=np.array([seed, index], np.uint64)))
     first, second = ranges.first, ranges.second
 
     if _chance(dice, ranges.identity_prob):
-        return SecondOrder(
-            None, None, None, None, None, None, None, None, _mode(dice, ranges), None, jpeg_last=True
-        )
+        return SecondOrder(None, None, None, None, None, None, None, None, _mode(dice, ranges), None, jpeg_last=True)
     return SecondOrder(
         blur1=_draw_blur(dice, first, ranges),
         resize1=_draw_resize(dice, first, ranges),
@@ -146,9 +142,7 @@ def _mode(dice: np.random.Generator, ranges: SecondOrderRanges) -> Mode:
 # ---- applying ----
 
 
-def apply(
-    hr: npt.NDArray[np.uint8], theta: SecondOrder, *, scale: int, noise_seed: int
-) -> npt.NDArray[np.uint8]:
+def apply(hr: npt.NDArray[np.uint8], theta: SecondOrder, *, scale: int, noise_seed: int) -> npt.NDArray[np.uint8]:
     """Degrade `hr` (uint8 [H, W, 3] RGB) to uint8 [H/scale, W/scale, 3] RGB by `theta`.
 
     The same arguments give the same bytes; `noise_seed` (>= 0) matters only where theta has noise. Raises
@@ -190,10 +184,39 @@ def kernel_of(blur: Blur) -> kernels.Kernel:
     return shape(blur.size, blur.sigma_x, blur.sigma_y, blur.rotation, blur.beta)
 
 
+@lru_cache(maxsize=256)
+def _separable(blur: Blur) -> tuple[tuple[kernels.Kernel, kernels.Kernel], ...]:
+    """The kernel as a sum of (row, column) products; empty where the plain kernel is as fast.
+
+    A Gaussian on the axes is one product, the others four to eight (the singular values fall fast), and OpenCV
+    takes a Fourier transform for kernels of 13 and more: on 256 x 256 pixels 5 ms, against 0.35 ms a product.
+    What is left out of the sum changes no pixel by more than 0.05 grey levels.
+    """
+    kernel = kernel_of(blur).astype(np.float64)
+    columns, strengths, rows = np.linalg.svd(kernel)
+    terms: list[tuple[kernels.Kernel, kernels.Kernel]] = []
+    rest = kernel
+    while 255.0 * np.abs(rest).sum() > 0.05:
+        at = len(terms)
+        if at == (2 if blur.size < 13 else 8):
+            return ()
+        column, row = columns[:, at] * strengths[at], rows[at]
+        rest = rest - np.outer(column, row)
+        terms.append((row.astype(np.float32), column.astype(np.float32)))
+    return tuple(terms)
+
+
 def _blur(image: _Floats, blur: Blur | None) -> _Floats:
     if blur is None:
         return image
-    return np.asarray(cv2.filter2D(image, -1, kernel_of(blur), borderType=cv2.BORDER_REFLECT_101))
+    small = image.shape[0] * image.shape[1] < 200 * 200  # where only a single product is quicker
+    terms = () if small and blur.kind != "iso" else _separable(blur)
+    if not terms:
+        return np.asarray(cv2.filter2D(image, -1, kernel_of(blur), borderType=cv2.BORDER_REFLECT_101))
+    blurred = np.zeros_like(image)
+    for row, column in terms:
+        blurred += np.asarray(cv2.sepFilter2D(image, -1, row, column, borderType=cv2.BORDER_REFLECT_101), np.float32)
+    return blurred
 
 
 def _resize(image: _Floats, height: int, width: int, mode: Mode) -> _Floats:

@@ -8,9 +8,7 @@ from typing import Any, Literal, get_args
 
 from ..errors import DegradeError
 
-BlurKind = Literal[
-    "iso", "aniso", "generalized_iso", "generalized_aniso", "plateau_iso", "plateau_aniso", "sinc"
-]
+BlurKind = Literal["iso", "aniso", "generalized_iso", "generalized_aniso", "plateau_iso", "plateau_aniso", "sinc"]
 Mode = Literal["area", "bilinear", "bicubic", "antialias"]
 NoiseKind = Literal["gaussian", "poisson"]
 
@@ -99,9 +97,7 @@ def _part(part: type[Blur | Resize | Noise], record: Any, where: str) -> Blur | 
     for field in fields(part):
         value, kind = record[field.name], str(field.type)
         right = (
-            value in _WORDS[kind]
-            if kind in _WORDS
-            else _is(value, {"int": int, "float": float, "bool": bool}[kind])
+            value in _WORDS[kind] if kind in _WORDS else _is(value, {"int": int, "float": float, "bool": bool}[kind])
         )
         _check(right, f"{where}.{field.name}", value)
     return part(**record)

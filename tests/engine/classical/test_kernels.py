@@ -47,9 +47,7 @@ def test_gaussian_has_its_covariance():
 
 @pytest.mark.parametrize("beta", [0.7, 1.0, 2.0, 4.0])
 def test_generalised_gaussian_has_its_variance(beta):
-    sigma = (
-        4.0  # E[x^2] = sigma^2 2^(1/beta) gamma(2/beta) / (2 gamma(1/beta)) for exp(-q^beta / 2) in the plane
-    )
+    sigma = 4.0  # E[x^2] = sigma^2 2^(1/beta) gamma(2/beta) / (2 gamma(1/beta)) for exp(-q^beta / 2) in the plane
     wanted = sigma**2 * 2 ** (1 / beta) * math.gamma(2 / beta) / (2 * math.gamma(1 / beta))
     found = covariance(kernels.gaussian(161, sigma, beta=beta))
     np.testing.assert_allclose(np.diag(found), [wanted, wanted], rtol=2e-3)
@@ -59,8 +57,7 @@ def test_plateau_is_half_high_one_sigma_out_and_flatter_for_a_larger_beta():
     k = kernels.plateau(21, 3.0, beta=1.7)
     assert k[10, 13] / k[10, 10] == pytest.approx(0.5, rel=1e-6)
     assert (
-        k[10, 11] / k[10, 10]
-        < kernels.plateau(21, 3.0, beta=3.0)[10, 11] / kernels.plateau(21, 3.0, beta=3.0)[10, 10]
+        k[10, 11] / k[10, 10] < kernels.plateau(21, 3.0, beta=3.0)[10, 11] / kernels.plateau(21, 3.0, beta=3.0)[10, 10]
     )
 
 

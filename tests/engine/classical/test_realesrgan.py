@@ -129,6 +129,18 @@ def test_blur_is_laid_on_hr_pixels(photo):
     assert np.abs(apply(photo, theta, scale=4, noise_seed=0) - wanted).max() <= 0.51
 
 
+def test_large_and_small_images_are_blurred_as_the_plain_filter_does(photo):
+    products = set()
+    for image in (photo, np.tile(photo, (3, 2, 1))):
+        for index in range(40):
+            blur = draw(21, index).blur1
+            kernel = realesrgan.kernel_of(blur).astype(np.float64)
+            wanted = cv2.filter2D(image.astype(np.float64), -1, kernel)
+            assert np.abs(realesrgan._blur(image.astype(np.float32), blur) - wanted).max() < 0.06
+            products.add(len(realesrgan._separable(blur)))
+    assert {0, 1} < products and max(products) > 4
+
+
 @pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
 @pytest.mark.parametrize("factor", [0.37, 1.43])
 def test_resize_has_the_geometry_of_interpolate(photo, mode, factor):
@@ -175,16 +187,11 @@ def test_jpeg_is_the_real_codec_and_keeps_the_channels_apart():
     for last in (True, False):
         out = apply(red, replace(NOTHING, jpeg2=95, jpeg_last=last), scale=2, noise_seed=0)
         assert np.abs(out.astype(int) - [255, 0, 0]).max() <= 3
-    assert not np.array_equal(
-        *(apply(_checks(), replace(NOTHING, jpeg1=q), scale=1, noise_seed=0) for q in (30, 95))
-    )
+    assert not np.array_equal(*(apply(_checks(), replace(NOTHING, jpeg1=q), scale=1, noise_seed=0) for q in (30, 95)))
 
 
 def _checks():
-    return (
-        np.kron(np.indices((16, 16)).sum(0) % 2, np.ones((3, 3)))[..., None].repeat(3, 2).astype(np.uint8)
-        * 255
-    )
+    return np.kron(np.indices((16, 16)).sum(0) % 2, np.ones((3, 3)))[..., None].repeat(3, 2).astype(np.uint8) * 255
 
 
 def test_antialias_is_pillow_bicubic(photo):
@@ -210,9 +217,7 @@ def test_odd_sizes_and_tiny_images():
 def test_a_view_is_as_good_as_a_copy(photo):
     view = photo[8:72, 16:96]
     theta = draw(0, 0)
-    assert np.array_equal(
-        apply(view, theta, scale=4, noise_seed=1), apply(view.copy(), theta, scale=4, noise_seed=1)
-    )
+    assert np.array_equal(apply(view, theta, scale=4, noise_seed=1), apply(view.copy(), theta, scale=4, noise_seed=1))
 
 
 @pytest.mark.parametrize(
