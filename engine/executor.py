@@ -3,6 +3,9 @@
 `OnnxRuntimeExecutor` runs an ONNX file on the CPU. The files of a bundle have dynamic batch, height and
 width; ONNX Runtime's free-dimension overrides fix them when the session is made, which lets it plan memory
 and fold every shape computation, and leaves the file as it is, byte for byte.
+
+A batch of 48 rows is not one call: layer by layer, its activations would stream through main memory. The
+rows are run a few at a time instead, as many as stay in the cache, on slices of the same buffers.
 """
 
 from __future__ import annotations
@@ -15,12 +18,16 @@ import numpy as np
 from .errors import DegradeError
 from .spec import PartSpec
 
+PIXELS_A_CALL = 128 * 128  # rows x height x width; see rows_a_call
+
 # Kept in engine.json and part of the cache key. Threads are not: they are a choice of every run.
 SESSION_SETTINGS = {
     "graph_optimization": "all",
     "execution_mode": "sequential",
     "shapes": "free-dimension overrides",
     "deterministic": "true",
+    "spinning": "false",
+    "pixels_a_call": str(PIXELS_A_CALL),
 }
 
 
@@ -41,10 +48,10 @@ class Executor(Protocol):
 class OnnxRuntimeExecutor:
     """An ONNX file on the CPU provider, reading and writing numpy buffers in place.
 
-    path     the ONNX file; part: its tensors, checked against the file
-    batch    rows, LR height and width in pixels: the shapes are fixed to them
-    threads  intra-op threads, None = ONNX Runtime's choice (one a physical core)
-    optimise False switches every graph optimisation off: the reference of the parity gate
+    path     the ONNX file; part: its tensors, checked against the file batch    rows, LR height and width
+    in pixels: the shapes are fixed to them threads  intra-op threads, None = ONNX Runtime's choice (one a
+    physical core) optimise False runs the whole batch in one call with every graph optimisation off: the
+    parity gate's reference
     """
 
     def __init__(
@@ -62,16 +69,18 @@ class OnnxRuntimeExecutor:
         self._path = path
         self._specs = {tensor.name: tensor for tensor in (*part.inputs, *part.outputs)}
         self._inputs = {tensor.name for tensor in part.inputs}
-        self.shapes = {name: tensor.resolve(batch, height, width) for name, tensor in self._specs.items()}
+        self._rows = rows_a_call(batch, height, width) if optimise else batch
+        self.shapes, self._call_shapes = (
+            {name: tensor.resolve(rows, height, width) for name, tensor in self._specs.items()}
+            for rows in (batch, self._rows)
+        )
+        if any(tensor.shape[:1] != ("batch",) for tensor in self._specs.values()):
+            raise DegradeError(f"{path} has a tensor without rows", wanted='every shape to begin with "batch"')
         if self._inputs & {tensor.name for tensor in part.outputs}:
-            raise DegradeError(
-                f"{path} has an input and an output of one name", mend="export the bundle again"
-            )
+            raise DegradeError(f"{path} has an input and an output of one name", mend="export the bundle again")
 
         try:
-            dynamic = ort.InferenceSession(
-                path, _options(ort, {}, 1, False), providers=["CPUExecutionProvider"]
-            )
+            dynamic = ort.InferenceSession(path, _options(ort, {}, 1, False), providers=["CPUExecutionProvider"])
             overrides = self._overrides(dynamic)
             del dynamic
             options = _options(ort, overrides, threads, optimise)
@@ -80,8 +89,8 @@ class OnnxRuntimeExecutor:
             raise
         except Exception as error:  # ONNX Runtime's exceptions share no base class
             raise DegradeError(f"ONNX Runtime cannot load {path}: {_first_line(error)}") from error
-        self._binding = self._session.io_binding()
-        self._bound: dict[str, np.ndarray] = {}  # keeps the memory alive that the binding points to
+        self._bindings = [self._session.io_binding() for _ in range(batch // self._rows)]
+        self._bound: dict[str, np.ndarray] = {}  # keeps the memory alive that the bindings point to
 
     def bind(self, name: str, buffer: np.ndarray) -> None:
         if name not in self._specs:
@@ -92,8 +101,10 @@ class OnnxRuntimeExecutor:
                 f"{self._path.name}: {name} was bound to {buffer.dtype} {buffer.shape}",
                 wanted=f"{dtype} {shape}, C-contiguous",
             )
-        bind = self._binding.bind_input if name in self._inputs else self._binding.bind_output
-        bind(name, "cpu", 0, dtype, shape, buffer.ctypes.data)
+        for call, binding in enumerate(self._bindings):
+            bind = binding.bind_input if name in self._inputs else binding.bind_output
+            first = buffer[call * self._rows :].ctypes.data
+            bind(name, "cpu", 0, dtype, self._call_shapes[name], first)
         self._bound[name] = buffer
 
     def enqueue(self, stream: Any = None) -> None:
@@ -101,7 +112,8 @@ class OnnxRuntimeExecutor:
         if unbound:
             raise DegradeError(f"{self._path.name} was run with {unbound[0]!r} unbound")
         try:
-            self._session.run_with_iobinding(self._binding)
+            for binding in self._bindings:
+                self._session.run_with_iobinding(binding)
         except Exception as error:  # ONNX Runtime's exceptions share no base class
             raise DegradeError(f"ONNX Runtime failed in {self._path.name}: {_first_line(error)}") from error
 
@@ -114,22 +126,18 @@ class OnnxRuntimeExecutor:
             found = {node.name: node for node in nodes}
             wanted = {name for name in self._specs if (name in self._inputs) == (kind == "input")}
             if set(found) != wanted:
-                raise DegradeError(
-                    f"{self._path.name} has the {kind}s {sorted(found)}", wanted=str(sorted(wanted))
-                )
+                raise DegradeError(f"{self._path.name} has the {kind}s {sorted(found)}", wanted=str(sorted(wanted)))
             for name, node in found.items():
                 self._match(name, node, overrides, fixed=kind == "input")
         return overrides
 
     def _match(self, name: str, node: Any, overrides: dict[str, int], fixed: bool) -> None:
         shape, types = (
-            self.shapes[name],
+            self._call_shapes[name],
             {"float32": "tensor(float)", "int32": "tensor(int32)", "uint8": "tensor(uint8)"},
         )
         came = f"{self._path.name}: {name} is {node.type} {node.shape}"
-        error = DegradeError(
-            came, wanted=f"{self._specs[name].dtype} {shape}", mend="export the bundle again"
-        )
+        error = DegradeError(came, wanted=f"{self._specs[name].dtype} {shape}", mend="export the bundle again")
         if node.type != types[self._specs[name].dtype] or len(node.shape) != len(shape):
             raise error
         for dimension, size in zip(node.shape, shape, strict=True):
@@ -139,6 +147,14 @@ class OnnxRuntimeExecutor:
                 # An unnamed dimension could not be fixed; two sizes for one name would be fixed wrongly.
                 if dimension is None or overrides.setdefault(dimension, size) != size:
                     raise error
+
+
+def rows_a_call(batch: int, height: int, width: int) -> int:
+    """How many rows to run at once: the largest divisor of the batch within PIXELS_A_CALL pixels, at least
+    one.
+    """
+    most = max(1, PIXELS_A_CALL // (height * width))
+    return max(rows for rows in range(1, min(batch, most) + 1) if batch % rows == 0)
 
 
 def import_onnxruntime() -> Any:
@@ -159,6 +175,8 @@ def _options(ort: Any, overrides: dict[str, int], threads: int | None, optimise:
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.use_deterministic_compute = True
     options.log_severity_level = 3  # errors only: they come as exceptions
+    # A thread that waits must sleep: image decoding and other networks' pools want the cores in the meantime.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if threads is not None:
         options.intra_op_num_threads = threads
     for name, size in overrides.items():

@@ -11,7 +11,7 @@ import pytest
 
 from degrade_engine.engine import spec
 from degrade_engine.engine.errors import DegradeError
-from degrade_engine.engine.executor import OnnxRuntimeExecutor
+from degrade_engine.engine.executor import OnnxRuntimeExecutor, rows_a_call
 
 
 def open_part(bundle: Path, name: str, batch: int = 2, height: int = 8, width: int = 12, **options: object):  # type: ignore[no-untyped-def]
@@ -52,6 +52,27 @@ def test_optimised_agrees_with_plain(tiny_bundle: Path) -> None:
         executor.enqueue()
         found.append(eps)
     np.testing.assert_allclose(found[0], found[1], rtol=1e-4, atol=1e-4)
+
+
+def test_rows_a_call() -> None:
+    assert [rows_a_call(b, 128, 128) for b in (1, 3, 48)] == [1, 1, 1]
+    assert [rows_a_call(b, 64, 64) for b in (1, 3, 6, 7, 48)] == [1, 3, 3, 1, 4]
+    assert rows_a_call(5, 1000, 1000) == 1
+
+
+def test_several_calls_fill_the_batch(tiny_bundle: Path) -> None:
+    """96 x 96 pixels: 6 rows in 6 calls; each row gets its own result, and the same as by itself."""
+    random = np.random.default_rng(2)
+    x = random.standard_normal((6, 3, 96, 96)).astype(np.float32)
+    condition, t = random.standard_normal((6, 6, 96, 96)).astype(np.float32), np.arange(1, 7, dtype=np.int32)
+    whole, single = (open_part(tiny_bundle, "denoiser", rows, 96, 96) for rows in (6, 1))
+    eps, one = np.zeros_like(x), np.zeros_like(x[:1])
+    for executor, rows, out in ((whole, slice(None), eps), *((single, slice(i, i + 1), one) for i in range(6))):
+        for name, buffer in (("x_t", x[rows]), ("t", t[rows]), ("condition", condition[rows]), ("eps", out)):
+            executor.bind(name, buffer)
+        executor.enqueue()
+        if executor is single:
+            np.testing.assert_array_equal(eps[rows], one)
 
 
 @pytest.mark.parametrize(
