@@ -26,6 +26,7 @@ from .plan import Plan
 from .records import Record
 from .sampler import Batch, BatchResult
 from .schedule import Schedule, table
+from .sink import stem_of
 
 Pixels = NDArray[np.uint8]
 
@@ -141,7 +142,7 @@ def choose(plan: Plan, result: BatchResult, at: int) -> int | None:
 def write_pair(plan: Plan, sink: Sink, inputs: Inputs, result: BatchResult, at: int, kept: int) -> float:
     """Write the images of a pair; returns the seconds it took one thread."""
     began = time.perf_counter()
-    stem = records.stem(plan, inputs.draw.pair)
+    stem = stem_of(inputs.draw.pair)
     if plan.options.save_candidates:
         sink.write_extra(f"reference/{stem}", inputs.reference)
         sink.write_extra(f"start/{stem}", result.start[at])

@@ -18,6 +18,7 @@ from .artefact import from_json, parse_json, sha256_json, write_json_atomic
 from .errors import DegradeError
 from .inputs import Inputs
 from .plan import Plan
+from .sink import stem_of
 
 SECONDS = ("wall", "decode", "engine", "write")  # wall of the shard; decode and write are summed over threads
 
@@ -66,13 +67,6 @@ def read(out: Path, plan: str, shard: int) -> Record | None:
     return record if all(path.is_file() for path in images) else None
 
 
-def stem(plan: Plan, pair: int) -> str:
-    """File name of a pair without its ending: its number, zero-padded, so that every sorting is the pair
-    order.
-    """
-    return f"{pair:0{max(6, len(str(plan.options.pairs - 1)))}d}"
-
-
 def row(
     plan: Plan,
     inputs: Inputs,
@@ -87,7 +81,7 @@ def row(
     draw, options = inputs.draw, plan.options
     return {
         "pair": draw.pair,
-        "name": stem(plan, draw.pair),
+        "name": stem_of(draw.pair),
         "hr": {"path": draw.hr.path, "crop": list(draw.hr_crop)},
         "reference": {"path": draw.reference.path, "crop": list(draw.reference_crop)},
         "scale": options.scale,

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import images, inventory
+from . import inventory
 from .artefact import read_bytes
 from .errors import DegradeError
 from .inputs import Folders, Reject
@@ -85,22 +84,7 @@ def read_list(path: Path) -> list[tuple[str, str]]:
 
 def _scan(folder: Path, role: str, least: int) -> tuple[tuple[Photograph, ...], tuple[Reject, ...]]:
     found = inventory.scan(folder, (least, least))
-    named = [entry for entry in found.entries if _writable(entry.path)]
-    rejects = [Reject(role, _shown(one.path), one.reason, one.detail) for one in found.rejects]
-    rejects += [
-        Reject(role, _shown(entry.path), "file_name", "the name is not UTF-8, so no manifest could hold it")
-        for entry in found.entries
-        if not _writable(entry.path)
-    ]
-    return tuple(named), tuple(rejects)
-
-
-def _writable(path: str) -> bool:
-    return _shown(path) == path
-
-
-def _shown(path: str) -> str:
-    return path.encode("utf-8", "backslashreplace").decode()
+    return found.entries, tuple(Reject(role, one.path, one.reason, one.detail) for one in found.rejects)
 
 
 def _look(
@@ -112,19 +96,11 @@ def _look(
     usable: list[Photograph] = []
     index: dict[str, int] = {}
     rejects: list[Reject] = []
-    for path in paths:
-        if path in index:
-            continue
-        index[path] = -1
-        try:
-            height, width = images.read_size(folder / path)
-        except images.BadImage as bad:
-            rejects.append(Reject(role, path, bad.reason, str(bad)))
-            continue
-        if min(height, width) < least:
-            said = f"{width} x {height} pixels, and at least {least} x {least} are needed"
-            rejects.append(Reject(role, path, "too_small", said))
-            continue
-        index[path] = len(usable)
-        usable.append(inventory.Entry(path, os.stat(folder / path).st_size, height, width))
+    for path in dict.fromkeys(paths):
+        found = inventory.examine(folder, path, (least, least))
+        index[path] = len(usable) if isinstance(found, inventory.Entry) else -1
+        if isinstance(found, inventory.Entry):
+            usable.append(found)
+        else:
+            rejects.append(Reject(role, found.path, found.reason, found.detail))
     return tuple(usable), index, tuple(rejects)

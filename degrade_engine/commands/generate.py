@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 from rich.console import Console
@@ -15,6 +16,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from degrade_engine.engine import plan as plans
 from degrade_engine.engine import presets, sources
 from degrade_engine.engine.errors import DegradeError
+from degrade_engine.engine.schedule import SOLVERS
+from degrade_engine.engine.spec import Start
 
 INTERRUPTED = 130
 SAVE_UP_TO = 64  # pairs: runs this small keep their candidates for the report
@@ -22,49 +25,62 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
 
 
+def _presets(of: Callable[[presets.Preset], object]) -> str:
+    """What each preset sets, for an option's help: "[recommended: 2, paper: full]"."""
+    return "[" + ", ".join(f"{name}: {of(preset)}" for name, preset in presets.PRESETS.items()) + "]"
+
+
 @click.command("generate", short_help="Make LR/HR training pairs with an engine.")
-@click.option(
-    "--engine", "engine_path", type=FOLDER, required=True, help="Folder made by `degrade-engine build`."
-)
+@click.option("--engine", "engine_path", type=FOLDER, required=True, help="Made by `degrade-engine build`.")
 @click.option("--hr", type=FOLDER, help="Folder of sharp photographs: the content, and the GT of the pairs.")
 @click.option("--reference", type=FOLDER, help="Folder of real LR photographs: the degradation to imitate.")
-@click.option(
-    "--out", type=FOLDER, required=True, help="Where the pairs go. An unfinished run there is continued."
-)
-@click.option("--pairs", type=click.IntRange(1), help="How many pairs to make.")
+@click.option("--out", type=FOLDER, required=True, help="Where the pairs go; a run that stopped goes on.")
+@click.option("--pairs", type=click.IntRange(1), metavar="N", help="How many pairs to make.")
 @click.option(
     "--pair-list",
     type=FILE,
-    help="CSV with the columns hr,reference: exactly these pairs, in this order. "
-    "Paths are relative to --hr and --reference, or else to the CSV's folder.",
+    help="CSV with the columns hr,reference: exactly these pairs, in this order. Paths are relative to --hr "
+    "and --reference, or else to the CSV's folder.",
 )
 @click.option(
     "--preset",
-    type=click.Choice(sorted(presets.PRESETS)),
-    default="recommended",
+    type=click.Choice(list(presets.PRESETS)),
+    default=presets.RECOMMENDED.name,
     show_default=True,
-    help="Settings to start from; every option below overrides one of them.",
+    help="Settings to start from; each of the next six options overrides one of them.",
 )
 @click.option(
     "--tau",
     metavar="N|LOW:HIGH",
-    help="Noising steps of the start image: one number, or a uniform range "
-    "with both ends. 0 returns the start image.",
+    help="Noising steps of the start image: one number, or a uniform range with both ends. 0 returns the "
+    "start image. " + _presets(lambda p: f"{p.tau_low}:{p.tau_high}"),
 )
-@click.option("--steps", metavar="full|K", help="Network calls a candidate: every timestep, or K of them.")
-@click.option("--solver", type=click.Choice(["ddpm", "ddim", "dpmpp"]), help="ddpm is the paper's.")
-@click.option("--eta", type=click.FloatRange(0, 1), help="Noise of ddim: 0 deterministic, 1 as much as ddpm.")
+@click.option(
+    "--steps",
+    metavar="full|K",
+    help="Network calls a candidate: every timestep, or K. " + _presets(lambda p: p.steps or "full"),
+)
+@click.option(
+    "--solver", type=click.Choice(SOLVERS), help="How x_tau is denoised. " + _presets(lambda p: p.solver)
+)
+@click.option(
+    "--eta",
+    type=click.FloatRange(0, 1),
+    metavar="0..1",
+    help="Noise of ddim: 0 deterministic, 1 as much as ddpm.",
+)
 @click.option(
     "--start",
-    type=click.Choice(["bicubic", "reconstruction", "realesrgan"]),
+    type=click.Choice(get_args(Start)),
     help="The image that is noised: the HR at LR size, the model's own feed-forward LR, or a classical "
-    "degradation of the HR (the paper's).",
+    "degradation of the HR. " + _presets(lambda p: p.start),
 )
 @click.option(
     "--candidates",
     type=click.IntRange(1),
     metavar="K",
-    help="Candidates a pair, of which the filter keeps one; at most as many as the engine was built for.",
+    help="Candidates a pair, of which the filter keeps one; at most as many as the engine was built for. "
+    + _presets(lambda p: p.candidates),
 )
 @click.option("--no-filter", is_flag=True, help="Keep the first candidate instead of the best one.")
 @click.option(
@@ -74,25 +90,27 @@ FILE = click.Path(dir_okay=False, path_type=Path)
     "--seed",
     type=click.IntRange(0, 2**64 - 1),
     default=0,
-    show_default=True,
-    help="Decides every crop, pairing, tau and noise.",
+    metavar="S",
+    help="Decides every crop, pairing, tau and noise. [default: 0]",
 )
 @click.option(
     "--shard-pairs",
     type=click.IntRange(1),
-    help="Pairs committed at a time: what a stopped run may have to repeat. "
-    "[default: an eighth of the run, 128 at most]",
+    metavar="N",
+    help="Pairs committed at a time: what a stopped run may have to repeat. [default: an eighth of the run, "
+    f"{plans.MOST_SHARD_PAIRS} at most]",
 )
 @click.option(
     "--threads",
     type=click.IntRange(1),
-    help="Threads of the engine and of the image pool. [default: all cores]",
+    metavar="N",
+    help="Threads of the engine, and of the image pool. [default: as many as there are cores]",
 )
 @click.option(
     "--save-candidates/--no-save-candidates",
     default=None,
-    help="Keep start, reference and candidates under extra/ for the report. "
-    f"[default: up to {SAVE_UP_TO} pairs]",
+    help="Keep start, reference and candidates in extra/ for the report. [default: up to "
+    f"{SAVE_UP_TO} pairs]",
 )
 @click.pass_context
 def command(ctx: click.Context, engine_path: Path, out: Path, threads: int | None, **asked: Any) -> None:
@@ -105,7 +123,7 @@ def command(ctx: click.Context, engine_path: Path, out: Path, threads: int | Non
     from degrade_engine.engine import runner  # here, so that --help needs no network runtime
     from degrade_engine.engine.api import Engine
 
-    console = Console(stderr=True, highlight=False)
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
     settings = settled(asked)
     with Engine.open(engine_path, threads=threads) as engine:
         plan, found = make_plan(engine, asked, settings)
