@@ -143,8 +143,16 @@ def generated(engine: Engine, pairs: Pairs, setting: Setting, seed: int) -> tupl
     taus = setting.taus(len(pairs.hr), seed)
     began = time.perf_counter()
     result = engine.degrade(
-        pairs.hr, pairs.references[setting.reference], scale=pairs.scale, tau=taus, steps=setting.steps,
-        solver=setting.solver, eta=setting.eta, start=setting.start, seed=seed, filter=setting.filter,  # type: ignore[arg-type]
+        pairs.hr,
+        pairs.references[setting.reference],
+        scale=pairs.scale,
+        tau=taus,
+        steps=setting.steps,
+        solver=setting.solver,
+        eta=setting.eta,
+        start=setting.start,
+        seed=seed,
+        filter=setting.filter,  # type: ignore[arg-type]
     )
     calls = [0 if t == 0 else t if setting.steps is None else min(t, setting.steps) for t in taus]
     return list(result.lr), {"mean_tau": float(np.mean(taus)), "denoiser_calls": float(np.mean(calls)),

@@ -32,27 +32,34 @@ from .parts import Part, realdgen_parts
 OPSET = 22  # the first whole set after GroupNormalization with FP32 statistics (21); TensorRT 10.12 and later read it
 
 
-def export_checkpoint(checkpoint: Path, out: Path, say: Callable[[str], None] = lambda line: None) -> Path:
+def export_checkpoint(
+    checkpoint: Path,
+    out: Path,
+    say: Callable[[str], None] = lambda line: None,
+    precisions: tuple[Precision, ...] = ("fp32", "fp16"),
+) -> Path:
     """Export CHECKPOINT (.safetensors, with its .json beside it) to the folder `out`. Returns `out`.
 
+    precisions: "fp32" always; without "fp16" the bundle can be built for FP32 engines only.
     Raises DegradeError for a checkpoint that does not read, an `out` that is something else, or an ONNX file that
     does not agree with PyTorch.
     """
     model, record = load_realdgen(checkpoint)
-    typed = half_typed(model)
-    halves, layers = half_layers(typed)
-    say(f"{halves} of {layers} convolutions and linear layers in FP16, the rest are FP32 islands")
+    models: dict[Precision, RealDGen] = {"fp32": model}
+    if "fp16" in precisions:
+        models["fp16"] = half_typed(model)
+        halves, layers = half_layers(models["fp16"])
+        say(f"{halves} of {layers} convolutions and linear layers in FP16, the rest are FP32 islands")
     with new_folder(out, BUNDLE_JSON) as folder:
         parts, card = {}, {"training": record["training"], "checkpoint": record["card"], "parity": {}}
-        halved = realdgen_parts(typed)
-        for name, part in realdgen_parts(model).items():
-            files: dict[Precision, Path] = {"fp32": folder / f"{name}.fp32.onnx", "fp16": folder / f"{name}.fp16.onnx"}
-            write_onnx(part, model.config.lr_multiple, files["fp32"])
-            write_onnx(halved[name], model.config.lr_multiple, files["fp16"])
+        typed = {precision: realdgen_parts(m) for precision, m in models.items()}
+        for name, part in typed["fp32"].items():
+            files: dict[Precision, Path] = {p: folder / f"{name}.{p}.onnx" for p in typed}
+            for precision, path in files.items():
+                write_onnx(typed[precision][name], model.config.lr_multiple, path)
             report = check_parity(name, part, model.config.lr_multiple, files)
             card["parity"][name] = report
-            single, half = report["fp32"]["error"], report["fp16"]["error"]
-            say(f"{name}: RMS from PyTorch {single:.1e} in FP32, {half:.1e} in FP16")
+            say(f"{name}: RMS from PyTorch " + ", ".join(f"{r['error']:.1e} in {p}" for p, r in report.items()))
             parts[name] = PartSpec(
                 part.runs, part.inputs, part.outputs, {p: file_ref(folder, f.name) for p, f in files.items()}
             )

@@ -1,0 +1,97 @@
+"""Does the output follow its reference? One content, references that differ in one thing: noise, blur, JPEG, nothing.
+
+    python -m degrade_engine.bench.references --data DATA --engine ENGINE -o bench/results/references.jsonl
+
+The references are other scenes' sharp images at LR size (the reported Canon scenes' HR), degraded by one known operation each.
+A row holds sharpness, noise and blockiness of reference and output: the output should move as the reference does.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import cv2
+import numpy as np
+
+from degrade_engine.engine.api import Engine
+
+from . import metrics
+from .quality import Image, Setting, context, generated, read_pairs
+
+
+def noisy(sigma: float) -> Callable[[Image, int], Image]:
+    """White Gaussian noise of `sigma` grey levels."""
+
+    def apply(image: Image, seed: int) -> Image:
+        z = np.random.default_rng(seed).normal(0, sigma, image.shape)
+        return np.clip(np.rint(image + z), 0, 255).astype(np.uint8)
+
+    return apply
+
+
+def blurred(sigma: float) -> Callable[[Image, int], Image]:
+    """A Gaussian of `sigma` LR pixels."""
+    return lambda image, seed: cv2.GaussianBlur(image, (0, 0), sigma)
+
+
+def jpeg(quality: int) -> Callable[[Image, int], Image]:
+    """Real JPEG."""
+
+    def apply(image: Image, seed: int) -> Image:
+        _, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+        return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
+
+    return apply
+
+
+KINDS: dict[str, Callable[[Image, int], Image]] = {
+    "clean": lambda image, seed: image,
+    "noise 5": noisy(5),
+    "noise 15": noisy(15),
+    "blur 0.7": blurred(0.7),
+    "blur 1.5": blurred(1.5),
+    "JPEG 30": jpeg(30),
+    "JPEG 10": jpeg(10),
+}
+
+
+def looks(images: list[Image]) -> dict[str, float]:
+    """Mean sharpness, noise and blockiness of a set, grey levels."""
+    measures = {"laplacian": metrics.laplacian_std, "noise": metrics.noise_std, "blocks": metrics.blockiness}
+    return {name: round(float(np.mean([f(i) for i in images])), 3) for name, f in measures.items()}
+
+
+@click.command()
+@click.option("--data", type=click.Path(exists=True, path_type=Path), required=True)
+@click.option("--engine", "folder", type=click.Path(exists=True, path_type=Path), required=True)
+@click.option("--split", type=click.Choice(["chosen", "reported"]), default="reported", show_default=True)
+@click.option("--settings", type=str, required=True, help="JSON list of settings.")
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True)
+def main(data: Path, folder: Path, split: str, settings: str, out: Path) -> None:
+    """Tables of references against outputs."""
+    chosen = [
+        Setting(**{k: tuple(v) if isinstance(v, list) else v for k, v in s.items()}) for s in json.loads(settings)
+    ]
+    with Engine.open(folder) as engine, out.open("a") as f:
+        pairs = read_pairs(data, split, engine.spec.lr_size)
+        for setting in chosen:
+            for name, degrade in KINDS.items():
+                references = [degrade(image, i) for i, image in enumerate(pairs.references["clean"])]
+                pairs.references["made"] = references
+                images, how = generated(engine, pairs, dataclasses.replace(setting, reference="made"), seed=0)
+                row: dict[str, Any] = {"kind": name, "setting": dataclasses.asdict(setting), "reference": looks(references),
+                                       "output": looks(images)}  # fmt: skip
+                f.write(json.dumps(row | how | context(engine) | {"split": split, "pairs": len(images)}) + "\n")
+                f.flush()
+                click.echo(
+                    f"{name:10} tau {setting.tau} steps {setting.steps}: reference {row['reference']} output {row['output']}"
+                )
+
+
+if __name__ == "__main__":
+    main()

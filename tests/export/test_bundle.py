@@ -1,0 +1,112 @@
+"""The exported bundle: dynamic, typed, in parity, strict; an export that is off leaves nothing behind."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the extra train")
+onnx = pytest.importorskip("onnx", reason="needs the extra train")
+
+from degrade_engine.engine.errors import DegradeError  # noqa: E402
+from degrade_engine.engine.spec import open_bundle  # noqa: E402
+from degrade_engine.export import bundle as exporting  # noqa: E402
+from degrade_engine.export import parity  # noqa: E402
+from degrade_engine.export.half import half_layers, half_typed  # noqa: E402
+from degrade_engine.export.parts import realdgen_parts  # noqa: E402
+from degrade_engine.originals.checkpoint import load_realdgen  # noqa: E402
+
+FLOAT, HALF = 1, 10  # onnx.TensorProto
+
+
+def test_the_bundle_says_what_it_holds(tiny_bundle: Path) -> None:
+    bundle = open_bundle(tiny_bundle)
+    assert list(bundle.spec.parts) == ["degradation", "content", "modulation", "reconstruction", "denoiser"]
+    assert [p.runs for p in bundle.spec.parts.values()] == ["reference", "pair", "pair", "pair", "step"]
+    assert bundle.spec.schedule.T == 500
+    assert bundle.spec.licence and bundle.spec.card["training"]
+
+
+def test_batch_height_and_width_are_dynamic_under_our_names(tiny_bundle: Path) -> None:
+    for name, part in open_bundle(tiny_bundle).spec.parts.items():
+        graph = onnx.load(tiny_bundle / part.files["fp16"].path).graph
+        for value, spec in zip([*graph.input, *graph.output], [*part.inputs, *part.outputs], strict=True):
+            shape = tuple(d.dim_param or d.dim_value for d in value.type.tensor_type.shape.dim)
+            assert (value.name, shape) == (spec.name, spec.shape), name
+
+
+def test_fp16_files_are_typed_with_fp32_islands(tiny_bundle: Path) -> None:
+    """Half convolutions are counted in the file itself: a graph that is FP16 in name alone has none."""
+    for name, part in open_bundle(tiny_bundle).spec.parts.items():
+        graph = onnx.load(tiny_bundle / part.files["fp16"].path).graph
+        kinds = {i.name: i.data_type for i in graph.initializer}
+        weights = [kinds[n.input[1]] for n in graph.node if n.op_type == "Conv" and n.input[1] in kinds]
+        assert weights.count(HALF) >= 4, f"{name} has {weights.count(HALF)} Half convolutions of {len(weights)}"
+        assert weights.count(FLOAT) >= 1, f"{name} lost its FP32 islands"
+        assert all(v.type.tensor_type.elem_type != HALF for v in [*graph.input, *graph.output])
+        assert part.files["fp16"].bytes < 0.8 * part.files["fp32"].bytes
+        for node in graph.node:
+            if node.op_type == "GroupNormalization":
+                assert kinds[node.input[1]] == FLOAT
+
+
+def test_nothing_of_the_machine_is_in_the_files(tiny_bundle: Path, root: Path) -> None:
+    for path in tiny_bundle.iterdir():
+        assert str(root).encode() not in path.read_bytes(), path.name
+
+
+def test_islands_are_left_alone(checkpoint: Path) -> None:
+    model = load_realdgen(checkpoint)[0]
+    typed = half_typed(model)
+    halves, layers = half_layers(typed)
+    assert 0.6 * layers < halves < layers
+    for name in ("unet.embed.0", "degradation.mapping.0"):
+        assert typed.get_submodule(name).weight.dtype == torch.float32
+    for name in ("unet.from_x.layer", "unet.out.layer", "degradation.features.layer", "vqvae.encoder.out.layer"):
+        assert typed.get_submodule(name).weight.dtype == torch.float32, name
+    assert typed.get_submodule("unet.middle.0.conv1.layer").weight.dtype == torch.float16
+    assert model.unet.middle[0].conv1.weight.dtype == torch.float32, "the original must not change"
+
+
+def test_an_export_that_is_off_is_refused_and_leaves_nothing(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = parity.run_onnx
+
+    def off(path: Path, *rest: object) -> np.ndarray:
+        return honest(path, *rest) * 1.001  # type: ignore[arg-type]
+
+    monkeypatch.setattr(parity, "run_onnx", off)
+    with pytest.raises(DegradeError, match="a tolerance of .* would pass"):
+        exporting.export_checkpoint(checkpoint, tmp_path / "bundle", precisions=("fp32",))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_damaged_bundle_is_refused(tiny_bundle: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "bundle"
+    shutil.copytree(tiny_bundle, copy)
+    path = copy / open_bundle(tiny_bundle).spec.parts["content"].files["fp32"].path
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(DegradeError, match="SHA-256"):
+        open_bundle(copy)
+
+
+def test_parts_share_the_oracle_s_arithmetic(checkpoint: Path) -> None:
+    """The cut into parts changes nothing: the parts in order are the model."""
+    model = load_realdgen(checkpoint)[0]
+    parts = realdgen_parts(model)
+    x, reference = torch.rand(1, 3, 16, 16) * 2 - 1, torch.rand(1, 3, 16, 16) * 2 - 1
+    with torch.no_grad():
+        f_deg, f_cont = parts["degradation"].module(reference), parts["content"].module(x)
+        condition = parts["modulation"].module(f_cont, f_deg)
+        t = torch.tensor([7], dtype=torch.int32)
+        eps = parts["denoiser"].module(x, t, condition)
+        expected, mu = model.condition(model.e_deg(reference), model.e_cont(x))
+        assert torch.equal(condition, expected)
+        assert torch.equal(parts["reconstruction"].module(f_cont, f_deg), mu)
+        assert torch.equal(eps, model.unet(x, t, expected))

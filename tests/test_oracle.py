@@ -1,0 +1,125 @@
+"""Engine against oracle: the scheduler, kernels, ONNX and filter against Algorithm 2 as printed, with the same noise.
+
+The bar (design, section 7): within one grey level on at least 99.9 % of values, FP32.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the extra train")
+
+from degrade_engine.engine.api import Engine  # noqa: E402
+from degrade_engine.engine.build import build  # noqa: E402
+from degrade_engine.engine.images import read_rgb, resize_bicubic  # noqa: E402
+from degrade_engine.engine.sampler import Batch, BatchResult  # noqa: E402
+from degrade_engine.engine.schedule import table  # noqa: E402
+from degrade_engine.export import export_checkpoint  # noqa: E402
+from degrade_engine.kernels import philox, pixels  # noqa: E402
+from degrade_engine.originals.checkpoint import load_realdgen, save_realdgen  # noqa: E402
+from degrade_engine.originals.realdgen.config import PAPER  # noqa: E402
+from degrade_engine.originals.realdgen.model import RealDGen  # noqa: E402
+from degrade_engine.originals.realdgen.oracle import Generated, generate  # noqa: E402
+
+SEED = 11
+
+
+def images(samples: Path, size: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """(HR at LR size, reference crops), uint8 [count, size, size, 3], real photographs."""
+    sharp = [read_rgb(p) for p in sorted((samples / "hr").iterdir())]
+    camera = [read_rgb(p) for p in sorted((samples / "reference").iterdir())]
+    content = [resize_bicubic(sharp[i % len(sharp)][: 4 * size, : 4 * size], (size, size)) for i in range(count)]
+    reference = [camera[i % len(camera)][:size, :size] for i in range(count)]
+    return np.stack(content), np.stack(reference)
+
+
+def by_engine(folder: Path, content: np.ndarray, reference: np.ndarray, taus: list[int], start: bool) -> BatchResult:
+    with Engine.open(folder, threads=2) as engine:
+        tables = [table(engine.spec.schedule, "ddpm", tau, None, 0.0) for tau in taus]
+        pairs = np.arange(len(taus), dtype=np.uint32)
+        return engine.run(Batch(content, reference, pairs, tables, start=content if start else None, seed=SEED))
+
+
+def by_oracle(
+    model: RealDGen, content: np.ndarray, reference: np.ndarray, pair: int, tau: int, k: int, start: bool
+) -> Generated:
+    size = content.shape[1]
+
+    def noise(candidate: int, step: int) -> np.ndarray:
+        out = np.empty((1, 3, size, size), np.float32)
+        counters = (np.array([n], np.uint32) for n in (pair, candidate, step))
+        philox.normals(out, seed=SEED, **dict(zip(("pairs", "candidates", "steps"), counters, strict=True)))
+        return out[0]
+
+    x_hr, x_lr = (torch.from_numpy(pixels.to_planar(u8[pair : pair + 1])[0]) for u8 in (content, reference))
+    return generate(model, x_hr, x_lr, x_hr if start else None, tau, noise, candidates=k)
+
+
+def compare(result: BatchResult, model: RealDGen, content: np.ndarray, reference: np.ndarray, pairs: list[int],
+            taus: list[int], start: bool) -> None:  # fmt: skip
+    for pair in pairs:
+        k = result.candidates.shape[0]
+        oracle = by_oracle(model, content, reference, pair, taus[pair], k, start)
+        expected = pixels.to_bytes(oracle.candidates.numpy())
+        off = np.abs(result.candidates[:, pair].astype(int) - expected.astype(int))
+        share = float((off > 1).mean())
+        assert share <= 1e-3, f"tau {taus[pair]}: {100 * share:.3f} % of values are off by more than one grey level"
+        np.testing.assert_allclose(
+            result.degradation_error[:, pair], oracle.degradation_error.numpy(), rtol=0.02, atol=1e-6
+        )
+        np.testing.assert_allclose(result.content_error[:, pair], oracle.content_error.numpy(), rtol=0.02, atol=1e-6)
+        score = oracle.degradation_error + oracle.content_error
+        if k > 1 and float(score.sort().values.diff()[0]) > 1e-3 * float(score.min()):  # not a tie by rounding
+            assert result.kept[pair] == oracle.kept
+
+
+@pytest.mark.parametrize("start", [False, True], ids=["reconstruction", "bicubic"])
+@pytest.mark.parametrize("batch", [1, 8])
+def test_tiny(batch: int, start: bool, tiny_bundle: Path, checkpoint: Path, samples: Path, tmp_path: Path) -> None:
+    model = load_realdgen(checkpoint)[0]
+    engine = build(
+        tiny_bundle, tmp_path / "engine", backend="onnxruntime", lr_size=64, batch=batch, candidates=3
+    ).folder
+    content, reference = images(samples, 64, batch)
+    if batch == 1:
+        for tau in (0, 1, 7, 30):
+            result = by_engine(engine, content, reference, [tau], start)
+            compare(result, model, content, reference, [0], [tau], start)
+    else:
+        taus = [0, 1, 7, 30, 30, 7, 1, 0]  # rows join late
+        result = by_engine(engine, content, reference, taus, start)
+        compare(result, model, content, reference, [0, 1, 2, 3, 5], taus, start)
+
+
+@pytest.fixture(scope="module")
+def paper(tmp_path_factory: pytest.TempPathFactory) -> tuple[RealDGen, Path]:
+    """The paper preset with random weights (its zero-initialised layers too, or the U-Net would say nothing), and its bundle."""
+    torch.manual_seed(0)
+    model = RealDGen(PAPER).eval()
+    with torch.no_grad():
+        for p in model.parameters():
+            if p.ndim > 1 and not p.any():
+                torch.nn.init.normal_(p, std=0.01)
+    folder = tmp_path_factory.mktemp("paper")
+    save_realdgen(model.state_dict(), PAPER, folder / "paper.safetensors", [], {})
+    return model, export_checkpoint(folder / "paper.safetensors", folder / "bundle", precisions=("fp32",))
+
+
+def test_paper_preset_at_64(paper: tuple[RealDGen, Path], samples: Path, tmp_path: Path) -> None:
+    """73.5 M parameters, batch 1 with every tau; batch 8 with late joiners up to tau 2 (tau 30 at batch 8 is the tiny
+    preset's: 240 calls of this U-Net are minutes of two CPU cores)."""
+    model, bundle = paper
+    for batch, taus, checked in ((1, [0, 1, 7, 30], None), (8, [0, 1, 2, 0, 1, 2, 1, 2], [0, 1, 5])):
+        engine = build(
+            bundle, tmp_path / f"engine-{batch}", backend="onnxruntime", lr_size=64, batch=batch, candidates=1
+        ).folder
+        content, reference = images(samples, 64, batch)
+        if batch == 1:
+            for tau in taus:
+                compare(by_engine(engine, content, reference, [tau], True), model, content, reference, [0], [tau], True)
+        else:
+            result = by_engine(engine, content, reference, taus, True)
+            compare(result, model, content, reference, checked or [], taus, True)
