@@ -1,0 +1,149 @@
+"""The page of a run: everything of it, nothing from elsewhere."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from degrade_engine.cli import main
+from degrade_engine.engine import figures, images, report
+from degrade_engine.engine.build import build
+from degrade_engine.engine.errors import DegradeError
+
+LR = 48  # larger than a zoomed region
+
+
+@pytest.fixture(scope="module")
+def pairs(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of 5 pairs from files whose names HTML must not take for markup; one file is no image."""
+    folder = tmp_path_factory.mktemp("report")
+    random = np.random.default_rng(0)
+    for name, sides in (("hr", (192, 200)), ("reference", (48, 60))):
+        (folder / name).mkdir()
+        for side in sides:
+            pixels = random.integers(0, 256, (side, side, 3), dtype=np.uint8)
+            (folder / name / f"<b>{side}&.png").write_bytes(images.encode_png(pixels))
+    (folder / "hr" / "broken.png").write_bytes(b"")
+    build(tiny_bundle, folder / "engine", lr_size=LR, batch=4, candidates=3, threads=1)
+    words = ["generate", "--engine", "engine", "--hr", "hr", "--reference", "reference", "--out", "pairs"]
+    words = [word if word.startswith("--") or word == "generate" else str(folder / word) for word in words]
+    assert main([*words, "--pairs", "5", "--threads", "1"]) == 0
+    return folder / "pairs"
+
+
+class Page(HTMLParser):
+    """Tags with their attributes, and the text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def test_the_page_shows_every_pair_with_its_scores(pairs, tmp_path):
+    out = tmp_path / "deep" / "report.html"
+    assert main(["report", str(pairs), "-o", str(out)]) == 0
+    page = Page(out.read_text())
+    rows = [json.loads(line) for line in (pairs / "manifest.jsonl").read_text().splitlines()]
+    assert len(rows) == 5 and sum(tag == "article" for tag, _ in page.tags) == 5
+    for row in rows:
+        assert row["name"] in page.text
+        for scores in row["candidates"]:
+            assert figures.score(scores["score"]) in page.text
+    assert page.text.count("kept") >= 5 and "5 pairs, content from 2 sharp photographs" in page.text
+    assert "<b>192&.png" in page.text or "<b>200&.png" in page.text  # as text, not as a tag
+    assert not any(tag == "b" and attrs for tag, attrs in page.tags)
+    assert "HRempty1" in page.text  # the table of what was left out
+
+
+def test_the_page_loads_nothing(pairs):
+    text = report.html(report.open_run(pairs), 5)
+    assert not re.search(r"https?:|//[a-z0-9-]+\.[a-z]|@import|url\(|<script|<link|<iframe", text)
+    page = Page(text)
+    sources = [attrs["src"] for tag, attrs in page.tags if tag == "img"]
+    assert len(sources) == 5 * 2 * 7 and all(source.startswith("data:image/") for source in sources)
+    policy = [
+        attrs["content"] for tag, attrs in page.tags if attrs.get("http-equiv") == "Content-Security-Policy"
+    ]
+    assert policy == ["default-src 'none'; img-src data:; style-src 'unsafe-inline'"]
+
+
+def test_the_kept_candidate_is_marked_and_its_zoom_is_the_same_region(pairs):
+    row = report.open_run(pairs).rows[0]
+    card = report.card(report.open_run(pairs), row)
+    tiles = re.findall(r'<figure class="tile( kept)?">(.*?)</figure>', card, re.DOTALL)
+    marked = [body for kept, body in tiles if kept]
+    assert len(marked) == 1 and f"Candidate {row['kept'] + 1}" in marked[0]
+    full, zoom = (decode(source) for source in re.findall(r'src="([^"]*)"', marked[0]))
+    assert np.array_equal(full, images.read_rgb(pairs / "lq" / f"{row['name']}.png"))
+    bicubic = images.resize_bicubic(images.read_rgb(pairs / "gt" / f"{row['name']}.png"), (LR, LR))
+    top, left, side = report.textured(bicubic, 32)
+    assert side == 32 and np.array_equal(zoom, full[top : top + side, left : left + side])
+
+
+def decode(source: str | None) -> np.ndarray:
+    assert source is not None
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2]))))
+
+
+def test_limit_cuts_cards_and_not_facts(pairs):
+    text = report.html(report.open_run(pairs), 2)
+    assert text.count("<article") == 2 and "The first 2 of 5." in text and "5 pairs" in text
+
+
+def test_a_run_without_saved_candidates_is_shown_with_what_there_is(pairs, tmp_path):
+    bare = tmp_path / "pairs"
+    shutil.copytree(pairs, bare, ignore=shutil.ignore_patterns("extra"))
+    page = Page(report.html(report.open_run(bare), 5))
+    assert sum(tag == "img" for tag, _ in page.tags) == 5 * 2 * 3  # HR, bicubic, the one kept
+    assert "were not saved" in page.text
+
+
+def test_an_unfinished_run_is_refused(tmp_path, pairs):
+    with pytest.raises(DegradeError, match="holds no run"):
+        report.open_run(tmp_path)
+    (tmp_path / "plan.json").write_bytes((pairs / "plan.json").read_bytes())
+    with pytest.raises(DegradeError, match="not finished"):
+        report.open_run(tmp_path)
+
+
+def test_textured_finds_texture_and_copes_with_small_images():
+    flat = np.full((64, 64, 3), 90, np.uint8)
+    flat[20:40, 30:50] = np.random.default_rng(0).integers(0, 256, (20, 20, 3), dtype=np.uint8)
+    top, left, side = report.textured(flat, 20)
+    assert abs(top - 20) <= 1 and abs(left - 30) <= 1 and side == 20
+    assert report.textured(flat[:16, :16], 32) == (0, 0, 16)
+
+
+def test_figures_cope_with_what_runs_bring():
+    assert figures.histogram([7], "x").count("<rect") == 1
+    bars = figures.histogram(list(range(1, 301)), "x")
+    assert 30 <= bars.count("<rect") <= 40 and re.findall(r">(\d+0)<", bars)[-6:] == [
+        "50",
+        "100",
+        "150",
+        "200",
+        "250",
+        "300",
+    ]
+    many = figures.ranked([0.1] * 5000, [[0.2, 0.3]] * 5000, "x")
+    assert many.count("<circle") <= figures.MOST_DOTS
+    assert figures.scatter([(0.0, 0.0)], [], "x", "y").count("<circle") == 1
+    assert [figures.nice(value) for value in (0, 0.31, 0.8, 7, 1.4, 95)] == [1, 0.4, 0.8, 8, 1.5, 100]
+    assert [figures.score(value) for value in (0.07281, 0.31, None)] == ["0.073", "0.310", "–"]
