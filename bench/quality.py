@@ -61,6 +61,13 @@ class Setting:
         return [int(t) for t in np.random.default_rng(seed).integers(self.tau[0], self.tau[1] + 1, n)]
 
 
+def parse_settings(text: str) -> list[Setting]:
+    """Settings out of a JSON list of objects; a list of two numbers is a range of tau."""
+    return [
+        Setting(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}) for fields in json.loads(text)
+    ]
+
+
 def read_pairs(data: Path, split: str, size: int) -> Pairs:
     """The pairs of a split with their references. size: the engine's LR size."""
     if split == "scale2":
@@ -200,8 +207,7 @@ GRID = [
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="JSONL; rows are appended.")
 def main(data: Path, folder: Path, split: str, settings: str | None, seed: int, out: Path) -> None:
     """Measure an engine and the baselines on true pairs."""
-    chosen = GRID if not settings else [Setting(**{k: tuple(v) if isinstance(v, list) else v for k, v in s.items()})
-                                        for s in json.loads(settings)]  # fmt: skip
+    chosen = parse_settings(settings) if settings else GRID
     with Engine.open(folder) as engine, out.open("a") as f:
         pairs = read_pairs(data, split, engine.spec.lr_size)
         features = Degradation(folder, engine)

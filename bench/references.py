@@ -2,8 +2,7 @@
 
     python -m degrade_engine.bench.references --data DATA --engine ENGINE -o bench/results/references.jsonl
 
-The references are other scenes' sharp images at LR size (the reported Canon scenes' HR), degraded by one known operation each.
-A row holds sharpness, noise and blockiness of reference and output: the output should move as the reference does.
+The references are other scenes' sharp images at LR size, degraded by one known operation each. A row holds sharpness, noise and blockiness of reference and output: the output should move as the reference does.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ import numpy as np
 from degrade_engine.engine.api import Engine
 
 from . import metrics
-from .quality import Image, Setting, context, generated, read_pairs
+from .quality import Image, Setting, context, generated, parse_settings, read_pairs
 
 
 def noisy(sigma: float) -> Callable[[Image, int], Image]:
@@ -74,9 +73,7 @@ def looks(images: list[Image]) -> dict[str, float]:
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True)
 def main(data: Path, folder: Path, split: str, settings: str, out: Path) -> None:
     """Tables of references against outputs."""
-    chosen = [
-        Setting(**{k: tuple(v) if isinstance(v, list) else v for k, v in s.items()}) for s in json.loads(settings)
-    ]
+    chosen = parse_settings(settings)
     with Engine.open(folder) as engine, out.open("a") as f:
         pairs = read_pairs(data, split, engine.spec.lr_size)
         for setting in chosen:
@@ -88,9 +85,7 @@ def main(data: Path, folder: Path, split: str, settings: str, out: Path) -> None
                                        "output": looks(images)}  # fmt: skip
                 f.write(json.dumps(row | how | context(engine) | {"split": split, "pairs": len(images)}) + "\n")
                 f.flush()
-                click.echo(
-                    f"{name:10} tau {setting.tau} steps {setting.steps}: reference {row['reference']} output {row['output']}"
-                )
+                click.echo(f"{name:10} tau {setting.tau}: reference {row['reference']} output {row['output']}")
 
 
 if __name__ == "__main__":

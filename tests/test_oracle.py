@@ -96,7 +96,7 @@ def test_tiny(batch: int, start: bool, tiny_bundle: Path, checkpoint: Path, samp
 
 @pytest.fixture(scope="module")
 def paper(tmp_path_factory: pytest.TempPathFactory) -> tuple[RealDGen, Path]:
-    """The paper preset with random weights (its zero-initialised layers too, or the U-Net would say nothing), and its bundle."""
+    """The paper preset with random weights (zero-initialised layers too), and its bundle."""
     torch.manual_seed(0)
     model = RealDGen(PAPER).eval()
     with torch.no_grad():
