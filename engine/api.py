@@ -100,13 +100,13 @@ class Engine:
         """LR images with the content of `hr` and the degradation of `reference`, any number of them.
 
         hr         uint8 [n, scale·s, scale·s, 3] or a list of such images, sRGB; s is `spec.lr_size`
-        reference  uint8 [n, s, s, 3] or a list: real LR photographs, cropped (resizing would change their
-        degradation) tau        noising steps of the start image, 0 (the start image itself) to T; one for
-        all, or one a pair steps      network calls a candidate, None = tau of them;  solver, eta: see
-        `schedule.table` start      the image that is noised: "reconstruction", the model's feed-forward LR;
-        "bicubic", the HR at LR size;
-                   "realesrgan", the HR through that classical degradation (the paper's D)
+        reference  uint8 [n, s, s, 3] or a list: real LR photographs, cropped, never resized
+        tau        noising steps of the start image, 0 (the start image itself) to T; or one for each pair
+        steps      network calls a candidate, None = tau of them; solver, eta: see `schedule.table`
+        start      the image that is noised: "reconstruction", the model's feed-forward LR; "bicubic", the HR
+                   at LR size; "realesrgan", the HR through that classical degradation (the paper's D)
         seed       decides all noise, 0..2^64-1; image i is pair i, and its noise depends on nothing else
+        filter     False keeps candidate 0 and leaves the scores NaN
 
         Returns the BatchResult of all n. Raises DegradeError for sizes or settings that do not fit.
         """
@@ -145,9 +145,7 @@ def _images(name: str, images: Bytes | Sequence[Bytes], side: int) -> list[Bytes
         raise DegradeError(f"{name} holds no image", wanted="at least one")
     for i, image in enumerate(listed):
         if image.dtype != np.uint8 or image.shape != (side, side, 3):
-            raise DegradeError(
-                f"{name}[{i}] is {image.dtype} {image.shape}", wanted=f"uint8 {(side, side, 3)}"
-            )
+            raise DegradeError(f"{name}[{i}] is {image.dtype} {image.shape}", wanted=f"uint8 {(side, side, 3)}")
     return listed
 
 
@@ -159,9 +157,7 @@ def _shrink(hr: Bytes, size: int) -> Bytes:
     return resize_bicubic(hr, (size, size))
 
 
-def _starts(
-    start: Start, content: list[Bytes], hr: list[Bytes], scale: int, seed: int, first: int
-) -> Bytes | None:
+def _starts(start: Start, content: list[Bytes], hr: list[Bytes], scale: int, seed: int, first: int) -> Bytes | None:
     if start == "reconstruction":
         return None
     if start == "bicubic":

@@ -141,9 +141,7 @@ def _read(kind: Any, data: Any, where: str) -> Any:
         kinds = [args[0]] * len(data) if origin is list or args[-1] is Ellipsis else list(args)
         if len(kinds) != len(data):
             raise _misfit(where, data, f"a list of {len(kinds)}")
-        return origin(
-            _read(k, item, f"{where}[{i}]") for i, (k, item) in enumerate(zip(kinds, data, strict=True))
-        )
+        return origin(_read(k, item, f"{where}[{i}]") for i, (k, item) in enumerate(zip(kinds, data, strict=True)))
     if origin is dict or kind is dict:
         if not isinstance(data, dict):
             raise _misfit(where, data, "an object")
@@ -216,8 +214,7 @@ def write_json_atomic(path: Path, value: Any) -> None:
 
 @contextmanager
 def new_folder(out: Path, sidecar: str) -> Iterator[Path]:
-    """A temporary folder beside `out` that becomes `out` when the block ends well and vanishes when it does
-    not.
+    """A temporary folder beside `out` that becomes `out` when the block ends well, and else vanishes.
 
     An existing `out` is replaced only if it is one of ours (it holds `sidecar`) or empty; else DegradeError.
     """

@@ -3,8 +3,7 @@
 The ONNX Runtime CPU backend takes the bundle's FP32 files as they are and fixes the shapes when the engine
 is opened, by free-dimension overrides. The alternative, saving the optimised graph, was not chosen: such a
 file holds one CPU's instruction set and one release's private operators, it saves well under a second at
-opening, and what is then hashed, kept and compared is no longer what the bundle's licence and card speak
-of.
+opening, and what is hashed and compared would no longer be what the bundle's licence and card speak of.
 """
 
 from __future__ import annotations
@@ -38,17 +37,13 @@ from .errors import DegradeError
 from .executor import Executor, OnnxRuntimeExecutor
 from .spec import Bundle, Precision, file_ref, open_bundle
 
-Backend = Literal[
-    "auto", "onnxruntime", "onnxruntime-cuda", "onnxruntime-tensorrt", "tensorrt", "tensorrt-rtx"
-]
+Backend = Literal["auto", "onnxruntime", "onnxruntime-cuda", "onnxruntime-tensorrt", "tensorrt", "tensorrt-rtx"]
 BACKENDS: tuple[str, ...] = get_args(Backend)
 
 
 @dataclass(frozen=True)
 class Built:
-    """What `build` did. notes: sentences for the user. reused: the engine was there already, with the same
-    key.
-    """
+    """What `build` did. notes: sentences for the user. reused: the same engine was already there."""
 
     folder: Path
     spec: EngineSpec
@@ -82,9 +77,7 @@ def build(
             f"The LR size is {lr_size}", wanted=f"a multiple of {multiple}, as the bundle's networks need"
         )
     if batch < 1 or candidates < 1:
-        raise DegradeError(
-            f"The batch is {batch} and the candidates are {candidates}", wanted="at least 1 of each"
-        )
+        raise DegradeError(f"The batch is {batch} and the candidates are {candidates}", wanted="at least 1 of each")
     check_replaceable(out, ENGINE_JSON)
 
     here: dict[str, Any] = machine_fields()
@@ -132,9 +125,7 @@ def open_engine_part(
     if rows is None:
         rows = spec.batch * spec.candidates if part.runs == "step" else spec.batch
     path = folder / part.files["engine"].path
-    return OnnxRuntimeExecutor(
-        path, part, batch=rows, height=spec.lr_size, width=spec.lr_size, threads=threads
-    )
+    return OnnxRuntimeExecutor(path, part, batch=rows, height=spec.lr_size, width=spec.lr_size, threads=threads)
 
 
 def _choose(backend: str, precision: str) -> tuple[Literal["onnxruntime"], tuple[str, ...]]:

@@ -4,11 +4,12 @@ A step of the denoising loop is four launches without a number from the host: wh
 device buffer (`step`, int32 [1]), and the tables of all steps are indexed with it. So a graph device can
 capture one step and replay it.
 
-    load     t[r] = timesteps[step, r]                                              before the network
-    update   x, x0_prev by coefficients[step, r], noise of (seed, pair, candidate, timesteps[step, r])
-    after it advance  step += 1
+    load      t[r] = timesteps[step, r]
+    (network)
+    update    x, x0_prev by coefficients[step, r]; noise of (seed, pair, candidate, timesteps[step, r])
+    advance   step += 1
 
-Kernels outside the loop: to_planar, to_bytes, start, squared_l2, finite, score, choose, gather, copy, tile.
+Kernels outside the loop: to_planar, to_bytes, start, squared_l2, finite, score, choose, gather, tile.
 `HostDevice` runs them through `degrade_engine.kernels` on numpy arrays.
 """
 
@@ -66,7 +67,6 @@ class HostDevice:
             "score": _score,
             "choose": _choose,
             "gather": _gather,
-            "copy": _copy,
             "tile": _tile,
         }
 
@@ -94,9 +94,7 @@ class HostDevice:
         """float32 [n, 3, H, W] to u8 [n, H, W, 3]."""
         out[...] = pixels.to_bytes(x, threads=self._threads)
 
-    def _start(
-        self, x: Array, x_start: Array, coefficients: Array, seed: int, pairs: Array, candidates: Array
-    ) -> None:
+    def _start(self, x: Array, x_start: Array, coefficients: Array, seed: int, pairs: Array, candidates: Array) -> None:
         """x = s·x_start + n·z; coefficients float32 [R, 2]."""
         update.start(x, x_start, coefficients, seed, pairs, candidates, threads=self._threads)
 
@@ -129,9 +127,7 @@ def _finite(x: Array, out: Array) -> None:
     out[...] = np.isfinite(x.reshape(len(x), -1)).all(axis=1).reshape(out.shape)
 
 
-def _score(
-    degradation: Array, content: Array, finite: Array, weights: tuple[float, float], out: Array
-) -> None:
+def _score(degradation: Array, content: Array, finite: Array, weights: tuple[float, float], out: Array) -> None:
     """out[k, b] = w_d·degradation + w_c·content; infinite where that is NaN or the candidate is not finite.
 
     The pixels have their own say: a network with a ReLU can turn a NaN image into finite features.
@@ -146,10 +142,6 @@ def _choose(scores: Array, kept: Array) -> None:
 
 def _gather(x: Array, kept: Array, out: Array) -> None:
     out[...] = select.gather(x, kept)
-
-
-def _copy(source: Array, out: Array) -> None:
-    out[...] = source
 
 
 def _tile(source: Array, out: Array) -> None:

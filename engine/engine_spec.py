@@ -53,18 +53,22 @@ class Bound:
     max: float
 
 
+Against = Literal["reference", "duplicate rows", "batch 1"]
+
+
 @dataclass(frozen=True)
 class Measure:
     """One comparison of the parity gate.
 
-    part      a part's name, or "end to end"
-    against   "reference" (FP32 ONNX Runtime, no optimisation), "duplicate rows" or "batch 1"
-    unit      "grey levels" of 0..255, or "relative" to the root mean square of what it is compared with
-    passing   the tolerance that would have passed: the errors themselves
+    part        a part's name, or "end to end"
+    against     "reference" (FP32 ONNX Runtime, no optimisation), "duplicate rows" or "batch 1"
+    unit        "grey levels" of 0..255, or "relative" to the root mean square of what it is compared with
+    error       what was found; a tolerance of just that would have passed
+    not_finite  values that are NaN or infinite on either side; one is enough to fail
     """
 
     part: str
-    against: Literal["reference", "duplicate rows", "batch 1"]
+    against: Against
     unit: Literal["grey levels", "relative"]
     error: Bound
     tolerance: Bound
@@ -127,9 +131,7 @@ def machine_fields() -> dict[str, object]:
     import_onnxruntime()
     version = tool_versions().get("onnxruntime") or tool_versions().get("onnxruntime-gpu")
     if version is None:
-        raise DegradeError(
-            "ONNX Runtime is here without its package's version", mend="install it again with pip"
-        )
+        raise DegradeError("ONNX Runtime is here without its package's version", mend="install it again with pip")
     return {
         "settings": SESSION_SETTINGS,
         "onnxruntime": version,
@@ -144,14 +146,10 @@ def open_engine_spec(folder: Path) -> EngineSpec:
     """
     path = Path(folder) / ENGINE_JSON
     if not path.is_file():
-        raise DegradeError(
-            f"{folder} holds no {ENGINE_JSON}", wanted="an engine made by `degrade-engine build`"
-        )
+        raise DegradeError(f"{folder} holds no {ENGINE_JSON}", wanted="an engine made by `degrade-engine build`")
     spec = read_json(EngineSpec, path)
     if sha256_json(spec.key) != spec.key_sha256:
-        raise DegradeError(
-            f"{path}: the key was changed after the build (key_sha256 does not fit)", mend=REBUILD
-        )
+        raise DegradeError(f"{path}: the key was changed after the build (key_sha256 does not fit)", mend=REBUILD)
     for name, part in spec.parts.items():
         reference = part.files["engine"]
         check_file(path.parent, reference)
@@ -166,9 +164,7 @@ def open_engine_spec(folder: Path) -> EngineSpec:
 def compare(name: str, built: object, here: object) -> None:
     """DegradeError with both values if a field of the key does not fit."""
     if built != here:
-        raise DegradeError(
-            f"{name} was {built!r} when the engine was built and is {here!r} here", mend=REBUILD
-        )
+        raise DegradeError(f"{name} was {built!r} when the engine was built and is {here!r} here", mend=REBUILD)
 
 
 def differing(old: EngineKey, new: EngineKey) -> list[str]:

@@ -48,10 +48,11 @@ class Executor(Protocol):
 class OnnxRuntimeExecutor:
     """An ONNX file on the CPU provider, reading and writing numpy buffers in place.
 
-    path     the ONNX file; part: its tensors, checked against the file batch    rows, LR height and width
-    in pixels: the shapes are fixed to them threads  intra-op threads, None = ONNX Runtime's choice (one a
-    physical core) optimise False runs the whole batch in one call with every graph optimisation off: the
-    parity gate's reference
+    path           the ONNX file
+    part           its tensors, checked against the file
+    batch          rows; height, width: of the LR image in pixels. The shapes are fixed to them.
+    threads        intra-op threads, None = ONNX Runtime's choice (one a physical core)
+    optimise       False: the whole batch in one call, every graph optimisation off (the parity reference)
     """
 
     def __init__(
@@ -118,9 +119,7 @@ class OnnxRuntimeExecutor:
             raise DegradeError(f"ONNX Runtime failed in {self._path.name}: {_first_line(error)}") from error
 
     def _overrides(self, session: Any) -> dict[str, int]:
-        """The file's own dimension names with the numbers that PartSpec gives them; checks names and
-        types.
-        """
+        """The file's own dimension names with the numbers that PartSpec gives them; checks names and types."""
         overrides: dict[str, int] = {}
         for kind, nodes in (("input", session.get_inputs()), ("output", session.get_outputs())):
             found = {node.name: node for node in nodes}
@@ -150,9 +149,7 @@ class OnnxRuntimeExecutor:
 
 
 def rows_a_call(batch: int, height: int, width: int) -> int:
-    """How many rows to run at once: the largest divisor of the batch within PIXELS_A_CALL pixels, at least
-    one.
-    """
+    """How many rows to run at once: the largest divisor of the batch within PIXELS_A_CALL pixels."""
     most = max(1, PIXELS_A_CALL // (height * width))
     return max(rows for rows in range(1, min(batch, most) + 1) if batch % rows == 0)
 

@@ -23,8 +23,10 @@ from .spec import FilterWeights
 
 
 class Filter:
-    """Buffers and networks of the filter, made once. After `run`, `degradation`, `content` and `score`
-    (float32 [K, B]), `finite` (bool [K, B]) and `kept` (int32 [B]) hold its findings, on the device.
+    """Buffers and networks of the filter, made once.
+
+    After `run`, its findings lie on the device: `degradation`, `content` and `score` (float32 [K, B]), `finite`
+    (bool [K, B]) and `kept` (int32 [B]).
     """
 
     def __init__(

@@ -16,11 +16,8 @@ from .schedule import IDENTITY, SolverTable
 Float32 = NDArray[np.float32]
 
 
-def lay_out(
-    tables: Sequence[SolverTable | None], batch: int, candidates: int
-) -> tuple[Float32, NDArray[np.int32]]:
-    """(coefficients float32 [S, R, 6], timesteps int32 [S, R]) of n <= batch tables, S the longest one's
-    length.
+def lay_out(tables: Sequence[SolverTable | None], batch: int, candidates: int) -> tuple[Float32, NDArray[np.int32]]:
+    """(coefficients float32 [S, R, 6], timesteps int32 [S, R]) of n <= batch tables, S the longest one's length.
 
     Tables are aligned at their end. A row that waits has identity coefficients and the timestep at which it
     will join, so that the network sees nothing unusual. None is a row that failed; it waits to the end, as
@@ -41,9 +38,10 @@ def lay_out(
 
 
 def plan_row_steps(steps: Sequence[int], batch: int) -> tuple[int, int]:
-    """(useful, executed) row-steps, for one candidate a pair, of a whole plan: the number of steps of each
-    pair, sorted, cut into batches of `batch` pairs of which each runs as long as its longest and the last
-    is padded.
+    """(useful, executed) row-steps of a whole plan, for one candidate a pair. steps: of each pair.
+
+    The plan is sorted by steps and cut into batches of `batch` pairs; each batch runs as long as its longest
+    pair, and the last is padded.
     """
     ordered = sorted(steps)
     longest = (ordered[min(i + batch, len(ordered)) - 1] for i in range(0, len(ordered), batch))

@@ -5,16 +5,15 @@ the reference's own inputs, the whole batch end to end with the same noise, rows
 twice, and batch 1 against batch N. Silently wrong engines exist (docs/design.md, section 5); this is where
 they stop.
 
-**Tolerances for FP32, and where they come from.**
+Tolerances for FP32, and where they come from:
 
-- Images, in grey levels of 0..255. A value whose error is e grey levels changes its byte with probability
-|e| (its
-  distance to a rounding border is uniform), so a mean error of 0.001 is at most 0.1 % of the bytes off:
-  what the project promises between batch sizes. No byte may be off by more than one: the maximum is 0.5.
-- Features, relative to their root mean square. Two orders of summing n products differ by about
-sqrt(n)·2^-24; n is at
-  most about 5000 (3·3·512 channels), 4e-6 a layer, and some 25 layers in quadrature make 2e-5. A maximum
-  over a million values of a heavy-tailed error is allowed fifty times that.
+Images, in grey levels of 0..255. A value whose error is e grey levels changes its byte with probability |e|
+(its distance to a rounding border is uniform), so a mean error of 0.001 is at most 0.1 % of the bytes off:
+what the project promises between batch sizes. No byte may be off by more than one: the maximum is 0.5.
+
+Features, relative to their root mean square. Two orders of summing n products differ by about
+sqrt(n)·2^-24; n is at most about 5000 (3·3·512 channels), 4e-6 a layer, and some 25 layers in quadrature
+make 2e-5. A maximum over a million values of a heavy-tailed error is allowed fifty times that.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from PIL import Image
 
 from ..kernels import pixels
 from .device import HostDevice
-from .engine_spec import Bound, Measure, Parity
+from .engine_spec import Against, Bound, Measure, Parity
 from .errors import DegradeError
 from .executor import Executor, OnnxRuntimeExecutor
 from .sampler import Batch, Sampler
@@ -117,9 +116,7 @@ def _parts(
 
 def run_part(executor: Executor, inputs: dict[str, NDArray]) -> dict[str, Float32]:
     """Runs a network once on host arrays; returns its outputs by name."""
-    outputs = {
-        name: np.zeros(shape, np.float32) for name, shape in executor.shapes.items() if name not in inputs
-    }
+    outputs = {name: np.zeros(shape, np.float32) for name, shape in executor.shapes.items() if name not in inputs}
     for name, values in inputs.items():
         executor.bind(name, np.ascontiguousarray(values))
     for name, buffer in outputs.items():
@@ -137,8 +134,7 @@ def _end_to_end(
     """
     spec, which = bundle.spec, np.arange(batch) % len(content)
     executors = {
-        name: opener(name, batch * candidates if part.runs == "step" else batch)
-        for name, part in spec.parts.items()
+        name: opener(name, batch * candidates if part.runs == "step" else batch) for name, part in spec.parts.items()
     }
     sampler = Sampler(
         HostDevice(), executors, spec.parts, spec.schedule, spec.filter,
@@ -150,7 +146,7 @@ def _end_to_end(
     return np.asarray(sampler.x).reshape(candidates, batch, 3, lr_size, lr_size)
 
 
-def measure(part: str, against: str, found: Float32, wanted: Float32, tolerance: Bound) -> Measure:
+def measure(part: str, against: Against, found: Float32, wanted: Float32, tolerance: Bound) -> Measure:
     """Mean, 99th percentile and maximum of |found - wanted|, in the tolerance's unit. Not finite in either
     = failed.
     """
@@ -175,7 +171,7 @@ def measure(part: str, against: str, found: Float32, wanted: Float32, tolerance:
         error,
         tolerance,
         bad,
-        within and not bad,  # type: ignore[arg-type]
+        within and not bad,
     )
 
 
@@ -185,12 +181,8 @@ def failures(parity: Parity) -> str:
     for m in parity.measures:
         if not m.passed:
             bad = f"{m.not_finite} values are not finite; " if m.not_finite else ""
-            error, allowed = (
-                f"mean {b.mean:.3g}, p99 {b.p99:.3g}, max {b.max:.3g}" for b in (m.error, m.tolerance)
-            )
-            lines.append(
-                f"{m.part} against {m.against}: {bad}{error} {m.unit} would pass; allowed: {allowed}"
-            )
+            error, allowed = (f"mean {b.mean:.3g}, p99 {b.p99:.3g}, max {b.max:.3g}" for b in (m.error, m.tolerance))
+            lines.append(f"{m.part} against {m.against}: {bad}{error} {m.unit} would pass; allowed: {allowed}")
     return "\n".join(lines)
 
 

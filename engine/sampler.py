@@ -1,9 +1,10 @@
 """The life of one batch: B pairs, K candidates of each, from their pixels to the candidate that is kept.
 
-    once a reference   f_deg = E_deg(reference) once a pair        f_cont = E_cont(content);  condition =
-    M(f_cont, f_deg);  Rec_lr(f_cont, f_deg) if it is the start once a step        eps = denoiser(x_t, t,
-    condition), all R = K·B rows; update         (RealDGen, Algorithm 2) at the end         the filter, the
-    kept rows, bytes
+    once a reference   f_deg = E_deg(reference)
+    once a pair        f_cont = E_cont(content), condition = M(f_cont, f_deg);
+                       and Rec_lr(f_cont, f_deg), if that is the start image
+    once a step        eps = denoiser(x_t, t, condition) for all R = K·B rows, update    (Algorithm 2)
+    at the end         the filter, the kept rows, bytes
 
 Rows are candidate-major, row = k·B + pair. All rows end together; a pair with fewer steps than the longest
 of the batch joins late and is left untouched (identity coefficients) until then. Everything that the host
@@ -37,13 +38,14 @@ Float32 = NDArray[np.float32]
 class Batch:
     """n pairs, 1 <= n <= B; the rows up to B are padding.
 
-    content    u8 [n, h, w, 3]: the HR brought to LR size reference  u8 [n, h, w, 3]: the crop whose
-    degradation is wanted pairs      uint32 [n]: numbers of the pairs within the run, the noise counters
-    tables     n SolverTables; their number of steps may differ, solver and clip are common start      u8
-    [n, h, w, 3], or None for Rec_lr, the model's own reconstruction (in float, not quantised) seed       of
-    the run, 0..2^64-1 valid      bool [n], None = all: a pair that failed keeps its place, so that its
-    neighbours' bytes do not change; its
-               pixels may be anything and its result is meaningless
+    content    u8 [n, h, w, 3]: the HR brought to LR size
+    reference  u8 [n, h, w, 3]: the crop whose degradation is wanted
+    pairs      uint32 [n]: numbers of the pairs within the run, the noise counters
+    tables     n SolverTables; their number of steps may differ, clip is common
+    start      u8 [n, h, w, 3], or None for Rec_lr, the model's own reconstruction (float, not quantised)
+    seed       of the run, 0..2^64-1
+    valid      bool [n], None = all: a pair that failed keeps its place, so that its neighbours' bytes do not
+               change; its pixels may be anything and its result is meaningless
     """
 
     content: Bytes
@@ -59,14 +61,17 @@ class Batch:
 class BatchResult:
     """Of n pairs. Errors and scores have no unit; without the filter they are NaN.
 
-    lr                 u8 [n, h, w, 3]: the kept candidates start              u8 [n, h, w, 3]: the start
-    image, quantised candidates         u8 [K, n, h, w, 3] degradation_error  float32 [K, n]; content_error
-    likewise; score: their weighted sum, infinite for a candidate with
-                       a pixel that is not a number
-    kept               int32 [n]: which candidate finite             bool [n]: whether the kept candidate is
-    all numbers; if not, the pair failed row_steps          network rows that moved a valid pair;
-    executed_row_steps: all that ran, padding and waiting included calls              how often each part
-    ran
+    lr                  u8 [n, h, w, 3]: the kept candidates
+    start               u8 [n, h, w, 3]: the start image, quantised
+    candidates          u8 [K, n, h, w, 3]
+    degradation_error   float32 [K, n]: ||f_deg - target||² / ||target||²
+    content_error       float32 [K, n]: the same of f_cont
+    score               float32 [K, n]: their weighted sum; infinite for a candidate with a pixel that is no number
+    kept                int32 [n]: which candidate
+    finite              bool [n]: whether the kept candidate is all numbers; if not, the pair failed
+    row_steps           network rows that moved a valid pair
+    executed_row_steps  all network rows of the denoiser, padding and waiting included
+    calls               how often each part ran
     """
 
     lr: Bytes
@@ -83,9 +88,7 @@ class BatchResult:
 
 
 class Sampler:
-    """Networks, buffers and bindings for one size, made once; `run` may then be called for batch after
-    batch.
-    """
+    """Networks, buffers and bindings for one size, made once; `run` takes batch after batch."""
 
     def __init__(
         self,
@@ -151,9 +154,7 @@ class Sampler:
         if batch.start is not None:
             self._upload_images(batch.start, self._x_start[: self.batch])
         for name, part in self._parts.items():
-            if part.runs in ("reference", "pair") and not (
-                name == "reconstruction" and batch.start is not None
-            ):
+            if part.runs in ("reference", "pair") and not (name == "reconstruction" and batch.start is not None):
                 self._bind_once(name, part)
                 self._executors[name].enqueue()
                 calls[name] += 1
@@ -170,9 +171,7 @@ class Sampler:
         calls["denoiser"] += steps
 
         if filter:
-            self._filter.run(
-                self.x, self.tensors["f_deg"][: self.batch], self.tensors["f_cont"][: self.batch]
-            )
+            self._filter.run(self.x, self.tensors["f_deg"][: self.batch], self.tensors["f_cont"][: self.batch])
             calls["degradation"] += self.candidates
             calls["content"] += self.candidates
         else:
@@ -218,9 +217,7 @@ class Sampler:
         executor = self._executors[name]
         source = self._reference if part.runs == "reference" else self._content
         for tensor in part.inputs:
-            executor.bind(
-                tensor.name, source if tensor.name == "image" else self.tensors[tensor.name][: self.batch]
-            )
+            executor.bind(tensor.name, source if tensor.name == "image" else self.tensors[tensor.name][: self.batch])
         for tensor in part.outputs:
             target = self._x_start if tensor.name == "image" else self.tensors[tensor.name]
             executor.bind(tensor.name, target[: self.batch])
@@ -238,9 +235,7 @@ class Sampler:
         """
         clips = {table.clip for table in tables if table is not None}
         if len(clips) > 1:
-            raise DegradeError(
-                "A batch mixes tables that clip with tables that do not", wanted="one kind a batch"
-            )
+            raise DegradeError("A batch mixes tables that clip with tables that do not", wanted="one kind a batch")
         coefficients, timesteps = lay_out(tables, self.batch, self.candidates)
         starts = np.zeros((self.batch, 2), np.float32)
         starts[:, 0] = 1  # tau = 0 and padding: the start image itself
@@ -269,9 +264,7 @@ class Sampler:
     def _check(self, batch: Batch) -> NDArray[np.bool_]:
         n, image = len(batch.content), (self.height, self.width, 3)
         if not 1 <= n <= self.batch:
-            raise DegradeError(
-                f"A batch of {n} pairs came", wanted=f"1 to {self.batch} pairs, the engine's batch"
-            )
+            raise DegradeError(f"A batch of {n} pairs came", wanted=f"1 to {self.batch} pairs, the engine's batch")
         named = {"content": batch.content, "reference": batch.reference, "start": batch.start}
         for name, images in named.items():
             if images is not None and (images.shape != (n, *image) or images.dtype != np.uint8):

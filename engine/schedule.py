@@ -207,9 +207,7 @@ def _x0_and_ends(schedule: Schedule, timesteps: Int32) -> tuple[Float64, Float64
     """p, q, abar_t and abar_s of every step; s is the next timestep, and 0 for the last."""
     t = np.asarray(timesteps, np.int64)
     if t.ndim != 1 or len(t) and (t[0] > schedule.T or t[-1] < 1 or (np.diff(t) >= 0).any()):
-        raise DegradeError(
-            f"The timesteps are {t.tolist()}", wanted=f"descending whole numbers within {schedule.T}..1"
-        )
+        raise DegradeError(f"The timesteps are {t.tolist()}", wanted=f"descending whole numbers within {schedule.T}..1")
     abar_t = schedule.alphas_bar[t]
     abar_s = schedule.alphas_bar[np.append(t[1:], 0)] if len(t) else abar_t
     p = 1 / np.sqrt(abar_t)

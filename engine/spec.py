@@ -54,17 +54,13 @@ def _dimension(text: str, known: dict[str, int], name: str) -> int:
         )
     size, by = known[word], int(divisor or 1)
     if size % by:
-        raise DegradeError(
-            f"Tensor {name!r} needs {text}, and {word} is {size}", wanted=f"a multiple of {by}"
-        )
+        raise DegradeError(f"Tensor {name!r} needs {text}, and {word} is {size}", wanted=f"a multiple of {by}")
     return size // by
 
 
 @dataclass(frozen=True)
 class FileRef:
-    """A file of the artefact: path relative to its folder with forward slashes, hex SHA-256, size in
-    bytes.
-    """
+    """A file of the artefact: path within its folder with forward slashes, hex SHA-256, size in bytes."""
 
     path: str
     sha256: str
@@ -86,9 +82,10 @@ class PartSpec:
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What the networks expect: 8-bit sRGB as x = u8/127.5 - 1, NCHW. E_cont sees the HR resampled to LR
-    size with an antialiased bicubic; E_deg sees a crop of the reference, never resampled (that would change
-    its degradation).
+    """What the networks expect: 8-bit sRGB as x = u8/127.5 - 1, NCHW.
+
+    E_cont sees the HR resampled to LR size with an antialiased bicubic; E_deg sees a crop of the reference,
+    never resampled, since that would change its degradation.
     """
 
     colour: Literal["srgb"] = "srgb"
@@ -101,9 +98,7 @@ class Preprocessing:
 
 @dataclass(frozen=True)
 class FilterWeights:
-    """Weights of the two normalised squared distances of the filter (RealDGen 2.3 and A.6; the paper gives
-    none).
-    """
+    """Weights of the filter's two normalised squared distances (RealDGen A.6; the paper gives none)."""
 
     degradation: float = 1.0
     content: float = 1.0
@@ -111,10 +106,10 @@ class FilterWeights:
 
 @dataclass(frozen=True)
 class BundleSpec:
-    """bundle.json. lr_multiple: LR height and width must be multiples of it. starts: start images that make
-    sense.
+    """bundle.json.
 
-    card: free form, the training card. parent: {"checkpoint_sha256": …}. tools: versions that made it.
+    lr_multiple: LR height and width must be multiples of it. starts: the start images that make sense. card:
+    free form, the training card. parent: {"checkpoint_sha256": …}. tools: the versions that made it.
     """
 
     kind: Literal["realdgen"]
@@ -148,21 +143,15 @@ class Bundle:
         """The ONNX file of a part. DegradeError if the bundle has none in that precision."""
         files = self.spec.parts[part].files
         if precision not in files:
-            raise DegradeError(
-                f"{self.folder} has no {precision} file of {part}", wanted=f"one of {', '.join(files)}"
-            )
+            raise DegradeError(f"{self.folder} has no {precision} file of {part}", wanted=f"one of {', '.join(files)}")
         return self.folder / files[precision].path
 
 
 def open_bundle(folder: Path, *, verify: bool = True) -> Bundle:
-    """Reads bundle.json and (verify) checks every file's size and hash. DegradeError for anything that is
-    off.
-    """
+    """Reads bundle.json and (verify) checks every file's size and hash. DegradeError for what is off."""
     path = Path(folder) / BUNDLE_JSON
     if not path.is_file():
-        raise DegradeError(
-            f"{folder} holds no {BUNDLE_JSON}", wanted="a bundle made by `degrade-engine export`"
-        )
+        raise DegradeError(f"{folder} holds no {BUNDLE_JSON}", wanted="a bundle made by `degrade-engine export`")
     data = read_bytes(path)
     spec = from_json(BundleSpec, parse_json(data, BUNDLE_JSON), BUNDLE_JSON)
     if verify:
@@ -181,9 +170,7 @@ def check_file(folder: Path, reference: FileRef) -> None:
     """DegradeError if the file is missing, of another size or content, or outside the folder."""
     pure = PurePosixPath(reference.path)
     if pure.is_absolute() or ".." in pure.parts or "\\" in reference.path or not pure.parts:
-        raise DegradeError(
-            f"{folder.name} names the file {reference.path!r}", wanted="a path within its own folder"
-        )
+        raise DegradeError(f"{folder.name} names the file {reference.path!r}", wanted="a path within its own folder")
     path = folder / reference.path
     if not path.is_file():
         raise DegradeError(f"{path} is missing", mend="make the artefact again, or copy it whole")
@@ -204,9 +191,7 @@ def check_file(folder: Path, reference: FileRef) -> None:
 
 
 def check_parts(parts: dict[str, PartSpec], where: str) -> None:
-    """DegradeError unless the parts are RealDGen's five, each with a file and with inputs that something
-    provides.
-    """
+    """DegradeError unless the parts are RealDGen's five, with files, in an order in which they can run."""
     for name in REALDGEN_PARTS:
         if name not in parts:
             raise DegradeError(f"{where}: the part {name!r} is missing", wanted=", ".join(REALDGEN_PARTS))
@@ -214,9 +199,7 @@ def check_parts(parts: dict[str, PartSpec], where: str) -> None:
         if name not in REALDGEN_PARTS:
             raise DegradeError(f"{where}: the part {name!r} is unknown", wanted=", ".join(REALDGEN_PARTS))
         if "fp32" not in part.files and "engine" not in part.files:
-            raise DegradeError(
-                f"{where}: the part {name!r} has no file", wanted="an fp32 file, or an engine's"
-            )
+            raise DegradeError(f"{where}: the part {name!r} has no file", wanted="an fp32 file, or an engine's")
     made = {"image", "x_t", "t"}
     for name, part in parts.items():
         lacking = [tensor.name for tensor in part.inputs if tensor.name not in made]

@@ -16,24 +16,16 @@ from degrade_engine.engine.errors import DegradeError
 
 @click.command("build", short_help="Build an engine from a bundle or checkpoint.")
 @click.argument("source", type=click.Path(path_type=Path), metavar="BUNDLE|CHECKPOINT")
-@click.option(
-    "-o", "--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="The engine folder."
-)
+@click.option("-o", "--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="The engine folder.")
 @click.option("--backend", type=click.Choice(BACKENDS), default="auto", show_default=True,
               help="What runs the networks; auto takes the best that is here.")  # fmt: skip
 @click.option("--precision", type=click.Choice(["fp32", "fp16"]), default="fp32", show_default=True,
               help="Of the networks; on a CPU, fp16 computes in FP32 and says so.")  # fmt: skip
-@click.option(
-    "--lr-size", type=click.IntRange(1), default=128, show_default=True, help="Side of an LR image, pixels."
-)
-@click.option(
-    "--batch", type=click.IntRange(1), default=16, show_default=True, help="Pairs computed at a time."
-)
+@click.option("--lr-size", type=click.IntRange(1), default=128, show_default=True, help="Side of an LR image, pixels.")
+@click.option("--batch", type=click.IntRange(1), default=16, show_default=True, help="Pairs computed at a time.")
 @click.option("--candidates", type=click.IntRange(1), default=3, show_default=True,
               help="Candidates a pair, of which the filter keeps one.")  # fmt: skip
-@click.option(
-    "--threads", type=click.IntRange(1), help="Threads of the parity run. [default: ONNX Runtime's choice]"
-)
+@click.option("--threads", type=click.IntRange(1), help="Threads of the parity run. [default: ONNX Runtime's choice]")
 def command(source: Path, out: Path, **options: Any) -> None:
     """Build an engine from a bundle (or, where torch is installed, straight from a checkpoint).
 
@@ -53,9 +45,7 @@ def a_bundle(source: Path) -> Iterator[Path]:
     """The bundle folder itself, or that of a checkpoint, exported into a temporary folder."""
     if source.suffix != ".safetensors":
         if not source.is_dir():
-            raise DegradeError(
-                f"{source} is no folder", wanted="a bundle folder, or a checkpoint .safetensors"
-            )
+            raise DegradeError(f"{source} is no folder", wanted="a bundle folder, or a checkpoint .safetensors")
         yield source
         return
     if not source.is_file():

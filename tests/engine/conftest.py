@@ -28,9 +28,7 @@ def tiny_bundle(tiny_bundle_module: ModuleType, tmp_path_factory: pytest.TempPat
 
 @pytest.fixture(scope="session")
 def tiny_engine(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An engine folder shared by all tests: LR 16, 4 pairs a batch, 2 candidates. Read it, do not change
-    it.
-    """
+    """An engine folder shared by all tests, to be read only: LR 16, 4 pairs a batch, 2 candidates."""
     from degrade_engine.engine.build import build
 
     out = tmp_path_factory.mktemp("tiny") / "engine"

@@ -20,9 +20,7 @@ def photographs(samples: Path) -> tuple[np.ndarray, np.ndarray]:
 
     def crops(folder: str, side: int) -> np.ndarray:
         paths = sorted(p for p in (samples / folder).iterdir() if p.suffix in (".png", ".jpg"))[:6]
-        return np.stack(
-            [np.asarray(Image.open(p).convert("RGB"))[40 : 40 + side, 40 : 40 + side] for p in paths]
-        )
+        return np.stack([np.asarray(Image.open(p).convert("RGB"))[40 : 40 + side, 40 : 40 + side] for p in paths])
 
     return crops("hr", 64), crops("reference", 16)
 
@@ -47,9 +45,7 @@ def test_starts(engine: api.Engine, photographs: tuple[np.ndarray, np.ndarray], 
     found = engine.degrade(hr, camera, tau=0, start=start)  # type: ignore[arg-type]
     np.testing.assert_array_equal(found.lr, found.start)
     if start == "bicubic":
-        small = np.stack(
-            [np.asarray(Image.fromarray(i).resize((16, 16), Image.Resampling.BICUBIC)) for i in hr]
-        )
+        small = np.stack([np.asarray(Image.fromarray(i).resize((16, 16), Image.Resampling.BICUBIC)) for i in hr])
         assert np.abs(found.lr.astype(int) - small).max() <= 1
     assert found.calls["reconstruction"] == (2 if start == "reconstruction" else 0)
 
@@ -84,9 +80,7 @@ def test_the_reference_matters(engine: api.Engine, photographs: tuple[np.ndarray
         ({"reference": []}, "holds no image"),
     ],
 )
-def test_refusals(
-    engine: api.Engine, photographs: tuple[np.ndarray, np.ndarray], change: dict, said: str
-) -> None:
+def test_refusals(engine: api.Engine, photographs: tuple[np.ndarray, np.ndarray], change: dict, said: str) -> None:
     arguments = {"hr": photographs[0], "reference": photographs[1], **change}
     with pytest.raises(DegradeError, match=said):
         engine.degrade(**arguments)

@@ -43,9 +43,7 @@ def test_the_page_of_an_engine(tiny_bundle: Path, tiny_engine: Path) -> None:
         assert part == "end to end" or (part, "batch 1") in compared
     assert all(m.passed and m.not_finite == 0 for m in page.parity.measures)
     assert page.parity.probe[0] == "hr-0.png" and "onnxruntime" in page.tools
-    assert sorted(p.name for p in tiny_engine.iterdir()) == sorted(
-        ["engine.json", *(f"{n}.onnx" for n in page.parts)]
-    )
+    assert sorted(p.name for p in tiny_engine.iterdir()) == sorted(["engine.json", *(f"{n}.onnx" for n in page.parts)])
 
 
 def test_built_twice_is_kept_and_changed_is_replaced(tiny_bundle: Path, tmp_path: Path) -> None:
@@ -68,9 +66,7 @@ def test_fp16_on_a_cpu_says_that_it_is_fp32(tiny_bundle: Path, tmp_path: Path) -
     assert (built.spec.key.precision_asked, built.spec.key.precision_computed) == ("fp16", "fp32")
 
 
-@pytest.mark.parametrize(
-    "backend", ["onnxruntime-cuda", "onnxruntime-tensorrt", "tensorrt", "tensorrt-rtx", "magic"]
-)
+@pytest.mark.parametrize("backend", ["onnxruntime-cuda", "onnxruntime-tensorrt", "tensorrt", "tensorrt-rtx", "magic"])
 def test_backends_that_are_not_here(tiny_bundle: Path, tmp_path: Path, backend: str) -> None:
     with pytest.raises(DegradeError, match=backend):
         build.build(tiny_bundle, tmp_path / "engine", backend=backend, **SMALL)  # type: ignore[arg-type]

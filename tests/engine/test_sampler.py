@@ -83,9 +83,7 @@ class Oracle:
         f_cont = self.call("content", image=planes(batch.content[i]))
         c = self.call("modulation", f_cont=f_cont, f_deg=f_deg)
         start = (
-            self.call("reconstruction", f_cont=f_cont, f_deg=f_deg)
-            if batch.start is None
-            else planes(batch.start[i])
+            self.call("reconstruction", f_cont=f_cont, f_deg=f_deg) if batch.start is None else planes(batch.start[i])
         )
         tau, alphas, bars = batch.tables[i].tau, self.schedule.alphas, self.schedule.alphas_bar
         x = start.astype(np.float64)

@@ -95,18 +95,14 @@ def test_a_strided_ancestral_step_is_one_long_step() -> None:
     t = timesteps(300, 3)
     assert t.tolist() == [300, 200, 100]
     rows, abar = ddpm(PAPER, t), PAPER.alphas_bar
-    np.testing.assert_allclose(
-        rows[:2, 5] ** 2, [1 - abar[300] / abar[200], 1 - abar[200] / abar[100]], rtol=1e-9
-    )
+    np.testing.assert_allclose(rows[:2, 5] ** 2, [1 - abar[300] / abar[200], 1 - abar[200] / abar[100]], rtol=1e-9)
     np.testing.assert_allclose(rows[-1, 2:], [0, 1, 0, 0], atol=1e-15)  # x0_hat itself
 
 
 @pytest.mark.parametrize("steps", [None, 7])
 def test_ddim_eta_1_is_ancestral_with_the_posterior_variance(steps: int | None) -> None:
     t = timesteps(40, steps)
-    np.testing.assert_allclose(
-        ddim(PAPER, t, 1.0), ddpm(Schedule(sigma="posterior"), t), rtol=1e-9, atol=1e-12
-    )
+    np.testing.assert_allclose(ddim(PAPER, t, 1.0), ddpm(Schedule(sigma="posterior"), t), rtol=1e-9, atol=1e-12)
 
 
 def test_ancestral_keeps_white_data_white() -> None:
