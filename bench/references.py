@@ -2,7 +2,8 @@
 
     python -m degrade_engine.bench.references --data DATA --engine ENGINE -o bench/results/references.jsonl
 
-The references are other scenes' sharp images at LR size, degraded by one known operation each. A row holds sharpness, noise and blockiness of reference and output: the output should move as the reference does.
+The references are other scenes' sharp images at LR size, degraded by one known operation each. A row
+holds sharpness, noise and blockiness of reference and output: the output should move as the reference does.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import numpy as np
 from degrade_engine.engine.api import Engine
 
 from . import metrics
-from .quality import Image, Setting, context, generated, parse_settings, read_pairs
+from .quality import Image, context, generated, parse_settings, read_pairs
 
 
 def noisy(sigma: float) -> Callable[[Image, int], Image]:
@@ -81,8 +82,12 @@ def main(data: Path, folder: Path, split: str, settings: str, out: Path) -> None
                 references = [degrade(image, i) for i, image in enumerate(pairs.references["clean"])]
                 pairs.references["made"] = references
                 images, how = generated(engine, pairs, dataclasses.replace(setting, reference="made"), seed=0)
-                row: dict[str, Any] = {"kind": name, "setting": dataclasses.asdict(setting), "reference": looks(references),
-                                       "output": looks(images)}  # fmt: skip
+                row: dict[str, Any] = {
+                    "kind": name,
+                    "setting": dataclasses.asdict(setting),
+                    "reference": looks(references),
+                    "output": looks(images),
+                }
                 f.write(json.dumps(row | how | context(engine) | {"split": split, "pairs": len(images)}) + "\n")
                 f.flush()
                 click.echo(f"{name:10} tau {setting.tau}: reference {row['reference']} output {row['output']}")
