@@ -106,8 +106,8 @@ def figure(value: float | None) -> str:
 
 
 def score(value: float | None) -> str:
-    """A score or an error with three decimals, so that those of a pair can be compared at a glance."""
-    return "–" if value is None else f"{value:.3f}" if value < 100 else f"{value:.3g}"
+    """A score or an error with its zeros, so that those of a pair can be compared at a glance."""
+    return "–" if value is None else f"{value:.4f}" if value < 0.1 else f"{value:.3f}"
 
 
 def _y(value: float, top: float) -> float:

@@ -54,22 +54,20 @@ def run(
     sink: Sink,
     pool: Executor,
     loaded: Iterator[list[Outcome]] | None = None,
-    on_pairs: Callable[[int], None] | None = None,
+    on_batch: Callable[[], None] | None = None,
 ) -> Record:
     """Make the pairs of a shard and write their images; the caller commits the record that comes back.
 
-    loaded: the outcomes of this shard's batches, where the caller reads ahead over several shards. on_pairs
-    is told, after each batch, how many of the plan's pairs it settled.
+    loaded: the outcomes of this shard's batches, where the caller reads ahead over several shards. on_batch
+    is called after each batch.
     """
     began = time.perf_counter()
     seconds = dict.fromkeys(records.SECONDS, 0.0)
-    batches = plan.shards[shard]
     if loaded is None:
-        loaded = loading.ahead(pool, batches, partial(loading.load, plan, folders))
+        loaded = loading.ahead(pool, plan.shards[shard], partial(loading.load, plan, folders))
     writes: deque[Future[float]] = deque()
     rows, rejects, row_steps, executed = [], [], 0, 0
-    for batch in batches:
-        outcomes = next(loaded)
+    for outcomes in loaded:
         seconds["decode"] += sum(outcome.seconds for outcome in outcomes)
         rejects += [reject for outcome in outcomes for reject in outcome.rejects]
         if any(outcome.inputs for outcome in outcomes):
@@ -90,8 +88,8 @@ def run(
                 writes.append(pool.submit(write_pair, plan, sink, outcome.inputs, result, at, kept))
         while len(writes) > 2 * plan.batch:
             seconds["write"] += writes.popleft().result()
-        if on_pairs:
-            on_pairs(len(batch))
+        if on_batch:
+            on_batch()
     seconds["write"] += sum(future.result() for future in writes)
     seconds["wall"] = time.perf_counter() - began
     return Record(

@@ -10,13 +10,14 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
+from itertools import accumulate, islice
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -47,13 +48,12 @@ class Interrupted(Exception):
 
 @dataclass(frozen=True)
 class Progress:
-    """Pairs settled so far (written or rejected), of how many, and how many of those an earlier call had
-    settled.
-    """
+    """How far a run is. A pair is settled when it is written or rejected."""
 
     settled: int
     pairs: int
-    before: int
+    pairs_per_second: float | None  # of this call; None until a batch has ended
+    seconds_left: float | None
 
 
 def run(
@@ -81,19 +81,19 @@ def run(
         if (record := records.read(out, plan.sha256, shard))
     }
     missing = [shard for shard in range(len(plan.shards)) if shard not in done]
-    before = settled = sum(len(plan.shard_pairs(shard)) for shard in done)
+    batches = [batch for shard in missing for batch in plan.shards[shard]]
+    clock = Clock(plan, batches)
 
-    def on_pairs(count: int) -> None:
-        nonlocal settled
-        settled += count
+    def on_batch() -> None:
+        clock.tick()
         if on_progress:
-            on_progress(Progress(settled, plan.options.pairs, before))
+            on_progress(clock.progress())
 
-    on_pairs(0)
+    if on_progress:
+        on_progress(clock.progress())
     pool = ThreadPoolExecutor(workers or min(8, os.cpu_count() or 1), thread_name_prefix="pairs")
     try:
         with stop_on_sigterm():
-            batches = [batch for shard in missing for batch in plan.shards[shard]]
             loaded = loading.ahead(pool, batches, partial(loading.load, plan, folders))
             for shard in missing:
                 record = generate.run(
@@ -105,7 +105,7 @@ def run(
                     sink=sink,
                     pool=pool,
                     loaded=islice(loaded, len(plan.shards[shard])),
-                    on_pairs=on_pairs,
+                    on_batch=on_batch,
                 )
                 records.write(out, record)
                 done[shard] = record.sealed()
@@ -119,6 +119,34 @@ def run(
         ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+class Clock:
+    """Pairs, pairs a second and time left of one call.
+
+    Batches are sorted by steps, so the last ones are the slowest: the time left goes by the work left, where
+    a batch's work is its network steps and one more for all that is done once a pair.
+    """
+
+    def __init__(self, plan: Plan, batches: Sequence[Sequence[int]]) -> None:
+        self._pairs = plan.options.pairs
+        self._made = [0, *accumulate(len(batch) for batch in batches)]  # pairs after so many batches
+        self._work = [0, *accumulate(1 + plan.steps(batch[-1]) for batch in batches)]
+        self._ended, self._began = 0, time.perf_counter()
+
+    def tick(self) -> None:
+        """A batch has ended."""
+        self._ended += 1
+
+    def progress(self) -> Progress:
+        """Where the run is now."""
+        made, work = self._made[self._ended], self._work[self._ended]
+        rate = seconds_left = None
+        if made:
+            elapsed = time.perf_counter() - self._began
+            rate = made / max(elapsed, 1e-9)
+            seconds_left = elapsed * (self._work[-1] - work) / work
+        return Progress(self._pairs - self._made[-1] + made, self._pairs, rate, seconds_left)
 
 
 def open_folder(out: Path, plan: Plan) -> None:

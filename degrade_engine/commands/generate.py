@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any, get_args
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from degrade_engine.engine import plan as plans
 from degrade_engine.engine import presets, sources
@@ -131,15 +130,14 @@ def command(ctx: click.Context, engine_path: Path, out: Path, threads: int | Non
             f"{plan.options.pairs} pairs at scale {plan.options.scale} from {len(plan.hr)} HR and "
             f"{len(plan.reference)} reference images; {say_settings(plan)}"
         )
-        began = time.perf_counter()
         try:
             with bar(console) as progress:
-                task = progress.add_task("pairs", total=plan.options.pairs, rate="")
+                task = progress.add_task("pairs", total=plan.options.pairs, rate="", left="")
 
                 def on_progress(now: runner.Progress) -> None:
-                    rate = (now.settled - now.before) / max(time.perf_counter() - began, 1e-9)
-                    shown = f"{rate:.2f} pairs/s" if now.settled > now.before else ""
-                    progress.update(task, completed=now.settled, rate=shown)
+                    rate = "" if now.pairs_per_second is None else f"{now.pairs_per_second:.2f} pairs/s"
+                    left = "" if now.seconds_left is None else f"{clock(now.seconds_left)} left"
+                    progress.update(task, completed=now.settled, rate=rate, left=left)
 
                 page = runner.run(
                     plan,
@@ -263,10 +261,17 @@ def bar(console: Console) -> Progress:
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
+        TextColumn("{task.fields[left]}"),
         console=console,
         disable=not sys.stderr.isatty(),
     )
+
+
+def clock(seconds: float) -> str:
+    """3725 s as "1:02:05", 65 s as "1:05"."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 def say_settings(plan: plans.Plan) -> str:

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -25,8 +26,9 @@ from PIL import Image, ImageCms
 
 from degrade_engine.cli import main
 from degrade_engine.engine import generate as shards
-from degrade_engine.engine import images, inventory
+from degrade_engine.engine import images, inventory, runner
 from degrade_engine.engine.build import build
+from degrade_engine.engine.sampler import BatchResult
 
 LR, K = 16, 3
 USUAL = ("--pairs", 30, "--seed", 5, "--shard-pairs", 8)  # four shards of two batches
@@ -502,3 +504,33 @@ def test_a_stranger_reads_the_pairs_as_basicsr_does(run: Path):
     for line in (run / "meta_info_pair.txt").read_text().splitlines():
         gt, lq = line.split(", ")
         assert (run / gt).is_file() and (run / lq).is_file()
+
+
+@pytest.mark.parametrize(
+    ("candidates", "filtered", "kept"), [(3, True, 2), (2, True, None), (3, False, None)]
+)
+def test_candidates_that_are_not_numbers_are_never_kept(candidates, filtered, kept):
+    """Scores of one pair: NaN, infinity (a pixel that is not a number), 0.3."""
+    scores = np.array([[np.nan], [np.inf], [0.3]], np.float32)
+    images_of = np.zeros((3, 1, LR, LR, 3), np.uint8)
+    result = BatchResult(
+        lr=images_of[0], start=images_of[0], candidates=images_of, degradation_error=scores,
+        content_error=scores, score=scores, kept=np.zeros(1, np.int32), finite=np.zeros(1, bool), row_steps=0,
+        executed_row_steps=0, calls={},
+    )  # fmt: skip
+    options = SimpleNamespace(candidates=candidates, filter=filtered)
+    assert shards.choose(SimpleNamespace(options=options), result, 0) == kept
+
+
+def test_the_time_left_goes_by_the_work_left(monkeypatch):
+    """Three batches of 2, 4 and 9 steps, the first one of 4 pairs made in an earlier call."""
+    now = [100.0]
+    monkeypatch.setattr(runner.time, "perf_counter", lambda: now[0])
+    plan = SimpleNamespace(options=SimpleNamespace(pairs=12), steps=lambda pair: {7: 4, 11: 9}[pair])
+    clock = runner.Clock(plan, [(4, 5, 6, 7), (8, 9, 10, 11)])
+    assert clock.progress() == runner.Progress(4, 12, None, None)
+    clock.tick()
+    now[0] += 10.0  # 5 units of work, and 10 more to do
+    assert clock.progress() == runner.Progress(8, 12, 0.4, 20.0)
+    clock.tick()
+    assert clock.progress().seconds_left == 0.0

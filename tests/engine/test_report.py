@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from degrade_engine.cli import main
-from degrade_engine.engine import figures, images, report
+from degrade_engine.engine import cards, figures, images, report
 from degrade_engine.engine.build import build
 from degrade_engine.engine.errors import DegradeError
 
@@ -86,14 +86,14 @@ def test_the_page_loads_nothing(pairs):
 
 def test_the_kept_candidate_is_marked_and_its_zoom_is_the_same_region(pairs):
     row = report.open_run(pairs).rows[0]
-    card = report.card(report.open_run(pairs), row)
+    card = cards.card(pairs, row)
     tiles = re.findall(r'<figure class="tile( kept)?">(.*?)</figure>', card, re.DOTALL)
     marked = [body for kept, body in tiles if kept]
     assert len(marked) == 1 and f"Candidate {row['kept'] + 1}" in marked[0]
     full, zoom = (decode(source) for source in re.findall(r'src="([^"]*)"', marked[0]))
     assert np.array_equal(full, images.read_rgb(pairs / "lq" / f"{row['name']}.png"))
     bicubic = images.resize_bicubic(images.read_rgb(pairs / "gt" / f"{row['name']}.png"), (LR, LR))
-    top, left, side = report.textured(bicubic, 32)
+    top, left, side = cards.textured(bicubic, 32)
     assert side == 32 and np.array_equal(zoom, full[top : top + side, left : left + side])
 
 
@@ -126,9 +126,9 @@ def test_an_unfinished_run_is_refused(tmp_path, pairs):
 def test_textured_finds_texture_and_copes_with_small_images():
     flat = np.full((64, 64, 3), 90, np.uint8)
     flat[20:40, 30:50] = np.random.default_rng(0).integers(0, 256, (20, 20, 3), dtype=np.uint8)
-    top, left, side = report.textured(flat, 20)
+    top, left, side = cards.textured(flat, 20)
     assert abs(top - 20) <= 1 and abs(left - 30) <= 1 and side == 20
-    assert report.textured(flat[:16, :16], 32) == (0, 0, 16)
+    assert cards.textured(flat[:16, :16], 32) == (0, 0, 16)
 
 
 def test_figures_cope_with_what_runs_bring():
@@ -146,4 +146,4 @@ def test_figures_cope_with_what_runs_bring():
     assert many.count("<circle") <= figures.MOST_DOTS
     assert figures.scatter([(0.0, 0.0)], [], "x", "y").count("<circle") == 1
     assert [figures.nice(value) for value in (0, 0.31, 0.8, 7, 1.4, 95)] == [1, 0.4, 0.8, 8, 1.5, 100]
-    assert [figures.score(value) for value in (0.07281, 0.31, None)] == ["0.073", "0.310", "–"]
+    assert [figures.score(value) for value in (0.07281, 0.31, None)] == ["0.0728", "0.310", "–"]
