@@ -33,7 +33,7 @@ FOLDERS := engine kernels calib export originals bench
 
 .venv/test: .venv/base $(SOURCES)
 	@set -eu; echo "Installing the package and what the tests need"; \
-	$(PIP) --no-build-isolation -e '.[cpu,train,test]'; \
+	$(PIP) --no-build-isolation -e '.[cpu,train,test,metrics]'; \
 	touch $@ .venv/demo; printf '== done in %d s\n' $$SECONDS
 
 demo: .venv/demo
@@ -62,8 +62,9 @@ types:
 	mkdir -p build/types/degrade_engine
 	ln -s "$(CURDIR)"/degrade_engine/* $(addprefix "$(CURDIR)"/,$(FOLDERS)) build/types/degrade_engine/
 
-bench: .venv/test
-	$(BIN)/python -m degrade_engine.bench
+bench: demo
+	$(BIN)/pip --disable-pip-version-check install --quiet -c constraints.txt --no-build-isolation -e '.[metrics]'
+	$(BIN)/python -m degrade_engine.bench.speed "$(CHECKPOINT)" --engine "$(OUT)/engine" -o "$(OUT)/speed.jsonl"
 
 clean:
 	rm -rf .venv build "$(OUT)/bundle" "$(OUT)/engine" "$(OUT)/pairs" "$(OUT)/report.html"
