@@ -46,6 +46,7 @@ class DataOptions:
     reference_crop: int = 64  # LR pixels a side of what E_deg sees
     mix: tuple[float, float, float] = (0.5, 0.25, 0.25)
     clean: float = 0.12  # share of synthetic samples that are not degraded at all
+    familiar: float = 0.3  # share of synthetic samples whose photograph is the HR of a true pair, where there are some
     strong: float = 0.2  # share of synthetic samples by the published Real-ESRGAN ranges; the rest by MILD
     longest: int = 1024  # unpaired photographs are cut to their central square of this size
 
@@ -55,6 +56,7 @@ class Photographs:
     """Everything in memory, uint8 RGB."""
 
     hr: list[Image] = field(default_factory=list)
+    familiar: list[Image] = field(default_factory=list)  # the HR of the true pairs, at its own size
     lr: list[Image] = field(default_factory=list)
     pairs: dict[str, list[tuple[Image, Image]]] = field(default_factory=dict)  # group -> (HR at LR size, LR)
     rows: list[tuple[str, int, float]] = field(default_factory=list)  # each pair: group, place in it, weight
@@ -72,6 +74,7 @@ class Photographs:
             with table.open(newline="") as f:
                 for row in csv.DictReader(f):
                     sharp, soft = (read_rgb(table.parent / row[k]) for k in ("hr", "lr"))
+                    self.familiar.append(sharp)
                     sharp = resize_bicubic(sharp, soft.shape[:2])
                     group = row.get("group") or "all"
                     self.pairs.setdefault(group, []).append((sharp, soft))
@@ -167,9 +170,15 @@ class StepDataset(Dataset[dict[str, torch.Tensor]]):
 
     def sharp(self, rng: np.random.Generator, size: int, scale: int) -> Image:
         """An HR crop of scale·size a side, from a photograph that is large enough (theta's blur is in pixels of this
-        crop, so the scale is never changed to fit)."""
+        crop, so the scale is never changed to fit).
+
+        Some come from the true pairs' own HR: else a model can tell from the content which camera the target comes
+        from, and need not look at its reference.
+        """
+        use = self.photographs.familiar and rng.random() < self.options.familiar
+        pool = self.photographs.familiar if use else self.photographs.hr
         for _ in range(1000):
-            image = self.photographs.hr[int(rng.integers(len(self.photographs.hr)))]
+            image = pool[int(rng.integers(len(pool)))]
             if min(image.shape[:2]) >= scale * size:
                 return cut(rng, image, scale * size)
         raise DegradeError(f"no HR photograph is {scale * size} px on both sides", wanted="larger photographs",

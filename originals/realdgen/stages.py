@@ -133,14 +133,17 @@ class DegradationStage(Stage):
         images = [batch["anchor"], batch["positive"], batch["negative"]]
         content, target, spectrum = batch["content"], batch["anchor"], batch["spectrum"]
         if "pair_target" in batch:
-            images.append(batch["pair_reference"])
+            images += [batch["pair_reference"], batch["pair_target"], batch["pair_content"]]
             content = torch.cat([content, batch["pair_content"]])
             target = torch.cat([target, batch["pair_target"]])
             spectrum = torch.cat([spectrum, batch["pair_spectrum"]])
         e = model.e_deg(torch.cat(images)).float()
         anchor, positive, negative = e[:anchors], e[anchors : 4 * anchors], e[4 * anchors : 7 * anchors]
         cl, ordered = losses.contrastive(anchor, positive, negative, options.margin)
-        other = torch.cat([positive[:: data.TripletBatches.n], e[7 * anchors :]])
+        pair_positive, pair_anchor, pair_negative = e[7 * anchors :].chunk(3)
+        if len(pair_anchor):  # a true pair is a triplet too: another LR of its camera, and its own sharp side
+            cl = cl + losses.contrastive(pair_anchor, pair_positive, pair_negative, options.margin)[0]
+        other = torch.cat([positive[:: data.TripletBatches.n], pair_positive])
         rl = losses.reconstruction(model.rec_lr(other, model.e_cont(content)), target)
         spectral = F.smooth_l1_loss(self.spectral(other).float(), spectrum)
         loss = rl + options.contrastive_weight * cl + options.spectral_weight * spectral
