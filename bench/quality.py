@@ -25,6 +25,8 @@ import numpy as np
 from degrade_engine.engine.api import Engine
 from degrade_engine.engine.build import open_engine_part
 from degrade_engine.engine.images import read_rgb, resize_bicubic
+from degrade_engine.engine.schedule import Solver
+from degrade_engine.engine.spec import Start
 
 from . import metrics
 from .corpus import CHOSEN, REPORTED, canon
@@ -47,10 +49,10 @@ class Pairs:
 class Setting:
     """How the engine is run. steps None = every step."""
 
-    start: str = "reconstruction"
+    start: Start = "reconstruction"
     tau: int | tuple[int, int] = 10
     steps: int | None = 2
-    solver: str = "ddpm"
+    solver: Solver = "ddpm"
     eta: float = 0.0
     reference: str = "other"
     filter: bool = True
@@ -63,9 +65,10 @@ class Setting:
 
 def parse_settings(text: str) -> list[Setting]:
     """Settings out of a JSON list of objects; a list of two numbers is a range of tau."""
-    return [
-        Setting(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}) for fields in json.loads(text)
+    kept: list[dict[str, Any]] = [
+        {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()} for fields in json.loads(text)
     ]
+    return [Setting(**fields) for fields in kept]
 
 
 def read_pairs(data: Path, split: str, size: int) -> Pairs:
@@ -159,7 +162,7 @@ def generated(engine: Engine, pairs: Pairs, setting: Setting, seed: int) -> tupl
         eta=setting.eta,
         start=setting.start,
         seed=seed,
-        filter=setting.filter,  # type: ignore[arg-type]
+        filter=setting.filter,
     )
     calls = [0 if t == 0 else t if setting.steps is None else min(t, setting.steps) for t in taus]
     return list(result.lr), {"mean_tau": float(np.mean(taus)), "denoiser_calls": float(np.mean(calls)),

@@ -43,8 +43,9 @@ def jpeg(quality: int) -> Callable[[Image, int], Image]:
     """Real JPEG."""
 
     def apply(image: Image, seed: int) -> Image:
-        _, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-        return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
+        bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+        decoded = cv2.imdecode(cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR)
+        return cv2.cvtColor(np.asarray(decoded, np.uint8), cv2.COLOR_BGR2RGB)
 
     return apply
 

@@ -77,11 +77,7 @@ def half_typed(model: RealDGen) -> RealDGen:
             Enter if any(_matches(name, n) for n in ENTER) else Exit if any(_matches(name, n) for n in EXIT) else Inside
         )
         count += kind is Inside
-        wrapped = kind(layer)
-        if leaf.isdigit():
-            holder[int(leaf)] = wrapped  # type: ignore[index]
-        else:
-            setattr(holder, leaf, wrapped)
+        setattr(holder, leaf, kind(layer))  # also replaces entry "0" of a Sequential or ModuleList
     if not count:
         raise DegradeError("no layer of this model would run in FP16", wanted="convolutions outside the FP32 islands")
     return typed.eval()

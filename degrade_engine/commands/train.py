@@ -102,8 +102,10 @@ def realdgen(
     options = dataclasses.replace(
         options, batch=batch or options.batch, pretrained=not no_pretraining, finetune=not no_finetuning
     )
-    if learning_rate:
-        options = dataclasses.replace(options, **{"lr_content" if stage == "content" else "lr": learning_rate})
+    if learning_rate and stage == "content":
+        options = dataclasses.replace(options, lr_content=learning_rate)
+    elif learning_rate:
+        options = dataclasses.replace(options, lr=learning_rate)
     data = DataOptions(crop=crop, reference_crop=reference_crop or crop, mix=mix)
     training = TrainOptions(steps=steps, seed=seed, bf16=bf16, ema=ema, deadline_s=60 * minutes)
     run = Run(stage, config, options, data, training, hr, lr_, pairs, out, workers, threads)

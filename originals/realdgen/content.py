@@ -19,6 +19,13 @@ from torch import Tensor, nn
 from .config import ContentConfig
 
 
+def silence(layer: nn.Conv2d) -> None:
+    """Zero weights and bias: a residual branch that starts by saying nothing."""
+    nn.init.zeros_(layer.weight)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+
+
 class ResidualBlock(nn.Module):
     """x + conv(act(conv(act(x)))), without normalisation: levels and contrast are content."""
 
@@ -26,8 +33,7 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.conv1 = nn.Conv2d(width, width, 3, padding=1)
         self.conv2 = nn.Conv2d(width, width, 3, padding=1)
-        nn.init.zeros_(self.conv2.weight)
-        nn.init.zeros_(self.conv2.bias)
+        silence(self.conv2)
 
     def forward(self, x: Tensor) -> Tensor:  # [B, width, h, w]
         return x + self.conv2(F.silu(self.conv1(F.silu(x))))
@@ -73,9 +79,10 @@ class Decoder(nn.Module):
             nn.Sequential(nn.Conv2d(config.width, 4 * config.width, 3, padding=1), nn.PixelShuffle(2))
             for _ in range(halvings - 1)
         )
-        self.out = nn.Sequential(nn.Conv2d(config.width, 12, 3, padding=1), nn.PixelShuffle(2))
+        last = nn.Conv2d(config.width, 12, 3, padding=1)
         if config.shortcut:
-            nn.init.normal_(self.out[0].weight, std=1e-3)
+            nn.init.normal_(last.weight, std=1e-3)
+        self.out = nn.Sequential(last, nn.PixelShuffle(2))
 
     def forward(self, f: Tensor) -> Tensor:
         y = self.blocks(self.inp(f))

@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from degrade_engine.engine.classical.realesrgan import CAMERA, REALESRGAN, apply, draw
+from degrade_engine.engine.classical.realesrgan import CAMERA, REALESRGAN, SecondOrder, apply, draw
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.images import BadImage, read_rgb, resize_bicubic
 
@@ -157,7 +157,7 @@ class StepDataset(Dataset[dict[str, torch.Tensor]]):
 
     # the three sources
 
-    def theta(self, rng: np.random.Generator):  # -> SecondOrder | None
+    def theta(self, rng: np.random.Generator) -> SecondOrder | None:
         """A degradation, or None for none."""
         kind = rng.random()
         if kind < self.options.clean:
@@ -184,7 +184,9 @@ class StepDataset(Dataset[dict[str, torch.Tensor]]):
         raise DegradeError(f"no HR photograph is {scale * size} px on both sides", wanted="larger photographs",
                            mend="give larger --hr photographs or a smaller --crop")  # fmt: skip
 
-    def degrade(self, rng: np.random.Generator, hr: Image, theta, scale: int) -> tuple[Image, Image]:
+    def degrade(
+        self, rng: np.random.Generator, hr: Image, theta: SecondOrder | None, scale: int
+    ) -> tuple[Image, Image]:
         """(clean, degraded), both on the LR grid."""
         clean = hr if scale == 1 else resize_bicubic(hr, (hr.shape[0] // scale, hr.shape[1] // scale))
         if theta is None:

@@ -24,6 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .config import UNetConfig
+from .content import silence
 
 
 def timestep_embedding(t: Tensor, width: int) -> Tensor:
@@ -56,8 +57,7 @@ class Block(nn.Module):
         self.norm2, self.conv2 = norm(out), nn.Conv2d(out, out, 3, padding=1)
         self.dropout = nn.Dropout(dropout)
         self.shortcut = nn.Conv2d(inp, out, 1) if inp != out else nn.Identity()
-        nn.init.zeros_(self.conv2.weight)
-        nn.init.zeros_(self.conv2.bias)
+        silence(self.conv2)
 
     def forward(self, x: Tensor, e: Tensor) -> Tensor:  # [B, inp, h, w], [B, embedding]
         h = self.conv1(F.silu(self.norm1(x))) + self.embed(e)[:, :, None, None]
@@ -72,8 +72,7 @@ class Attention(nn.Module):
         self.norm = norm(width)
         self.qkv = nn.Conv2d(width, 3 * width, 1)
         self.out = nn.Conv2d(width, width, 1)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
+        silence(self.out)
 
     def forward(self, x: Tensor) -> Tensor:
         b, c, h, w = x.shape
@@ -122,8 +121,7 @@ class UNet(nn.Module):
             if i:
                 self.up.append(nn.Conv2d(width, width, 3, padding=1))
         self.norm, self.out = norm(width), nn.Conv2d(width, 3, 3, padding=1)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
+        silence(self.out)
 
     def condition(self, c: Tensor, mu: Tensor) -> Tensor:
         """c [B, channels, h, w] and Rec_lr's image mu [B, 3, h, w] -> what the steps need of them, FP32 [B, width (+
