@@ -60,10 +60,8 @@ def run_stage(run: Run) -> Path:
             )
         model.load_state_dict(before.state_dict())
         history = record["training"]
-    scales = 1 if run.stage == "ddpm" else 2
-    photographs = Photographs.read(
-        list(run.hr), list(run.lr), list(run.pairs), scales * run.data.crop, run.data.longest
-    )
+    least = max(run.data.crop, run.data.reference_crop)
+    photographs = Photographs.read(list(run.hr), list(run.lr), list(run.pairs), least, run.data.longest)
     for line in photographs.left_out:
         print(f"left out: {line}")
     print(f"{len(photographs.hr)} HR, {len(photographs.lr)} LR, {sum(map(len, photographs.pairs.values()))} true pairs")

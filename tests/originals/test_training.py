@@ -131,6 +131,24 @@ def test_a_killed_run_resumes_exactly(samples: Path, tmp_path: Path, monkeypatch
     assert straight.read_bytes() == resumed.read_bytes()
 
 
+def test_photographs_smaller_than_the_reference_crop_are_left_out(samples: Path, tmp_path: Path) -> None:
+    import shutil
+
+    import cv2
+
+    small = tmp_path / "small"
+    small.mkdir()
+    shutil.copy(next((samples / "reference").iterdir()), small)
+    cv2.imwrite(str(small / "tiny.png"), np.zeros((36, 36, 3), np.uint8))  # between the crop's size and the reference's
+    run = make_run(samples, tmp_path / "run", "vqvae", 2)
+    run_stage(run)
+    for stage in ("content", "degradation"):
+        run_stage(make_run(samples, tmp_path / "run", stage, 2))
+    run = make_run(samples, tmp_path / "run", "ddpm", 12)
+    run = dataclasses.replace(run, lr=(small,), data=options(reference_crop=40, mix=(0.0, 1.0, 0.0)))
+    assert run_stage(run).is_file()
+
+
 def test_resuming_with_other_options_is_refused(samples: Path, tmp_path: Path) -> None:
     run_stage(make_run(samples, tmp_path, "vqvae", 2))
     with pytest.raises(DegradeError, match="steps"):
