@@ -19,10 +19,8 @@ import torch
 from torch.export import Dim
 
 from degrade_engine.engine.artefact import new_folder, sha256_file, tool_versions, write_json_atomic
-from degrade_engine.engine.schedule import Schedule
 from degrade_engine.engine.spec import BUNDLE_JSON, BundleSpec, PartSpec, Precision, Start, TensorSpec, file_ref
 from degrade_engine.originals.checkpoint import load_realdgen
-from degrade_engine.originals.realdgen.config import DiffusionConfig
 from degrade_engine.originals.realdgen.model import RealDGen
 
 from .half import half_layers, half_typed
@@ -51,36 +49,31 @@ def export_checkpoint(
         halves, layers = half_layers(models["fp16"])
         say(f"{halves} of {layers} convolutions and linear layers in FP16, the rest are FP32 islands")
     with new_folder(out, BUNDLE_JSON) as folder:
-        parts, card = {}, {"training": record["training"], "checkpoint": record["card"], "parity": {}}
+        parts, agreement = {}, {}
         typed = {precision: realdgen_parts(m) for precision, m in models.items()}
         for name, part in typed["fp32"].items():
             files: dict[Precision, Path] = {p: folder / f"{name}.{p}.onnx" for p in typed}
             for precision, path in files.items():
                 write_onnx(typed[precision][name], model.config.lr_multiple, path)
             report = check_parity(name, part, model.config.lr_multiple, files)
-            card["parity"][name] = report
+            agreement[name] = report
             say(f"{name}: RMS from PyTorch " + ", ".join(f"{r['error']:.1e} in {p}" for p, r in report.items()))
             parts[name] = PartSpec(
                 part.runs, part.inputs, part.outputs, {p: file_ref(folder, f.name) for p, f in files.items()}
             )
         spec = BundleSpec(
             kind="realdgen",
-            schedule=schedule(model.config.diffusion),
+            schedule=model.config.diffusion,
             lr_multiple=model.config.lr_multiple,
             starts=starts(model),
             parts=parts,
-            licence=str(record["card"].get("licence", "not stated in the checkpoint's card")),
-            card=card,
+            licence=str(record.card.get("licence", "not stated in the checkpoint's card")),
+            card={"checkpoint": record.card, "training": record.training, "parity": agreement},
             parent={"checkpoint_sha256": sha256_file(checkpoint)},
             tools=tool_versions(),
         )
         write_json_atomic(folder / BUNDLE_JSON, spec)
     return out
-
-
-def schedule(config: DiffusionConfig) -> Schedule:
-    """The diffusion's settings as the runtime reads them."""
-    return Schedule(T=config.T, beta_1=config.beta_1, beta_T=config.beta_T, sigma=config.sigma)  # type: ignore[arg-type]
 
 
 def starts(model: RealDGen) -> tuple[Start, ...]:

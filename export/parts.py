@@ -11,56 +11,44 @@ from degrade_engine.engine.spec import Runs, TensorSpec
 from degrade_engine.originals.realdgen.model import RealDGen
 
 
-class Degradation(nn.Module):
-    """E_deg: image -> f_deg."""
+class OfModel(nn.Module):
+    """One part of a model; forward's arguments are the part's tensors."""
 
     def __init__(self, model: RealDGen) -> None:
         super().__init__()
         self.model = model
+
+
+class Degradation(OfModel):
+    """E_deg: image -> f_deg."""
 
     def forward(self, image: Tensor) -> Tensor:
         return self.model.e_deg(image)
 
 
-class Content(nn.Module):
+class Content(OfModel):
     """E_cont: image -> f_cont."""
-
-    def __init__(self, model: RealDGen) -> None:
-        super().__init__()
-        self.model = model
 
     def forward(self, image: Tensor) -> Tensor:
         return self.model.e_cont(image)
 
 
-class ModulationPart(nn.Module):
+class Modulation(OfModel):
     """M and all that the U-Net computes from its output alone: f_cont, f_deg -> condition (eq. 7)."""
-
-    def __init__(self, model: RealDGen) -> None:
-        super().__init__()
-        self.model = model
 
     def forward(self, f_cont: Tensor, f_deg: Tensor) -> Tensor:
         return self.model.condition(f_deg, f_cont)[0]
 
 
-class Reconstruction(nn.Module):
+class Reconstruction(OfModel):
     """Rec_lr: f_cont, f_deg -> image (eq. 5)."""
-
-    def __init__(self, model: RealDGen) -> None:
-        super().__init__()
-        self.model = model
 
     def forward(self, f_cont: Tensor, f_deg: Tensor) -> Tensor:
         return self.model.rec_lr(f_deg, f_cont)
 
 
-class Denoiser(nn.Module):
+class Denoiser(OfModel):
     """eps_theta: x_t, t, condition -> eps."""
-
-    def __init__(self, model: RealDGen) -> None:
-        super().__init__()
-        self.model = model
 
     def forward(self, x_t: Tensor, t: Tensor, condition: Tensor) -> Tensor:
         return self.model.unet(x_t, t, condition)
@@ -102,7 +90,7 @@ def realdgen_parts(model: RealDGen) -> dict[str, Part]:
     return {
         "degradation": Part(Degradation(model), "reference", (image,), (f_deg,)),
         "content": Part(Content(model), "pair", (image,), (f_cont,)),
-        "modulation": Part(ModulationPart(model), "pair", (f_cont, f_deg), (condition,)),
+        "modulation": Part(Modulation(model), "pair", (f_cont, f_deg), (condition,)),
         "reconstruction": Part(Reconstruction(model), "pair", (f_cont, f_deg), (image,)),
         "denoiser": Part(Denoiser(model), "step", (x_t, t, condition), (eps,)),
     }

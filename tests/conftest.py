@@ -28,7 +28,7 @@ def checkpoint(root: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny_bundle(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def realdgen_bundle(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The trained tiny RealDGen, exported once for the whole run (needs the extra train)."""
     pytest.importorskip("torch", reason="needs the extra train")
     from degrade_engine.export import export_checkpoint

@@ -78,10 +78,10 @@ def compare(result: BatchResult, model: RealDGen, content: np.ndarray, reference
 
 @pytest.mark.parametrize("start", [False, True], ids=["reconstruction", "bicubic"])
 @pytest.mark.parametrize("batch", [1, 8])
-def test_tiny(batch: int, start: bool, tiny_bundle: Path, checkpoint: Path, samples: Path, tmp_path: Path) -> None:
+def test_tiny(batch: int, start: bool, realdgen_bundle: Path, checkpoint: Path, samples: Path, tmp_path: Path) -> None:
     model = load_realdgen(checkpoint)[0]
     engine = build(
-        tiny_bundle, tmp_path / "engine", backend="onnxruntime", lr_size=64, batch=batch, candidates=3
+        realdgen_bundle, tmp_path / "engine", backend="onnxruntime", lr_size=64, batch=batch, candidates=3
     ).folder
     content, reference = images(samples, 64, batch)
     if batch == 1:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from degrade_engine.engine.schedule import Schedule
+
 
 @dataclass(frozen=True)
 class ContentConfig:
@@ -56,26 +58,19 @@ class UNetConfig:
 
 
 @dataclass(frozen=True)
-class DiffusionConfig:
-    """The forward process. T = 500 is the paper's (A.3); it prints no betas: linear 1e-4 to 0.02 and sigma_t^2 = beta_t
-    are DDPM's (Ho et al. 2020), written into every bundle."""
-
-    T: int = 500
-    beta_1: float = 1e-4
-    beta_T: float = 0.02
-    sigma: str = "beta"
-
-
-@dataclass(frozen=True)
 class RealDGenConfig:
-    """A whole generator. `without` names ablated extractors: "degradation" or "content" (Table 5)."""
+    """A whole generator. `without` names ablated extractors: "degradation" or "content" (Table 5).
+
+    diffusion: T = 500 is the paper's (A.3). It prints no betas: linear 1e-4 to 0.02 and sigma_t² = beta_t are DDPM's
+    (Ho et al. 2020), written into every checkpoint and bundle.
+    """
 
     preset: str
     content: ContentConfig
     degradation: DegradationConfig
     modulation: ModulationConfig
     unet: UNetConfig
-    diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
+    diffusion: Schedule = field(default_factory=Schedule)
     without: tuple[str, ...] = ()
 
     @property

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -11,11 +10,6 @@ from .content import VQVAE
 from .degradation import DegradationExtractor
 from .modulation import Modulation
 from .unet import UNet
-
-
-def alphas_bar(T: int, beta_1: float, beta_T: float) -> np.ndarray:
-    """abar_0..abar_T in float64, abar_0 = 1 (linear betas)."""
-    return np.concatenate([[1.0], np.cumprod(1.0 - np.linspace(beta_1, beta_T, T))])
 
 
 class RealDGen(nn.Module):
@@ -27,9 +21,8 @@ class RealDGen(nn.Module):
         self.vqvae = VQVAE(config.content)
         self.degradation = DegradationExtractor(config.degradation)
         self.modulation = Modulation(config.modulation, config.content, config.degradation.vector)
-        d = config.diffusion
         channels = config.modulation.channels + (3 if config.unet.residual_std > 0 else 0)
-        self.unet = UNet(config.unet, channels, alphas_bar(d.T, d.beta_1, d.beta_T))
+        self.unet = UNet(config.unet, channels, config.diffusion.alphas_bar)
 
     def e_cont(self, x: Tensor) -> Tensor:
         """F_cont of x [B, 3, h, w]; zeros when the content extractor is ablated (Table 5, w/o E_cont)."""

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .model import RealDGen, alphas_bar
+from .model import RealDGen
 
 Noise = Callable[[int, int], np.ndarray]  # (candidate, step) -> float32 [3, h, w]; step 0 is the start noise
 
@@ -39,7 +39,7 @@ def generate(
     start image D(x_hr) (None: Rec_lr of eq. 5); all FP32 in [-1, 1]. tau in 0..T.
     """
     d = model.config.diffusion
-    abar = alphas_bar(d.T, d.beta_1, d.beta_T)
+    abar = alphas_bar(d.T, d.beta_1, d.beta_T)  # not the engine's: the oracle shares none of its arithmetic
     f_deg, f_cont = model.e_deg(x_lr[None]), model.e_cont(x_hr[None])
     c, rec_lr = model.condition(f_deg, f_cont)  # line 2
     if x_start is None:
@@ -62,6 +62,11 @@ def generate(
     again_cont = torch.stack([model.e_cont(x[None])[0] for x in made])
     e_deg, e_cont = relative_error(again_deg, f_deg[0]), relative_error(again_cont, f_cont[0])
     return Generated(torch.stack(made), e_deg, e_cont, int((e_deg + e_cont).argmin()))
+
+
+def alphas_bar(T: int, beta_1: float, beta_T: float) -> np.ndarray:
+    """abar_0..abar_T in float64, abar_0 = 1, of linear betas."""
+    return np.concatenate([[1.0], np.cumprod(1.0 - np.linspace(beta_1, beta_T, T))])
 
 
 def relative_error(features: Tensor, target: Tensor) -> Tensor:

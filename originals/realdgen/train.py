@@ -59,7 +59,7 @@ def run_stage(run: Run) -> Path:
                 mend="use one --preset for one --out",
             )
         model.load_state_dict(before.state_dict())
-        history = record["training"]
+        history = list(record.training)
     least = max(run.data.crop, run.data.reference_crop)
     photographs = Photographs.read(list(run.hr), list(run.lr), list(run.pairs), least, run.data.longest)
     for line in photographs.left_out:

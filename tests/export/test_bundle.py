@@ -22,26 +22,26 @@ from degrade_engine.originals.checkpoint import load_realdgen  # noqa: E402
 FLOAT, HALF = 1, 10  # onnx.TensorProto
 
 
-def test_the_bundle_says_what_it_holds(tiny_bundle: Path) -> None:
-    bundle = open_bundle(tiny_bundle)
+def test_the_bundle_says_what_it_holds(realdgen_bundle: Path) -> None:
+    bundle = open_bundle(realdgen_bundle)
     assert list(bundle.spec.parts) == ["degradation", "content", "modulation", "reconstruction", "denoiser"]
     assert [p.runs for p in bundle.spec.parts.values()] == ["reference", "pair", "pair", "pair", "step"]
     assert bundle.spec.schedule.T == 500
     assert bundle.spec.licence and bundle.spec.card["training"]
 
 
-def test_batch_height_and_width_are_dynamic_under_our_names(tiny_bundle: Path) -> None:
-    for name, part in open_bundle(tiny_bundle).spec.parts.items():
-        graph = onnx.load(tiny_bundle / part.files["fp16"].path).graph
+def test_batch_height_and_width_are_dynamic_under_our_names(realdgen_bundle: Path) -> None:
+    for name, part in open_bundle(realdgen_bundle).spec.parts.items():
+        graph = onnx.load(realdgen_bundle / part.files["fp16"].path).graph
         for value, spec in zip([*graph.input, *graph.output], [*part.inputs, *part.outputs], strict=True):
             shape = tuple(d.dim_param or d.dim_value for d in value.type.tensor_type.shape.dim)
             assert (value.name, shape) == (spec.name, spec.shape), name
 
 
-def test_fp16_files_are_typed_with_fp32_islands(tiny_bundle: Path) -> None:
+def test_fp16_files_are_typed_with_fp32_islands(realdgen_bundle: Path) -> None:
     """Half convolutions are counted in the file itself: a graph that is FP16 in name alone has none."""
-    for name, part in open_bundle(tiny_bundle).spec.parts.items():
-        graph = onnx.load(tiny_bundle / part.files["fp16"].path).graph
+    for name, part in open_bundle(realdgen_bundle).spec.parts.items():
+        graph = onnx.load(realdgen_bundle / part.files["fp16"].path).graph
         kinds = {i.name: i.data_type for i in graph.initializer}
         weights = [kinds[n.input[1]] for n in graph.node if n.op_type == "Conv" and n.input[1] in kinds]
         assert weights.count(HALF) >= 4, f"{name} has {weights.count(HALF)} Half convolutions of {len(weights)}"
@@ -53,8 +53,8 @@ def test_fp16_files_are_typed_with_fp32_islands(tiny_bundle: Path) -> None:
                 assert kinds[node.input[1]] == FLOAT
 
 
-def test_nothing_of_the_machine_is_in_the_files(tiny_bundle: Path, root: Path) -> None:
-    for path in tiny_bundle.iterdir():
+def test_nothing_of_the_machine_is_in_the_files(realdgen_bundle: Path, root: Path) -> None:
+    for path in realdgen_bundle.iterdir():
         assert str(root).encode() not in path.read_bytes(), path.name
 
 
@@ -85,10 +85,10 @@ def test_an_export_that_is_off_is_refused_and_leaves_nothing(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_damaged_bundle_is_refused(tiny_bundle: Path, tmp_path: Path) -> None:
+def test_a_damaged_bundle_is_refused(realdgen_bundle: Path, tmp_path: Path) -> None:
     copy = tmp_path / "bundle"
-    shutil.copytree(tiny_bundle, copy)
-    path = copy / open_bundle(tiny_bundle).spec.parts["content"].files["fp32"].path
+    shutil.copytree(realdgen_bundle, copy)
+    path = copy / open_bundle(realdgen_bundle).spec.parts["content"].files["fp32"].path
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)

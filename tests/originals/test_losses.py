@@ -7,7 +7,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra train")
 
 from degrade_engine.originals.realdgen import losses  # noqa: E402
-from degrade_engine.originals.realdgen.model import alphas_bar  # noqa: E402
+from degrade_engine.originals.realdgen.oracle import alphas_bar  # noqa: E402
 
 
 def test_contrastive_is_equation_4() -> None:

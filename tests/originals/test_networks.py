@@ -10,7 +10,8 @@ torch = pytest.importorskip("torch", reason="needs the extra train")
 
 from degrade_engine.originals.realdgen.config import PAPER, TINY  # noqa: E402
 from degrade_engine.originals.realdgen.content import ResidualBlock  # noqa: E402
-from degrade_engine.originals.realdgen.model import RealDGen, alphas_bar  # noqa: E402
+from degrade_engine.originals.realdgen.model import RealDGen  # noqa: E402
+from degrade_engine.originals.realdgen.oracle import alphas_bar  # noqa: E402
 
 
 @pytest.fixture(scope="module")

@@ -162,7 +162,7 @@ def test_stages_follow_one_another_and_leave_a_strict_checkpoint(samples: Path, 
         path = run_stage(make_run(samples, tmp_path, stage, 2))
     model, record = load_realdgen(path)
     assert model.config == SMALL
-    assert [e["stage"] for e in record["training"]] == ["vqvae", "content", "degradation", "ddpm"]
+    assert [e["stage"] for e in record.training] == ["vqvae", "content", "degradation", "ddpm"]
     sidecar = path.with_suffix(".json")
     spoiled = json.loads(sidecar.read_text()) | {"extra": 1}
     sidecar.write_text(json.dumps(spoiled))
