@@ -34,6 +34,26 @@ def diffuse(x_0: Tensor, eps: Tensor, t: Tensor, abar: Tensor) -> Tensor:
     return a.sqrt() * x_0 + (1 - a).sqrt() * eps
 
 
+START_T, START_LAST = 8, 120  # timesteps at which a start image may stand in for the target
+
+
+def diffuse_from_start(
+    x_0: Tensor, start: Tensor, x_t: Tensor, eps: Tensor, t: Tensor, abar: Tensor, rows: Tensor
+) -> tuple[Tensor, Tensor]:
+    """(x_t, eps) with some rows noised from the start image, as Algorithm 2 line 4 does and Algorithm 1 never shows.
+
+    In those rows x_t = sqrt(abar) x_start + sqrt(1 - abar) eps, and the eps to be learnt is the one that leads from
+    there to x_0: (x_t - sqrt(abar) x_0) / sqrt(1 - abar). Without it a network that was only ever shown noised real LR
+    takes the start's sharpness for real (a bicubic start kept it up to tau = 100). Below START_T that eps would be
+    nearly all difference.
+    """
+    a = abar[t][:, None, None, None]
+    from_start = a.sqrt() * start + (1 - a).sqrt() * eps
+    chosen = rows[:, None, None, None]
+    led = (from_start - a.sqrt() * x_0) / (1 - a).sqrt()
+    return torch.where(chosen, from_start, x_t), torch.where(chosen, led, eps)
+
+
 def draw_t(batch: int, T: int, generator: torch.Generator, low_share: float, low: int) -> Tensor:
     """t ~ Uniform{1..T} (Algorithm 1 line 3); a share of the rows from Uniform{1..low} instead.
 

@@ -37,13 +37,15 @@ class StageOptions:
     reconstruction_weight: float = 0.0  # stage ddpm: eq. 6 on Rec_lr beside Algorithm 1, so that M stays Rec_lr
     low_share: float = 0.0  # share of the rows with t drawn from 1..low
     low: int = 60
+    start_share: float = 0.0  # share of the rows noised from a start image, see losses.diffuse_from_start
     finetune: bool = True  # False: w/o fine-tuning (Table 15)
     pretrained: bool = True  # False: w/o pre-training (Table 15): extractors from scratch, trained with the DDPM
 
 
 PAPER_STAGES = StageOptions(batch=8)
 TINY_STAGES = StageOptions(lr=6e-4, lr_content=4e-4, spectral_weight=0.02, contrastive_weight=0.02,
-                           reconstruction_weight=20.0, low_share=0.6)  # fmt: skip
+                           reconstruction_weight=20.0, low_share=0.6,
+                           start_share=0.5)  # fmt: skip
 STAGE_PRESETS = {"paper": PAPER_STAGES, "tiny": TINY_STAGES}
 
 
@@ -179,7 +181,14 @@ class DDPMStage(Stage):
         c = model.modulation(f_cont, f_deg)
         mu = model.modulation.reconstruct(c, f_cont)
         condition = model.unet.condition(c, mu.detach())
-        eps_hat = model.unet(losses.diffuse(x_0, eps, t, model.unet.abar), t, condition)
+        x_t = losses.diffuse(x_0, eps, t, model.unet.abar)
+        if options.start_share > 0:
+            starts = torch.rand(len(x_0), generator=generator).to(x_0.device) < options.start_share
+            from_rec = torch.rand(len(x_0), generator=generator).to(x_0.device) < 0.5
+            start = torch.where(from_rec[:, None, None, None], mu.detach().float(), batch["content"])
+            rows = starts & (batch["clean"] > 0) & (t >= losses.START_T) & (t <= losses.START_LAST)
+            x_t, eps = losses.diffuse_from_start(x_0, start, x_t, eps, t, model.unet.abar, rows)
+        eps_hat = model.unet(x_t, t, condition)
         loss_eps = losses.reconstruction(eps_hat, eps)
         clean = batch["clean"][:, None, None, None]
         rl = ((mu.float() - x_0).square() * clean).mean() / clean.mean().clamp_min(1e-6)

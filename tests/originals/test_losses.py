@@ -46,3 +46,16 @@ def test_t_is_drawn_from_1_to_T_and_its_share_from_the_low_end() -> None:
     assert t.min() == 1 and t.max() == 500
     expected = 0.6 + 0.4 * 60 / 500
     assert float((t <= 60).float().mean()) == pytest.approx(expected, abs=0.015)
+
+
+def test_noised_from_the_start_the_learnt_eps_leads_to_x_0() -> None:
+    """One exact step from (x_t, eps) gives x_0 in every row, whichever image was noised; unchosen rows are untouched."""
+    abar = torch.tensor(alphas_bar(500, 1e-4, 0.02), dtype=torch.float32)
+    x_0, start, eps = (torch.randn(3, 3, 4, 4) for _ in range(3))
+    t, rows = torch.tensor([8, 60, 60]), torch.tensor([True, True, False])
+    x_t = losses.diffuse(x_0, eps, t, abar)
+    got, led = losses.diffuse_from_start(x_0, start, x_t, eps, t, abar, rows)
+    a = abar[t][:, None, None, None]
+    torch.testing.assert_close((got - (1 - a).sqrt() * led) / a.sqrt(), x_0, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(got[:2], (a.sqrt() * start + (1 - a).sqrt() * eps)[:2])
+    assert torch.equal(got[2], x_t[2]) and torch.equal(led[2], eps[2])
