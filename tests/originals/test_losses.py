@@ -49,7 +49,7 @@ def test_t_is_drawn_from_1_to_T_and_its_share_from_the_low_end() -> None:
 
 
 def test_noised_from_the_start_the_learnt_eps_leads_to_x_0() -> None:
-    """One exact step from (x_t, eps) gives x_0 in every row, whichever image was noised; unchosen rows are untouched."""
+    """One exact step from (x_t, eps) gives x_0, whichever image was noised; unchosen rows are untouched."""
     abar = torch.tensor(alphas_bar(500, 1e-4, 0.02), dtype=torch.float32)
     x_0, start, eps = (torch.randn(3, 3, 4, 4) for _ in range(3))
     t, rows = torch.tensor([8, 60, 60]), torch.tensor([True, True, False])
