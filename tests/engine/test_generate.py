@@ -28,6 +28,7 @@ from degrade_engine.cli import main
 from degrade_engine.engine import generate as shards
 from degrade_engine.engine import images, inventory, runner
 from degrade_engine.engine.build import build
+from degrade_engine.engine.presets import RECOMMENDED
 from degrade_engine.engine.sampler import BatchResult
 
 LR, K = 16, 3
@@ -139,7 +140,8 @@ def test_the_manifest_says_how_each_pair_came_about(run: Path, photos: Path):
         assert len(scores) == K and row["kept"] == int(np.argmin(scores))
         kept = run / "extra" / f"candidate{row['kept']}" / f"{row['name']}.png"
         assert kept.read_bytes() == (run / "lq" / f"{row['name']}.png").read_bytes()
-        assert 10 <= row["tau"] <= 30 and row["steps"] == 2 and row["start"] == {"kind": "reconstruction"}
+        assert RECOMMENDED.tau_low <= row["tau"] <= RECOMMENDED.tau_high and row["steps"] == RECOMMENDED.steps
+        assert row["start"] == {"kind": RECOMMENDED.start} and row["solver"] == RECOMMENDED.solver
     page = json.loads((run / "run.json").read_text())
     assert page["pairs"] == 30 and page["preset"] == "recommended" and page["rejects"] == {}
     assert page["executed_row_steps"] == 8 * 2 * 4 * K and page["row_steps"] == 30 * 2 * K
@@ -245,7 +247,7 @@ def test_ctrl_c_ends_cleanly_and_says_how_to_go_on(engines, photos, run, tmp_pat
     ("options", "field"),
     [
         (("--seed", 6), "seed was 5 and is now 6"),
-        (("--tau", "1:30"), "tau was 10:30 and is now 1:30"),
+        (("--tau", "1:30"), f"tau was {RECOMMENDED.tau_low}:{RECOMMENDED.tau_high} and is now 1:30"),
         (("--no-filter",), "filter was True and is now False"),
         (("--pairs", 21), "pairs was 30 and is now 21"),
     ],
@@ -434,7 +436,7 @@ def test_no_usable_input_is_an_error(engines, photos, odd, tmp_path, capsys):
         (("--tau", "9:3"), "--tau is '9:3'"),
         (("--tau", 501), "tau is 501"),
         (("--steps", "0"), "--steps is '0'"),
-        (("--eta", 1), "--solver ddim"),
+        (("--solver", "ddpm", "--eta", 1), "--solver ddim"),
         (("--pair-list", "x.csv"), "both given"),
     ],
 )
