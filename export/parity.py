@@ -25,7 +25,7 @@ from degrade_engine.engine.spec import Precision
 
 from .parts import Part
 
-SIZES = ((1, 8, 8), (3, 8, 12))  # batch, and height and width in multiples of lr_multiple: neither is the example's
+SIZES = ((1, 8, 8), (3, 4, 6))  # batch, and height and width in multiples of lr_multiple: neither is the example's
 
 
 def check_parity(name: str, part: Part, lr_multiple: int, files: dict[Precision, Path]) -> dict[str, dict[str, float]]:
