@@ -179,6 +179,8 @@ def test_a_changed_or_torn_record_or_a_missing_image_makes_its_shard_again(
 
 SLOW = """
 import sys, time
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background inherits "ignored"
 from degrade_engine.cli import main
 from degrade_engine.engine.api import Engine
 fast = Engine.run
