@@ -17,13 +17,14 @@ PIP := $(BIN)/pip --disable-pip-version-check install --quiet -c constraints.txt
 SOURCES := pyproject.toml constraints.txt CMakeLists.txt $(wildcard kernels/*.cpp kernels/*.h)
 FOLDERS := engine kernels calib export originals bench
 
-# The package is editable, so only its settings and its C++ sources call for a new installation.
+# The package is editable, so only its settings and its C++ sources call for a new installation. Packages are built
+# without isolation: ours by scikit-build-core, pyvips (a source archive) by a setuptools newer than Python 3.11's own.
 .venv/base: constraints.txt
 	@set -eu; echo "Installing into .venv; torch is the large part"; \
 	$(PYTHON) -m venv .venv; \
 	$(BIN)/pip --disable-pip-version-check install --quiet --no-deps --retries 1 --timeout 30 \
 		-c constraints.txt --extra-index-url "$(TORCH_INDEX)" torch; \
-	$(PIP) scikit-build-core cmake ninja; \
+	$(PIP) scikit-build-core cmake ninja setuptools; \
 	touch $@; printf '== done in %d s\n' $$SECONDS
 
 .venv/demo: .venv/base $(SOURCES)
