@@ -21,13 +21,14 @@ def canon(data: Path, numbers: range) -> list[tuple[Path, Path]]:
     return [(folder / "HR" / f"Canon_{n:03d}_LR4.png", folder / "LR" / f"Canon_{n:03d}_LR4.png") for n in numbers]
 
 
-def training_pairs(data: Path) -> list[tuple[Path, Path, str, float]]:
-    """(clean, real, group, weight). PolyU's groups are its cameras at their settings; all of PolyU weighs as much as
-    half of Canon, whose blur is what the model must learn."""
-    rows: list[tuple[Path, Path, str, float]] = [(hr, lr, "canon", 1.0) for hr, lr in canon(data, TRAINED)]
+def training_pairs(data: Path) -> list[tuple[Path, Path, str, float, int]]:
+    """(clean, real, group, weight, quiet). PolyU's groups are its cameras at their settings, its clean images the means
+    of many shots, so what differs is noise; all of PolyU weighs as much as half of Canon, whose blur is what the model
+    must learn."""
+    rows: list[tuple[Path, Path, str, float, int]] = [(hr, lr, "canon", 1.0, 0) for hr, lr in canon(data, TRAINED)]
     for real in sorted((data / "pairs_polyu_noise").glob("*_real.JPG")):
         mean = real.with_name(real.name.replace("_real", "_mean"))
-        rows.append((mean, real, "_".join(real.stem.split("_")[:4]), 0.2))
+        rows.append((mean, real, "_".join(real.stem.split("_")[:4]), 0.2, 1))
     return rows
 
 
@@ -38,10 +39,8 @@ def main(data: Path, out: Path) -> None:
     """Write the table of true pairs that the tiny checkpoint was trained on."""
     with out.open("w", newline="") as f:
         table = csv.writer(f)
-        table.writerow(["hr", "lr", "group", "weight"])
-        table.writerows(
-            (str(hr.resolve()), str(lr.resolve()), group, weight) for hr, lr, group, weight in training_pairs(data)
-        )
+        table.writerow(["hr", "lr", "group", "weight", "quiet"])
+        table.writerows((str(hr.resolve()), str(lr.resolve()), *rest) for hr, lr, *rest in training_pairs(data))
 
 
 if __name__ == "__main__":

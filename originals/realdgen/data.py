@@ -9,7 +9,8 @@ Three sources, all cut to `crop` LR pixels:
   degradation from another crop of it, so that no content leaks through F_deg.
 - **true pairs**, where the user has some: HR brought to LR size, the camera's LR, and a reference of the same group.
 
-Content is always the clean image on the LR grid where there is one, as in generation.
+Content is always the clean image on the LR grid where there is one, as in generation. Every row of the last stage also
+says which part of its target is noise, where that is known: a synthetic target is made a second time without it.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.images import BadImage, read_rgb, resize_bicubic
 
 Image = np.ndarray  # uint8 [H, W, 3]
+Noise = np.ndarray  # float32 [H, W, 3], the part of an image that is noise, in the networks' units (255 grey levels = 2)
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"}
 BANDS = 6  # radial bands of the spectral targets
 MILD = dataclasses.replace(  # CAMERA with blur alone in four samples of ten: most cameras' LR has little noise
@@ -51,6 +53,17 @@ class DataOptions:
     longest: int = 1024  # unpaired photographs are cut to their central square of this size
 
 
+@dataclass(frozen=True)
+class PairRow:
+    """Where a true pair lies: its group and the place in it; how often it is drawn; whether its HR is the noise-free LR
+    itself (the mean of many shots, say), so that their difference is noise."""
+
+    group: str
+    place: int
+    weight: float
+    quiet: bool
+
+
 @dataclass
 class Photographs:
     """Everything in memory, uint8 RGB."""
@@ -59,14 +72,14 @@ class Photographs:
     familiar: list[Image] = field(default_factory=list)  # the HR of the true pairs, at its own size
     lr: list[Image] = field(default_factory=list)
     pairs: dict[str, list[tuple[Image, Image]]] = field(default_factory=dict)  # group -> (HR at LR size, LR)
-    rows: list[tuple[str, int, float]] = field(default_factory=list)  # each pair: group, place in it, weight
+    rows: list[PairRow] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
 
     @classmethod
     def read(cls, hr: list[Path], lr: list[Path], pairs: list[Path], least: int, longest: int) -> Photographs:
-        """Folders of photographs and CSV files `hr,lr,group,weight` (paths relative to the CSV, or absolute; a pair
-        is drawn with its weight, its reference from its group). Images smaller than `least` or unreadable are named
-        in `left_out`."""
+        """Folders of photographs and CSV files `hr,lr,group,weight,quiet` (paths relative to the CSV, or absolute; a
+        pair is drawn with its weight, its reference from its group; `quiet` = 1 where the HR is the noise-free LR
+        itself). Images smaller than `least` or unreadable are named in `left_out`."""
         self = cls()
         self.hr = self._folder(hr, least, 4096)
         self.lr = self._folder(lr, least, longest)
@@ -78,7 +91,8 @@ class Photographs:
                     sharp = resize_bicubic(sharp, soft.shape[:2])
                     group = row.get("group") or "all"
                     self.pairs.setdefault(group, []).append((sharp, soft))
-                    self.rows.append((group, len(self.pairs[group]) - 1, float(row.get("weight") or 1)))
+                    place, weight = len(self.pairs[group]) - 1, float(row.get("weight") or 1)
+                    self.rows.append(PairRow(group, place, weight, quiet=row.get("quiet") == "1"))
         if not self.hr:
             raise DegradeError(
                 "no usable HR photograph was found", wanted=f"images of at least {least} px", mend="check --hr"
@@ -120,22 +134,39 @@ def tensor(images: list[Image]) -> torch.Tensor:
     return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
 
 
-def spectral_targets(clean: Image, degraded: Image) -> np.ndarray:
-    """What the degradation did, band by band: float32 [2·BANDS], the log power of the degraded image over the clean
-    one's, and the log power of their difference, in radial frequency bands. The auxiliary target of E_deg (tiny
-    preset's training)."""
+def spectral_targets(clean: Image, degraded: Image, noise: Noise | None) -> np.ndarray:
+    """What the degradation did, band by band: float32 [3·BANDS], the log power of the degraded image over the clean
+    one's, the log power of their difference, and that of the noise in it (NaN where it is not known), in radial
+    frequency bands. The auxiliary target of E_deg (tiny preset's training)."""
     a, b = (i.astype(np.float32).mean(axis=2) / 127.5 for i in (clean, degraded))
+    c = np.full_like(a, np.nan) if noise is None else noise.mean(axis=2)
     n = a.shape[0]
     window = np.hanning(n).astype(np.float32)
     window = window[:, None] * window[None]
-    power = [np.abs(np.fft.rfft2((i - i.mean()) * window)) ** 2 for i in (a, b, a - b)]
+    power = [np.abs(np.fft.rfft2((i - i.mean()) * window)) ** 2 for i in (a, b, a - b, c)]
     fy, fx = np.fft.fftfreq(n)[:, None], np.fft.rfftfreq(n)[None]
     band = np.minimum((np.hypot(fy, fx) / 0.5 * BANDS).astype(int), BANDS - 1)
-    pa, pb, pd = (
+    pa, pb, pd, pn = (
         np.bincount(band.ravel(), p.ravel(), BANDS) / np.bincount(band.ravel(), minlength=BANDS) for p in power
     )
     floor = 1e-3
-    return np.concatenate([np.log((pb + floor) / (pa + floor)), 0.25 * np.log(pd + floor)]).astype(np.float32)
+    bands = [np.log((pb + floor) / (pa + floor)), 0.25 * np.log(pd + floor), 0.25 * np.log(pn + floor)]
+    return np.concatenate(bands).astype(np.float32)
+
+
+def difference(a: Image, b: Image) -> Noise:
+    """a - b in the networks' units."""
+    return (a.astype(np.float32) - b.astype(np.float32)) / np.float32(127.5)
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one row of a batch is made of. noise: the part of the target that is noise, None = not known."""
+
+    content: Image
+    target: Image
+    reference: Image
+    noise: Noise | None
 
 
 class StepDataset(Dataset[dict[str, torch.Tensor]]):
@@ -193,28 +224,41 @@ class StepDataset(Dataset[dict[str, torch.Tensor]]):
             return clean, clean
         return clean, apply(hr, theta, scale=scale, noise_seed=int(rng.integers(1 << 31)))
 
-    def synthetic(self, rng: np.random.Generator) -> tuple[Image, Image, Image]:
-        """(content, target, reference): the reference has another content and the same theta."""
+    def degrade_twice(
+        self, rng: np.random.Generator, hr: Image, theta: SecondOrder | None, scale: int
+    ) -> tuple[Image, Image, Noise]:
+        """(clean, degraded, noise): the degraded image less the same one made without noise is its noise."""
+        state = rng.bit_generator.state
+        clean, degraded = self.degrade(rng, hr, theta, scale)
+        if theta is None or not theta.has_noise:
+            return clean, degraded, np.zeros(degraded.shape, np.float32)
+        rng.bit_generator.state = state
+        quiet = self.degrade(rng, hr, dataclasses.replace(theta, noise1=None, noise2=None), scale)[1]
+        return clean, degraded, difference(degraded, quiet)
+
+    def synthetic(self, rng: np.random.Generator) -> Row:
+        """The reference has another content and the same theta."""
         size, theta, scale = self.options.reference_crop, self.theta(rng), self.scale(rng)
         other = self.degrade(rng, self.sharp(rng, size, scale), theta, scale)[1]
-        content, target = self.degrade(rng, self.sharp(rng, self.options.crop, scale), theta, scale)
-        return content, target, other
+        content, target, noise = self.degrade_twice(rng, self.sharp(rng, self.options.crop, scale), theta, scale)
+        return Row(content, target, other, noise)
 
-    def unpaired(self, rng: np.random.Generator) -> tuple[Image, Image, Image]:
+    def unpaired(self, rng: np.random.Generator) -> Row:
         image = self.photographs.lr[int(rng.integers(len(self.photographs.lr)))]
         x = cut(rng, image, self.options.crop)
-        return x, x, cut(rng, image, self.options.reference_crop)
+        return Row(x, x, cut(rng, image, self.options.reference_crop), None)
 
-    def true_pair(self, rng: np.random.Generator) -> tuple[Image, Image, Image]:
-        weight = np.array([w for _, _, w in self.photographs.rows])
-        name, place, _ = self.photographs.rows[int(rng.choice(len(weight), p=weight / weight.sum()))]
-        group = self.photographs.pairs[name]
-        clean, real = group[place]
+    def true_pair(self, rng: np.random.Generator) -> Row:
+        weight = np.array([row.weight for row in self.photographs.rows])
+        row = self.photographs.rows[int(rng.choice(len(weight), p=weight / weight.sum()))]
+        group = self.photographs.pairs[row.group]
+        clean, real = group[row.place]
         other = group[int(rng.integers(len(group)))][1]
         size = self.options.crop
         y, x = (int(rng.integers(0, n - size + 1)) for n in real.shape[:2])
         content, target = turn(rng, clean[y : y + size, x : x + size], real[y : y + size, x : x + size])
-        return content, target, cut(rng, other, self.options.reference_crop)
+        noise = difference(target, content) if row.quiet else None
+        return Row(content, target, cut(rng, other, self.options.reference_crop), noise)
 
 
 class HRBatches(StepDataset):
@@ -240,7 +284,7 @@ class TripletBatches(StepDataset):
     """Stage degradation: the triplets of eq. 3, n positives and n negatives an anchor, and rows of true pairs for eq.
     5.
 
-    {"anchor" [A], "positive" [A·n], "negative" [A·n], "content" [A], "spectrum" [A, 2·BANDS]}; where true pairs are
+    {"anchor" [A], "positive" [A·n], "negative" [A·n], "content" [A], "spectrum" [A, 3·BANDS]}; where true pairs are
     given also "pair_content", "pair_target", "pair_reference", "pair_spectrum" [A].
     """
 
@@ -252,10 +296,10 @@ class TripletBatches(StepDataset):
         for _ in range(self.batch):
             scale, theta = self.scale(rng), self.theta(rng)
             hr = self.sharp(rng, size, scale)
-            clean, anchor = self.degrade(rng, hr, theta, scale)
+            clean, anchor, noise = self.degrade_twice(rng, hr, theta, scale)
             anchors.append(anchor)
             contents.append(clean)
-            spectra.append(spectral_targets(clean, anchor))
+            spectra.append(spectral_targets(clean, anchor, noise))
             for _ in range(self.n):
                 positives.append(self.degrade(rng, self.sharp(rng, size, scale), theta, scale)[1])
                 negatives.append(self.degrade(rng, hr, self.theta(rng), scale)[1])
@@ -263,15 +307,16 @@ class TripletBatches(StepDataset):
                  "negative": tensor(negatives), "spectrum": torch.from_numpy(np.stack(spectra))}  # fmt: skip
         if self.photographs.pairs:
             rows = [self.true_pair(rng) for _ in range(self.batch)]
-            for i, name in enumerate(("content", "target", "reference")):
-                batch[f"pair_{name}"] = tensor([r[i] for r in rows])
-            batch["pair_spectrum"] = torch.from_numpy(np.stack([spectral_targets(r[0], r[1]) for r in rows]))
+            batch |= {f"pair_{name}": images for name, images in image_tensors(rows).items()}
+            spectrum = [spectral_targets(row.content, row.target, row.noise) for row in rows]
+            batch["pair_spectrum"] = torch.from_numpy(np.stack(spectrum))
         return batch
 
 
 class DiffusionBatches(StepDataset):
-    """Stage ddpm: {"content", "target", "reference"} (Algorithm 1), the three sources mixed; "clean" [B] says whose
-    content is a clean image, so that Rec_lr can be held to the target (an unpaired row would teach it to copy)."""
+    """Stage ddpm: {"content", "target", "reference"} (Algorithm 1), the three sources mixed; "noise" [B, 3, h, w] is the
+    part of the target that is known to be noise, else 0; "clean" [B] says whose content is a clean image, so that
+    Rec_lr can be held to the target (an unpaired row would teach it to copy)."""
 
     def make(self, rng: np.random.Generator) -> dict[str, torch.Tensor]:
         sources = [self.synthetic, self.unpaired, self.true_pair]
@@ -279,8 +324,20 @@ class DiffusionBatches(StepDataset):
         weight = np.array(self.options.mix) * there
         kinds = [int(k) for k in rng.choice(3, self.batch, p=weight / weight.sum())]
         rows = [sources[k](rng) for k in kinds]
-        batch = {name: tensor([r[i] for r in rows]) for i, name in enumerate(("content", "target", "reference"))}
-        return batch | {"clean": torch.tensor([float(k != 1) for k in kinds])}
+        noise = np.stack([np.zeros(r.target.shape, np.float32) if r.noise is None else r.noise for r in rows])
+        return image_tensors(rows) | {
+            "noise": torch.from_numpy(noise).permute(0, 3, 1, 2),
+            "clean": torch.tensor([float(k != 1) for k in kinds]),
+        }
+
+
+def image_tensors(rows: list[Row]) -> dict[str, torch.Tensor]:
+    """The three images of each row, stacked."""
+    return {
+        "content": tensor([row.content for row in rows]),
+        "target": tensor([row.target for row in rows]),
+        "reference": tensor([row.reference for row in rows]),
+    }
 
 
 def batches(dataset: StepDataset, first: int, last: int, workers: int) -> Iterator[dict[str, torch.Tensor]]:

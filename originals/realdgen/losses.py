@@ -37,21 +37,29 @@ def diffuse(x_0: Tensor, eps: Tensor, t: Tensor, abar: Tensor) -> Tensor:
 START_T, START_LAST = 8, 120  # timesteps at which a start image may stand in for the target
 
 
-def diffuse_from_start(
-    x_0: Tensor, start: Tensor, x_t: Tensor, eps: Tensor, t: Tensor, abar: Tensor, rows: Tensor
+def diffuse_as_generated(
+    x_0: Tensor, base: Tensor, eps: Tensor, t: Tensor, abar: Tensor, noise: Tensor, kept: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """(x_t, eps) with some rows noised from the start image, as Algorithm 2 line 4 does and Algorithm 1 never shows.
+    """(x_t, eps) as generation meets them, where Algorithm 1 does not: x_t = sqrt(abar) base + r sqrt(1 - abar) eps.
 
-    In those rows x_t = sqrt(abar) x_start + sqrt(1 - abar) eps, and the eps to be learnt is the one that leads from
-    there to x_0: (x_t - sqrt(abar) x_0) / sqrt(1 - abar). Without it a network that was only ever shown noised real LR
-    takes the start's sharpness for real (a bicubic start kept it up to tau = 100). Below START_T that eps would be
-    nearly all difference.
+    The eps to be learnt is the one that leads from x_t to x_0, (x_t - sqrt(abar) x_0) / sqrt(1 - abar). With base = x_0
+    and kept = 1 this is Algorithm 1 line 8.
+
+    **base** [B, 3, h, w] is x_0, or in some rows the start image with the target's noise on it. A network that was only
+    ever shown noised real LR takes the start's sharpness for real (a bicubic start kept it up to tau = 100). Below
+    START_T that eps would be nearly all difference.
+
+    **kept** [B] in 0..1. `noise` is the part of x_0 that is noise, its variance s². An ordinary x_t holds it beside the
+    drawn eps, so its noise, (1 - abar)/abar + s², tells the network how noisy the target is and nobody need look at the
+    reference. A generation's start is clean: its x_t holds (1 - abar)/abar alone, says "no noise", and is believed. So
+    eps is drawn that much weaker, r² = 1 - (1 - kept) s² abar/(1 - abar), not below 0: at kept = 0 the whole noise of
+    x_t is what t says, s² is a part of it, and only F_deg says which.
     """
     a = abar[t][:, None, None, None]
-    from_start = a.sqrt() * start + (1 - a).sqrt() * eps
-    chosen = rows[:, None, None, None]
-    led = (from_start - a.sqrt() * x_0) / (1 - a).sqrt()
-    return torch.where(chosen, from_start, x_t), torch.where(chosen, led, eps)
+    s2 = noise.square().mean(dim=(1, 2, 3), keepdim=True)
+    r = (1 - (1 - kept[:, None, None, None]) * s2 * a / (1 - a)).clamp_min(0).sqrt()
+    x_t = a.sqrt() * base + r * (1 - a).sqrt() * eps
+    return x_t, (x_t - a.sqrt() * x_0) / (1 - a).sqrt()
 
 
 def draw_t(batch: int, T: int, generator: torch.Generator, low_share: float, low: int) -> Tensor:

@@ -37,15 +37,16 @@ class StageOptions:
     reconstruction_weight: float = 0.0  # stage ddpm: eq. 6 on Rec_lr beside Algorithm 1, so that M stays Rec_lr
     low_share: float = 0.0  # share of the rows with t drawn from 1..low
     low: int = 60
-    start_share: float = 0.0  # share of the rows noised from a start image, see losses.diffuse_from_start
+    start_share: float = 0.0  # share of the rows noised from a start image, see losses.diffuse_as_generated
+    hidden_share: float = 0.0  # share of the rows whose x_t does not tell the target's noise, see the same
     finetune: bool = True  # False: w/o fine-tuning (Table 15)
     pretrained: bool = True  # False: w/o pre-training (Table 15): extractors from scratch, trained with the DDPM
 
 
 PAPER_STAGES = StageOptions(batch=8)
-TINY_STAGES = StageOptions(lr=6e-4, lr_content=4e-4, spectral_weight=0.02, contrastive_weight=0.02,
+TINY_STAGES = StageOptions(lr=6e-4, lr_content=4e-4, spectral_weight=0.05, contrastive_weight=0.02,
                            reconstruction_weight=20.0, low_share=0.6,
-                           start_share=0.5)  # fmt: skip
+                           start_share=0.5, hidden_share=0.7)  # fmt: skip
 STAGE_PRESETS = {"paper": PAPER_STAGES, "tiny": TINY_STAGES}
 
 
@@ -122,7 +123,7 @@ class DegradationStage(Stage):
     def __init__(self, model: RealDGen, options: StageOptions) -> None:
         super().__init__(model, options)
         self.spectral = nn.Sequential(
-            nn.Linear(model.config.degradation.vector, 128), nn.SiLU(), nn.Linear(128, 2 * data.BANDS)
+            nn.Linear(model.config.degradation.vector, 128), nn.SiLU(), nn.Linear(128, 3 * data.BANDS)
         )
 
     def groups(self) -> list[dict]:
@@ -147,7 +148,8 @@ class DegradationStage(Stage):
             cl = cl + losses.contrastive(pair_anchor, pair_positive, pair_negative, options.margin)[0]
         other = torch.cat([positive[:: data.TripletBatches.n], pair_positive])
         rl = losses.reconstruction(model.rec_lr(other, model.e_cont(content)), target)
-        spectral = F.smooth_l1_loss(self.spectral(other).float(), spectrum)
+        known = torch.isfinite(spectrum)
+        spectral = F.smooth_l1_loss(self.spectral(other).float()[known], spectrum[known])
         loss = rl + options.contrastive_weight * cl + options.spectral_weight * spectral
         parts = {"loss": loss, "rl": rl, "cl": cl, "ordered": ordered, "spectral": spectral}
         with torch.no_grad():
@@ -182,17 +184,30 @@ class DDPMStage(Stage):
         mu = model.modulation.reconstruct(c, f_cont)
         condition = model.unet.condition(c, mu.detach())
         x_t = losses.diffuse(x_0, eps, t, model.unet.abar)
-        if options.start_share > 0:
-            starts = torch.rand(len(x_0), generator=generator).to(x_0.device) < options.start_share
-            from_rec = torch.rand(len(x_0), generator=generator).to(x_0.device) < 0.5
-            start = torch.where(from_rec[:, None, None, None], mu.detach().float(), batch["content"])
-            rows = starts & (batch["clean"] > 0) & (t >= losses.START_T) & (t <= losses.START_LAST)
-            x_t, eps = losses.diffuse_from_start(x_0, start, x_t, eps, t, model.unet.abar, rows)
+        if options.start_share > 0 or options.hidden_share > 0:
+            base, kept = self.as_generated(batch, mu.detach().float(), t, generator)
+            x_t, eps = losses.diffuse_as_generated(x_0, base, eps, t, model.unet.abar, batch["noise"], kept)
         eps_hat = model.unet(x_t, t, condition)
         loss_eps = losses.reconstruction(eps_hat, eps)
         clean = batch["clean"][:, None, None, None]
         rl = ((mu.float() - x_0).square() * clean).mean() / clean.mean().clamp_min(1e-6)
         return {"loss": loss_eps + options.reconstruction_weight * rl, "eps": loss_eps, "rl": rl}
+
+    def as_generated(
+        self, batch: dict[str, Tensor], mu: Tensor, t: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """(base [B, 3, h, w], kept [B]) of losses.diffuse_as_generated: which rows start from the content or from
+        Rec_lr's mu, and how much of the target's noise each x_t tells (1 = all, as in Algorithm 1)."""
+        options, x_0 = self.options, batch["target"]
+
+        def chance(share: float) -> Tensor:
+            return torch.rand(len(x_0), generator=generator).to(x_0.device) < share
+
+        start = torch.where(chance(0.5)[:, None, None, None], mu, batch["content"]) + batch["noise"]
+        rows = chance(options.start_share) & (batch["clean"] > 0) & (t >= losses.START_T) & (t <= losses.START_LAST)
+        base = torch.where(rows[:, None, None, None], start, x_0)
+        told = torch.rand(len(x_0), generator=generator).to(x_0.device) ** 3  # a generation's first steps tell nothing
+        return base, torch.where(chance(options.hidden_share), told, torch.ones_like(told))
 
 
 def stage_module(name: str, model: RealDGen, options: StageOptions) -> Stage:

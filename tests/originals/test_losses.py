@@ -48,14 +48,41 @@ def test_t_is_drawn_from_1_to_T_and_its_share_from_the_low_end() -> None:
     assert float((t <= 60).float().mean()) == pytest.approx(expected, abs=0.015)
 
 
-def test_noised_from_the_start_the_learnt_eps_leads_to_x_0() -> None:
-    """One exact step from (x_t, eps) gives x_0, whichever image was noised; unchosen rows are untouched."""
+def rows_as_generated(kept: list[float], noise: float, t: list[int]) -> tuple[torch.Tensor, ...]:
     abar = torch.tensor(alphas_bar(500, 1e-4, 0.02), dtype=torch.float32)
-    x_0, start, eps = (torch.randn(3, 3, 4, 4) for _ in range(3))
-    t, rows = torch.tensor([8, 60, 60]), torch.tensor([True, True, False])
-    x_t = losses.diffuse(x_0, eps, t, abar)
-    got, led = losses.diffuse_from_start(x_0, start, x_t, eps, t, abar, rows)
+    quiet, n, eps = (torch.randn(len(t), 3, 64, 64, generator=torch.Generator().manual_seed(i)) for i in range(3))
+    n = noise * n / n.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
+    x_0, times = quiet + n, torch.tensor(t)
+    x_t, led = losses.diffuse_as_generated(x_0, x_0, eps, times, abar, n, torch.tensor(kept))
+    return x_0, quiet, eps, x_t, led, abar[times][:, None, None, None]
+
+
+def test_with_its_noise_kept_a_row_is_algorithm_1() -> None:
+    x_0, _, eps, x_t, led, a = rows_as_generated([1.0], 0.1, [60])
+    torch.testing.assert_close(x_t, a.sqrt() * x_0 + (1 - a).sqrt() * eps)
+    torch.testing.assert_close(led, eps, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("t", [30, 100, 400])
+def test_with_its_noise_hidden_x_t_is_as_noisy_as_that_of_a_clean_start(t: int) -> None:
+    """The whole noise of x_t, the target's and the drawn, has the variance 1 - abar, whatever the target's noise."""
+    for noise in (0.0, 0.05, 0.12):
+        _, quiet, _, x_t, _, a = rows_as_generated([0.0], noise, [t])
+        whole = (x_t - a.sqrt() * quiet).square().mean()
+        assert float(whole) == pytest.approx(float(1 - a), rel=0.03)
+
+
+def test_target_noisier_than_t_leaves_nothing_to_draw() -> None:
+    x_0, _, _, x_t, led, a = rows_as_generated([0.0], 0.3, [5])
+    torch.testing.assert_close(x_t, a.sqrt() * x_0)
+    assert float(led.abs().max()) < 1e-4
+
+
+def test_from_any_base_the_learnt_eps_leads_to_x_0() -> None:
+    """One exact step from (x_t, eps) gives x_0, whichever image was noised and however strongly."""
+    abar = torch.tensor(alphas_bar(500, 1e-4, 0.02), dtype=torch.float32)
+    x_0, base, eps = (torch.randn(3, 3, 4, 4) for _ in range(3))
+    t, kept = torch.tensor([8, 60, 120]), torch.tensor([0.0, 0.4, 1.0])
+    x_t, led = losses.diffuse_as_generated(x_0, base, eps, t, abar, 0.1 * torch.randn(3, 3, 4, 4), kept)
     a = abar[t][:, None, None, None]
-    torch.testing.assert_close((got - (1 - a).sqrt() * led) / a.sqrt(), x_0, atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(got[:2], (a.sqrt() * start + (1 - a).sqrt() * eps)[:2])
-    assert torch.equal(got[2], x_t[2]) and torch.equal(led[2], eps[2])
+    torch.testing.assert_close((x_t - (1 - a).sqrt() * led) / a.sqrt(), x_0, atol=1e-4, rtol=1e-4)

@@ -46,7 +46,7 @@ def test_a_batch_depends_on_seed_step_and_rank_alone(
 ) -> None:
     make = lambda seed, rank: kind(photographs, options(), 3, seed, rank)  # noqa: E731
     first, again = make(1, 0)[5], make(1, 0)[5]
-    assert all(torch.equal(first[k], again[k]) for k in first)
+    assert all(torch.allclose(first[k], again[k], rtol=0, atol=0, equal_nan=True) for k in first)
     for other in (make(1, 0)[6], make(2, 0)[5], make(1, 1)[5]):
         assert any(not torch.equal(first[k], other[k]) for k in first)
 
@@ -55,7 +55,7 @@ def test_batches_are_in_range_and_shape(photographs: data.Photographs) -> None:
     batch = data.TripletBatches(photographs, options(), 2, 0, 0)[0]
     assert batch["anchor"].shape == (2, 3, 32, 32) and batch["positive"].shape == (6, 3, 32, 32)
     assert batch["pair_target"].shape == (2, 3, 32, 32)
-    assert batch["spectrum"].shape == (2, 2 * data.BANDS)
+    assert batch["spectrum"].shape == (2, 3 * data.BANDS)
     assert batch["anchor"].min() >= -1 and batch["anchor"].max() <= 1
 
 
@@ -66,10 +66,30 @@ def test_spectral_targets_see_blur_and_noise() -> None:
 
     blurred = cv2.GaussianBlur(clean, (0, 0), 1.5)
     noisy = np.clip(clean.astype(np.float32) / 4 + rng.normal(0, 60, clean.shape), 0, 255).astype(np.uint8)
-    same = data.spectral_targets(clean, clean)
+    same = data.spectral_targets(clean, clean, None)
     assert np.allclose(same[: data.BANDS], 0)
-    assert data.spectral_targets(clean, blurred)[data.BANDS - 1] < -2
-    assert data.spectral_targets((clean / 4).astype(np.uint8), noisy)[data.BANDS - 1] > 0.5
+    assert np.isnan(same[2 * data.BANDS :]).all() and np.isfinite(same[: 2 * data.BANDS]).all()
+    assert data.spectral_targets(clean, blurred, None)[data.BANDS - 1] < -2
+    quarter = (clean / 4).astype(np.uint8)
+    assert data.spectral_targets(quarter, noisy, None)[data.BANDS - 1] > 0.5
+    loud, soft = (data.spectral_targets(quarter, noisy, k * data.difference(noisy, quarter)) for k in (1.0, 0.5))
+    np.testing.assert_allclose(loud[2 * data.BANDS :], loud[data.BANDS : 2 * data.BANDS], rtol=1e-3)
+    np.testing.assert_allclose((loud - soft)[2 * data.BANDS :], 0.25 * np.log(4), rtol=1e-2)
+
+
+def test_the_noise_of_a_synthetic_row_is_what_its_quiet_twin_lacks(photographs: data.Photographs) -> None:
+    """Same theta, same realisation, no noise: the difference is as strong as theta says, and 0 without noise."""
+    from degrade_engine.engine.classical.realesrgan import Noise, SecondOrder
+
+    dataset = data.DiffusionBatches(photographs, data.DataOptions(crop=32, reference_crop=32), 2, 0, 0)
+    rng = np.random.default_rng(0)
+    hr = np.full((32, 32, 3), 128, np.uint8)
+    theta = SecondOrder(None, None, None, None, None, None, Noise("gaussian", 12.0, gray=False), None, "area", None, True)
+    clean, degraded, noise = dataset.degrade_twice(rng, hr, theta, 1)
+    assert noise.std() * 127.5 == pytest.approx(12, rel=0.05)
+    np.testing.assert_allclose(degraded, clean + 127.5 * noise, atol=0.51)
+    quiet = dataset.degrade_twice(rng, hr, None, 1)[2]
+    assert not quiet.any()
 
 
 @pytest.mark.parametrize("name", ["vqvae", "content", "degradation", "ddpm"])
