@@ -25,7 +25,7 @@ import numpy as np
 from degrade_engine.engine.api import Engine
 from degrade_engine.engine.build import open_engine_part
 from degrade_engine.engine.images import read_rgb, resize_bicubic
-from degrade_engine.engine.schedule import Solver
+from degrade_engine.engine.schedule import Solver, Spacing
 from degrade_engine.engine.spec import Start
 
 from . import metrics
@@ -52,6 +52,7 @@ class Setting:
     start: Start = "reconstruction"
     tau: int | tuple[int, int] = 10
     steps: int | None = 2
+    spacing: Spacing = "even"
     solver: Solver = "ddpm"
     eta: float = 0.0
     reference: str = "other"
@@ -158,6 +159,7 @@ def generated(engine: Engine, pairs: Pairs, setting: Setting, seed: int) -> tupl
         scale=pairs.scale,
         tau=taus,
         steps=setting.steps,
+        spacing=setting.spacing,
         solver=setting.solver,
         eta=setting.eta,
         start=setting.start,

@@ -89,16 +89,16 @@ def main(checkpoint: Path, folder: Path, samples: Path, tau: int, repeats: int, 
         content, reference = photographs(samples, engine.spec.lr_size, n)
         pairs = np.arange(n, dtype=np.uint32)
 
-        def batch(t: int, steps: int | None) -> Batch:
-            return Batch(content, reference, pairs, [table(engine.spec.schedule, "ddpm", t, steps, 0.0)] * n, seed=SEED)
-
-        exact = batch(tau, None)
+        exact = Batch(content, reference, pairs, [table(engine.spec.schedule, "ddpm", tau)] * n, seed=SEED)
         one = original(checkpoint, content, reference, tau, k)
         off = np.abs(engine.run(exact).candidates[:, 0].astype(int) - one(0).astype(int))
         if (off > 1).mean() > 1e-3:
             raise click.ClickException("engine and original do not make the same pixels: nothing is timed")
         tau_few = (RECOMMENDED.tau_low + RECOMMENDED.tau_high) // 2
-        few = batch(tau_few, RECOMMENDED.steps)
+        solver = table(engine.spec.schedule, RECOMMENDED.solver, tau_few, RECOMMENDED.steps, RECOMMENDED.eta,
+                       spacing=RECOMMENDED.spacing)  # fmt: skip
+        start = content if RECOMMENDED.start == "bicubic" else None
+        few = Batch(content, reference, pairs, [solver] * n, start=start, seed=SEED)
         rows = {
             "original, exact": (tau, tau, seconds(lambda: one(1), repeats)),
             "engine, exact": (tau, tau, seconds(lambda: engine.run(exact), repeats) / n),

@@ -39,7 +39,8 @@ def what(row: Row) -> str:
     if s["tau"] == 0:
         return "start alone: " + {"reconstruction": "Rec_lr", "bicubic": "bicubic", "realesrgan": "D(x_hr)"}[s["start"]]
     tau = f"{s['tau'][0]}:{s['tau'][1]}" if isinstance(s["tau"], list) else s["tau"]
-    steps = "every step" if s["steps"] is None else f"{s['steps']} step{'s' if s['steps'] > 1 else ''}"
+    spacing = f" {s['spacing']}" if s["spacing"] != "even" else ""
+    steps = "every step" if s["steps"] is None else f"{s['steps']}{spacing} step{'s' if s['steps'] > 1 else ''}"
     start = "" if s["start"] == "reconstruction" else f", start {s['start']}"
     return f"tau {tau}, {steps}, {s['solver']}{start}" + ("" if s["filter"] else ", no filter")
 

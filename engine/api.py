@@ -14,7 +14,7 @@ from .device import HostDevice
 from .engine_spec import EngineSpec, open_engine_spec
 from .errors import DegradeError
 from .sampler import Batch, BatchResult, Sampler
-from .schedule import Solver, table
+from .schedule import Solver, Spacing, table
 from .spec import Start
 
 Bytes = NDArray[np.uint8]
@@ -91,6 +91,7 @@ class Engine:
         scale: int = 4,
         tau: int | Sequence[int] = 30,
         steps: int | None = 2,
+        spacing: Spacing = "even",
         solver: Solver = "ddpm",
         eta: float = 0.0,
         start: Start = "reconstruction",
@@ -102,7 +103,8 @@ class Engine:
         hr         uint8 [n, scale·s, scale·s, 3] or a list of such images, sRGB; s is `spec.lr_size`
         reference  uint8 [n, s, s, 3] or a list: real LR photographs, cropped, never resized
         tau        noising steps of the start image, 0 (the start image itself) to T; or one for each pair
-        steps      network calls a candidate, None = tau of them; solver, eta: see `schedule.table`
+        steps      network calls a candidate, None = tau of them; spacing: see `schedule.timesteps`;
+                   solver, eta: see `schedule.table`
         start      the image that is noised: "reconstruction", the model's feed-forward LR; "bicubic", the HR
                    at LR size; "realesrgan", the HR through that classical degradation (the paper's D)
         seed       decides all noise, 0..2^64-1; image i is pair i, and its noise depends on nothing else
@@ -122,7 +124,7 @@ class Engine:
             )
         if start not in self.spec.starts:
             raise DegradeError(f"The start is {start!r}", wanted=f"one of {', '.join(self.spec.starts)}")
-        tables = {one: table(self.spec.schedule, solver, one, steps, eta) for one in set(taus)}
+        tables = {one: table(self.spec.schedule, solver, one, steps, eta, spacing=spacing) for one in set(taus)}
         results = []
         for first in range(0, n, self.spec.batch):
             rows = range(first, min(first + self.spec.batch, n))

@@ -118,7 +118,9 @@ def assemble(plan: Plan, schedule: Schedule, outcomes: Sequence[Outcome]) -> Bat
         reference=reference,
         start=None if options.start == "reconstruction" else start,
         pairs=np.array([outcome.pair for outcome in outcomes], np.uint32),
-        tables=[table(schedule, options.solver, tau, options.steps, options.eta) for tau in taus],
+        tables=[
+            table(schedule, options.solver, tau, options.steps, options.eta, spacing=options.spacing) for tau in taus
+        ],
         seed=options.seed,
         valid=np.array([outcome.inputs is not None for outcome in outcomes]),
     )

@@ -21,10 +21,10 @@ import numpy as np
 from .artefact import sha256_json
 from .errors import DegradeError
 from .layout import plan_row_steps
-from .schedule import Solver
+from .schedule import Solver, Spacing
 from .spec import Start
 
-FORMAT = "degrade-engine/plan/1"
+FORMAT = "degrade-engine/plan/2"
 ATTEMPTS = 8  # a pair whose input cannot be decoded is drawn anew up to this many times
 MOST_SHARD_PAIRS = 128
 _IMAGES, _TAU = 0, 1  # what a draw is for: the last word of its counter
@@ -58,6 +58,7 @@ class Options:
     tau_low: int  # tau is uniform over tau_low..tau_high, both included
     tau_high: int
     steps: int | None  # network calls a candidate, None = tau of them
+    spacing: Spacing  # of those calls
     solver: Solver
     eta: float
     start: Start
@@ -130,12 +131,21 @@ class Plan:
 
     @cached_property
     def taus(self) -> tuple[int, ...]:
-        """Noising steps of each pair: one tau for its candidates and for its replacements."""
+        """Noising steps of each pair: one tau for its candidates and for its replacements.
+
+        Each is uniform over the range, and every run of so many pairs as the range has values takes each value
+        once, in an order drawn for that run: so a plan's batches fill evenly whatever its seed, and pair i still
+        does not depend on how many pairs there are.
+        """
         seed, low, high = self.options.seed, self.options.tau_low, self.options.tau_high
-        if low == high:
+        values = high - low + 1
+        if values == 1:
             return (low,) * self.options.pairs
-        drawn = (_words(seed, _TAU, pair, 0, 1)[0] for pair in range(self.options.pairs))
-        return tuple(low + below(word, high - low + 1) for word in drawn)
+        drawn: list[int] = []
+        for run in range(-(-self.options.pairs // values)):
+            order = np.argsort(np.array(_words(seed, _TAU, run, 0, values), np.uint64), kind="stable")
+            drawn += (low + order).tolist()
+        return tuple(drawn[: self.options.pairs])
 
     def steps(self, pair: int) -> int:
         """Network calls that a candidate of this pair takes."""

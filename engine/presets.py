@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .plan import Options
-from .schedule import Solver
+from .schedule import Solver, Spacing
 from .spec import Start
 
 
@@ -22,6 +22,7 @@ class Preset:
     tau_low: int  # inclusive; each pair draws its tau from tau_low..tau_high
     tau_high: int  # inclusive
     steps: int | None  # network calls a candidate; None = tau of them
+    spacing: Spacing  # of those calls, see schedule.timesteps
     solver: Solver
     eta: float  # ddim only: 0 = deterministic, 1 = as much noise as ddpm
     start: Start  # the image that is noised to x_tau
@@ -29,10 +30,26 @@ class Preset:
 
 
 PAPER = Preset(
-    name="paper", tau_low=1, tau_high=30, steps=None, solver="ddpm", eta=0.0, start="realesrgan", candidates=3
+    name="paper",
+    tau_low=1,
+    tau_high=30,
+    steps=None,
+    spacing="even",
+    solver="ddpm",
+    eta=0.0,
+    start="realesrgan",
+    candidates=3,
 )
 RECOMMENDED = Preset(
-    name="recommended", tau_low=100, tau_high=100, steps=2, solver="ddim", eta=0.0, start="bicubic", candidates=3
+    name="recommended",
+    tau_low=100,
+    tau_high=100,
+    steps=3,
+    spacing="quadratic",
+    solver="ddim",
+    eta=0.0,
+    start="bicubic",
+    candidates=3,
 )
 """Chosen on the development scenes (bench/results/choice.jsonl): of the settings that make their own start more real,
 the one with the best fidelity and sharpness. A start at Rec_lr with a small tau is a little nearer to the truth there,

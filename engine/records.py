@@ -87,6 +87,7 @@ def row(
         "scale": options.scale,
         "tau": plan.taus[draw.pair],
         "steps": plan.steps(draw.pair),
+        "spacing": options.spacing,
         "solver": options.solver,
         "start": inputs.start_record,
         "seed": options.seed,

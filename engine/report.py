@@ -108,7 +108,7 @@ def header(run: Run) -> str:
         ("Start step τ", low if low == high else f"{low}–{high}"),
         (
             "Network calls",
-            "every step" if plan["steps"] == "full" else f"{plan['steps']}" + _small("a candidate"),
+            "every step" if plan["steps"] == "full" else f"{plan['steps']}" + _small(f"{plan['spacing']}, a candidate"),
         ),
         (
             "Solver",

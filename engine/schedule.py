@@ -30,6 +30,8 @@ Float64 = NDArray[np.float64]
 Int32 = NDArray[np.int32]
 Solver = Literal["ddpm", "ddim", "dpmpp"]
 SOLVERS: tuple[str, ...] = get_args(Solver)
+Spacing = Literal["even", "quadratic"]
+SPACINGS: tuple[str, ...] = get_args(Spacing)
 IDENTITY = (0.0, 0.0, 1.0, 0.0, 0.0, 0.0)  # the row is left as it is: a late joiner, a padded row
 
 
@@ -101,20 +103,29 @@ class SolverTable:
         return len(self.timesteps)
 
 
-def timesteps(tau: int, steps: int | None) -> Int32:
+def timesteps(tau: int, steps: int | None, spacing: Spacing = "even") -> Int32:
     """int32 [n], descending: `steps` of tau .. 1, starting at tau; all of them if None or steps >= tau.
 
-    Evenly spaced "trailing" steps, t_i = round(tau (n - i)/n): the last stride, to x_0, is as long as the
-    others. (Ending at t = 1 instead would spend a whole network call on a step that removes next to no
-    noise.) Integer arithmetic throughout, so a small tau never rounds to no step at all. tau = 0 gives none.
+    even       t_i = round(tau (n - i)/n), "trailing" steps: the last stride, to x_0, is as long as the
+               others. (Ending at t = 1 instead would spend a whole network call on a step that removes next
+               to no noise.)
+    quadratic  t_i = round(tau ((n - i)/n)²): strides that shrink with the noise. The last call gives the mean
+               of the x_0 that its x_t leaves open, which holds the target's own noise only where t's is no
+               stronger: after an even last stride a noisy LR comes out smooth.
+
+    Integer arithmetic throughout, so a small tau never rounds to no step at all and no step repeats. tau = 0
+    gives none.
     """
     if tau < 0:
         raise DegradeError(f"tau is {tau}", wanted="a start step of 0 or more")
     if steps is not None and steps < 1:
         raise DegradeError(f"steps is {steps}", wanted="at least one step (tau 0 is the way to ask for none)")
+    if spacing not in SPACINGS:
+        raise DegradeError(f"The spacing is {spacing!r}", wanted=f"one of {', '.join(SPACINGS)}")
     n = tau if steps is None else min(steps, tau)
     left = np.arange(n, 0, -1, dtype=np.int64)
-    return ((2 * tau * left + n) // (2 * n)).astype(np.int32) if n else np.zeros(0, np.int32)
+    part, whole = (left, n) if spacing == "even" else (left**2, n**2)
+    return np.maximum((2 * tau * part + whole) // max(1, 2 * whole), left).astype(np.int32)
 
 
 def table(
@@ -124,18 +135,21 @@ def table(
     steps: int | None = None,
     eta: float = 0.0,
     *,
+    spacing: Spacing = "even",
     clip: bool = False,
 ) -> SolverTable:
-    """The table of a solver from tau with so many steps (None = every step). eta is DDIM's and only DDIM's.
+    """The table of a solver from tau with so many steps (None = every step), spaced as `timesteps` says. eta is
+    DDIM's and only DDIM's.
 
-    Raises DegradeError for a tau outside 0..T, steps < 1, an unknown solver, or eta with another solver.
+    Raises DegradeError for a tau outside 0..T, steps < 1, an unknown solver or spacing, or eta with another
+    solver.
     """
     schedule.check_tau(tau)
     if solver not in SOLVERS:
         raise DegradeError(f"The solver is {solver!r}", wanted=f"one of {', '.join(SOLVERS)}")
     if eta and solver != "ddim":
         raise DegradeError(f"eta is {eta} with the solver {solver}", wanted="eta with ddim only")
-    t = timesteps(tau, steps)
+    t = timesteps(tau, steps, spacing)
     if solver == "ddpm":
         coefficients = ddpm(schedule, t)
     elif solver == "ddim":

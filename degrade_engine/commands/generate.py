@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from degrade_engine.engine import plan as plans
 from degrade_engine.engine import presets, sources
 from degrade_engine.engine.errors import DegradeError
-from degrade_engine.engine.schedule import SOLVERS
+from degrade_engine.engine.schedule import SOLVERS, SPACINGS
 from degrade_engine.engine.spec import Start
 
 INTERRUPTED = 130
@@ -46,7 +46,7 @@ def _presets(of: Callable[[presets.Preset], object]) -> str:
     type=click.Choice(list(presets.PRESETS)),
     default=presets.RECOMMENDED.name,
     show_default=True,
-    help="Settings to start from; each of the next six options overrides one of them.",
+    help="Settings to start from; each of the next seven options overrides one of them.",
 )
 @click.option(
     "--tau",
@@ -58,6 +58,11 @@ def _presets(of: Callable[[presets.Preset], object]) -> str:
     "--steps",
     metavar="full|K",
     help="Network calls a candidate: every timestep, or K. " + _presets(lambda p: p.steps or "full"),
+)
+@click.option(
+    "--spacing",
+    type=click.Choice(SPACINGS),
+    help="Of the K calls: equal strides, or strides that shrink with the noise. " + _presets(lambda p: p.spacing),
 )
 @click.option(
     "--solver", type=click.Choice(SOLVERS), help="How x_tau is denoised. " + _presets(lambda p: p.solver)
@@ -161,7 +166,7 @@ def settled(asked: dict[str, Any]) -> presets.Preset:
     """The preset with the options given by hand put over it."""
     preset = presets.PRESETS[asked["preset"]]
     given: dict[str, Any] = {
-        name: asked[name] for name in ("solver", "start", "candidates", "eta") if asked[name] is not None
+        name: asked[name] for name in ("spacing", "solver", "start", "candidates", "eta") if asked[name] is not None
     }
     if asked["tau"] is not None:
         given["tau_low"], given["tau_high"] = parse_tau(asked["tau"])
@@ -282,7 +287,7 @@ def say_settings(plan: plans.Plan) -> str:
         if options.tau_low == options.tau_high
         else f"{options.tau_low}:{options.tau_high}"
     )
-    steps = "every step" if options.steps is None else f"{options.steps} steps"
+    steps = "every step" if options.steps is None else f"{options.steps} {options.spacing} steps"
     return (
         f"preset {presets.label(options)}: tau {tau}, {steps}, {options.solver}, start {options.start}, "
         f"{options.candidates} candidates{'' if options.filter else ' (no filter)'}, seed {options.seed}"

@@ -44,7 +44,7 @@ def command() -> None:
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--workers", type=int, default=1, show_default=True, help="Processes that make batches.")
 @click.option("--threads", type=int, help="CPU threads of the networks.")
-@click.option("--bf16/--no-bf16", default=True, show_default=True)
+@click.option("--bf16/--no-bf16", default=None, help="Autocast. [default: where this machine is faster with it]")
 @click.option("--ema", type=float, default=0.999, show_default=True)
 @click.option(
     "--minutes",
@@ -74,7 +74,7 @@ def realdgen(
     seed: int,
     workers: int,
     threads: int | None,
-    bf16: bool,
+    bf16: bool | None,
     ema: float,
     minutes: float,
     without: tuple[str, ...],
@@ -91,7 +91,7 @@ def realdgen(
         from degrade_engine.originals.realdgen.data import DataOptions
         from degrade_engine.originals.realdgen.stages import STAGE_PRESETS
         from degrade_engine.originals.realdgen.train import Run, run_stage
-        from degrade_engine.originals.trainer import TrainOptions
+        from degrade_engine.originals.trainer import TrainOptions, bf16_helps
     except ModuleNotFoundError as e:
         raise DegradeError(
             f"training needs {e.name}", wanted="the extra `train`", mend="pip install 'degrade-engine[train]'"
@@ -107,6 +107,7 @@ def realdgen(
     elif learning_rate:
         options = dataclasses.replace(options, lr=learning_rate)
     data = DataOptions(crop=crop, reference_crop=reference_crop or crop, mix=mix)
+    bf16 = bf16_helps() if bf16 is None else bf16
     training = TrainOptions(steps=steps, seed=seed, bf16=bf16, ema=ema, deadline_s=60 * minutes)
     run = Run(stage, config, options, data, training, hr, lr_, pairs, out, workers, threads)
     if dry_run:

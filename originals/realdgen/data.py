@@ -31,7 +31,7 @@ from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.images import BadImage, read_rgb, resize_bicubic
 
 Image = np.ndarray  # uint8 [H, W, 3]
-Noise = np.ndarray  # float32 [H, W, 3], the part of an image that is noise, in the networks' units (255 grey levels = 2)
+Noise = np.ndarray  # float32 [H, W, 3]: what of an image is noise, in the networks' units (255 grey levels = 2)
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"}
 BANDS = 6  # radial bands of the spectral targets
 MILD = dataclasses.replace(  # CAMERA with blur alone in four samples of ten: most cameras' LR has little noise
@@ -314,9 +314,9 @@ class TripletBatches(StepDataset):
 
 
 class DiffusionBatches(StepDataset):
-    """Stage ddpm: {"content", "target", "reference"} (Algorithm 1), the three sources mixed; "noise" [B, 3, h, w] is the
-    part of the target that is known to be noise, else 0; "clean" [B] says whose content is a clean image, so that
-    Rec_lr can be held to the target (an unpaired row would teach it to copy)."""
+    """Stage ddpm: {"content", "target", "reference"} (Algorithm 1), the three sources mixed; "noise" [B, 3, h, w] is
+    what of the target is known to be noise, else 0; "clean" [B] says whose content is a clean image, so that Rec_lr
+    can be held to the target (an unpaired row would teach it to copy)."""
 
     def make(self, rng: np.random.Generator) -> dict[str, torch.Tensor]:
         sources = [self.synthetic, self.unpaired, self.true_pair]

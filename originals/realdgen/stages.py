@@ -31,6 +31,7 @@ class StageOptions:
     lr: float = 1e-4  # A.3 (E_deg, DDPM); the content stage's 1e-5 is A.1.1
     lr_content: float = 1e-5
     lr_finetune: float = 1e-6  # A.3: first block of E_cont, last convolution of E_deg
+    lr_degradation: float = 0.0  # stage ddpm: > 0 lets the whole of E_deg learn on at this rate
     margin: float = 0.01
     spectral_weight: float = 0.0  # auxiliary: E_deg also predicts `data.spectral_targets`
     contrastive_weight: float = 1.0
@@ -45,7 +46,7 @@ class StageOptions:
 
 PAPER_STAGES = StageOptions(batch=8)
 TINY_STAGES = StageOptions(lr=6e-4, lr_content=4e-4, spectral_weight=0.05, contrastive_weight=0.02,
-                           reconstruction_weight=20.0, low_share=0.6,
+                           lr_degradation=2e-4, reconstruction_weight=20.0, low_share=0.7, low=100,
                            start_share=0.5, hidden_share=0.7)  # fmt: skip
 STAGE_PRESETS = {"paper": PAPER_STAGES, "tiny": TINY_STAGES}
 
@@ -171,7 +172,11 @@ class DDPMStage(Stage):
             )
         elif options.finetune:
             first, last = model.vqvae.encoder.down[0], model.degradation.last
-            groups.append({"params": [*first.parameters(), *last.parameters()], "lr": options.lr_finetune})
+            if options.lr_degradation:  # tiny: how noisy the reference is, E_deg learns best from what it is needed for
+                groups.append({"params": [*model.degradation.parameters()], "lr": options.lr_degradation})
+                groups.append({"params": [*first.parameters()], "lr": options.lr_finetune})
+            else:
+                groups.append({"params": [*first.parameters(), *last.parameters()], "lr": options.lr_finetune})
         return groups
 
     def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:

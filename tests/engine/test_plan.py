@@ -27,6 +27,7 @@ OPTIONS = plans.Options(
     tau_low=1,
     tau_high=30,
     steps=None,
+    spacing="even",
     solver="ddpm",
     eta=0.0,
     start="bicubic",
@@ -40,7 +41,7 @@ REFERENCE = [Photo(f"lr{n}.png", height=130, width=128 + n) for n in range(5)]
 
 
 PINNED = [("hr3.png", (0, 25), "lr0.png"), ("hr3.png", (0, 56), "lr2.png"), ("hr6.png", (2, 62), "lr1.png")]
-PINNED_TAUS = (27, 11, 26, 12, 24, 9, 29, 12)
+PINNED_TAUS = (13, 15, 27, 25, 12, 8, 28, 17)
 
 
 def make(options: plans.Options = OPTIONS, batch: int = 4, **kw) -> plans.Plan:
@@ -99,8 +100,9 @@ def test_every_photograph_and_tau_is_drawn_about_equally_often():
     plan = make(replace(OPTIONS, pairs=3000))
     drawn = [plan.draw(pair).hr.path for pair in range(3000)]
     assert all(260 < drawn.count(photo.path) < 410 for photo in HR)  # 333 wanted, sigma 17
-    assert all(60 < plan.taus.count(tau) < 145 for tau in range(1, 31))  # 100 wanted, sigma 10
-    assert min(plan.taus) == 1 and max(plan.taus) == 30
+    assert all(plan.taus.count(tau) == 100 for tau in range(1, 31))
+    first = [make(replace(OPTIONS, seed=seed)).taus[0] for seed in range(3000)]  # and each pair's is uniform
+    assert all(60 < first.count(tau) < 145 for tau in range(1, 31))  # 100 wanted, sigma 10
 
 
 def test_batches_are_sorted_by_steps_with_ties_by_pair_and_lose_nobody():
@@ -125,10 +127,9 @@ def test_few_step_plans_count_the_smaller_of_tau_and_steps():
     assert make(replace(OPTIONS, tau_low=30)).taus == (30,) * 64
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2, 3, 4])
-def test_512_pairs_in_batches_of_16_waste_at_most_three_row_steps_in_a_hundred(seed):
-    plan = make(replace(OPTIONS, pairs=512, seed=seed), batch=16)
-    assert plan.useful_share() >= 0.97
+def test_512_pairs_in_batches_of_16_waste_at_most_three_row_steps_in_a_hundred():
+    for seed in range(100):
+        assert make(replace(OPTIONS, pairs=512, seed=seed), batch=16).useful_share() >= 0.97, seed
     assert make(replace(OPTIONS, tau_low=0, tau_high=0)).useful_share() == 1.0
 
 

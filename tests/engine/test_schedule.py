@@ -8,6 +8,7 @@ the linear map itself (mean and spread) instead of samples, so the comparison ha
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from degrade_engine.engine.errors import DegradeError
-from degrade_engine.engine.schedule import SOLVERS, Schedule, ddim, ddpm, dpmpp, table, timesteps
+from degrade_engine.engine.schedule import SOLVERS, Schedule, Spacing, ddim, ddpm, dpmpp, table, timesteps
 
 M, S = 0.3, 0.6  # mean and standard deviation of the data
 PAPER = Schedule()
@@ -97,6 +98,32 @@ def test_a_strided_ancestral_step_is_one_long_step() -> None:
     rows, abar = ddpm(PAPER, t), PAPER.alphas_bar
     np.testing.assert_allclose(rows[:2, 5] ** 2, [1 - abar[300] / abar[200], 1 - abar[200] / abar[100]], rtol=1e-9)
     np.testing.assert_allclose(rows[-1, 2:], [0, 1, 0, 0], atol=1e-15)  # x0_hat itself
+
+
+@pytest.mark.parametrize("spacing", get_args(Spacing))
+def test_timesteps_descend_from_tau_and_never_repeat(spacing: Spacing) -> None:
+    for tau in range(1, 501, 7):
+        for steps in (1, 2, 3, 5, 20, 100, 500):
+            t = timesteps(tau, steps, spacing)
+            assert len(t) == min(tau, steps) and t[0] == tau and t[-1] >= 1 and (np.diff(t) < 0).all()
+        assert timesteps(tau, None, spacing).tolist() == list(range(tau, 0, -1))
+    assert timesteps(100, 4, "quadratic").tolist() == [100, 56, 25, 6]
+
+
+def test_quadratic_strides_keep_the_noise_that_even_ones_smooth_away() -> None:
+    """x_0 ~ N(mu, s²), the exact denoiser: E[x_0 | x_t] - mu = s²/V (x_t/sqrt(abar) - mu), V = s² + (1 - abar)/abar.
+    Ancestral sampling through every step gives s back."""
+    s = 0.1
+    left = {}
+    for spacing in get_args(Spacing):
+        variance = s * s + (1 - PAPER.alphas_bar[100]) / PAPER.alphas_bar[100]  # of x_t/sqrt(abar) at tau
+        t = timesteps(100, 4, spacing)
+        for (_, _, a, b, _, _), now, then in zip(ddim(PAPER, t), t, [*t[1:], 0], strict=True):
+            abar_t, abar_s = PAPER.alphas_bar[now], PAPER.alphas_bar[then]
+            slope = s * s / (s * s + (1 - abar_t) / abar_t)
+            variance *= ((a * np.sqrt(abar_t) + b * slope) / np.sqrt(abar_s)) ** 2
+        left[spacing] = np.sqrt(variance) / s
+    assert 1 - left["quadratic"] < 0.65 * (1 - left["even"]) and left["quadratic"] < 1
 
 
 @pytest.mark.parametrize("steps", [None, 7])
@@ -208,6 +235,7 @@ def test_perfect_network_returns_x0_whatever_the_stride() -> None:
         lambda: table(PAPER, "euler", 3),  # type: ignore[arg-type]
         lambda: table(PAPER, "ddpm", 3, None, 0.5),
         lambda: table(PAPER, "ddim", 3, None, 1.5),
+        lambda: table(PAPER, "ddim", 3, 2, spacing="cubic"),  # type: ignore[arg-type]
         lambda: ddpm(PAPER, np.array([3, 3], np.int32)),
         lambda: ddpm(PAPER, np.array([1, 2], np.int32)),
         lambda: Schedule(T=0),

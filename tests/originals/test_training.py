@@ -84,7 +84,8 @@ def test_the_noise_of_a_synthetic_row_is_what_its_quiet_twin_lacks(photographs: 
     dataset = data.DiffusionBatches(photographs, data.DataOptions(crop=32, reference_crop=32), 2, 0, 0)
     rng = np.random.default_rng(0)
     hr = np.full((32, 32, 3), 128, np.uint8)
-    theta = SecondOrder(None, None, None, None, None, None, Noise("gaussian", 12.0, gray=False), None, "area", None, True)
+    nothing = [None] * 6
+    theta = SecondOrder(*nothing, Noise("gaussian", 12.0, gray=False), None, "area", None, jpeg_last=True)
     clean, degraded, noise = dataset.degrade_twice(rng, hr, theta, 1)
     assert noise.std() * 127.5 == pytest.approx(12, rel=0.05)
     np.testing.assert_allclose(degraded, clean + 127.5 * noise, atol=0.51)
