@@ -59,9 +59,9 @@ def compile_cuda(nvcc: str, out: Path, *options: str) -> str:
     Raises subprocess.CalledProcessError, its output in `output`.
     """
     unit = next(path for path in sources() if path.name == "cuda.cu")
-    command = [nvcc, "--options-file", str(unit.with_name("nvcc.options")), *STRICT, *options, "-o", str(out), str(unit)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True)
-    return done.stdout
+    command = [nvcc, "--options-file", str(unit.with_name("nvcc.options")), *STRICT, *options, "-o", str(out)]
+    pipe = subprocess.PIPE
+    return subprocess.run([*command, str(unit)], stdout=pipe, stderr=subprocess.STDOUT, text=True, check=True).stdout
 
 
 def resources(nvcc: str, capabilities: Iterable[int] = CAPABILITIES) -> list[Row]:
@@ -77,7 +77,8 @@ def resources(nvcc: str, capabilities: Iterable[int] = CAPABILITIES) -> list[Row
 def read_ptxas(printed: str, sm: int) -> list[Row]:
     """ptxas -v, a paragraph a kernel, as rows; threads is how many the registers leave on a multiprocessor."""
     rows = []
-    for name, paragraph in re.findall(r"Compiling entry function '(\w+)' for [^\n]*\n(.*?)(?=Compiling|\Z)", printed, re.S):
+    a_kernel = r"Compiling entry function '(\w+)' for [^\n]*\n(.*?)(?=Compiling|\Z)"
+    for name, paragraph in re.findall(a_kernel, printed, re.S):
         stack, stores, loads = re.findall(r"(\d+) bytes (?:stack frame|spill stores|spill loads)", paragraph)[:3]
         registers = int(re.findall(r"Used (\d+) registers", paragraph)[0])
         shared = re.findall(r"(\d+) bytes smem", paragraph)

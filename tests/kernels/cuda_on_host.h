@@ -2,8 +2,8 @@
 // arithmetic, tails and barriers do is then tested on every machine. A test's tool, never part of the package.
 //
 // The blocks of a grid run one after another. The threads of a block are fibers of one system thread that
-// switch at a barrier only, so a run is deterministic; a thread that leaves the kernel early no longer counts
-// at barriers, as on a GPU.
+// switch at a barrier only, so a run is deterministic; they take turns upwards and downwards from barrier to
+// barrier, so that a missing one shows. A thread that leaves the kernel early no longer counts at barriers.
 #pragma once
 
 #include <ucontext.h>
@@ -66,10 +66,12 @@ inline void run_block(unsigned threads) {
         fiber.ended = false;
         makecontext(&fiber.context, enter, 0);
     }
-    for (bool running = true; running;) {
+    bool running = true;
+    for (bool upwards = true; running; upwards = !upwards) {
         running = false;
         any = 0;
-        for (current = 0; current < threads; ++current) {
+        for (unsigned turn = 0; turn < threads; ++turn) {
+            current = upwards ? turn : threads - 1 - turn;
             if (fibers[current].ended) continue;
             threadIdx = {current, 0, 0};
             swapcontext(&scheduler, &fibers[current].context);

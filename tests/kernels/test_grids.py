@@ -36,7 +36,7 @@ SHIFTS = st.tuples(*[st.sampled_from([0, 0, 1, 2, 3])] * 4)
 GRIDS = st.sampled_from([None, None, (1, 1), (2, 1), (1, 2), (3, 2)])
 SEEDS = st.integers(0, 2**32 - 1)
 MODELS = st.sampled_from([np.float32, np.float16])
-HALVES_OR_NOT = {np.float32: "f32", np.float16: "f16"}
+SUFFIX = {np.float32: "f32", np.float16: "f16"}
 few = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -78,7 +78,7 @@ def test_update(grids: GridsOnHost, rows, size, shifts, grid, model, clip, wante
     step = int(rng.integers(steps))
     moved, predicted, fed = Buffer(x, shifts[0]), Buffer(x0_prev, shifts[1]), Buffer(model_input, shifts[2])
     grids.launch(
-        f"degrade_update_{HALVES_OR_NOT[model]}", grid, x=moved, eps=Buffer(eps, shifts[3]), x0_prev=predicted,
+        f"degrade_update_{SUFFIX[model]}", grid, x=moved, eps=Buffer(eps, shifts[3]), x0_prev=predicted,
         model_input=fed if wanted else None, coefficients=Buffer(table), timesteps=Buffer(timesteps),
         step=Buffer(np.array([step], np.int32)), clip=int(clip), rows=rows, elements=size,
         **key_arguments(seed, pairs, candidates),
@@ -104,7 +104,7 @@ def test_start(grids: GridsOnHost, rows, size, shifts, grid, model, wanted, seed
     pairs, candidates = rng.integers(0, 2**32, (2, rows), dtype=np.uint32)
     begun, fed = Buffer(x, shifts[0]), Buffer(model_input, shifts[2])
     grids.launch(
-        f"degrade_start_{HALVES_OR_NOT[model]}", grid, x=begun, x_start=Buffer(x_start, shifts[1]),
+        f"degrade_start_{SUFFIX[model]}", grid, x=begun, x_start=Buffer(x_start, shifts[1]),
         model_input=fed if wanted else None, coefficients=Buffer(table), rows=rows, elements=size,
         **key_arguments(seed, pairs, candidates),
     )  # fmt: skip
@@ -124,8 +124,8 @@ def test_a_step_is_replayed_with_the_same_arguments(grids: GridsOnHost, model) -
     table = np.repeat(TABLE[[4]], steps * rows, axis=0).reshape(steps, rows, 6)
     table[:2, 1], table[:4, 2] = update.IDENTITY, update.IDENTITY
     timesteps = rng.integers(1, 501, (steps, rows), dtype=np.int32)
-    x, x0_prev, eps = values(rng, (rows, size), False), np.zeros((rows, size), np.float32), values(rng, (rows, size), False)
-    eps = eps.astype(model)
+    x, eps = (values(rng, (rows, size), spoiled=False) for _ in range(2))
+    x0_prev, eps = np.zeros_like(x), eps.astype(model)
     pairs, candidates = np.arange(rows, dtype=np.uint32) + 9, np.zeros(rows, np.uint32)
     moved, seen, step = Buffer(x), Buffer(np.zeros(rows, np.int32)), Buffer(np.zeros(1, np.int32))
     tables = {"timesteps": Buffer(timesteps), "step": step}
@@ -138,7 +138,7 @@ def test_a_step_is_replayed_with_the_same_arguments(grids: GridsOnHost, model) -
         grids.launch("degrade_load", t=seen, **tables, rows=rows)
         np.testing.assert_array_equal(seen.values, timesteps[now])
         before = moved.values.copy()
-        grids.launch(f"degrade_update_{HALVES_OR_NOT[model]}", **arguments)
+        grids.launch(f"degrade_update_{SUFFIX[model]}", **arguments)
         grids.launch("degrade_advance", step=step)
         waiting = (table[now] == update.IDENTITY).all(axis=1)
         assert_same_bits(moved.values[waiting], before[waiting])

@@ -1,9 +1,8 @@
-"""What nvcc makes of the grids: it compiles without a warning, keeps the arithmetic, the wide accesses and spills nothing."""
+"""What nvcc makes of the grids: no warning, the arithmetic as written, wide accesses, no spill."""
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
