@@ -89,7 +89,7 @@ def finite(x: Floats, *, threads: int = 1) -> NDArray[np.bool_]:
 
 def finite_twin(x: Floats) -> NDArray[np.bool_]:
     """The numpy twin of `finite`."""
-    return np.isfinite(x).all(axis=tuple(range(1, x.ndim)))
+    return np.asarray(np.isfinite(x).all(axis=tuple(range(1, x.ndim))))
 
 
 def score(

@@ -5,8 +5,9 @@
 // device memory and are indexed by a device step counter, so one step can be captured and replayed. What is
 // constant during a run, addresses, seed and clip, is an argument and thus part of the capture.
 //
-// A thread takes four elements, which is one Philox block. Bound by memory bandwidth; the noise costs about 80
-// operations an element, fewer than a current GPU does in the time of the bytes.
+// A thread takes four elements, which is one Philox block. Bound by memory bandwidth: an element with noise costs
+// about 80 instructions (counted in PTX) and 16 bytes or more, and an H100 issues about 9 instructions in the time
+// of a byte. Rows that lie in the second-level cache may be bound by the arithmetic instead.
 #include "grid.cuh"
 #include "philox.h"
 #include "update.h"
@@ -83,7 +84,8 @@ __device__ __forceinline__ void start_rows(float* __restrict__ x, const float* _
     NAME(float* x,                   /* [rows, elements] in/out */                                               \
          const MODEL* eps,           /* [rows, elements] */                                                      \
          float* x0_prev,             /* [rows, elements] in/out */                                               \
-         MODEL* model_input,         /* [rows, elements] out, x as the model reads it; null = not wanted */      \
+         MODEL* model_input,         /* [rows, elements] out, x as the model reads it, not x itself; null = not  \
+                                        wanted */                                                                \
          const float* coefficients,  /* [S, rows, 6]: p, q, a, b, c, d */                                        \
          const uint32_t* timesteps,  /* [S, rows] */                                                             \
          const int32_t* step,        /* [1], 0 .. S - 1 */                                                       \

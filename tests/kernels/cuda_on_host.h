@@ -2,8 +2,9 @@
 // arithmetic, tails and barriers do is then tested on every machine. A test's tool, never part of the package.
 //
 // The blocks of a grid run one after another. The threads of a block are fibers of one system thread that
-// switch at a barrier only, so a run is deterministic; they take turns upwards and downwards from barrier to
-// barrier, so that a missing one shows. A thread that leaves the kernel early no longer counts at barriers.
+// switch at a barrier only, so a run is deterministic; they take turns upwards and downwards, from barrier to
+// barrier and from block to block, so that a missing barrier shows. A thread that has left the kernel no longer
+// counts at barriers.
 #pragma once
 
 #include <ucontext.h>
@@ -67,7 +68,7 @@ inline void run_block(unsigned threads) {
         makecontext(&fiber.context, enter, 0);
     }
     bool running = true;
-    for (bool upwards = true; running; upwards = !upwards) {
+    for (bool upwards = (blockIdx.x + blockIdx.y) % 2 == 0; running; upwards = !upwards) {
         running = false;
         any = 0;
         for (unsigned turn = 0; turn < threads; ++turn) {
