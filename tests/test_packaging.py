@@ -63,10 +63,10 @@ def test_without_compilers_the_package_installs_and_runs_on_its_twins(root: Path
         "best = select.choose(np.array([[2.0], [1.0]], np.float32)).tolist()\n"
         "print(json.dumps([loader.__file__, loader.status().reason, loader.cuda_status().reason, best]))"
     )
-    # -S: without the .pth files that would put the editable installation first.
+    # -S: without the .pth files that would put the editable installation first; -P: nor the folder it is run in.
     paths = [str(tmp_path / "site"), *(path for path in sys.path if path.endswith("site-packages"))]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
-    done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, env=environment)
+    done = subprocess.run([sys.executable, "-S", "-P", "-c", code], capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     file, host, cuda, best = json.loads(done.stdout)
     assert Path(file).is_relative_to(tmp_path / "site")
