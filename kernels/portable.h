@@ -4,7 +4,8 @@
 // both sides; g++ sees a plain inline function. The host library tests the arithmetic that a GPU runs.
 //
 // Contraction must be off (g++ -ffp-contract=off, nvcc --fmad=false): each product and each sum is rounded by
-// itself. So numpy, C++ and CUDA agree to the last bit; only the payload of a NaN is nobody's promise.
+// itself. So numpy and C++ agree to the last bit (tested), and CUDA has the means to (its PTX is tested; no GPU
+// has run it yet). Only the payload of a NaN is nobody's promise.
 #pragma once
 
 #include <cstdint>
