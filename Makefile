@@ -14,7 +14,7 @@ SHELL := bash
 
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet -c constraints.txt
-SOURCES := pyproject.toml constraints.txt CMakeLists.txt $(wildcard kernels/*.cpp kernels/*.h)
+SOURCES := pyproject.toml constraints.txt CMakeLists.txt $(wildcard kernels/*.cpp kernels/*.h kernels/*.cu*) kernels/nvcc.options
 FOLDERS := engine kernels calib export originals bench
 
 # The package is editable, so only its settings and its C++ sources call for a new installation. Packages are built

@@ -59,15 +59,15 @@ class HostDevice:
             "to_planar": self._to_planar,
             "to_bytes": self._to_bytes,
             "start": self._start,
-            "load": _load,
+            "load": update.load,
             "update": self._update,
-            "advance": _advance,
+            "advance": update.advance,
             "squared_l2": self._squared_l2,
-            "finite": _finite,
+            "finite": self._finite,
             "score": _score,
             "choose": _choose,
-            "gather": _gather,
-            "tile": _tile,
+            "gather": self._gather,
+            "tile": select.tile,
         }
 
     def allocate(self, shape: tuple[int, ...], dtype: Any) -> Array:
@@ -113,41 +113,19 @@ class HostDevice:
         """float32 [K·B, ...] against [B, ...] into [K, B]."""
         out[...] = select.squared_l2(features, target, threads=self._threads)
 
+    def _finite(self, x: Array, out: Array) -> None:
+        """bool [K, B]: whether every pixel of the candidate is a number."""
+        out[...] = select.finite(x, threads=self._threads).reshape(out.shape)
 
-def _load(t: Array, timesteps: Array, step: Array) -> None:
-    t[...] = timesteps[step[0]]
-
-
-def _advance(step: Array) -> None:
-    step += 1
-
-
-def _finite(x: Array, out: Array) -> None:
-    """bool [K, B]: whether every pixel of the candidate is a number."""
-    out[...] = np.isfinite(x.reshape(len(x), -1)).all(axis=1).reshape(out.shape)
+    def _gather(self, x: Array, kept: Array, out: Array) -> None:
+        """[K·B, ...] into [B, ...]: the kept candidate of each pair."""
+        out[...] = select.gather(x, kept, threads=self._threads)
 
 
 def _score(degradation: Array, content: Array, finite: Array, weights: tuple[float, float], out: Array) -> None:
-    """out[k, b] = w_d·degradation + w_c·content; infinite where that is NaN or the candidate is not finite.
-
-    The pixels have their own say: a network with a ReLU can turn a NaN image into finite features.
-    """
-    out[...] = np.float32(weights[0]) * degradation + np.float32(weights[1]) * content
-    out[~finite | np.isnan(out)] = np.inf
+    """out[k, b] = w_d·degradation + w_c·content; infinite where that is NaN or the candidate is not finite."""
+    out[...] = select.score(degradation, content, finite, weights)
 
 
 def _choose(scores: Array, kept: Array) -> None:
     kept[...] = select.choose(scores)
-
-
-def _gather(x: Array, kept: Array, out: Array) -> None:
-    out[...] = select.gather(x, kept)
-
-
-def _tile(source: Array, out: Array) -> None:
-    """[B, ...] into every candidate's slice of [K·B, ...]. The source may be the first slice itself."""
-    batch = len(source)
-    for first in range(0, len(out), batch):
-        target = out[first : first + batch]
-        if not np.shares_memory(source, target):
-            target[...] = source

@@ -70,6 +70,7 @@ class Machine:
     cpu: str
     gpus: Gpus
     kernels: loader.Status
+    fatbin: loader.Status
     required: Mapping[str, tuple[str, ...]]
     installed: Mapping[str, str]
     failures: Mapping[str, str]
@@ -114,6 +115,7 @@ def look() -> Machine:
         cpu_text(),
         nvidia(),
         loader.status(),
+        loader.cuda_status(),
         required,
         installed,
         failures,
@@ -138,8 +140,8 @@ def diagnose(machine: Machine) -> list[Line]:
         lines.append(Line("machine", "GPU", "missing", f"none that can be used: {gpus.reason}"))
     for extra, names in machine.required.items():
         lines += [package_line(machine, extra, name) for name in names]
-    compiled = machine.kernels.path is not None
-    lines.append(Line("kernels", "host", "ok" if compiled else "missing", machine.kernels.reason))
+    for name, found in (("host", machine.kernels), ("CUDA", machine.fatbin)):
+        lines.append(Line("kernels", name, "ok" if found.path else "missing", found.reason))
     return lines + [backend_line(machine, backend) for backend in BACKENDS]
 
 

@@ -46,6 +46,7 @@ DEGRADE_WIDE void draw_tile(float* z, uint32_t first, const Counter& counter) {
     }
 }
 
+// The two flags are constants here, so that each of the four loops vectorises without a branch.
 template <bool HasPrevious, bool HasNoise>
 inline __attribute__((always_inline)) void update_tile(float* x,              // [count] in/out
                                                        const float* eps,      // [count]
@@ -54,8 +55,8 @@ inline __attribute__((always_inline)) void update_tile(float* x,              //
                                                        int64_t count, Coefficients k, bool clip) {
     for (int64_t i = 0; i < count; ++i) {
         const float x0 = degrade::predict_x0(k, clip, x[i], eps[i]);
-        x[i] = degrade::advance<HasPrevious, HasNoise>(k, x[i], x0, HasPrevious ? x0_prev[i] : 0.0f,
-                                                       HasNoise ? z[i] : 0.0f);
+        x[i] = degrade::advance(k, HasPrevious, HasNoise, x[i], x0, HasPrevious ? x0_prev[i] : 0.0f,
+                                HasNoise ? z[i] : 0.0f);
         x0_prev[i] = x0;
     }
 }
@@ -83,6 +84,12 @@ DEGRADE_WIDE void add_squares(float* __restrict lanes, const float* __restrict f
 
 DEGRADE_WIDE void plane_to_bytes(const float* __restrict x, uint8_t* __restrict out, int64_t count) {
     for (int64_t i = 0; i < count; ++i) out[i] = degrade::to_byte(x[i]);
+}
+
+DEGRADE_WIDE bool all_finite(const float* x, int64_t count) {
+    uint32_t bad = 0;
+    for (int64_t i = 0; i < count; ++i) bad |= static_cast<uint32_t>(!degrade::is_finite(x[i]));
+    return bad == 0;
 }
 
 // Squared L2 of one row to its target in the stated order; a null target means zeros.
@@ -115,8 +122,7 @@ void for_rows(int64_t rows, int32_t threads, const Work& work) {
 
 extern "C" {
 
-// Raised with every change of a signature below; loader.py refuses another number.
-int32_t degrade_abi() { return 1; }
+int32_t degrade_abi() { return DEGRADE_ABI; }
 
 void degrade_philox(const uint32_t* counter,  // [count, 4]
                     uint32_t k0, uint32_t k1,
@@ -158,8 +164,7 @@ void degrade_update(float* x,                   // [rows, elements] in/out
                     const uint32_t* steps,       // [rows]
                     int32_t threads) {
     for_rows(rows, threads, [&](int64_t row) {
-        const float* c = coefficients + 6 * row;
-        const Coefficients k{c[0], c[1], c[2], c[3], c[4], c[5]};
+        const Coefficients k = degrade::coefficients_at(coefficients + 6 * row);
         if (degrade::is_identity(k)) return;
         const Counter counter{steps[row], candidates[row], pairs[row], k0, k1};
         alignas(64) float z[kTile];
@@ -207,6 +212,47 @@ void degrade_squared_l2(const float* features,  // [rows, elements], row = k·ba
         const int64_t pair = row % batch;
         const float distance = lane_distance(features + row * elements, target + pair * elements, elements);
         scores[row] = degrade::normalised(distance, norms[static_cast<size_t>(pair)]);
+    });
+}
+
+void degrade_finite(const float* x,  // [rows, elements]
+                    uint8_t* out,    // [rows], 1 where every element is a number
+                    int64_t rows, int64_t elements, int32_t threads) {
+    for_rows(rows, threads, [&](int64_t row) { out[row] = all_finite(x + row * elements, elements); });
+}
+
+void degrade_score(const float* degradation,  // [count]
+                   const float* content,      // [count]
+                   const uint8_t* finite,     // [count]
+                   float w_d, float w_c,
+                   float* out,                // [count]
+                   int64_t count) {
+    for (int64_t i = 0; i < count; ++i)
+        out[i] = degrade::score_of(degradation[i], content[i], finite[i] != 0, w_d, w_c);
+}
+
+void degrade_choose(const float* scores,  // [candidates, batch]
+                    int32_t* kept,        // [batch]
+                    int64_t candidates, int64_t batch) {
+    for (int64_t pair = 0; pair < batch; ++pair) {
+        float best = degrade::infinity();
+        kept[pair] = 0;
+        for (int64_t k = 0; k < candidates; ++k) {
+            const float score = scores[degrade::row_of(k, batch, pair)];
+            if (!degrade::is_better(score, best)) continue;
+            best = score;
+            kept[pair] = static_cast<int32_t>(k);
+        }
+    }
+}
+
+void degrade_gather(const uint8_t* x,     // [candidates·batch, row_bytes]
+                    const int32_t* kept,  // [batch]
+                    uint8_t* out,         // [batch, row_bytes]
+                    int64_t batch, int64_t row_bytes, int32_t threads) {
+    for_rows(batch, threads, [&](int64_t pair) {
+        const uint8_t* from = x + degrade::row_of(kept[pair], batch, pair) * row_bytes;
+        std::copy(from, from + row_bytes, out + pair * row_bytes);
     });
 }
 

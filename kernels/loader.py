@@ -1,26 +1,32 @@
-"""Finds the compiled host kernels, or says plainly why there are none.
+"""Finds the compiled kernels, or says plainly why there are none: the host library and the CUDA fatbin.
 
 The package works without them: every public function of `degrade_engine.kernels` has a numpy twin with the
-same bits. The library lies beside this package. In an editable install that is a second folder of the
-package's search path, so the whole path is looked at.
+same bits. Library and fatbin lie beside this package. In an editable install that is a second folder of the
+package's search path, so the whole path is looked at. The fatbin is found here and loaded by whoever has a
+GPU; `grids.py` says how its kernels are called.
 """
 
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import sys
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-ABI = 1
-"""Raised with every change of a C signature: a stale library is refused, not called with wrong arguments."""
+ABI = 2
+"""DEGRADE_ABI of portable.h, raised with every change of a signature: a stale library or fatbin is refused, not
+called with wrong arguments.
+"""
 
 LIBRARY_NAMES = ("libdegrade_host.so", "libdegrade_host.dylib", "degrade_host.dll")
+FATBIN_NAME, FATBIN_SIDECAR = "degrade_cuda.fatbin", "degrade_cuda.json"
 TWINS_VARIABLE = "DEGRADE_ENGINE_KERNELS"
 
 _pointer, _int, _long, _word = ctypes.c_void_p, ctypes.c_int32, ctypes.c_int64, ctypes.c_uint32
+_float = ctypes.c_float
 _SIGNATURES: dict[str, list] = {
     # counter, key low, key high, out, count
     "degrade_philox": [_pointer, _word, _word, _pointer, _long],
@@ -47,6 +53,14 @@ _SIGNATURES: dict[str, list] = {
     "degrade_start": [_pointer, _pointer, _pointer, _long, _long, _word, _word, _pointer, _pointer, _int],
     # features, target, scores, rows, batch, elements, threads
     "degrade_squared_l2": [_pointer, _pointer, _pointer, _long, _long, _long, _int],
+    # x, out, rows, elements, threads
+    "degrade_finite": [_pointer, _pointer, _long, _long, _int],
+    # degradation, content, finite, weight of each, out, count
+    "degrade_score": [_pointer, _pointer, _pointer, _float, _float, _pointer, _long],
+    # scores, kept, candidates, batch
+    "degrade_choose": [_pointer, _pointer, _long, _long],
+    # x, kept, out, batch, row bytes, threads
+    "degrade_gather": [_pointer, _pointer, _pointer, _long, _long, _int],
     # images, out, batch, pixels, threads
     "degrade_to_planar": [_pointer, _pointer, _long, _long, _int],
     "degrade_to_bytes": [_pointer, _pointer, _long, _long, _int],
@@ -55,7 +69,9 @@ _SIGNATURES: dict[str, list] = {
 
 @dataclass(frozen=True)
 class Status:
-    """Which implementation runs. path is None when the numpy twins do; reason is one sentence either way."""
+    """What was found. path is None when nothing usable was; reason is one sentence either way, without a full
+    stop, and says how to mend what is missing.
+    """
 
     path: Path | None
     reason: str
@@ -74,7 +90,7 @@ def _load() -> tuple[ctypes.CDLL | None, Status]:
     if not found:
         return None, Status(
             None,
-            "numpy twins: no compiled library is installed; `pip install .` builds it with a C++ compiler",
+            "numpy twins: no compiled library is installed; get a C++ compiler (g++, clang++) and install again",
         )
     path = found[0]
     try:
@@ -106,3 +122,30 @@ def available() -> bool:
 def status() -> Status:
     """Which implementation runs, from where, and why."""
     return _load()[1]
+
+
+def cuda_binary() -> Path | None:
+    """The fatbin that belongs to this release, or None when there is none; `cuda_status` says why."""
+    return cuda_status().path
+
+
+def cuda_status() -> Status:
+    """Whether there is a fatbin, for which compute capabilities, and how to get one."""
+    found = [folder / FATBIN_NAME for folder in folders() if (folder / FATBIN_NAME).is_file()]
+    if not found:
+        return Status(None, "no fatbin: none was built; put nvcc and a C++ compiler on PATH and install again")
+    path = found[0]
+    try:
+        about = json.loads(path.with_name(FATBIN_SIDECAR).read_text(encoding="utf-8"))
+        abi, nvcc, newest = int(about["abi"]), str(about["nvcc"]), _capability(about["ptx"])
+        sass = ", ".join(_capability(number) for number in about["sass"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return Status(None, f"no fatbin: {path.with_name(FATBIN_SIDECAR)} is unusable ({error!r}); install again")
+    if abi != ABI:
+        return Status(None, f"no fatbin: {path} has interface {abi}, this release wants {ABI}; install again")
+    return Status(path, f"for SM {sass}, newer by PTX of {newest}, nvcc {nvcc}, {path}")
+
+
+def _capability(number: int) -> str:
+    """75 to "7.5", 120 to "12.0"."""
+    return f"{number // 10}.{number % 10}"

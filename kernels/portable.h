@@ -3,8 +3,9 @@
 // Every arithmetic function of the kernels is written once, in a header, as DEGRADE_HD. nvcc compiles it for
 // both sides; g++ sees a plain inline function. The host library tests the arithmetic that a GPU runs.
 //
-// Contraction must be off (g++ -ffp-contract=off, nvcc -fmad=false): each product and each sum is rounded by
-// itself. So numpy and C++ agree to the last bit (tested), and CUDA has the means to.
+// Contraction must be off (g++ -ffp-contract=off, nvcc --fmad=false): each product and each sum is rounded by
+// itself. So numpy and C++ agree to the last bit (tested), and CUDA has the means to (its PTX is tested; no GPU
+// has run it yet). Only the payload of a NaN is nobody's promise.
 #pragma once
 
 #include <cstdint>
@@ -15,6 +16,10 @@
 #else
 #define DEGRADE_HD inline __attribute__((always_inline))
 #endif
+
+// Raised with every change of a signature in host.cpp or a .cu; loader.py refuses another number. A macro,
+// because CMake reads this line too.
+#define DEGRADE_ABI 2
 
 namespace degrade {
 

@@ -76,6 +76,53 @@ def _lane_sum(values: Floats) -> np.float32:
     return np.float32(lanes[0])
 
 
+def finite(x: Floats, *, threads: int = 1) -> NDArray[np.bool_]:
+    """Whether a row is all numbers, no infinity and no NaN. x: float32 [R, ...], C-contiguous; returns bool [R]."""
+    check_rows("x", x, x.shape)
+    library = loader.library()
+    if library is None:
+        return finite_twin(x)
+    out = np.empty(len(x), dtype=np.bool_)
+    library.degrade_finite(x.ctypes.data, out.ctypes.data, len(x), x.size // max(len(x), 1), threads)
+    return out
+
+
+def finite_twin(x: Floats) -> NDArray[np.bool_]:
+    """The numpy twin of `finite`."""
+    return np.asarray(np.isfinite(x).all(axis=tuple(range(1, x.ndim))))
+
+
+def score(
+    degradation: Floats, content: Floats, finite: NDArray[np.bool_], weights: tuple[float, float]
+) -> Floats:
+    """w_d·degradation + w_c·content, smaller is better; infinite where that is NaN or the candidate is not finite.
+
+    degradation, content: float32 [K, B]; finite: bool [K, B]; weights: (w_d, w_c), rounded to float32. Returns
+    float32 [K, B]. The pixels have their own say: a network with a ReLU can turn a NaN image into finite
+    features. Raises ValueError when shapes or dtypes do not fit.
+    """
+    check_rows("degradation", degradation, degradation.shape)
+    check_rows("content", content, degradation.shape)
+    if finite.dtype != np.bool_ or finite.shape != degradation.shape or not finite.flags.c_contiguous:
+        raise ValueError(f"finite is {finite.dtype} {finite.shape}. Wanted: bool {degradation.shape}, C-contiguous.")
+    library = loader.library()
+    if library is None:
+        return score_twin(degradation, content, finite, weights)
+    out = np.empty_like(degradation)
+    library.degrade_score(
+        degradation.ctypes.data, content.ctypes.data, finite.ctypes.data, *weights, out.ctypes.data, out.size
+    )
+    return out
+
+
+def score_twin(
+    degradation: Floats, content: Floats, finite: NDArray[np.bool_], weights: tuple[float, float]
+) -> Floats:
+    """The numpy twin of `score`."""
+    sums = np.float32(weights[0]) * degradation + np.float32(weights[1]) * content
+    return np.where(finite & ~np.isnan(sums), sums, np.float32(np.inf))
+
+
 def choose(scores: Floats) -> NDArray[np.int32]:
     """The best candidate of each pair. scores: float32 [K, B], smaller is better; returns int32 [B].
 
@@ -83,18 +130,58 @@ def choose(scores: Floats) -> NDArray[np.int32]:
     """
     if scores.ndim != 2 or scores.shape[0] == 0:
         raise ValueError(f"scores {scores.shape} came. Wanted: [K, B] with at least one candidate.")
+    scores = np.ascontiguousarray(scores)
+    check_rows("scores", scores, scores.shape)
+    library = loader.library()
+    if library is None:
+        return choose_twin(scores)
+    kept = np.empty(scores.shape[1], dtype=np.int32)
+    library.degrade_choose(scores.ctypes.data, kept.ctypes.data, *scores.shape)
+    return kept
+
+
+def choose_twin(scores: Floats) -> NDArray[np.int32]:
+    """The numpy twin of `choose`."""
     return np.argmin(np.where(np.isnan(scores), np.float32(np.inf), scores), axis=0).astype(np.int32)
 
 
-def gather(x: NDArray, kept: NDArray[np.int32]) -> NDArray:
-    """The kept candidate of each pair. x: any dtype [K·B, ...], candidate-major; kept: int32 [B]; returns [B,
-    ...].
+def gather(x: NDArray, kept: NDArray[np.int32], *, threads: int = 1) -> NDArray:
+    """The kept candidate of each pair. x: any dtype [K·B, ...], candidate-major, C-contiguous; kept: int32 [B];
+    returns [B, ...].
 
-    Raises ValueError for an index outside 0..K-1.
+    Raises ValueError for another layout or dtype, and for an index outside 0..K-1.
     """
     batch = len(kept)
     if batch == 0 or len(x) % batch or kept.min() < 0 or int(kept.max()) >= len(x) // batch:
         raise ValueError(
             f"x {x.shape}, kept {kept.tolist()}. Wanted: [K·B, ...] and B indices from 0 to K - 1."
         )
+    if not x.flags.c_contiguous or kept.dtype != np.int32:
+        raise ValueError(f"x {x.shape}, kept {kept.dtype}. Wanted: x C-contiguous, kept int32.")
+    library = loader.library()
+    if library is None or x.dtype.hasobject:
+        return gather_twin(x, kept)
+    kept = np.ascontiguousarray(kept)
+    out = np.empty((batch, *x.shape[1:]), dtype=x.dtype)
+    library.degrade_gather(
+        x.ctypes.data, kept.ctypes.data, out.ctypes.data, batch, out.nbytes // batch, threads
+    )
+    return out
+
+
+def gather_twin(x: NDArray, kept: NDArray[np.int32]) -> NDArray:
+    """The numpy twin of `gather`."""
+    batch = len(kept)
     return x[kept.astype(np.int64) * batch + np.arange(batch)]
+
+
+def tile(source: NDArray, out: NDArray) -> None:
+    """Every pair's row into each candidate's slice, a copy that numpy does as fast as a loop of ours.
+
+    source: any dtype [B, ...]; out: [K·B, ...]. The source may be the first slice of `out` itself.
+    """
+    batch = len(source)
+    for first in range(0, len(out), batch):
+        target = out[first : first + batch]
+        if not np.shares_memory(source, target):
+            target[...] = source

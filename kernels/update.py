@@ -13,6 +13,7 @@ numbers, so rows that start later wait with the identity and their bytes do not 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from . import loader
 from .philox import Floats, Words, check_rows, check_words, row_normals, seed_key
@@ -78,13 +79,18 @@ def update_twin(
     pairs: Words,
     candidates: Words,
     steps: Words,
+    model_input: NDArray | None = None,
 ) -> None:
-    """The numpy twin of `update`, key as by `philox.seed_key`. Sums run left to right."""
+    """The numpy twin of `update`, key as by `philox.seed_key`. Sums run left to right.
+
+    It also repeats what only the CUDA grids do: eps may be float16, and model_input, where given, receives the
+    moved rows of x in its own dtype, float32 or float16.
+    """
     for i, row in enumerate(coefficients):
         if np.array_equal(row, IDENTITY):
             continue
         p, q, a, b, c, d = row
-        x0 = p * x[i] + q * eps[i]
+        x0 = p * x[i] + q * eps[i].astype(np.float32)
         if clip:
             x0 = np.clip(x0, np.float32(-1.0), np.float32(1.0))
         moved = a * x[i] + b * x0
@@ -94,6 +100,8 @@ def update_twin(
             moved = moved + d * row_normals(x0.size, key, pairs[i], candidates[i], steps[i]).reshape(x0.shape)
         x[i] = moved
         x0_prev[i] = x0
+        if model_input is not None:
+            model_input[i] = moved
 
 
 def start(
@@ -137,15 +145,33 @@ def start(
 
 
 def start_twin(
-    x: Floats, x_start: Floats, coefficients: Floats, key: Words, pairs: Words, candidates: Words
+    x: Floats,
+    x_start: Floats,
+    coefficients: Floats,
+    key: Words,
+    pairs: Words,
+    candidates: Words,
+    model_input: NDArray | None = None,
 ) -> None:
-    """The numpy twin of `start`, key as by `philox.seed_key`."""
+    """The numpy twin of `start`, key as by `philox.seed_key`; model_input as in `update_twin`."""
     for i, (s, n) in enumerate(coefficients):
         if n == 0:
             x[i] = x_start[i]
         else:
             z = row_normals(x[i].size, key, pairs[i], candidates[i], np.uint32(0))
             x[i] = s * x_start[i] + n * z.reshape(x[i].shape)
+        if model_input is not None:
+            model_input[i] = x[i]
+
+
+def load(t: NDArray[np.int32], timesteps: NDArray[np.int32], step: NDArray[np.int32]) -> None:
+    """t = timesteps[step]. t: int32 [R]; timesteps: int32 [S, R]; step: int32 [1], the step counter."""
+    t[...] = timesteps[step[0]]
+
+
+def advance(step: NDArray[np.int32]) -> None:
+    """step += 1. step: int32 [1], the step counter."""
+    step += 1
 
 
 def _counter_words(rows: int, pairs: Words, candidates: Words, steps: Words) -> tuple[Words, Words, Words]:

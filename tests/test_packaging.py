@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 import zipfile
@@ -9,27 +11,25 @@ from pathlib import Path
 
 import pytest
 
+from degrade_engine.bench.kernels import find_nvcc
+
 
 @pytest.fixture(scope="module")
 def wheel(root: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """Names of the files in a wheel that is built from the tree as it is."""
-    out = tmp_path_factory.mktemp("wheel")
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "wheel",
-        "--no-build-isolation",
-        "--no-deps",
-        "-q",
-        "-w",
-        str(out),
-        str(root),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    with zipfile.ZipFile(next(out.glob("*.whl"))) as archive:
+    with zipfile.ZipFile(build(root, tmp_path_factory.mktemp("wheel"), dict(os.environ))) as archive:
         return archive.namelist()
+
+
+def build(root: Path, out: Path, environment: dict[str, str]) -> Path:
+    """A wheel; one architecture stands for all in the fatbin, for the test's time."""
+    command = [
+        sys.executable, "-m", "pip", "wheel", "--no-build-isolation", "--no-deps", "-q", "-w", str(out),
+        "--config-settings=cmake.define.DEGRADE_CUDA_ARCHITECTURES=80", str(root),
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    return next(out.glob("*.whl"))
 
 
 def test_only_one_name_reaches_site_packages(wheel: list[str]) -> None:
@@ -45,3 +45,29 @@ def test_the_wheel_carries_what_is_not_python(wheel: list[str]) -> None:
     for name in ("hr-0", "hr-1", "reference-0", "reference-1"):
         assert f"degrade_engine/engine/probe/{name}.png" in wheel
     assert "degrade_engine/py.typed" in wheel
+
+
+@pytest.mark.skipif(find_nvcc() is None, reason="needs nvcc, which is not on PATH or in CUDA_HOME")
+def test_the_wheel_carries_the_fatbin_and_its_sidecar(wheel: list[str]) -> None:
+    assert {"degrade_engine/kernels/degrade_cuda.fatbin", "degrade_engine/kernels/degrade_cuda.json"} <= set(wheel)
+
+
+def test_without_compilers_the_package_installs_and_runs_on_its_twins(root: Path, tmp_path: Path) -> None:
+    nothing = str(tmp_path / "nothing")
+    hidden = os.environ | {"PATH": nothing, "CC": nothing, "CXX": nothing, "CUDA_HOME": nothing, "CUDA_PATH": nothing}
+    with zipfile.ZipFile(build(root, tmp_path, hidden)) as archive:
+        archive.extractall(tmp_path / "site")
+    assert not list((tmp_path / "site").rglob("*degrade_host*")) + list((tmp_path / "site").rglob("*degrade_cuda*"))
+    code = (
+        "import json; import numpy as np; from degrade_engine.kernels import loader, select\n"
+        "best = select.choose(np.array([[2.0], [1.0]], np.float32)).tolist()\n"
+        "print(json.dumps([loader.__file__, loader.status().reason, loader.cuda_status().reason, best]))"
+    )
+    # -S: without the .pth files that would put the editable installation first; -P: nor the folder it is run in.
+    paths = [str(tmp_path / "site"), *(path for path in sys.path if path.endswith("site-packages"))]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+    done = subprocess.run([sys.executable, "-S", "-P", "-c", code], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    file, host, cuda, best = json.loads(done.stdout)
+    assert Path(file).is_relative_to(tmp_path / "site")
+    assert host.startswith("numpy twins: no compiled library") and cuda.startswith("no fatbin") and best == [1]

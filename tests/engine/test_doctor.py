@@ -20,6 +20,7 @@ BARE = doctor.Machine(
     cpu="2 cores",
     gpus=doctor.Gpus(reason="no NVIDIA driver is installed"),
     kernels=Status(Path("host.so"), "compiled, host.so"),
+    fatbin=Status(None, "no fatbin: none was built"),
     required={"": ("numpy",), "cpu": ("onnxruntime",), "train": ("torch",)},
     installed={"numpy": "2.0"},
     failures={"onnxruntime": "No module named 'onnxruntime'"},
@@ -90,6 +91,12 @@ def test_a_package_that_does_not_load_is_broken() -> None:
 def test_twins_are_a_finding() -> None:
     found = line(replace(CPU, kernels=Status(None, "numpy twins: none")), "kernels", "host")
     assert (found.state, found.text) == ("missing", "numpy twins: none")
+
+
+def test_the_fatbin_is_a_finding() -> None:
+    assert line(BARE, "kernels", "CUDA").state == "missing"
+    found = line(replace(CPU, fatbin=Status(Path("a.fatbin"), "for SM 9.0")), "kernels", "CUDA")
+    assert (found.state, found.text) == ("ok", "for SM 9.0")
 
 
 def test_the_backends_are_those_that_build_knows_and_has(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -61,3 +62,40 @@ def test_another_interface_is_refused(fresh: pytest.MonkeyPatch, tmp_path: Path)
     fresh.setattr(loader, "ABI", loader.ABI + 1)
     assert not loader.available()
     assert f"wants {loader.ABI}" in loader.status().reason
+
+
+SIDECAR = {"abi": loader.ABI, "nvcc": "13.0.88", "sass": [75, 90, 120], "ptx": 120}
+
+
+@pytest.fixture
+def fatbin(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A folder of kernels with a fatbin and its sidecar."""
+    (tmp_path / loader.FATBIN_NAME).write_bytes(b"fatbin")
+    (tmp_path / loader.FATBIN_SIDECAR).write_text(json.dumps(SIDECAR))
+    monkeypatch.setattr(loader, "folders", lambda: [tmp_path])
+    return tmp_path / loader.FATBIN_NAME
+
+
+def test_the_fatbin_is_found_and_says_for_what(fatbin: Path) -> None:
+    assert loader.cuda_binary() == fatbin
+    assert "SM 7.5, 9.0, 12.0" in loader.cuda_status().reason and "nvcc 13.0.88" in loader.cuda_status().reason
+
+
+def test_no_fatbin_says_how_to_get_one(fatbin: Path) -> None:
+    fatbin.unlink()
+    assert loader.cuda_binary() is None and "nvcc" in loader.cuda_status().reason
+
+
+@pytest.mark.parametrize("sidecar", ["", "{}", "[1]", json.dumps(SIDECAR | {"sass": 7})])
+def test_a_damaged_sidecar_is_refused(fatbin: Path, sidecar: str) -> None:
+    fatbin.with_name(loader.FATBIN_SIDECAR).write_text(sidecar)
+    assert loader.cuda_binary() is None and "is unusable" in loader.cuda_status().reason
+
+
+def test_a_fatbin_of_another_interface_is_refused(fatbin: Path) -> None:
+    fatbin.with_name(loader.FATBIN_SIDECAR).write_text(json.dumps(SIDECAR | {"abi": loader.ABI + 1}))
+    assert loader.cuda_binary() is None and f"wants {loader.ABI}" in loader.cuda_status().reason
+
+
+def test_this_installation_has_a_fatbin_or_says_why_not() -> None:
+    assert (loader.cuda_binary() is None) == loader.cuda_status().reason.startswith("no fatbin: ")

@@ -1,0 +1,107 @@
+"""How the CUDA kernels of the fatbin are called: arguments in order, threads a block, blocks.
+
+The table is for whoever launches them through the driver, and it is what the tests hold against the .cu files.
+Every kernel loops over what its grid does not cover, so the blocks below are a matter of speed, not of result;
+the block size is not: `degrade_squared_l2` adds in LANES lanes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+THREADS = 256
+"""Threads a block, of every kernel."""
+
+MOST_X, MOST_Y = 2**31 - 1, 65535
+"""The most blocks that CUDA allows along x and y."""
+
+Grid = tuple[int, int]
+
+_pointer, _int, _long, _word, _float = (
+    ctypes.c_void_p, ctypes.c_int32, ctypes.c_int64, ctypes.c_uint32, ctypes.c_float,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One kernel. arguments: name to C type, in order; a pointer is a device address, 0 = not wanted.
+
+    grid: blocks along (x, y) from the arguments by name; each is at least 1.
+    """
+
+    arguments: dict[str, Any]
+    grid: Callable[[dict[str, Any]], Grid]
+
+
+def over_rows(rows: int, items: int, width: int) -> Grid:
+    """Rows along y; along x blocks of threads that take `width` items of a row each."""
+    blocks = -(-items // (width * THREADS))
+    return min(max(blocks, 1), MOST_X), min(max(rows, 1), MOST_Y)
+
+
+def over_items(count: int) -> Grid:
+    """A thread for each of a few items."""
+    return over_rows(1, count, 1)
+
+
+def block_a_row(rows: int, y: int = 1) -> Grid:
+    """A whole block for each row, along x."""
+    return min(max(rows, 1), MOST_X), y
+
+
+def _arguments(pointers: str, **others: Any) -> dict[str, Any]:
+    return dict.fromkeys(pointers.split(), _pointer) | others
+
+
+# key low and high, then the counter words that every row carries
+_NOISE = {"k0": _word, "k1": _word, "pairs": _pointer, "candidates": _pointer}
+_ROWS = {"rows": _long, "elements": _long}
+
+_PIXELS = Kernel(
+    _arguments("images out", batch=_long, pixels=_long), lambda a: over_rows(a["batch"], a["pixels"], 4)
+)
+_UPDATE = Kernel(
+    _arguments("x eps x0_prev model_input coefficients timesteps step", clip=_int, **_ROWS, **_NOISE),
+    lambda a: over_rows(a["rows"], a["elements"], 4),
+)
+_START = Kernel(
+    _arguments("x x_start model_input coefficients", **_ROWS, **_NOISE),
+    lambda a: over_rows(a["rows"], a["elements"], 4),
+)
+
+KERNELS: dict[str, Kernel] = {
+    "degrade_to_planar": _PIXELS,
+    "degrade_to_bytes": Kernel(_arguments("x out", batch=_long, pixels=_long), _PIXELS.grid),
+    # _f32 and _f16 name the model's dtype: that of eps and model_input
+    "degrade_start_f32": _START,
+    "degrade_start_f16": _START,
+    "degrade_update_f32": _UPDATE,
+    "degrade_update_f16": _UPDATE,
+    "degrade_load": Kernel(_arguments("t timesteps step", rows=_long), lambda a: over_items(a["rows"])),
+    "degrade_advance": Kernel(_arguments("step"), lambda a: (1, 1)),
+    # features_1 = 0: the first target alone
+    "degrade_squared_l2": Kernel(
+        _arguments("features_0 target_0 out_0", elements_0=_long)
+        | _arguments("features_1 target_1 out_1", elements_1=_long, rows=_long, batch=_long),
+        lambda a: block_a_row(a["rows"], 2 if a["features_1"] else 1),
+    ),
+    "degrade_finite": Kernel(_arguments("x out", **_ROWS), lambda a: block_a_row(a["rows"])),
+    "degrade_score": Kernel(
+        _arguments("degradation content finite", w_d=_float, w_c=_float, out=_pointer, count=_long),
+        lambda a: over_items(a["count"]),
+    ),
+    "degrade_choose": Kernel(
+        _arguments("scores kept", candidates=_long, batch=_long), lambda a: over_items(a["batch"])
+    ),
+    "degrade_gather": Kernel(
+        _arguments("x kept out", batch=_long, row_bytes=_long),
+        lambda a: over_rows(a["batch"], a["row_bytes"], 16),
+    ),
+    "degrade_tile": Kernel(
+        _arguments("source out", rows=_long, batch=_long, row_bytes=_long),
+        lambda a: over_rows(a["rows"], a["row_bytes"], 16),
+    ),
+}

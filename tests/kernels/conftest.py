@@ -1,0 +1,76 @@
+"""The CUDA grids on this CPU: the .cu files compiled by g++ against a shim, launched with guarded buffers."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from degrade_engine.kernels.grids import KERNELS, THREADS, Grid
+
+HERE = Path(__file__).parent
+MARGIN = 64
+"""Bytes before and after a buffer, all ones: NaN to whoever reads them as floats or halves."""
+
+
+class Buffer:
+    """A copy of values between two margins. shift: elements by which it lies off a 64-byte boundary."""
+
+    def __init__(self, values: NDArray, shift: int = 0) -> None:
+        before = MARGIN + shift * values.itemsize
+        raw = np.full(before + values.nbytes + 2 * MARGIN, 0xFF, np.uint8)
+        raw = raw[-raw.ctypes.data % MARGIN :]
+        raw[before : before + values.nbytes] = np.frombuffer(values.tobytes(), np.uint8)
+        self._before, self._after = raw[:before], raw[before + values.nbytes :]
+        self.values = raw[before : before + values.nbytes].view(values.dtype).reshape(values.shape)
+
+    def assert_guarded(self) -> None:
+        assert (self._before == 0xFF).all() and (self._after == 0xFF).all(), "a kernel wrote outside its buffer"
+
+
+class GridsOnHost:
+    """Launches by name, with the arguments of `degrade_engine.kernels.grids`: Buffers, numbers, None for null."""
+
+    def __init__(self, library: ctypes.CDLL) -> None:
+        self.library = library
+        library.arguments_of.restype = ctypes.c_char_p
+
+    def launch(self, name: str, grid: Grid | None = None, **arguments: Any) -> None:
+        kernel = KERNELS[name]
+        assert list(arguments) == list(kernel.arguments), "arguments in the kernel's order"
+        plain = {
+            key: value.values.ctypes.data if isinstance(value, Buffer) else value or 0
+            for key, value in arguments.items()
+        }
+        boxes = [kind(plain[key]) for key, kind in kernel.arguments.items()]
+        addresses = (ctypes.c_void_p * len(boxes))(*(ctypes.addressof(box) for box in boxes))
+        x, y = grid or kernel.grid(plain)
+        assert self.library.launch_on_host(name.encode(), x, y, THREADS, addresses) == 0
+        for value in arguments.values():
+            if isinstance(value, Buffer):
+                value.assert_guarded()
+
+
+@pytest.fixture(scope="session")
+def grids(root: Path, tmp_path_factory: pytest.TempPathFactory) -> GridsOnHost:
+    """Undefined behaviour, a misaligned access included, ends the process: these are the machine's own traps."""
+    compiler = os.environ.get("CXX") or shutil.which("g++")
+    if not compiler:
+        pytest.skip("needs g++ to run the grids on the CPU")
+    out = tmp_path_factory.mktemp("grids") / "grids_on_host.so"
+    command = [
+        *compiler.split(), "-std=c++17", "-O1", "-shared", "-fPIC", "-ffp-contract=off", "-fno-strict-aliasing",
+        "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error", "-Wall", "-Wextra", "-Werror",
+        "-Wno-unknown-pragmas", f"-I{root / 'kernels'}", f"-I{HERE}", str(HERE / "grids_on_host.cpp"),
+        "-o", str(out),
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return GridsOnHost(ctypes.CDLL(str(out)))

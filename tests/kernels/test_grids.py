@@ -1,0 +1,289 @@
+"""Every CUDA grid, run on this CPU, against its numpy twin: the same bits over odd sizes, tails, misaligned rows,
+late joiners, NaN and ties, and not a byte outside a buffer.
+
+The grid is the one that `grids.KERNELS` names or a smaller or odd one, which must give the same.
+"""
+
+from __future__ import annotations
+
+import ctypes
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from degrade_engine.kernels import philox, pixels, select, update
+from degrade_engine.kernels.grids import KERNELS, MOST_X, MOST_Y, THREADS, over_rows
+
+from .conftest import Buffer, GridsOnHost
+
+# One row of each kind a solver has: waiting, DDPM, DDIM without noise, DPM-Solver++(2M), everything at once.
+TABLE = np.array(
+    [
+        [0.0, 0.0, 1.0, 0.0, 0.0, 0.0],
+        [1.2, -0.66, 0.9, 0.1, 0.0, 0.05],
+        [1.2, -0.66, 0.4, 0.6, 0.0, 0.0],
+        [1.2, -0.66, 0.4, 0.7, -0.1, 0.0],
+        [1.7, -1.37, 0.3, 0.9, -0.2, 0.11],
+    ],
+    dtype=np.float32,
+)
+# A block takes 1024 elements: fewer than a group, around a group, around a block and more than one.
+SIZES = st.one_of(st.integers(1, 9), st.integers(1, 260).map(lambda n: 4 * n), st.integers(1017, 2100))
+SHIFTS = st.tuples(*[st.sampled_from([0, 0, 1, 2, 3])] * 4)
+GRIDS = st.sampled_from([None, None, (1, 1), (2, 1), (1, 2), (3, 2)])
+SEEDS = st.integers(0, 2**32 - 1)
+MODELS = st.sampled_from([np.float32, np.float16])
+SUFFIX = {np.float32: "f32", np.float16: "f16"}
+few = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def assert_same_bits(found: NDArray, wanted: NDArray) -> None:
+    """Equal to the last bit; a NaN equals a NaN whatever its payload."""
+    assert found.dtype == wanted.dtype and found.shape == wanted.shape
+    both = np.isnan(found) & np.isnan(wanted) if found.dtype.kind == "f" else np.zeros(found.shape, bool)
+    words = {1: np.uint8, 2: np.uint16, 4: np.uint32}[found.itemsize]
+    differ = (found.view(words) != wanted.view(words)) & ~both
+    assert not differ.any(), f"{differ.sum()} of {differ.size} differ, first at {np.argwhere(differ)[0]}"
+
+
+def values(rng: np.random.Generator, shape: tuple[int, ...], spoiled: bool = True) -> philox.Floats:
+    """Normals with a few values that are no numbers, too large for a half, or zeros with a sign."""
+    out = rng.standard_normal(shape, dtype=np.float32)
+    if spoiled:
+        at = rng.random(shape) < 0.02
+        out[at] = rng.choice(np.array([np.nan, np.inf, -np.inf, -0.0, 7e4, 3e-6], np.float32), at.sum())
+    return out
+
+
+def key_arguments(seed: int, pairs: NDArray, candidates: NDArray) -> dict:
+    key = philox.seed_key(seed)
+    return {"k0": int(key[0]), "k1": int(key[1]), "pairs": Buffer(pairs), "candidates": Buffer(candidates)}
+
+
+@few
+@given(rows=st.integers(1, 5), size=SIZES, shifts=SHIFTS, grid=GRIDS, model=MODELS, clip=st.booleans(),
+       wanted=st.booleans(), steps=st.integers(1, 4), seed=SEEDS)  # fmt: skip
+def test_update(grids: GridsOnHost, rows, size, shifts, grid, model, clip, wanted, steps, seed) -> None:
+    rng = np.random.default_rng(seed)
+    x, x0_prev = values(rng, (rows, size)), values(rng, (rows, size))
+    with np.errstate(over="ignore"):
+        eps = values(rng, (rows, size)).astype(model)
+    model_input = rng.standard_normal((rows, size)).astype(model)
+    table = TABLE[rng.integers(0, len(TABLE), (steps, rows))]
+    timesteps = rng.integers(1, 501, (steps, rows), dtype=np.uint32)
+    pairs, candidates = rng.integers(0, 2**32, (2, rows), dtype=np.uint32)
+    step = int(rng.integers(steps))
+    moved, predicted, fed = Buffer(x, shifts[0]), Buffer(x0_prev, shifts[1]), Buffer(model_input, shifts[2])
+    grids.launch(
+        f"degrade_update_{SUFFIX[model]}", grid, x=moved, eps=Buffer(eps, shifts[3]), x0_prev=predicted,
+        model_input=fed if wanted else None, coefficients=Buffer(table), timesteps=Buffer(timesteps),
+        step=Buffer(np.array([step], np.int32)), clip=int(clip), rows=rows, elements=size,
+        **key_arguments(seed, pairs, candidates),
+    )  # fmt: skip
+    with np.errstate(over="ignore", invalid="ignore"):
+        update.update_twin(
+            x, eps, x0_prev, table[step], clip, philox.seed_key(seed), pairs, candidates, timesteps[step],
+            model_input if wanted else None,
+        )  # fmt: skip
+    assert_same_bits(moved.values, x)
+    assert_same_bits(predicted.values, x0_prev)
+    assert_same_bits(fed.values, model_input)
+
+
+@few
+@given(rows=st.integers(1, 5), size=SIZES, shifts=SHIFTS, grid=GRIDS, model=MODELS, wanted=st.booleans(), seed=SEEDS)
+def test_start(grids: GridsOnHost, rows, size, shifts, grid, model, wanted, seed) -> None:
+    rng = np.random.default_rng(seed)
+    x_start = values(rng, (rows, size))
+    x, model_input = np.zeros_like(x_start), np.zeros((rows, size), model)
+    abar = np.where(rng.random(rows) < 0.3, 1.0, rng.random(rows))
+    table = np.stack([np.sqrt(abar), np.sqrt(1 - abar)], axis=1).astype(np.float32)
+    pairs, candidates = rng.integers(0, 2**32, (2, rows), dtype=np.uint32)
+    begun, fed = Buffer(x, shifts[0]), Buffer(model_input, shifts[2])
+    grids.launch(
+        f"degrade_start_{SUFFIX[model]}", grid, x=begun, x_start=Buffer(x_start, shifts[1]),
+        model_input=fed if wanted else None, coefficients=Buffer(table), rows=rows, elements=size,
+        **key_arguments(seed, pairs, candidates),
+    )  # fmt: skip
+    with np.errstate(over="ignore", invalid="ignore"):
+        update.start_twin(
+            x, x_start, table, philox.seed_key(seed), pairs, candidates, model_input if wanted else None
+        )
+    assert_same_bits(begun.values, x)
+    assert_same_bits(fed.values, model_input)
+
+
+@pytest.mark.parametrize("model", [np.float32, np.float16])
+def test_a_step_is_replayed_with_the_same_arguments(grids: GridsOnHost, model) -> None:
+    """load, update, advance: S times the same three launches, as a captured graph does it; rows join late."""
+    steps, rows, size = 5, 3, 30
+    rng = np.random.default_rng(7)
+    table = np.repeat(TABLE[[4]], steps * rows, axis=0).reshape(steps, rows, 6)
+    table[:2, 1], table[:4, 2] = update.IDENTITY, update.IDENTITY
+    timesteps = rng.integers(1, 501, (steps, rows), dtype=np.int32)
+    x, eps = (values(rng, (rows, size), spoiled=False) for _ in range(2))
+    x0_prev, eps = np.zeros_like(x), eps.astype(model)
+    pairs, candidates = np.arange(rows, dtype=np.uint32) + 9, np.zeros(rows, np.uint32)
+    moved, seen, step = Buffer(x), Buffer(np.zeros(rows, np.int32)), Buffer(np.zeros(1, np.int32))
+    tables = {"timesteps": Buffer(timesteps), "step": step}
+    arguments = {
+        "x": moved, "eps": Buffer(eps), "x0_prev": Buffer(x0_prev), "model_input": None,
+        "coefficients": Buffer(table), **tables, "clip": 0, "rows": rows, "elements": size,
+        **key_arguments(3, pairs, candidates),
+    }  # fmt: skip
+    for now in range(steps):
+        grids.launch("degrade_load", t=seen, **tables, rows=rows)
+        np.testing.assert_array_equal(seen.values, timesteps[now])
+        before = moved.values.copy()
+        grids.launch(f"degrade_update_{SUFFIX[model]}", **arguments)
+        grids.launch("degrade_advance", step=step)
+        waiting = (table[now] == update.IDENTITY).all(axis=1)
+        assert_same_bits(moved.values[waiting], before[waiting])
+        assert (moved.values[~waiting] != before[~waiting]).all()
+        words = timesteps[now].view(np.uint32)
+        update.update_twin(x, eps, x0_prev, table[now], False, philox.seed_key(3), pairs, candidates, words)
+    assert step.values[0] == steps
+    assert_same_bits(moved.values, x)
+
+
+def test_load_covers_more_rows_than_a_block(grids: GridsOnHost) -> None:
+    rows = 2 * THREADS + 3
+    timesteps = np.arange(3 * rows, dtype=np.int32).reshape(3, rows)
+    for grid in (None, (1, 1)):
+        t = Buffer(np.zeros(rows, np.int32))
+        step = Buffer(np.array([2], np.int32))
+        grids.launch("degrade_load", grid, t=t, timesteps=Buffer(timesteps), step=step, rows=rows)
+        np.testing.assert_array_equal(t.values, timesteps[2])
+
+
+@few
+@given(candidates=st.integers(1, 3), batch=st.integers(1, 3), sizes=st.tuples(SIZES, SIZES), shifts=SHIFTS,
+       both=st.booleans(), few_blocks=st.booleans(), seed=SEEDS)  # fmt: skip
+def test_squared_l2(grids: GridsOnHost, candidates, batch, sizes, shifts, both, few_blocks, seed) -> None:
+    rng = np.random.default_rng(seed)
+    rows = candidates * batch
+    spoiled = bool(rng.random() < 0.3)
+    features = [values(rng, (rows, size), spoiled) for size in sizes]
+    targets = [values(rng, (batch, size), False) for size in sizes]
+    targets[0][0] *= np.float32(rng.choice([0, 1]))  # a target of zeros
+    outs = [Buffer(np.zeros((candidates, batch), np.float32)) for _ in range(2)]
+    arguments: dict = {}
+    for i in range(2):
+        given_ = i == 0 or both
+        arguments |= {
+            f"features_{i}": Buffer(features[i], shifts[i]) if given_ else None,
+            f"target_{i}": Buffer(targets[i], shifts[2 + i]) if given_ else None,
+            f"out_{i}": outs[i] if given_ else None,
+            f"elements_{i}": sizes[i] if given_ else 0,
+        }
+    grid = (2, 2 if both else 1) if few_blocks else None
+    grids.launch("degrade_squared_l2", grid, **arguments, rows=rows, batch=batch)
+    with np.errstate(invalid="ignore"):
+        assert_same_bits(outs[0].values, select.squared_l2_twin(features[0], targets[0]))
+        if both:
+            assert_same_bits(outs[1].values, select.squared_l2_twin(features[1], targets[1]))
+
+
+@few
+@given(rows=st.integers(1, 7), size=SIZES, shifts=SHIFTS, grid=st.sampled_from([None, (1, 1), (2, 1)]), seed=SEEDS)
+def test_finite(grids: GridsOnHost, rows, size, shifts, grid, seed) -> None:
+    rng = np.random.default_rng(seed)
+    x = values(rng, (rows, size), False)
+    for row in np.flatnonzero(rng.random(rows) < 0.5):  # one bad value, at either end or anywhere
+        x[row, rng.choice([0, size - 1, rng.integers(size)])] = rng.choice([np.nan, np.inf, -np.inf])
+    out = Buffer(np.full(rows, 7, np.uint8))
+    grids.launch("degrade_finite", grid, x=Buffer(x, shifts[0]), out=out, rows=rows, elements=size)
+    assert_same_bits(out.values, select.finite_twin(x).view(np.uint8))
+
+
+@few
+@given(candidates=st.integers(1, 5), batch=st.one_of(st.integers(1, 4), st.integers(250, 300)), grid=GRIDS, seed=SEEDS)
+def test_score_and_choose(grids: GridsOnHost, candidates, batch, grid, seed) -> None:
+    rng = np.random.default_rng(seed)
+    degradation, content = (rng.integers(0, 3, (candidates, batch)).astype(np.float32) for _ in range(2))  # ties
+    degradation[rng.random(degradation.shape) < 0.2] = np.nan
+    content[rng.random(content.shape) < 0.1] = np.inf
+    finite = rng.random(content.shape) < 0.8
+    scores, kept = Buffer(np.zeros_like(content)), Buffer(np.full(batch, -1, np.int32))
+    grid = grid and (grid[0], 1)
+    grids.launch(
+        "degrade_score", grid, degradation=Buffer(degradation), content=Buffer(content),
+        finite=Buffer(finite.view(np.uint8)), w_d=0.3, w_c=0.7, out=scores, count=content.size,
+    )  # fmt: skip
+    assert_same_bits(scores.values, select.score_twin(degradation, content, finite, (0.3, 0.7)))
+    grids.launch("degrade_choose", grid, scores=scores, kept=kept, candidates=candidates, batch=batch)
+    assert_same_bits(kept.values, select.choose_twin(scores.values))
+    # `choose` alone meets NaN only when somebody else scores.
+    grids.launch("degrade_choose", grid, scores=Buffer(degradation), kept=kept, candidates=candidates, batch=batch)
+    assert_same_bits(kept.values, select.choose_twin(degradation))
+
+
+@few
+@given(candidates=st.integers(1, 3), batch=st.integers(1, 4), row_bytes=st.integers(1, 4200), shifts=SHIFTS, grid=GRIDS,
+       in_place=st.booleans(), seed=SEEDS)  # fmt: skip
+def test_gather_and_tile(grids: GridsOnHost, candidates, batch, row_bytes, shifts, grid, in_place, seed) -> None:
+    rng = np.random.default_rng(seed)
+    row_bytes = row_bytes // 16 * 16 or 16 if rng.random() < 0.5 else row_bytes
+    x = rng.integers(0, 256, (candidates * batch, row_bytes), dtype=np.uint8)
+    kept = rng.integers(0, candidates, batch, dtype=np.int32)
+    out = Buffer(np.zeros((batch, row_bytes), np.uint8), shifts[1])
+    rows = {"batch": batch, "row_bytes": row_bytes}
+    grids.launch("degrade_gather", grid, x=Buffer(x, shifts[0]), kept=Buffer(kept), out=out, **rows)
+    np.testing.assert_array_equal(out.values, select.gather_twin(x, kept))
+    tiled = Buffer(x, shifts[0])
+    source = tiled if in_place else Buffer(x[:batch] ^ 1, shifts[1])
+    wanted = np.tile(source.values[:batch].copy(), (candidates, 1))
+    grids.launch("degrade_tile", grid, source=source, out=tiled, rows=len(x), **rows)
+    np.testing.assert_array_equal(tiled.values, wanted)
+
+
+@few
+@given(batch=st.integers(1, 4), size=SIZES, shifts=SHIFTS, grid=GRIDS, seed=SEEDS)
+def test_pixels(grids: GridsOnHost, batch, size, shifts, grid, seed) -> None:
+    rng = np.random.default_rng(seed)
+    images = rng.integers(0, 256, (batch, size, 1, 3), dtype=np.uint8)
+    planes, back = Buffer(np.zeros((batch, 3, size, 1), np.float32), shifts[0]), Buffer(images * 0, shifts[1])
+    grids.launch("degrade_to_planar", grid, images=Buffer(images, shifts[2]), out=planes, batch=batch, pixels=size)
+    assert_same_bits(planes.values, pixels.to_planar_twin(images))
+    grids.launch("degrade_to_bytes", grid, x=planes, out=back, batch=batch, pixels=size)
+    np.testing.assert_array_equal(back.values, images)
+    x = values(rng, planes.values.shape)
+    grids.launch("degrade_to_bytes", grid, x=Buffer(x, shifts[3]), out=back, batch=batch, pixels=size)
+    np.testing.assert_array_equal(back.values, pixels.to_bytes_twin(x))
+
+
+def test_every_half_becomes_its_float(grids: GridsOnHost) -> None:
+    halves = np.arange(1 << 16, dtype=np.uint16)
+    found = np.zeros(halves.shape, np.float32)
+    grids.library.halves_to_floats(halves.ctypes, found.ctypes, ctypes.c_int64(halves.size))
+    assert_same_bits(found, halves.view(np.float16).astype(np.float32))
+
+
+def test_floats_round_to_halves_as_numpy_does(grids: GridsOnHost) -> None:
+    """Every half, the middle to its neighbour and the floats beside that middle, and any bits at all."""
+    halves = np.arange(0x7C01, dtype=np.uint16).view(np.float16).astype(np.float32)
+    middles = (halves[:-1].astype(np.float64) + np.minimum(halves[1:], 65536)).astype(np.float32) / 2
+    near = [np.nextafter(middles, np.float32(sign * np.inf)) for sign in (-1, 1)]
+    any_bits = np.random.default_rng(0).integers(0, 2**32, 1 << 18, dtype=np.uint32).view(np.float32)
+    floats = np.concatenate([halves, middles, *near, any_bits])
+    floats = np.concatenate([floats, -floats])
+    found = np.zeros(floats.shape, np.uint16)
+    grids.library.floats_to_halves(floats.ctypes, found.ctypes, ctypes.c_int64(floats.size))
+    with np.errstate(over="ignore", invalid="ignore"):
+        assert_same_bits(found.view(np.float16), floats.astype(np.float16))
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_the_table_names_the_arguments_of_the_source(grids: GridsOnHost, name: str) -> None:
+    letter = {ctypes.c_void_p: "p", ctypes.c_int32: "i", ctypes.c_int64: "l", ctypes.c_uint32: "w", ctypes.c_float: "f"}
+    found = grids.library.arguments_of(name.encode())
+    assert found is not None and found.decode() == "".join(letter[kind] for kind in KERNELS[name].arguments.values())
+
+
+def test_grids_cover_everything_and_stay_within_cudas_limits() -> None:
+    assert over_rows(48, 3 * 128 * 128, 4) == (48, 48)
+    assert over_rows(1, 1, 4) == (1, 1) and over_rows(3, 1025, 4) == (2, 3) and over_rows(0, 0, 4) == (1, 1)
+    assert over_rows(10**6, 2**50, 1) == (MOST_X, MOST_Y)
