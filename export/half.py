@@ -59,7 +59,7 @@ class Exit(nn.Module):
 ENTER = ("vqvae.encoder.down.0", "degradation.features", "modulation.inp", "modulation.layers.*.unit", "unet.from_x",
          "unet.*.embed")  # fmt: skip
 EXIT = ("vqvae.encoder.out", "modulation.out.0", "modulation.image", "unet.from_c", "unet.out")
-ISLANDS = ("unet.embed", "degradation.mapping", "vqvae.decoder", "vqvae.quantiser")
+ISLANDS = ("unet.embed", "noise", "degradation.mapping", "vqvae.decoder", "vqvae.quantiser")
 
 
 def half_typed(model: RealDGen) -> RealDGen:

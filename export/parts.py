@@ -85,8 +85,7 @@ def realdgen_parts(model: RealDGen) -> dict[str, Part]:
     t = TensorSpec("t", "int32", ("batch",))
     f_deg = TensorSpec("f_deg", "float32", ("batch", config.degradation.vector))
     f_cont = TensorSpec("f_cont", "float32", ("batch", config.content.channels, f"height/{f}", f"width/{f}"))
-    channels = config.unet.width + (3 if config.unet.residual_std > 0 else 0)
-    condition = TensorSpec("condition", "float32", ("batch", channels, "height", "width"))
+    condition = TensorSpec("condition", "float32", ("batch", config.unet.condition_channels, "height", "width"))
     return {
         "degradation": Part(Degradation(model), "reference", (image,), (f_deg,)),
         "content": Part(Content(model), "pair", (image,), (f_cont,)),

@@ -47,7 +47,8 @@ class ModulationConfig:
 
 @dataclass(frozen=True)
 class UNetConfig:
-    """eps_theta. `residual_std` > 0 turns on the residual preconditioning of the tiny preset (see unet.py)."""
+    """eps_theta. `residual_std` > 0 turns on the residual preconditioning of the tiny preset, `noise_gate` its gate for
+    the reference's noise (see unet.py)."""
 
     width: int
     multipliers: tuple[int, ...]
@@ -55,6 +56,12 @@ class UNetConfig:
     attention: tuple[int, ...] = ()  # levels (0 = full resolution) with self-attention
     dropout: float = 0.0
     residual_std: float = 0.0
+    noise_gate: bool = False
+
+    @property
+    def condition_channels(self) -> int:
+        """Channels of what the steps are given: the hoisted convolution, Rec_lr's image, the reference's noise."""
+        return self.width + (3 if self.residual_std > 0 else 0) + self.noise_gate
 
 
 @dataclass(frozen=True)
@@ -92,7 +99,7 @@ TINY = RealDGenConfig(
     content=ContentConfig(factor=2, width=48, blocks=3, channels=32, codes=256, groups=4, shortcut=True),
     degradation=DegradationConfig(widths=(24, 32, 48), blocks=(2, 6, 8), vector=128, mapping=128, pool_spread=True),
     modulation=ModulationConfig(width=64, channels=24),
-    unet=UNetConfig(width=32, multipliers=(1, 2, 3), blocks=1, residual_std=0.06),
+    unet=UNetConfig(width=32, multipliers=(1, 2, 3), blocks=1, residual_std=0.06, noise_gate=True),
 )
 
 PRESETS = {"paper": PAPER, "tiny": TINY}

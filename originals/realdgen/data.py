@@ -35,7 +35,7 @@ Noise = np.ndarray  # float32 [H, W, 3]: what of an image is noise, in the netwo
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"}
 BANDS = 6  # radial bands of the spectral targets
 MILD = dataclasses.replace(  # CAMERA with blur alone in four samples of ten: most cameras' LR has little noise
-    CAMERA, second=dataclasses.replace(CAMERA.second, skip_noise=0.4, skip_jpeg=0.6)
+    CAMERA, second=dataclasses.replace(CAMERA.second, skip_noise=0.4, skip_jpeg=0.6, jpeg_range=(10, 98))
 )
 
 
@@ -315,8 +315,8 @@ class TripletBatches(StepDataset):
 
 class DiffusionBatches(StepDataset):
     """Stage ddpm: {"content", "target", "reference"} (Algorithm 1), the three sources mixed; "noise" [B, 3, h, w] is
-    what of the target is known to be noise, else 0; "clean" [B] says whose content is a clean image, so that Rec_lr
-    can be held to the target (an unpaired row would teach it to copy)."""
+    what of the target is noise, 0 where "noise_known" [B] is 0; "clean" [B] says whose content is a clean image, so
+    that Rec_lr can be held to the target (an unpaired row would teach it to copy)."""
 
     def make(self, rng: np.random.Generator) -> dict[str, torch.Tensor]:
         sources = [self.synthetic, self.unpaired, self.true_pair]
@@ -327,6 +327,7 @@ class DiffusionBatches(StepDataset):
         noise = np.stack([np.zeros(r.target.shape, np.float32) if r.noise is None else r.noise for r in rows])
         return image_tensors(rows) | {
             "noise": torch.from_numpy(noise).permute(0, 3, 1, 2),
+            "noise_known": torch.tensor([float(r.noise is not None) for r in rows]),
             "clean": torch.tensor([float(k != 1) for k in kinds]),
         }
 

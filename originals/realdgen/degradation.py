@@ -16,6 +16,19 @@ from .config import DegradationConfig
 from .content import ResidualBlock
 
 
+class NoiseHead(nn.Module):
+    """F_deg [B, D] -> the standard deviation of the reference's noise [B], in the networks' units, FP32. Not in the
+    paper: the tiny preset's gate needs it (unet.py)."""
+
+    def __init__(self, vector: int) -> None:
+        super().__init__()
+        self.hidden, self.out = nn.Linear(vector, 64), nn.Linear(64, 1)
+        nn.init.constant_(self.out.bias, -3.0)
+
+    def forward(self, f_deg: Tensor) -> Tensor:
+        return F.softplus(self.out(F.silu(self.hidden(f_deg)))[:, 0].float())
+
+
 class DegradationExtractor(nn.Module):
     """image [B, 3, h, w] in [-1, 1] -> F_deg [B, D]."""
 

@@ -62,6 +62,14 @@ def diffuse_as_generated(
     return x_t, (x_t - a.sqrt() * x_0) / (1 - a).sqrt()
 
 
+def noise_error(s: Tensor, noise: Tensor, known: Tensor) -> Tensor:
+    """Mean squared error of log(s + 0.01) over the rows whose noise is known: s [B], noise [B, 3, h, w], known [B] 0/1.
+    0.01 is 1.3 grey levels: below it, nobody sees whether noise was met."""
+    wanted = noise.square().mean(dim=(1, 2, 3)).sqrt()
+    error = (torch.log(s + 0.01) - torch.log(wanted + 0.01)).square()
+    return (error * known).sum() / known.sum().clamp_min(1)
+
+
 def draw_t(batch: int, T: int, generator: torch.Generator, low_share: float, low: int) -> Tensor:
     """t ~ Uniform{1..T} (Algorithm 1 line 3); a share of the rows from Uniform{1..low} instead.
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from .config import RealDGenConfig
 from .content import VQVAE
-from .degradation import DegradationExtractor
+from .degradation import DegradationExtractor, NoiseHead
 from .modulation import Modulation
 from .unet import UNet
 
@@ -23,6 +23,7 @@ class RealDGen(nn.Module):
         self.modulation = Modulation(config.modulation, config.content, config.degradation.vector)
         channels = config.modulation.channels + (3 if config.unet.residual_std > 0 else 0)
         self.unet = UNet(config.unet, channels, config.diffusion.alphas_bar)
+        self.noise = NoiseHead(config.degradation.vector) if config.unet.noise_gate else None
 
     def e_cont(self, x: Tensor) -> Tensor:
         """F_cont of x [B, 3, h, w]; zeros when the content extractor is ablated (Table 5, w/o E_cont)."""
@@ -46,7 +47,11 @@ class RealDGen(nn.Module):
         """(the U-Net's condition, Rec_lr's image): eq. 7, computed once a pair."""
         c = self.modulation(f_cont, f_deg)
         mu = self.modulation.reconstruct(c, f_cont)
-        return self.unet.condition(c, mu), mu
+        return self.unet.condition(c, mu, self.noise_std(f_deg)), mu
+
+    def noise_std(self, f_deg: Tensor) -> Tensor | None:
+        """How noisy the reference is, [B] in the networks' units; None without the noise gate."""
+        return self.noise(f_deg) if self.noise else None
 
     def parameter_counts(self) -> dict[str, int]:
         """Parameters of what generation runs: E_cont, E_deg, M with Rec_lr, eps_theta (Table 13 counts the
@@ -56,5 +61,5 @@ class RealDGen(nn.Module):
             "degradation": self.degradation,
             "modulation": self.modulation,
             "unet": self.unet,
-        }
+        } | ({"noise": self.noise} if self.noise else {})
         return {name: sum(p.numel() for p in part.parameters()) for name, part in parts.items()}

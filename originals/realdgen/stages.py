@@ -35,6 +35,7 @@ class StageOptions:
     margin: float = 0.01
     spectral_weight: float = 0.0  # auxiliary: E_deg also predicts `data.spectral_targets`
     contrastive_weight: float = 1.0
+    noise_weight: float = 0.0  # stage ddpm: of how well F_deg tells the reference's noise, for the noise gate
     reconstruction_weight: float = 0.0  # stage ddpm: eq. 6 on Rec_lr beside Algorithm 1, so that M stays Rec_lr
     low_share: float = 0.0  # share of the rows with t drawn from 1..low
     low: int = 60
@@ -46,7 +47,7 @@ class StageOptions:
 
 PAPER_STAGES = StageOptions(batch=8)
 TINY_STAGES = StageOptions(lr=6e-4, lr_content=4e-4, spectral_weight=0.05, contrastive_weight=0.02,
-                           lr_degradation=2e-4, reconstruction_weight=20.0, low_share=0.7, low=100,
+                           lr_degradation=2e-4, noise_weight=0.3, reconstruction_weight=20.0, low_share=0.7, low=100,
                            start_share=0.5, hidden_share=0.7)  # fmt: skip
 STAGE_PRESETS = {"paper": PAPER_STAGES, "tiny": TINY_STAGES}
 
@@ -165,7 +166,9 @@ class DDPMStage(Stage):
 
     def groups(self) -> list[dict]:
         model, options = self.model, self.options
-        groups = [{"params": [*model.unet.parameters(), *model.modulation.parameters()], "lr": options.lr}]
+        trained = [*model.unet.parameters(), *model.modulation.parameters()]
+        trained += model.noise.parameters() if model.noise else []
+        groups = [{"params": trained, "lr": options.lr}]
         if not options.pretrained:
             groups.append(
                 {"params": [*model.vqvae.encoder.parameters(), *model.degradation.parameters()], "lr": options.lr}
@@ -187,7 +190,8 @@ class DDPMStage(Stage):
         f_deg, f_cont = model.e_deg(batch["reference"]), model.e_cont(batch["content"])
         c = model.modulation(f_cont, f_deg)
         mu = model.modulation.reconstruct(c, f_cont)
-        condition = model.unet.condition(c, mu.detach())
+        s = model.noise_std(f_deg)
+        condition = model.unet.condition(c, mu.detach(), None if s is None else s.detach())
         x_t = losses.diffuse(x_0, eps, t, model.unet.abar)
         if options.start_share > 0 or options.hidden_share > 0:
             base, kept = self.as_generated(batch, mu.detach().float(), t, generator)
@@ -196,7 +200,11 @@ class DDPMStage(Stage):
         loss_eps = losses.reconstruction(eps_hat, eps)
         clean = batch["clean"][:, None, None, None]
         rl = ((mu.float() - x_0).square() * clean).mean() / clean.mean().clamp_min(1e-6)
-        return {"loss": loss_eps + options.reconstruction_weight * rl, "eps": loss_eps, "rl": rl}
+        found = {"loss": loss_eps + options.reconstruction_weight * rl, "eps": loss_eps, "rl": rl}
+        if s is not None:
+            found["noise"] = losses.noise_error(s, batch["noise"], batch["noise_known"])
+            found["loss"] = found["loss"] + options.noise_weight * found["noise"]
+        return found
 
     def as_generated(
         self, batch: dict[str, Tensor], mu: Tensor, t: Tensor, generator: torch.Generator

@@ -11,7 +11,16 @@ does, Karras et al. 2022, section 5, for x_0 itself):
 
     v = abar sigma_r² + (1 - abar)      eps = sqrt(1 - abar)/v · d + sigma_r sqrt(abar/v) · F(d/sqrt(v), c, t)
 
-The diffusion is untouched: still eps_theta(x_t, c, t), still Algorithms 1 and 2.
+**Noise gate** (`noise_gate`, the tiny preset). A real LR is an image q with noise of its own on it, and F_deg says how
+strong, s. What x_t holds beside q is then as strong as t says, sigma² = (1 - abar)/abar, or stronger, and s² of it must
+stay in x_0: for white noise E[x_0 | x_t] = q + s²/sigma² (x_t/sqrt(abar) - q), so
+
+    eps = (1 - min(1, s²/sigma²)) · (what leads from x_t to q)
+
+The reverse process removes noise until it is as strong as the reference's, and then stops. Without the gate the network
+reads the noise of its target off x_t, where training puts it; a generation's start is clean, and stayed clean.
+
+In both the diffusion is untouched: still eps_theta(x_t, c, t), still Algorithms 1 and 2.
 """
 
 from __future__ import annotations
@@ -123,21 +132,32 @@ class UNet(nn.Module):
         self.norm, self.out = norm(width), nn.Conv2d(width, 3, 3, padding=1)
         silence(self.out)
 
-    def condition(self, c: Tensor, mu: Tensor) -> Tensor:
-        """c [B, channels, h, w] and Rec_lr's image mu [B, 3, h, w] -> what the steps need of them, FP32 [B, width (+
-        3), h, w]."""
+    def condition(self, c: Tensor, mu: Tensor, s: Tensor | None = None) -> Tensor:
+        """c [B, channels, h, w], Rec_lr's image mu [B, 3, h, w] and the noise s [B] of the reference -> what the steps
+        need of them, FP32 [B, condition_channels, h, w]."""
         if self.config.residual_std > 0:
-            return torch.cat([self.from_c(torch.cat([c, mu.to(c.dtype)], dim=1)).float(), mu.float()], dim=1)
-        return self.from_c(c).float()
+            parts = [self.from_c(torch.cat([c, mu.to(c.dtype)], dim=1)).float(), mu.float()]
+        else:
+            parts = [self.from_c(c).float()]
+        if s is not None:
+            parts.append(s.float()[:, None, None, None].expand(-1, 1, c.shape[2], c.shape[3]))
+        return torch.cat(parts, dim=1)
 
     def forward(self, x_t: Tensor, t: Tensor, condition: Tensor) -> Tensor:
         """x_t FP32 [B, 3, h, w], t integers [B] in 1..T, condition as `condition` returns it -> eps FP32 [B, 3, h,
         w]."""
+        width, abar = self.config.width, self.abar[t.long()][:, None, None, None]
+        eps = self.ungated(x_t, t, condition[:, :width], condition[:, width : width + 3].float(), abar)
+        if not self.config.noise_gate:
+            return eps
+        s = condition[:, -1:].float()
+        return (1 - (s.square() * abar / (1 - abar)).clamp(max=1)) * eps
+
+    def ungated(self, x_t: Tensor, t: Tensor, hoisted: Tensor, mu: Tensor, abar: Tensor) -> Tensor:
+        """eps [B, 3, h, w] before the gate; mu is used by the residual preconditioning alone."""
         sigma = self.config.residual_std
         if sigma == 0:
-            return self.network(x_t, t, condition).float()
-        hoisted, mu = condition[:, :-3], condition[:, -3:].float()
-        abar = self.abar[t.long()][:, None, None, None]
+            return self.network(x_t, t, hoisted).float()
         v = abar * sigma**2 + (1 - abar)
         d = x_t.float() - abar.sqrt() * mu
         f = self.network(d / v.sqrt(), t, hoisted).float()

@@ -49,7 +49,7 @@ def test_grids(tiny: RealDGen) -> None:
         eps = tiny.unet(x, torch.tensor([1, 500]), condition)
     assert f_cont.shape == (2, TINY.content.channels, 12, 20)
     assert f_deg.shape == (2, TINY.degradation.vector)
-    assert condition.shape == (2, TINY.unet.width + 3, 24, 40)
+    assert condition.shape == (2, TINY.unet.width + 4, 24, 40)
     assert mu.shape == eps.shape == x.shape
     assert eps.dtype == torch.float32
 
@@ -69,12 +69,26 @@ def test_untrained_denoiser_is_the_best_linear_guess(tiny: RealDGen) -> None:
     """unet.py: with F = 0, eps = sqrt(1 - abar)/v (x_t - sqrt(abar) mu)."""
     x, mu = torch.randn(3, 3, 16, 16), torch.randn(3, 3, 16, 16)
     t = torch.tensor([1, 30, 500])
-    condition = tiny.unet.condition(torch.randn(3, TINY.modulation.channels, 16, 16), mu)
+    condition = tiny.unet.condition(torch.randn(3, TINY.modulation.channels, 16, 16), mu, torch.zeros(3))
     with torch.no_grad():
         got = tiny.unet(x, t, condition)
     abar = torch.tensor(alphas_bar(500, 1e-4, 0.02)[t.numpy()], dtype=torch.float32)[:, None, None, None]
     v = abar * TINY.unet.residual_std**2 + 1 - abar
     torch.testing.assert_close(got, (1 - abar).sqrt() / v * (x - abar.sqrt() * mu), atol=1e-4, rtol=1e-4)
+
+
+def test_the_noise_gate_leaves_what_is_as_strong_as_the_references_noise(tiny: RealDGen) -> None:
+    """unet.py: where t's noise is the weaker, x_0 = x_t/sqrt(abar), noise and all; where it is stronger, s²/sigma² of
+    what the ungated network takes for noise stays."""
+    x, mu, c = torch.randn(2, 3, 16, 16), torch.randn(2, 3, 16, 16), torch.randn(2, TINY.modulation.channels, 16, 16)
+    t, s = torch.tensor([10, 200]), torch.tensor([0.12, 0.12])
+    abar = torch.tensor(alphas_bar(500, 1e-4, 0.02)[t.numpy()], dtype=torch.float32)
+    with torch.no_grad():
+        gated = tiny.unet(x, t, tiny.unet.condition(c, mu, s))
+        open_ = tiny.unet(x, t, tiny.unet.condition(c, mu, torch.zeros(2)))
+    assert float((1 - abar[0]) / abar[0]) < 0.12**2 and not gated[0].any() and open_[0].any()
+    stays = 0.12**2 * abar[1] / (1 - abar[1])
+    torch.testing.assert_close(gated[1], (1 - stays) * open_[1])
 
 
 @pytest.mark.parametrize("which", ["degradation", "content"])
