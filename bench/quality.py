@@ -193,17 +193,16 @@ def line(row: dict[str, Any]) -> str:
 
 GRID = [
     *(Setting(tau=0, reference=r) for r in ("other", "paired", "clean")),
-    *(Setting(tau=t, steps=s, solver="ddim") for t in (10, 20, 30, 60) for s in (1, 2, 4)),
-    *(Setting(tau=t, steps=s, solver="ddim", eta=1.0) for t in (10, 20, 30) for s in (2, 4, None)),
-    *(Setting(tau=t, steps=s) for t in (10, 30) for s in (2, None)),
+    *(Setting(tau=t, steps=3, spacing="quadratic", solver="ddim") for t in (10, 30, 60, 100)),
+    Setting(start="bicubic", tau=0),
     *(
-        Setting(start="bicubic", tau=t, steps=s, solver="ddim")
-        for t in (0, 10, 20, 30, 60, 100)
-        for s in (1, 2, 4)
-        if t or s == 1
+        Setting(start="bicubic", tau=t, steps=s, spacing="quadratic", solver="ddim")
+        for t in (10, 30, 60, 100, 150)
+        for s in (1, 2, 3, 4)
     ),
-    *(Setting(start="bicubic", tau=t, steps=4, solver="ddim", eta=1.0) for t in (30, 60)),
-    *(Setting(start="bicubic", tau=t, steps=2, solver="dpmpp") for t in (30, 60)),
+    *(Setting(start="bicubic", tau=t, steps=s, solver="ddim") for t in (60, 100) for s in (2, 3, 4)),
+    *(Setting(start="bicubic", tau=100, steps=s, spacing="quadratic", solver="ddim", eta=1.0) for s in (3, 6)),
+    *(Setting(start="bicubic", tau=t, steps=3, spacing="quadratic", solver="dpmpp") for t in (60, 100)),
     Setting(start="realesrgan", tau=(1, 30), steps=None),
     Setting(start="realesrgan", tau=0),
 ]
