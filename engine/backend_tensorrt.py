@@ -88,22 +88,32 @@ class TensorRT:
                 mend="export the bundle again",
             )
         # The FP32 islands alone make no FP16 network: refused before minutes of compilation.
-        counts = prove(parsed, b"", 0, 0)
+        counts = prove(parsed, b"", 0)
         check_typing(order, counts)
         target = order.accepted.target if flavour is RTX else None
         plan = compile_plan(parsed, flavour, shapes, target, self._timing_cache())
-        proof = prove(parsed, plan, order.source.stat().st_size, order.fp32_bytes)
+        proof = prove(parsed, plan, order.source.stat().st_size)
         if precision == "fp16" and proof.half and not (proof.smaller or proof.found):
             raise DegradeError(
                 f"{order.name}: the plan cannot be shown to be FP16: of {proof.half_kernel_bytes} bytes of Half kernels "
                 f"it holds {proof.found_bytes}, and it has {proof.plan_bytes} bytes",
-                wanted=f"less than the {proof.fp32_onnx_bytes} bytes of the FP32 weights, or the kernels themselves",
+                wanted=f"the kernels themselves, or less than the {2 * proof.half_kernel_bytes} bytes of them in FP32",
                 mend=f"report it with the version of {flavour.package}",
             )
         file = f"{order.name}.plan"
         write_bytes_atomic(order.folder / file, plan)
-        check_magic(order.folder / file, flavour)
+        self.check(order.folder / file)
         return Made(file, proof)
+
+    def check(self, path: Path) -> None:
+        with open(path, "rb") as file:
+            begins = file.read(len(self.flavour.magic))
+        if begins != self.flavour.magic:
+            raise DegradeError(
+                f"{path} is no plan of {self.flavour.title}: it begins with {begins!r}",
+                wanted=repr(self.flavour.magic),
+                mend="build the engine again",
+            )
 
     def cannot_run(self, target: str | None) -> str:
         gpus = doctor.nvidia()
@@ -114,7 +124,7 @@ class TensorRT:
         return f"this release does not contain the executor of the backend {self.flavour.name}"
 
     def open(self, path: Path, part: PartSpec, rows: int, lr_size: int, threads: int | None) -> Executor:
-        check_magic(path, self.flavour)
+        self.check(path)
         raise DegradeError(f"This release does not contain the executor of the backend {self.flavour.name}")
 
     def _installed(self) -> str:
@@ -162,18 +172,6 @@ def check_typing(order: Order, counts: PlanProof) -> None:
             f"{order.name}: fp32 was asked for, and {counts.half} of the {counts.convolutions} convolutions of {source} "
             "are Half",
             mend="export the bundle again",
-        )
-
-
-def check_magic(path: Path, flavour: Flavour) -> None:
-    """DegradeError if the file does not begin as the flavour's plans do."""
-    with open(path, "rb") as file:
-        begins = file.read(len(flavour.magic))
-    if begins != flavour.magic:
-        raise DegradeError(
-            f"{path} is no plan of {flavour.title}: it begins with {begins!r}",
-            wanted=repr(flavour.magic),
-            mend="build the engine again",
         )
 
 

@@ -1,4 +1,4 @@
-"""What a backend is: five questions that `build`, `verify` and `Engine.open` ask, whatever runs the networks.
+"""What a backend is: six questions that `build`, `verify` and `Engine.open` ask, whatever runs the networks.
 
 Each backend is a page of its own: `backend_onnxruntime.py`, `backend_tensorrt.py`. Nothing here or there
 imports a runtime before it is asked.
@@ -35,8 +35,7 @@ class Accepted:
 @dataclass(frozen=True)
 class Order:
     """One part to be made. source: the bundle's ONNX file in the accepted precision, checked against its hash;
-    folder: where the file goes; rows, lr_size: the batch and the side of an LR image in pixels; fp32_bytes: size
-    of the bundle's FP32 file.
+    folder: where the file goes; rows, lr_size: the batch and the side of an LR image in pixels.
     """
 
     name: str
@@ -46,7 +45,6 @@ class Order:
     rows: int
     lr_size: int
     accepted: Accepted
-    fp32_bytes: int
 
 
 @dataclass(frozen=True)
@@ -70,6 +68,10 @@ class Backend(Protocol):
 
     def make(self, order: Order) -> Made:
         """Writes the part's file into the folder."""
+        ...
+
+    def check(self, path: Path) -> None:
+        """DegradeError unless a file of the engine is of the backend's kind."""
         ...
 
     def cannot_run(self, target: str | None) -> str:

@@ -198,8 +198,7 @@ def _write_parts(
     for name, part in bundle.spec.parts.items():
         say(f"making {name}")
         source = bundle.file(name, accepted.source)
-        fp32_bytes = part.files["fp32"].bytes
-        made = maker.make(Order(name, part, source, folder, rows_of(part, key), key.lr_size, accepted, fp32_bytes))
+        made = maker.make(Order(name, part, source, folder, rows_of(part, key), key.lr_size, accepted))
         if sha256_file(source) != key.files[name]:
             raise DegradeError(f"{source} changed while it was read", mend="build again")
         parts[name] = replace(part, files={"engine": file_ref(folder, made.file)})

@@ -176,12 +176,14 @@ def read_engine_spec(folder: Path) -> EngineSpec:
         raise DegradeError(
             f"{path}: the key was changed after the build, or a file's hash (key_sha256 does not fit)", mend=REBUILD
         )
-    key = spec.key
+    key, runner = spec.key, backends.named(spec.key.backend)
     for name, part in spec.parts.items():
-        check_file(path.parent, part.files["engine"])
+        file = part.files["engine"]
+        check_file(path.parent, file)
+        runner.check(path.parent / file.path)
         if not spec.plans:  # nothing was compiled: the files are the bundle's own
-            compare(f"{path}: files.{name}", key.files.get(name), part.files["engine"].sha256)
-    for name, here in backends.named(key.backend).here(key.target).items():
+            compare(f"{path}: files.{name}", key.files.get(name), file.sha256)
+    for name, here in runner.here(key.target).items():
         built = getattr(key, name)
         if built is not None:  # None: built ahead of time, or for the CPU
             compare(f"{path}: {name}", built, here)

@@ -53,11 +53,11 @@ class PlanProof:
 
     convolutions       all of the parsed network
     half               those whose kernel and output are Half
-    half_kernel_bytes  bytes of the Half kernels
+    half_kernel_bytes  bytes of the Half kernels, equal ones once and those of a single value not at all: a builder
+                       may store these so too
     found_bytes        of these, how many lie in the plan as they are, output channel by output channel (KRSC)
     plan_bytes         the plan, with its compiled code
-    onnx_bytes         the ONNX file that was parsed: its weights and little else
-    fp32_onnx_bytes    the FP32 file of the same network: no plan that holds all weights in FP32 is smaller
+    onnx_bytes         the ONNX file that was parsed: the weights at its precision and little else
     """
 
     convolutions: int
@@ -66,12 +66,11 @@ class PlanProof:
     found_bytes: int
     plan_bytes: int
     onnx_bytes: int
-    fp32_onnx_bytes: int
 
     @property
     def smaller(self) -> bool:
-        """Whether the size alone proves that the weights are not FP32. Small networks drown in code."""
-        return self.plan_bytes < self.fp32_onnx_bytes
+        """Whether the plan is too small to hold these kernels in FP32. Small networks drown in code."""
+        return self.plan_bytes < 2 * self.half_kernel_bytes
 
     @property
     def found(self) -> bool:
@@ -180,19 +179,18 @@ def compile_plan(
         return bytes(loader())
 
 
-def prove(parsed: Network, plan: bytes, onnx_bytes: int, fp32_onnx_bytes: int) -> PlanProof:
+def prove(parsed: Network, plan: bytes, onnx_bytes: int) -> PlanProof:
     """Counts the Half convolutions of the parsed network and looks for their kernels in the plan."""
-    half, kernel_bytes, found = 0, 0, 0
+    half, kernels = 0, set()
     layers = convolutions(parsed)
     for layer in layers:
         kernel = _kernel(layer)
-        if layer.get_output(0).dtype != parsed.trt.DataType.HALF or kernel.dtype != np.float16:
-            continue
-        half += 1
-        kernel_bytes += kernel.nbytes
-        if np.ascontiguousarray(kernel.transpose(0, 2, 3, 1)).tobytes() in plan:
-            found += kernel.nbytes
-    return PlanProof(len(layers), half, kernel_bytes, found, len(plan), onnx_bytes, fp32_onnx_bytes)
+        if layer.get_output(0).dtype == parsed.trt.DataType.HALF and kernel.dtype == np.float16:
+            half += 1
+            if kernel.min() != kernel.max():
+                kernels.add(np.ascontiguousarray(kernel.transpose(0, 2, 3, 1)).tobytes())
+    found = sum(len(kernel) for kernel in kernels if kernel in plan)
+    return PlanProof(len(layers), half, sum(map(len, kernels)), found, len(plan), onnx_bytes)
 
 
 def convolutions(parsed: Network) -> list[Any]:
