@@ -95,8 +95,8 @@ class TensorRT:
         proof = prove(parsed, plan, order.source.stat().st_size)
         if precision == "fp16" and proof.half and not (proof.smaller or proof.found):
             raise DegradeError(
-                f"{order.name}: the plan cannot be shown to be FP16: of {proof.half_kernel_bytes} bytes of Half kernels "
-                f"it holds {proof.found_bytes}, and it has {proof.plan_bytes} bytes",
+                f"{order.name}: the plan cannot be shown to be FP16: of {proof.half_kernel_bytes} bytes of Half "
+                f"kernels it holds {proof.found_bytes}, and it has {proof.plan_bytes} bytes",
                 wanted=f"the kernels themselves, or less than the {2 * proof.half_kernel_bytes} bytes of them in FP32",
                 mend=f"report it with the version of {flavour.package}",
             )
@@ -169,8 +169,8 @@ def check_typing(order: Order, counts: PlanProof) -> None:
         )
     if asked == "fp32" and counts.half:
         raise DegradeError(
-            f"{order.name}: fp32 was asked for, and {counts.half} of the {counts.convolutions} convolutions of {source} "
-            "are Half",
+            f"{order.name}: fp32 was asked for, and {counts.half} of the {counts.convolutions} convolutions of "
+            f"{source} are Half",
             mend="export the bundle again",
         )
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Literal, get_args
 
-from .artefact import from_json, parse_json, read_bytes, sha256_json
 from . import backends
+from .artefact import from_json, parse_json, read_bytes, sha256_json
 from .backends import BackendName
 from .errors import DegradeError
 from .schedule import Schedule

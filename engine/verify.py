@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from .artefact import write_json_atomic
 from . import backends
+from .artefact import write_json_atomic
 from .build import gate, quarantine
 from .engine_spec import ENGINE_JSON, EngineSpec, read_engine_spec
 from .errors import DegradeError
