@@ -34,7 +34,7 @@ FOLDERS := engine kernels calib export originals bench
 
 .venv/test: .venv/base $(SOURCES)
 	@set -eu; echo "Installing the package and what the tests need"; \
-	$(PIP) --no-build-isolation -e '.[cpu,train,test,metrics]'; \
+	$(PIP) --no-build-isolation -e '.[cpu,train,test,metrics,rtx]'; \
 	touch $@ .venv/demo; printf '== done in %d s\n' $$SECONDS
 
 demo: .venv/demo

@@ -22,6 +22,7 @@ COMMANDS = {
     "train": "Train the networks of a paper on photographs (needs torch).",
     "export": "Turn a checkpoint into a bundle: typed ONNX networks and one JSON page (needs torch).",
     "build": "Build an engine from a bundle for one LR size, batch and number of candidates.",
+    "verify": "Run an engine's parity gate on this machine.",
     "generate": "Make LR/HR training pairs with an engine, from two folders of photographs.",
     "report": "Write one self-contained HTML page that shows a run's pairs.",
     "doctor": "Say what this machine can run, and why not the rest.",
@@ -32,8 +33,8 @@ EXIT_INTERRUPTED = 130
 
 
 def available() -> list[str]:
-    """Names of the commands whose file is there, in the order of the work: train, export, build, generate,
-    report.
+    """Names of the commands whose file is there, in the order of the work: train, export, build, verify,
+    generate, report.
     """
     folder = Path(__file__).parent / "commands"
     return [name for name in COMMANDS if (folder / f"{name}.py").is_file()]

@@ -1,44 +1,44 @@
 """A bundle becomes an engine: files for one LR size, batch and number of candidates, through the parity gate.
 
-The ONNX Runtime CPU backend takes the bundle's FP32 files as they are and fixes the shapes when the engine
-is opened, by free-dimension overrides. The alternative, saving the optimised graph, was not chosen: such a
-file holds one CPU's instruction set and one release's private operators, it saves well under a second at
-opening, and what is hashed and compared would no longer be what the bundle's licence and card speak of.
+What is done with a network is its backend's (backends.py): the CPU takes the bundle's FP32 files as they are,
+TensorRT compiles one plan a part. What is the same for all is here: the key, the lock, the folder that appears
+whole or not at all, the gate. An engine that cannot run on the machine that built it has "not run" in the
+gate's place, and is not opened before `verify` has run it where it will be used.
 """
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
-from . import parity
+from . import backends, parity
 from .artefact import (
     check_replaceable,
     move_folder,
     new_folder,
-    sha256_json,
+    sha256_file,
     tool_versions,
     write_json_atomic,
 )
+from .backends import BACKENDS as BACKENDS
+from .backends import Accepted, BackendName, Order
 from .engine_spec import (
     ENGINE_JSON,
     EngineKey,
     EngineSpec,
     Parity,
     differing,
-    machine_fields,
-    open_engine_spec,
+    read_engine_spec,
+    seal,
 )
 from .errors import DegradeError
-from .executor import Executor, OnnxRuntimeExecutor
-from .spec import Bundle, Precision, file_ref, open_bundle
+from .executor import Executor
+from .lock import only_one
+from .spec import Bundle, PartSpec, Precision, file_ref, open_bundle
 
-Backend = Literal["auto", "onnxruntime", "onnxruntime-cuda", "onnxruntime-tensorrt", "tensorrt", "tensorrt-rtx"]
-BACKENDS: tuple[str, ...] = get_args(Backend)
+Choice = Literal["auto"] | BackendName
 
 
 @dataclass(frozen=True)
@@ -55,21 +55,26 @@ def build(
     bundle_path: Path,
     out: Path,
     *,
-    backend: Backend = "auto",
+    backend: Choice = "auto",
+    target: str | None = None,
     precision: Precision = "fp32",
     lr_size: int = 128,
     batch: int = 16,
     candidates: int = 3,
     threads: int | None = None,
+    rebuild: bool = False,
     say: Callable[[str], None] = lambda text: None,
 ) -> Built:
     """Builds the engine folder `out`, whole or not at all; an engine that is there with the same key is kept.
 
-    lr_size: side of an LR image in pixels; batch: pairs; candidates: K; threads: of the parity run. say: is
-    told what is being done. Raises DegradeError for a bundle, size or backend that cannot be used, and for
-    an engine that fails the parity gate, which is then kept as OUT.quarantine.
+    target: the GPU to build for, such as "sm_89", None = this machine; lr_size: side of an LR image in pixels;
+    batch: pairs; candidates: K; threads: of the parity run; rebuild: also an engine with the same key. say: is
+    told what is being done. Raises DegradeError for a bundle, size, target or backend that cannot be used, and
+    for an engine that fails the parity gate, which is then kept as OUT.quarantine.
     """
-    chosen, notes = _choose(backend, precision)
+    if precision not in ("fp32", "fp16"):
+        raise DegradeError(f"The precision is {precision!r}", wanted="fp32 or fp16")
+    name, accepted = _choose(backend, precision, target)
     bundle = open_bundle(bundle_path)
     multiple = bundle.spec.lr_multiple
     if lr_size < 1 or lr_size % multiple:
@@ -79,40 +84,30 @@ def build(
     if batch < 1 or candidates < 1:
         raise DegradeError(f"The batch is {batch} and the candidates are {candidates}", wanted="at least 1 of each")
     check_replaceable(out, ENGINE_JSON)
+    key = _key(bundle, name, accepted, precision, lr_size, batch, candidates)
+    with only_one(out, say):
+        return _build(bundle, out, key, accepted, threads, rebuild, say)
 
-    here: dict[str, Any] = machine_fields()
-    key = EngineKey(
-        bundle_sha256=bundle.sha256,
-        files={name: part.files["fp32"].sha256 for name, part in bundle.spec.parts.items()},
-        precision_asked=precision,
-        precision_computed="fp32",
-        lr_size=lr_size,
-        batch=batch,
-        candidates=candidates,
-        backend=chosen,
-        **here,
-    )
+
+def _build(
+    bundle: Bundle, out: Path, key: EngineKey, accepted: Accepted, threads: int | None, rebuild: bool,
+    say: Callable[[str], None],
+) -> Built:  # fmt: skip
+    notes = accepted.notes
     old = _existing(out)
-    if old is not None and not differing(old.key, key):
+    if old is not None and not differing(old.key, key) and not rebuild:
         return Built(out, old, (*notes, f"{out} is up to date: nothing in its key has changed."), reused=True)
     if old is not None:
-        notes += (f"{out} is replaced, since its key changed in {', '.join(differing(old.key, key))}.",)
+        changed = ", ".join(differing(old.key, key))
+        notes += (f"{out} is replaced, since its key changed in {changed}." if changed else f"{out} is built again.",)
 
     with new_folder(out, ENGINE_JSON) as folder:
-        say("copying the networks")
-        spec = _write_parts(bundle, folder, key)
-        say("parity gate: every part, and the whole, against FP32 ONNX Runtime without optimisations")
-
-        def open_part(name: str, rows: int) -> Executor:
-            return open_engine_part(folder, spec, name, rows=rows, threads=threads)
-
-        spec = replace(
-            spec, parity=parity.check(bundle, open_part, lr_size=lr_size, batch=batch, candidates=candidates)
-        )
+        spec = _write_parts(bundle, folder, key, accepted, say)
+        spec = replace(spec, parity=gate(bundle, folder, spec, threads, say))
         write_json_atomic(folder / ENGINE_JSON, spec)
-        if not spec.parity.passed:
-            _quarantine(folder, out, spec.parity)
-    return Built(out, open_engine_spec(out), notes, reused=False)
+        if spec.parity.state == "failed":
+            quarantine(folder, out, spec.parity)
+    return Built(out, read_engine_spec(out), notes, reused=False)
 
 
 def open_engine_part(
@@ -123,48 +118,92 @@ def open_engine_part(
     """
     part = spec.parts[name]
     if rows is None:
-        rows = spec.batch * spec.candidates if part.runs == "step" else spec.batch
+        rows = rows_of(part, spec.key)
     path = folder / part.files["engine"].path
-    return OnnxRuntimeExecutor(path, part, batch=rows, height=spec.lr_size, width=spec.lr_size, threads=threads)
+    return backends.named(spec.key.backend).open(path, part, rows, spec.lr_size, threads)
 
 
-def _choose(backend: str, precision: str) -> tuple[Literal["onnxruntime"], tuple[str, ...]]:
-    """The backend that is built, and what the user has to know about it."""
-    if backend not in BACKENDS:
-        raise DegradeError(f"The backend is {backend!r}", wanted=f"one of {', '.join(BACKENDS)}")
-    if backend not in ("auto", "onnxruntime"):
-        raise DegradeError(
-            f"This release does not contain the executor of the backend {backend}",
-            wanted="--backend onnxruntime (CPU), or auto",
-            mend="build with --backend onnxruntime, or take a release that has it",
-        )
-    if precision not in ("fp32", "fp16"):
-        raise DegradeError(f"The precision is {precision!r}", wanted="fp32 or fp16")
-    if precision == "fp16":
-        return "onnxruntime", (
-            "fp16 was asked for, and this engine computes in FP32: on a CPU, ONNX Runtime has no other.",
-        )
-    return "onnxruntime", ()
+def rows_of(part: PartSpec, key: EngineKey) -> int:
+    """Rows of one call: every candidate's for a part that runs each step, every pair's for the others."""
+    return key.batch * key.candidates if part.runs == "step" else key.batch
+
+
+def gate(
+    bundle: Bundle, folder: Path, spec: EngineSpec, threads: int | None, say: Callable[[str], None]
+) -> Parity:
+    """The parity gate of the engine in `folder`, run here, or why it cannot be."""
+    key, runner = spec.key, backends.named(spec.key.backend)
+    if reason := runner.cannot_run(key.target):
+        return Parity("not run", reason)
+    say("parity gate: every part, and the whole, against FP32 ONNX Runtime without optimisations")
+
+    def open_part(name: str, rows: int) -> Executor:
+        return open_engine_part(folder, spec, name, rows=rows, threads=threads)
+
+    report = parity.check(bundle, open_part, lr_size=key.lr_size, batch=key.batch, candidates=key.candidates)
+    here: dict[str, Any] = runner.here(key.target)
+    return replace(report, gpu=here["gpu"], driver=here["driver"])
+
+
+def quarantine(folder: Path, out: Path, report: Parity) -> None:
+    """Keeps a failing engine under another name, for whoever looks into it, and says what was off."""
+    aside = out.with_name(out.name + ".quarantine")
+    check_replaceable(aside, ENGINE_JSON)
+    move_folder(folder, aside)
+    raise DegradeError(
+        f"The engine failed its parity gate; it lies in {aside}:\n{parity.failures(report)}\n",
+        mend="report it with the versions in its engine.json; another precision or backend may pass",
+    )
+
+
+def _choose(choice: str, precision: Precision, target: str | None) -> tuple[BackendName, Accepted]:
+    """The backend that is built, and what it will do. auto is the CPU's, as long as no other can run."""
+    accepted = backends.named(choice).accept(precision, target)
+    return "onnxruntime" if choice == "auto" else choice, accepted  # type: ignore[return-value]  # one of BACKENDS
+
+
+def _key(
+    bundle: Bundle, name: BackendName, accepted: Accepted, asked: Precision, lr_size: int, batch: int, candidates: int
+) -> EngineKey:
+    here: dict[str, Any] = backends.named(name).here(accepted.target)
+    bundle_files = {part: bundle.file(part, accepted.source) for part in bundle.spec.parts}  # refuses one that lacks
+    return EngineKey(
+        backend=name,
+        target=accepted.target,
+        bundle_sha256=bundle.sha256,
+        files={part: bundle.spec.parts[part].files[accepted.source].sha256 for part in bundle_files},
+        precision_asked=asked,
+        precision_computed=accepted.computed,
+        lr_size=lr_size,
+        batch=batch,
+        candidates=candidates,
+        **here,
+    )
 
 
 def _existing(out: Path) -> EngineSpec | None:
-    """The engine that is there, if it is in order; a broken one is simply built again."""
+    """The engine that is there, if it is in order; a broken or failing one is simply built again."""
     try:
-        return open_engine_spec(out)
+        spec = read_engine_spec(out)
     except DegradeError:
         return None
+    return None if spec.parity.state == "failed" else spec
 
 
-def _write_parts(bundle: Bundle, folder: Path, key: EngineKey) -> EngineSpec:
-    """Copies the networks and returns the engine's page, as yet without a parity report."""
-    parts = {}
+def _write_parts(
+    bundle: Bundle, folder: Path, key: EngineKey, accepted: Accepted, say: Callable[[str], None]
+) -> EngineSpec:
+    """Makes every part's file and returns the engine's page, as yet without a parity report."""
+    parts, plans, maker = {}, {}, backends.named(key.backend)
     for name, part in bundle.spec.parts.items():
-        file = f"{name}.onnx"
-        _copy(bundle.file(name, "fp32"), folder / file)
-        reference = file_ref(folder, file)
-        if reference.sha256 != key.files[name]:
-            raise DegradeError(f"{bundle.file(name, 'fp32')} changed while it was copied", mend="build again")
-        parts[name] = replace(part, files={"engine": reference})
+        say(f"making {name}")
+        source = bundle.file(name, accepted.source)
+        made = maker.make(Order(name, part, source, folder, rows_of(part, key), key.lr_size, accepted))
+        if sha256_file(source) != key.files[name]:
+            raise DegradeError(f"{source} changed while it was read", mend="build again")
+        parts[name] = replace(part, files={"engine": file_ref(folder, made.file)})
+        if made.proof is not None:
+            plans[name] = made.proof
     spec = bundle.spec
     return EngineSpec(
         kind=spec.kind,
@@ -175,25 +214,8 @@ def _write_parts(bundle: Bundle, folder: Path, key: EngineKey) -> EngineSpec:
         licence=spec.licence,
         parts=parts,
         key=key,
-        key_sha256=sha256_json(key),
-        parity=Parity(False, (), 0, 0, (), 0.0),
+        key_sha256=seal(key, parts),
+        parity=Parity("not run", "it is being built"),
         tools=tool_versions(),
-    )
-
-
-def _copy(source: Path, target: Path) -> None:
-    with open(source, "rb") as reader, open(target, "wb") as writer:
-        shutil.copyfileobj(reader, writer)
-        writer.flush()
-        os.fsync(writer.fileno())
-
-
-def _quarantine(folder: Path, out: Path, report: Parity) -> None:
-    """Keeps a failing engine under another name, for whoever looks into it, and says what was off."""
-    aside = out.with_name(out.name + ".quarantine")
-    check_replaceable(aside, ENGINE_JSON)
-    move_folder(folder, aside)
-    raise DegradeError(
-        f"The engine failed its parity gate; it lies in {aside}:\n{parity.failures(report)}\n",
-        mend="report it with the versions in its engine.json; another precision or backend may pass",
+        plans=plans,
     )

@@ -79,7 +79,9 @@ class Machine:
 
 @dataclass(frozen=True)
 class Backend:
-    """What a backend of `build` needs. in_release: whether this release has the executor for it."""
+    """What a backend of `build` needs. in_release: whether this release has the executor for it. ahead: the
+    module that builds for it without a GPU, "" where none does.
+    """
 
     name: str
     in_release: bool
@@ -87,6 +89,7 @@ class Backend:
     packages: tuple[str, ...]
     provider: str = ""
     gpu: bool = True
+    ahead: str = ""
 
 
 BACKENDS = (
@@ -96,7 +99,7 @@ BACKENDS = (
         "onnxruntime-tensorrt", False, "gpu", ("onnxruntime-gpu", "tensorrt"), "TensorrtExecutionProvider"
     ),
     Backend("tensorrt", False, "gpu", ("tensorrt", "polygraphy", "pycuda", "cuda-bindings")),
-    Backend("tensorrt-rtx", False, "rtx", ("tensorrt-rtx", "polygraphy")),
+    Backend("tensorrt-rtx", False, "rtx", ("tensorrt-rtx", "polygraphy"), ahead="tensorrt_rtx"),
 )
 
 
@@ -110,6 +113,9 @@ def look() -> Machine:
         failures["onnxruntime"] = error
     else:
         providers = tuple(importlib.import_module("onnxruntime").get_available_providers())
+    for backend in BACKENDS:
+        if backend.ahead and set(backend.packages) <= set(installed) and (error := load_error(backend.ahead)):
+            failures[backend.packages[0]] = error
     return Machine(
         platform.python_version(),
         cpu_text(),
@@ -177,7 +183,10 @@ def backend_line(machine: Machine, backend: Backend) -> Line:
     elif backend.provider and backend.provider not in (machine.providers or ()):
         reasons.append(f"this ONNX Runtime has no {backend.provider}")
     if reasons:
-        return Line("backend", backend.name, "missing", "; ".join(reasons))
+        text = "; ".join(reasons)
+        if backend.ahead and not absent and not set(backend.packages) & set(machine.failures):
+            text = f"builds ahead of time (build --target); does not run here: {text}"
+        return Line("backend", backend.name, "missing", text)
     device = machine.gpus.devices[0].name if backend.gpu else "the CPU"
     return Line("backend", backend.name, "ok", f"runs on {device}")
 

@@ -3,33 +3,48 @@
 An engine is valid for one bundle, one LR size, batch and number of candidates, on one kind of machine with
 one version of its runtime. All of that is the key. Opening compares the key with the files and the machine,
 field by field, and refuses with the field's name and both values; an engine that did not pass its parity
-gate is refused as well.
+gate, on this machine, is refused as well.
 """
 
 from __future__ import annotations
 
-import platform
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
-from .artefact import read_json, sha256_json, tool_versions
+from . import backends
+from .artefact import from_json, parse_json, read_bytes, sha256_json
+from .backends import BackendName
 from .errors import DegradeError
-from .executor import SESSION_SETTINGS, import_onnxruntime
 from .schedule import Schedule
 from .spec import FilterWeights, PartSpec, Precision, Preprocessing, Start, check_file, check_parts
+from .tensorrt import PlanProof
 
 ENGINE_JSON = "engine.json"
-REBUILD = "build it again with `degrade-engine build`"
+REBUILD = "build it again, here, with `degrade-engine build BUNDLE -o ENGINE --rebuild`"
+VERIFY = "run `degrade-engine verify ENGINE` on the machine that will use it"
+Format = Literal["degrade-engine/engine/2"]
 
 
 @dataclass(frozen=True)
 class EngineKey:
-    """All that the engine's bytes and results depend on. Its SHA-256 is the engine's name in manifests.
+    """All that decides the engine. With the hashes of its files it names the engine in manifests (`seal`).
 
-    files: part -> hex SHA-256. settings: of the runtime's session. machine: such as x86_64.
+    backend        what runs it; target: "sm_89", the GPU's compute capability, None on a CPU
+    runtime        the package that runs it, and its whole version
+    settings       of the builder and of the session
+    files          part -> hex SHA-256 of the bundle's ONNX file that it was made from
+    machine        such as x86_64
+    gpu            its name, and the versions of CUDA and of the driver; None where the engine was built ahead of
+                   time or runs on the CPU: then they decide nothing
     """
 
+    backend: BackendName
+    target: str | None
+    runtime: str
+    version: str
+    settings: dict[str, str]
     bundle_sha256: str
     files: dict[str, str]
     precision_asked: Precision
@@ -37,11 +52,11 @@ class EngineKey:
     lr_size: int
     batch: int
     candidates: int
-    backend: Literal["onnxruntime"]
-    settings: dict[str, str]
-    onnxruntime: str
     os: str
     machine: str
+    gpu: str | None
+    cuda: str | None
+    driver: str | None
 
 
 @dataclass(frozen=True)
@@ -78,21 +93,33 @@ class Measure:
 
 @dataclass(frozen=True)
 class Parity:
-    """The report that let the engine through. probe: names of the photographs; tau, steps: of the
-    end-to-end run.
+    """The gate's report. Only "passed", on the GPU and driver that are here, lets an engine be opened.
+
+    reason: why it was not run, "" if it was. gpu, driver: on which it was run, None for a CPU. probe: names of the
+    photographs; tau, steps: of the end-to-end run.
     """
 
-    passed: bool
-    probe: tuple[str, ...]
-    tau: int
-    steps: int
-    measures: tuple[Measure, ...]
-    seconds: float
+    state: Literal["passed", "failed", "not run"]
+    reason: str = ""
+    gpu: str | None = None
+    driver: str | None = None
+    probe: tuple[str, ...] = ()
+    tau: int = 0
+    steps: int = 0
+    measures: tuple[Measure, ...] = ()
+    seconds: float = 0.0
+
+    @property
+    def passed(self) -> bool:
+        """Whether it was run and nothing was off."""
+        return self.state == "passed"
 
 
 @dataclass(frozen=True)
 class EngineSpec:
-    """engine.json. parts: as in the bundle, with one file each, "engine". key_sha256 seals the key."""
+    """engine.json. parts: as in the bundle, with one file each, "engine". plans: what was compiled, by part, with
+    the proof of its precision; none on a CPU. key_sha256 seals the key and the files' hashes (`seal`).
+    """
 
     kind: Literal["realdgen"]
     schedule: Schedule
@@ -105,7 +132,8 @@ class EngineSpec:
     key_sha256: str
     parity: Parity
     tools: dict[str, str]
-    format: Literal["degrade-engine/engine/1"] = "degrade-engine/engine/1"
+    plans: dict[str, PlanProof] = field(default_factory=dict)
+    format: Format = "degrade-engine/engine/2"
 
     def __post_init__(self) -> None:
         check_parts(self.parts, ENGINE_JSON)
@@ -126,38 +154,61 @@ class EngineSpec:
         return self.key.candidates
 
 
-def machine_fields() -> dict[str, object]:
-    """Those fields of the key that are this machine's and this release's."""
-    import_onnxruntime()
-    version = tool_versions().get("onnxruntime") or tool_versions().get("onnxruntime-gpu")
-    if version is None:
-        raise DegradeError("ONNX Runtime is here without its package's version", mend="install it again with pip")
-    return {
-        "settings": SESSION_SETTINGS,
-        "onnxruntime": version,
-        "os": platform.system(),
-        "machine": platform.machine(),
-    }
+def seal(key: EngineKey, parts: Mapping[str, PartSpec]) -> str:
+    """Hex SHA-256 of the key and of the files. Two builds of one key are one engine only if the bytes agree."""
+    return sha256_json({"key": key, "files": {name: part.files["engine"].sha256 for name, part in parts.items()}})
 
 
-def open_engine_spec(folder: Path) -> EngineSpec:
-    """Reads engine.json and checks the seal, the files, the machine and the gate. DegradeError names what
-    is off.
+def read_engine_spec(folder: Path) -> EngineSpec:
+    """Reads engine.json and checks the seal, the files and the machine; whether it can run is not asked.
+
+    DegradeError names what is off, with both values.
     """
     path = Path(folder) / ENGINE_JSON
     if not path.is_file():
         raise DegradeError(f"{folder} holds no {ENGINE_JSON}", wanted="an engine made by `degrade-engine build`")
-    spec = read_json(EngineSpec, path)
-    if sha256_json(spec.key) != spec.key_sha256:
-        raise DegradeError(f"{path}: the key was changed after the build (key_sha256 does not fit)", mend=REBUILD)
+    page = parse_json(read_bytes(path), ENGINE_JSON)
+    wanted = get_args(Format)[0]
+    if isinstance(page, dict) and page.get("format") != wanted:
+        raise DegradeError(f"{path} has the format {page.get('format')!r}", wanted=repr(wanted), mend=REBUILD)
+    spec = from_json(EngineSpec, page, ENGINE_JSON)
+    if seal(spec.key, spec.parts) != spec.key_sha256:
+        raise DegradeError(
+            f"{path}: the key was changed after the build, or a file's hash (key_sha256 does not fit)", mend=REBUILD
+        )
+    key, runner = spec.key, backends.named(spec.key.backend)
     for name, part in spec.parts.items():
-        reference = part.files["engine"]
-        check_file(path.parent, reference)
-        compare(f"{path}: files.{name}", spec.key.files.get(name), reference.sha256)
-    for name, here in machine_fields().items():
-        compare(f"{path}: {name}", getattr(spec.key, name), here)
-    if not spec.parity.passed:
+        file = part.files["engine"]
+        check_file(path.parent, file)
+        runner.check(path.parent / file.path)
+        if not spec.plans:  # nothing was compiled: the files are the bundle's own
+            compare(f"{path}: files.{name}", key.files.get(name), file.sha256)
+    for name, here in runner.here(key.target).items():
+        built = getattr(key, name)
+        if built is not None:  # None: built ahead of time, or for the CPU
+            compare(f"{path}: {name}", built, here)
+    return spec
+
+
+def open_engine_spec(folder: Path) -> EngineSpec:
+    """An engine that may be used here: in order, runnable, and through its parity gate on this machine."""
+    spec = read_engine_spec(folder)
+    runner = backends.named(spec.key.backend)
+    if reason := runner.cannot_run(spec.key.target):
+        raise DegradeError(f"{folder} cannot run here: {reason}", mend="build with --backend onnxruntime")
+    parity = spec.parity
+    if parity.state == "not run":
+        raise DegradeError(f"{folder} has not been through its parity gate: {parity.reason}", mend=VERIFY)
+    if parity.state == "failed":
         raise DegradeError(f"{folder} did not pass its parity gate", mend=f"do not use it; {REBUILD}")
+    here = runner.here(spec.key.target)
+    for name in ("gpu", "driver"):
+        if getattr(parity, name) != here[name]:
+            raise DegradeError(
+                f"{folder} passed its parity gate where {name} was {getattr(parity, name)!r}, and it is "
+                f"{here[name]!r} here",
+                mend=VERIFY,
+            )
     return spec
 
 

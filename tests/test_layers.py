@@ -35,7 +35,7 @@ def names(text: str) -> frozenset[str]:
 LAYERS = {
     "kernels": Layer(names("numpy")),
     "engine": Layer(
-        names(".kernels numpy onnxruntime cv2 pyvips PIL"),
+        names(".kernels numpy onnxruntime cv2 pyvips PIL filelock"),
         names("tensorrt tensorrt_rtx polygraphy pycuda cuda ray lmdb webdataset fsspec"),
     ),
     "originals": Layer(

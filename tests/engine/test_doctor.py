@@ -71,7 +71,8 @@ def test_on_a_full_machine_only_the_release_is_missing() -> None:
         if backend.in_release:
             assert found.state == "ok"
         else:
-            assert found.text == "this release does not contain its executor yet"
+            said = "builds ahead of time (build --target); does not run here: " if backend.ahead else ""
+            assert found.text == said + "this release does not contain its executor yet"
         released = replace(backend, in_release=True)
         wanted = "runs on NVIDIA L4" if backend.gpu else "runs on the CPU"
         assert doctor.backend_line(FULL, released).text == wanted
@@ -104,7 +105,22 @@ def test_the_backends_are_those_that_build_knows_and_has(tmp_path: Path) -> None
     for backend in doctor.BACKENDS:
         with pytest.raises(DegradeError) as refused:
             build.build(tmp_path / "bundle", tmp_path / "engine", lr_size=32, backend=backend.name)  # type: ignore[arg-type]
-        assert ("does not contain the executor" in str(refused.value)) is not backend.in_release
+        refusal = str(refused.value)
+        if backend.in_release:
+            assert "holds no bundle.json" in refusal
+        elif backend.provider:
+            assert "does not contain the executor" in refusal
+        else:  # built here or not, which depends on the machine: tests/engine/test_tensorrt.py
+            assert "TensorRT" in refusal or "tensorrt" in refusal or "GPU" in refusal
+
+
+def test_tensorrt_rtx_without_a_gpu_builds_and_does_not_run() -> None:
+    machine = replace(CPU, installed={name: "1.0" for name in ALL})
+    found = line(machine, "backend", "tensorrt-rtx")
+    assert found.state == "missing" and found.text.startswith("builds ahead of time") and "no NVIDIA GPU" in found.text
+    broken = replace(machine, failures={"tensorrt-rtx": "libtensorrt_rtx.so: cannot open"})
+    assert "ahead of time" not in line(broken, "backend", "tensorrt-rtx").text
+    assert "ahead of time" not in line(CPU, "backend", "tensorrt-rtx").text
 
 
 def test_requirement_lines_are_sorted_by_extra() -> None:

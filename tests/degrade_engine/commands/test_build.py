@@ -41,7 +41,8 @@ def test_bundle_to_engine(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFi
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (["--backend", "tensorrt"], "does not contain the executor of the backend tensorrt"),
+        (["--backend", "onnxruntime-cuda"], "does not contain the executor of the backend onnxruntime-cuda"),
+        (["--target", "sm_89"], "leave --target away"),
         (["--lr-size", "15"], "multiple of 2"),
     ],
 )
