@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra train")
@@ -86,3 +88,11 @@ def test_from_any_base_the_learnt_eps_leads_to_x_0() -> None:
     x_t, led = losses.diffuse_as_generated(x_0, base, eps, t, abar, 0.1 * torch.randn(3, 3, 4, 4), kept)
     a = abar[t][:, None, None, None]
     torch.testing.assert_close((x_t - (1 - a).sqrt() * led) / a.sqrt(), x_0, atol=1e-4, rtol=1e-4)
+
+
+def test_the_noise_error_counts_known_rows_alone_and_is_zero_at_their_noise() -> None:
+    noise = torch.full((3, 3, 4, 4), 0.1)
+    s, known = torch.tensor([0.1, 0.3, 0.1]), torch.tensor([1.0, 0.0, 1.0])
+    assert float(losses.noise_error(s, noise, known)) == pytest.approx(0, abs=1e-12)
+    assert float(losses.noise_error(s, noise, torch.ones(3))) == pytest.approx(math.log(0.31 / 0.11) ** 2 / 3, rel=1e-4)
+    assert float(losses.noise_error(s, noise, torch.zeros(3))) == 0

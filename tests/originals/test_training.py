@@ -98,7 +98,7 @@ def test_each_stage_trains_only_what_it_says(name: str, photographs: data.Photog
     from degrade_engine.originals.realdgen.model import RealDGen
 
     torch.manual_seed(0)
-    stage = stage_module(name, RealDGen(SMALL), TINY_STAGES)
+    stage = stage_module(name, RealDGen(SMALL), dataclasses.replace(TINY_STAGES, lr_degradation=0.0))
     groups = stage.prepare()
     before = {k: v.clone() for k, v in stage.named_parameters()}
     optimiser = torch.optim.AdamW(groups, lr=1e-3, weight_decay=0.0)
@@ -110,7 +110,7 @@ def test_each_stage_trains_only_what_it_says(name: str, photographs: data.Photog
         optimiser.step()
     moved = {k.removeprefix("model.") for k, v in stage.named_parameters() if not torch.equal(before[k], v)}
     heads = {"vqvae": {"vqvae"}, "content": {"vqvae"}, "degradation": {"degradation", "modulation", "spectral"},
-             "ddpm": {"unet", "modulation", "vqvae", "degradation"}}[name]  # fmt: skip
+             "ddpm": {"unet", "modulation", "vqvae", "degradation", "noise"}}[name]  # fmt: skip
     assert {k.split(".")[0] for k in moved} == heads
     if name == "content":
         assert all(k.startswith("vqvae.encoder.") for k in moved), "Rec_hr is frozen (A.1.1)"
@@ -123,6 +123,9 @@ def test_each_stage_trains_only_what_it_says(name: str, photographs: data.Photog
             "degradation.mapping.3.weight",
             "degradation.mapping.3.bias",
         }
+        tiny = stage_module(name, RealDGen(SMALL), TINY_STAGES)  # departs: the whole of E_deg learns on
+        tiny.prepare()
+        assert all(p.requires_grad for p in tiny.model.degradation.parameters())
 
 
 def make_run(samples: Path, out: Path, stage: str, steps: int, **training: object) -> Run:
