@@ -10,7 +10,7 @@ OUT ?= out
 
 SHELL := bash
 .DEFAULT_GOAL := demo
-.PHONY: demo test lint types bench clean
+.PHONY: demo test test-slow lint types bench clean
 
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet -c constraints.txt
@@ -52,6 +52,9 @@ demo: .venv/demo
 
 test: .venv/test lint
 	$(BIN)/pytest -q
+
+test-slow: .venv/test
+	$(BIN)/pytest -q -m slow
 
 lint: .venv/test types
 	$(BIN)/ruff check .
