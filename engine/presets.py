@@ -52,7 +52,8 @@ RECOMMENDED = Preset(
     candidates=3,
 )
 """Chosen on the development scenes (bench/results/choice.jsonl): of the settings that make their own start more real,
-the one with the best fidelity and sharpness. A start at Rec_lr with a small tau is a little nearer to the truth there,
+the one with the best fidelity and sharpness that also brings a reference's noise (one call smooths it; tau 150
+measures within 0.1 dB). A start at Rec_lr with a small tau is a little nearer to the truth there,
 but its start is already as sharp as real LR and the diffusion only adds to it."""
 PRESETS = {preset.name: preset for preset in (RECOMMENDED, PAPER)}
 
