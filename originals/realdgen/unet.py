@@ -17,8 +17,9 @@ stay in x_0: for white noise E[x_0 | x_t] = q + s²/sigma² (x_t/sqrt(abar) - q)
 
     eps = (1 - min(1, s²/sigma²)) · (what leads from x_t to q)
 
-The reverse process removes noise until it is as strong as the reference's, and then stops. Without the gate the network
-reads the noise of its target off x_t, where training puts it; a generation's start is clean, and stayed clean.
+The reverse process removes noise until it is as strong as the reference's, and then stops. Without the gate the
+output of a clean start stayed clean, we think because the network reads the noise of its target off x_t, where training
+puts it.
 
 In both the diffusion is untouched: still eps_theta(x_t, c, t), still Algorithms 1 and 2.
 """
