@@ -22,9 +22,9 @@ FOLDERS := engine kernels calib export originals bench
 .venv/base: constraints.txt
 	@set -eu; echo "Installing into .venv; torch is the large part"; \
 	$(PYTHON) -m venv .venv; \
+	$(PIP) scikit-build-core cmake ninja setuptools; \
 	$(BIN)/pip --disable-pip-version-check install --quiet --no-deps --retries 1 --timeout 30 \
 		-c constraints.txt --extra-index-url "$(TORCH_INDEX)" torch; \
-	$(PIP) scikit-build-core cmake ninja setuptools; \
 	touch $@; printf '== done in %d s\n' $$SECONDS
 
 .venv/demo: .venv/base $(SOURCES)

@@ -17,19 +17,8 @@ from numpy.typing import NDArray
 from degrade_engine.kernels import philox, pixels, select, update
 from degrade_engine.kernels.grids import KERNELS, MOST_X, MOST_Y, THREADS, over_rows
 
-from .conftest import Buffer, GridsOnHost
+from .conftest import TABLE, Buffer, GridsOnHost
 
-# One row of each kind a solver has: waiting, DDPM, DDIM without noise, DPM-Solver++(2M), everything at once.
-TABLE = np.array(
-    [
-        [0.0, 0.0, 1.0, 0.0, 0.0, 0.0],
-        [1.2, -0.66, 0.9, 0.1, 0.0, 0.05],
-        [1.2, -0.66, 0.4, 0.6, 0.0, 0.0],
-        [1.2, -0.66, 0.4, 0.7, -0.1, 0.0],
-        [1.7, -1.37, 0.3, 0.9, -0.2, 0.11],
-    ],
-    dtype=np.float32,
-)
 # A block takes 1024 elements: fewer than a group, around a group, around a block and more than one.
 SIZES = st.one_of(st.integers(1, 9), st.integers(1, 260).map(lambda n: 4 * n), st.integers(1017, 2100))
 SHIFTS = st.tuples(*[st.sampled_from([0, 0, 1, 2, 3])] * 4)

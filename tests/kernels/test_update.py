@@ -9,17 +9,7 @@ from hypothesis import strategies as st
 
 from degrade_engine.kernels import philox, update
 
-# One row of each kind a solver has: waiting, DDPM, DDIM without noise, DPM-Solver++(2M), everything at once.
-TABLE = np.array(
-    [
-        [0.0, 0.0, 1.0, 0.0, 0.0, 0.0],
-        [1.2, -0.66, 0.9, 0.1, 0.0, 0.05],
-        [1.2, -0.66, 0.4, 0.6, 0.0, 0.0],
-        [1.2, -0.66, 0.4, 0.7, -0.1, 0.0],
-        [1.7, -1.37, 0.3, 0.9, -0.2, 0.11],
-    ],
-    dtype=np.float32,
-)
+from .conftest import TABLE
 
 
 def rows_of(rng: np.random.Generator, shape: tuple[int, ...]) -> list[philox.Floats]:
