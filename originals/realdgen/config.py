@@ -34,6 +34,7 @@ class DegradationConfig:
     vector: int  # D, the length of F_deg
     mapping: int  # hidden channels of the mapping
     pool_spread: bool = False  # pool the mean and the log standard deviation (tiny), not the mean alone
+    pool_quiet: bool = False  # and, at each resolution, how much the features vary where they vary least (tiny)
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,9 @@ PAPER = RealDGenConfig(
 TINY = RealDGenConfig(
     preset="tiny",
     content=ContentConfig(factor=2, width=48, blocks=3, channels=32, codes=256, groups=4, shortcut=True),
-    degradation=DegradationConfig(widths=(24, 32, 48), blocks=(2, 6, 8), vector=128, mapping=128, pool_spread=True),
+    degradation=DegradationConfig(
+        widths=(24, 32, 48), blocks=(2, 6, 8), vector=128, mapping=128, pool_spread=True, pool_quiet=True
+    ),  # fmt: skip
     modulation=ModulationConfig(width=64, channels=24),
     unet=UNetConfig(width=32, multipliers=(1, 2, 3), blocks=1, residual_std=0.06, noise_gate=True),
 )

@@ -168,6 +168,15 @@ class Row:
     reference: Image
     noise: Noise | None
 
+    @property
+    def noise_std(self) -> float:
+        return noise_std(self.noise)
+
+
+def noise_std(noise: Noise | None) -> float:
+    """Its standard deviation in the networks' units, NaN where it is not known."""
+    return float("nan") if noise is None else float(np.sqrt(np.square(noise).mean()))
+
 
 class StepDataset(Dataset[dict[str, torch.Tensor]]):
     """Index = step. Subclasses make the batch of one step from its own generator."""
@@ -284,15 +293,15 @@ class TripletBatches(StepDataset):
     """Stage degradation: the triplets of eq. 3, n positives and n negatives an anchor, and rows of true pairs for eq.
     5.
 
-    {"anchor" [A], "positive" [A·n], "negative" [A·n], "content" [A], "spectrum" [A, 3·BANDS]}; where true pairs are
-    given also "pair_content", "pair_target", "pair_reference", "pair_spectrum" [A].
+    {"anchor" [A], "positive" [A·n], "negative" [A·n], "content" [A], "spectrum" [A, 3·BANDS], "noise_std" [A]}; where
+    true pairs are given also "pair_content", "pair_target", "pair_reference", "pair_spectrum", "pair_noise_std" [A].
     """
 
     n = 3
 
     def make(self, rng: np.random.Generator) -> dict[str, torch.Tensor]:
         size = self.options.crop
-        anchors, contents, positives, negatives, spectra = [], [], [], [], []
+        anchors, contents, positives, negatives, spectra, noises = [], [], [], [], [], []
         for _ in range(self.batch):
             scale, theta = self.scale(rng), self.theta(rng)
             hr = self.sharp(rng, size, scale)
@@ -300,23 +309,27 @@ class TripletBatches(StepDataset):
             anchors.append(anchor)
             contents.append(clean)
             spectra.append(spectral_targets(clean, anchor, noise))
+            noises.append(noise_std(noise))
             for _ in range(self.n):
                 positives.append(self.degrade(rng, self.sharp(rng, size, scale), theta, scale)[1])
                 negatives.append(self.degrade(rng, hr, self.theta(rng), scale)[1])
         batch = {"anchor": tensor(anchors), "content": tensor(contents), "positive": tensor(positives),
-                 "negative": tensor(negatives), "spectrum": torch.from_numpy(np.stack(spectra))}  # fmt: skip
+                 "negative": tensor(negatives), "spectrum": torch.from_numpy(np.stack(spectra)),
+                 "noise_std": torch.tensor(noises)}  # fmt: skip
         if self.photographs.pairs:
             rows = [self.true_pair(rng) for _ in range(self.batch)]
             batch |= {f"pair_{name}": images for name, images in image_tensors(rows).items()}
             spectrum = [spectral_targets(row.content, row.target, row.noise) for row in rows]
             batch["pair_spectrum"] = torch.from_numpy(np.stack(spectrum))
+            batch["pair_noise_std"] = torch.tensor([row.noise_std for row in rows])
         return batch
 
 
 class DiffusionBatches(StepDataset):
     """Stage ddpm: {"content", "target", "reference"} (Algorithm 1), the three sources mixed; "noise" [B, 3, h, w] is
-    what of the target is noise, 0 where "noise_known" [B] is 0; "clean" [B] says whose content is a clean image, so
-    that Rec_lr can be held to the target (an unpaired row would teach it to copy)."""
+    what of the target is noise and "noise_std" [B] how strong it is, 0 and NaN where that is not known; "clean" [B]
+    says whose content is a clean image, so that Rec_lr can be held to the target (an unpaired row would teach it to
+    copy)."""
 
     def make(self, rng: np.random.Generator) -> dict[str, torch.Tensor]:
         sources = [self.synthetic, self.unpaired, self.true_pair]
@@ -327,7 +340,7 @@ class DiffusionBatches(StepDataset):
         noise = np.stack([np.zeros(r.target.shape, np.float32) if r.noise is None else r.noise for r in rows])
         return image_tensors(rows) | {
             "noise": torch.from_numpy(noise).permute(0, 3, 1, 2),
-            "noise_known": torch.tensor([float(r.noise is not None) for r in rows]),
+            "noise_std": torch.tensor([r.noise_std for r in rows]),
             "clean": torch.tensor([float(k != 1) for k in kinds]),
         }
 

@@ -2,8 +2,12 @@
 
 Feature extraction, 16 residual blocks, adaptive pooling, a mapping of four 1×1 convolutions. No normalisation layers:
 noise strength and contrast are what it has to measure. The paper pools to 1×1 (a mean). The tiny preset also pools
-the logarithm of the standard deviation of each feature, since blur and noise show in how much a band-pass response
-varies, not in its mean.
+
+- the logarithm of the standard deviation of each feature (`pool_spread`): blur and noise show in how much a band-pass
+  response varies, not in its mean;
+- how much each feature varies where it varies least (`pool_quiet`): the harmonic mean, over windows of 8×8 pixels, of
+  its variance within a window, at each resolution. Weak noise, texture and JPEG differ little over a whole photograph,
+  but texture leaves some windows alone, JPEG empties them, and noise spares none.
 """
 
 from __future__ import annotations
@@ -14,6 +18,8 @@ from torch import Tensor, nn
 
 from .config import DegradationConfig
 from .content import ResidualBlock
+
+WINDOW = 8  # LR pixels a side of a window of `pool_quiet`
 
 
 class NoiseHead(nn.Module):
@@ -37,14 +43,16 @@ class DegradationExtractor(nn.Module):
         self.config = config
         self.features = nn.Conv2d(3, config.widths[0], 3, padding=1)
         layers: list[nn.Module] = []
+        self.ends: list[int] = []  # the last block at each resolution
         width = config.widths[0]
         for next_width, blocks in zip(config.widths, config.blocks, strict=True):
             if next_width != width:
                 layers.append(nn.Conv2d(width, next_width, 3, stride=2, padding=1))
             layers += [ResidualBlock(next_width) for _ in range(blocks)]
+            self.ends.append(len(layers) - 1)
             width = next_width
         self.blocks = nn.Sequential(*layers)
-        pooled = 2 * width if config.pool_spread else width
+        pooled = width * (1 + config.pool_spread) + sum(config.widths) * config.pool_quiet
         sizes = [pooled, config.mapping, config.mapping, config.mapping, config.vector]
         self.mapping = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in zip(sizes, sizes[1:], strict=False))
 
@@ -54,15 +62,31 @@ class DegradationExtractor(nn.Module):
         return self.mapping[-1]
 
     def forward(self, x: Tensor) -> Tensor:
-        e = self.pool(self.blocks(self.features(x)).float())
+        f, levels = self.features(x), []
+        for i, layer in enumerate(self.blocks):
+            f = layer(f)
+            if i in self.ends:
+                levels.append(f.float())
+        e = self.pool(levels)
         for i, conv in enumerate(self.mapping):
             e = conv(e if i == 0 else F.leaky_relu(e, 0.1))
         return e[:, :, 0, 0]
 
-    def pool(self, f: Tensor) -> Tensor:
-        """Adaptive pooling to 1×1, in FP32."""
+    def pool(self, levels: list[Tensor]) -> Tensor:
+        """The last block's features at each resolution, FP32 -> [B, channels, 1, 1]: adaptive pooling of the last."""
+        f = levels[-1]
         mean = f.mean(dim=(2, 3), keepdim=True)
-        if not self.config.pool_spread:
-            return mean
-        spread = (f - mean).square().mean(dim=(2, 3), keepdim=True)
-        return torch.cat([mean, 0.5 * torch.log(spread + 1e-6)], dim=1)
+        pooled = [mean]
+        if self.config.pool_spread:
+            spread = (f - mean).square().mean(dim=(2, 3), keepdim=True)
+            pooled.append(0.5 * torch.log(spread + 1e-6))
+        if self.config.pool_quiet:
+            pooled += [quiet(f, WINDOW >> i) for i, f in enumerate(levels)]
+        return torch.cat(pooled, dim=1)
+
+
+def quiet(f: Tensor, window: int) -> Tensor:
+    """Half the logarithm of the harmonic mean, over windows of window×window positions, of f's variance within the
+    window: f FP32 [B, C, h, w], h and w at least `window` -> [B, C, 1, 1]. What does not fill a window is left out."""
+    variance = F.avg_pool2d(f.square(), window) - F.avg_pool2d(f, window).square()
+    return -0.5 * torch.log((1 / (variance.clamp_min(0) + 1e-4)).mean(dim=(2, 3), keepdim=True))

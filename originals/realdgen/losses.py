@@ -34,7 +34,22 @@ def diffuse(x_0: Tensor, eps: Tensor, t: Tensor, abar: Tensor) -> Tensor:
     return a.sqrt() * x_0 + (1 - a).sqrt() * eps
 
 
-START_T, START_LAST = 8, 120  # timesteps at which a start image may stand in for the target
+START_T, START_LAST = 8, 120  # the starts tau of the generations that training imitates
+
+
+def remains_of_start(t: Tensor, abar: Tensor, generator: torch.Generator) -> Tensor:
+    """How much of (start - x_0) is left in a generation's x_t, [B] in 0..1; 0 above START_LAST.
+
+    A generation that began at tau from the start image and guessed x_0 rightly has, by DDIM's own arithmetic,
+    sigma_t/sigma_tau of the difference left at t <= tau, sigma² = (1 - abar)/abar. Half the rows are at their first
+    call (tau = t, the whole difference), the others somewhere below a tau drawn uniformly. A network that was shown
+    the first call alone keeps some of the start's sharpness, the more of it the more calls it is given.
+    """
+    sigma = ((1 - abar) / abar).sqrt()
+    first = t.clamp_min(START_T)
+    tau = first + (torch.rand(len(t), generator=generator).to(t.device) * (START_LAST + 1 - first)).long()
+    tau = torch.where(torch.rand(len(t), generator=generator).to(t.device) < 0.5, first, tau)
+    return (t <= START_LAST) * sigma[t] / sigma[tau.clamp(max=START_LAST).maximum(t)]
 
 
 def diffuse_as_generated(
@@ -45,9 +60,9 @@ def diffuse_as_generated(
     The eps to be learnt is the one that leads from x_t to x_0, (x_t - sqrt(abar) x_0) / sqrt(1 - abar). With base = x_0
     and kept = 1 this is Algorithm 1 line 8.
 
-    **base** [B, 3, h, w] is x_0, or in some rows the start image with the target's noise on it. A network that was only
-    ever shown noised real LR takes the start's sharpness for real (a bicubic start kept it up to tau = 100). Below
-    START_T that eps would be nearly all difference.
+    **base** [B, 3, h, w] is x_0, or in some rows what a generation has in its place: x_0 and the `remains_of_start`. A
+    network that was only ever shown noised real LR takes the start's sharpness for real (a bicubic start kept it up to
+    tau = 100).
 
     **kept** [B] in 0..1. `noise` is the part of x_0 that is noise, its variance s². An ordinary x_t holds it beside the
     drawn eps, so its noise, (1 - abar)/abar + s², tells the network how noisy the target is and nobody need look at the
@@ -62,11 +77,11 @@ def diffuse_as_generated(
     return x_t, (x_t - a.sqrt() * x_0) / (1 - a).sqrt()
 
 
-def noise_error(s: Tensor, noise: Tensor, known: Tensor) -> Tensor:
-    """Mean squared error of log(s + 0.01) over the rows whose noise is known: s [B], noise [B, 3, h, w], known [B] 0/1.
-    0.01 is 1.3 grey levels: below it, nobody sees whether noise was met."""
-    wanted = noise.square().mean(dim=(1, 2, 3)).sqrt()
-    error = (torch.log(s + 0.01) - torch.log(wanted + 0.01)).square()
+def noise_error(s: Tensor, wanted: Tensor) -> Tensor:
+    """Mean squared error of log(s + 0.01), s and wanted [B] standard deviations in the networks' units, over the rows
+    whose noise is known (not NaN). 0.01 is 1.3 grey levels: below it, nobody sees whether noise was met."""
+    known = torch.isfinite(wanted)
+    error = (torch.log(s + 0.01) - torch.log(torch.nan_to_num(wanted) + 0.01)).square()
     return (error * known).sum() / known.sum().clamp_min(1)
 
 

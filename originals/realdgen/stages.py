@@ -35,7 +35,7 @@ class StageOptions:
     margin: float = 0.01
     spectral_weight: float = 0.0  # auxiliary: E_deg also predicts `data.spectral_targets`
     contrastive_weight: float = 1.0
-    noise_weight: float = 0.0  # stage ddpm: of how well F_deg tells the reference's noise, for the noise gate
+    noise_weight: float = 0.0  # of how well F_deg tells the noise, for the noise gate; E_deg's and the last stage
     reconstruction_weight: float = 0.0  # stage ddpm: eq. 6 on Rec_lr beside Algorithm 1, so that M stays Rec_lr
     low_share: float = 0.0  # share of the rows with t drawn from 1..low
     low: int = 60
@@ -118,7 +118,8 @@ class ContentStage(Stage):
 
 class DegradationStage(Stage):
     """L_cl + L_rl (eq. 4, 6). F_deg for eq. 5 comes from another content with the same theta (a positive), so that it
-    can carry no content. Tiny's training adds the spectral head, which is thrown away afterwards."""
+    can carry no content. Tiny's training adds the spectral head, which is thrown away afterwards, and the gate's
+    noise."""
 
     batches = data.TripletBatches
 
@@ -130,18 +131,21 @@ class DegradationStage(Stage):
 
     def groups(self) -> list[dict]:
         parts = [self.model.degradation, self.model.modulation, self.spectral]
+        parts += [self.model.noise] if self.model.noise else []
         return [{"params": [p for part in parts for p in part.parameters()], "lr": self.options.lr}]
 
     def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
         model, options = self.model, self.options
         anchors = len(batch["anchor"])
         images = [batch["anchor"], batch["positive"], batch["negative"]]
-        content, target, spectrum = batch["content"], batch["anchor"], batch["spectrum"]
+        content, target = batch["content"], batch["anchor"]
+        spectrum, noise = batch["spectrum"], batch["noise_std"]
         if "pair_target" in batch:
             images += [batch["pair_reference"], batch["pair_target"], batch["pair_content"]]
             content = torch.cat([content, batch["pair_content"]])
             target = torch.cat([target, batch["pair_target"]])
             spectrum = torch.cat([spectrum, batch["pair_spectrum"]])
+            noise = torch.cat([noise, batch["pair_noise_std"]])
         e = model.e_deg(torch.cat(images)).float()
         anchor, positive, negative = e[:anchors], e[anchors : 4 * anchors], e[4 * anchors : 7 * anchors]
         cl, ordered = losses.contrastive(anchor, positive, negative, options.margin)
@@ -154,6 +158,10 @@ class DegradationStage(Stage):
         spectral = F.smooth_l1_loss(self.spectral(other).float()[known], spectrum[known])
         loss = rl + options.contrastive_weight * cl + options.spectral_weight * spectral
         parts = {"loss": loss, "rl": rl, "cl": cl, "ordered": ordered, "spectral": spectral}
+        s = model.noise_std(other)
+        if s is not None:
+            parts["noise"] = losses.noise_error(s, noise)
+            parts["loss"] = loss + options.noise_weight * parts["noise"]
         with torch.no_grad():
             parts["identity"] = losses.reconstruction(content, target)  # what doing nothing would cost
         return parts
@@ -202,14 +210,14 @@ class DDPMStage(Stage):
         rl = ((mu.float() - x_0).square() * clean).mean() / clean.mean().clamp_min(1e-6)
         found = {"loss": loss_eps + options.reconstruction_weight * rl, "eps": loss_eps, "rl": rl}
         if s is not None:
-            found["noise"] = losses.noise_error(s, batch["noise"], batch["noise_known"])
+            found["noise"] = losses.noise_error(s, batch["noise_std"])
             found["loss"] = found["loss"] + options.noise_weight * found["noise"]
         return found
 
     def as_generated(
         self, batch: dict[str, Tensor], mu: Tensor, t: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
-        """(base [B, 3, h, w], kept [B]) of losses.diffuse_as_generated: which rows start from the content or from
+        """(base [B, 3, h, w], kept [B]) of losses.diffuse_as_generated: which rows come from the content or from
         Rec_lr's mu, and how much of the target's noise each x_t tells (1 = all, as in Algorithm 1)."""
         options, x_0 = self.options, batch["target"]
 
@@ -217,8 +225,9 @@ class DDPMStage(Stage):
             return torch.rand(len(x_0), generator=generator).to(x_0.device) < share
 
         start = torch.where(chance(0.5)[:, None, None, None], mu, batch["content"]) + batch["noise"]
-        rows = chance(options.start_share) & (batch["clean"] > 0) & (t >= losses.START_T) & (t <= losses.START_LAST)
-        base = torch.where(rows[:, None, None, None], start, x_0)
+        rows = chance(options.start_share) & (batch["clean"] > 0)
+        remains = rows * losses.remains_of_start(t, self.model.unet.abar, generator)
+        base = x_0 + remains[:, None, None, None] * (start - x_0)
         told = torch.rand(len(x_0), generator=generator).to(x_0.device) ** 3  # a generation's first steps tell nothing
         return base, torch.where(chance(options.hidden_share), told, torch.ones_like(told))
 

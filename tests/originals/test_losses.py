@@ -91,8 +91,30 @@ def test_from_any_base_the_learnt_eps_leads_to_x_0() -> None:
 
 
 def test_the_noise_error_counts_known_rows_alone_and_is_zero_at_their_noise() -> None:
-    noise = torch.full((3, 3, 4, 4), 0.1)
-    s, known = torch.tensor([0.1, 0.3, 0.1]), torch.tensor([1.0, 0.0, 1.0])
-    assert float(losses.noise_error(s, noise, known)) == pytest.approx(0, abs=1e-12)
-    assert float(losses.noise_error(s, noise, torch.ones(3))) == pytest.approx(math.log(0.31 / 0.11) ** 2 / 3, rel=1e-4)
-    assert float(losses.noise_error(s, noise, torch.zeros(3))) == 0
+    s, unknown = torch.tensor([0.1, 0.3, 0.1]), float("nan")
+    assert float(losses.noise_error(s, torch.tensor([0.1, unknown, 0.1]))) == pytest.approx(0, abs=1e-12)
+    error = float(losses.noise_error(s, torch.full((3,), 0.1)))
+    assert error == pytest.approx(math.log(0.31 / 0.11) ** 2 / 3, rel=1e-4)
+    assert float(losses.noise_error(s, torch.full((3,), unknown))) == 0
+
+
+def test_what_remains_of_the_start_is_what_ddim_leaves_of_it() -> None:
+    """Walk DDIM with the true x_0 from a start at tau: the difference that x_t then holds is sigma_t/sigma_tau of the
+    first, which is where training's rows lie, between that of START_LAST and the whole."""
+    abar = torch.tensor(alphas_bar(500, 1e-4, 0.02))
+    sigma = ((1 - abar) / abar).sqrt()
+    x_0, start, z = 0.2, 0.9, 1.3
+    for tau, t in ((100, 25), (60, 7), (120, 119)):
+        x = abar[tau].sqrt() * start + (1 - abar[tau]).sqrt() * z
+        eps = (x - abar[tau].sqrt() * x_0) / (1 - abar[tau]).sqrt()
+        x = abar[t].sqrt() * x_0 + (1 - abar[t]).sqrt() * eps
+        left = (x / abar[t].sqrt() - sigma[t] * z - x_0) / (start - x_0)
+        assert float(left) == pytest.approx(float(sigma[t] / sigma[tau]))
+    t = torch.arange(1, 501).repeat(200)
+    remains = losses.remains_of_start(t, abar, torch.Generator().manual_seed(0)).reshape(200, 500)
+    last, first = losses.START_LAST, losses.START_T
+    assert not remains[:, last:].any()
+    least, most = (sigma[1 : last + 1] / sigma[k] for k in (last, torch.arange(1, last + 1).clamp_min(first)))
+    assert (remains[:, :last] >= least - 1e-6).all() and (remains[:, :last] <= most + 1e-6).all()
+    whole = (remains[:, first - 1 : 100] > 0.999).float().mean()
+    assert 0.5 < float(whole) < 0.6, "half the rows and a few by chance are at their first call"

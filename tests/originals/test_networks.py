@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import pytest
 
@@ -10,6 +11,7 @@ torch = pytest.importorskip("torch", reason="needs the extra train")
 
 from degrade_engine.originals.realdgen.config import PAPER, TINY  # noqa: E402
 from degrade_engine.originals.realdgen.content import ResidualBlock  # noqa: E402
+from degrade_engine.originals.realdgen.degradation import quiet  # noqa: E402
 from degrade_engine.originals.realdgen.model import RealDGen  # noqa: E402
 from degrade_engine.originals.realdgen.oracle import alphas_bar  # noqa: E402
 
@@ -57,6 +59,28 @@ def test_grids(tiny: RealDGen) -> None:
 def test_degradation_vector_has_one_length_for_any_image_size(tiny: RealDGen) -> None:
     with torch.no_grad():
         assert tiny.e_deg(torch.zeros(1, 3, 33, 57)).shape == (1, TINY.degradation.vector)
+
+
+def test_the_quiet_pooling_reads_noise_past_texture() -> None:
+    """Three windows of four full of texture: the harmonic mean still tells the noise of the fourth, the plain one does
+    not; what fills no window is left out."""
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(1, 1, 16, 16, generator=generator)
+    texture = 5 * torch.randn(1, 1, 16, 16, generator=generator)
+    texture[:, :, :8, :8] = 0
+    found = [float(quiet(texture + s * noise, 8)) for s in (0.1, 0.2)]
+    alone = math.log(0.1 * float(noise[:, :, :8, :8].std(correction=0)))
+    assert found[0] == pytest.approx(alone + 0.5 * math.log(4), abs=0.02)
+    assert found[1] - found[0] == pytest.approx(math.log(2), abs=0.02)
+    assert float(quiet(torch.nn.functional.pad(texture + 0.1 * noise, (0, 5, 0, 3), value=99.0), 8)) == found[0]
+
+
+def test_e_deg_pools_each_resolution(tiny: RealDGen) -> None:
+    width, widths = TINY.degradation.widths[-1], TINY.degradation.widths
+    assert tiny.degradation.mapping[0].in_channels == 2 * width + sum(widths)
+    blocks = tiny.degradation.blocks
+    assert [blocks[i].conv1.out_channels for i in tiny.degradation.ends] == list(widths)
+    assert tiny.degradation.ends[-1] == len(blocks) - 1
 
 
 def test_shortcut_code_starts_nearly_lossless(tiny: RealDGen) -> None:

@@ -56,6 +56,8 @@ def test_batches_are_in_range_and_shape(photographs: data.Photographs) -> None:
     assert batch["anchor"].shape == (2, 3, 32, 32) and batch["positive"].shape == (6, 3, 32, 32)
     assert batch["pair_target"].shape == (2, 3, 32, 32)
     assert batch["spectrum"].shape == (2, 3 * data.BANDS)
+    assert batch["noise_std"].shape == (2,) and torch.isfinite(batch["noise_std"]).all()
+    assert torch.isnan(batch["pair_noise_std"]).all(), "these pairs do not say what of them is noise"
     assert batch["anchor"].min() >= -1 and batch["anchor"].max() <= 1
 
 
@@ -109,7 +111,8 @@ def test_each_stage_trains_only_what_it_says(name: str, photographs: data.Photog
         losses["loss"].backward()
         optimiser.step()
     moved = {k.removeprefix("model.") for k, v in stage.named_parameters() if not torch.equal(before[k], v)}
-    heads = {"vqvae": {"vqvae"}, "content": {"vqvae"}, "degradation": {"degradation", "modulation", "spectral"},
+    heads = {"vqvae": {"vqvae"}, "content": {"vqvae"},
+             "degradation": {"degradation", "modulation", "spectral", "noise"},
              "ddpm": {"unet", "modulation", "vqvae", "degradation", "noise"}}[name]  # fmt: skip
     assert {k.split(".")[0] for k in moved} == heads
     if name == "content":
