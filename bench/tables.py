@@ -62,7 +62,8 @@ def references() -> str:
     body = []
     for row in rows("references"):
         r, o = row["reference"], row["output"]
-        body.append([f"{row['kind']}, tau {row['setting']['tau']}"] + [
+        s = row["setting"]
+        body.append([f"{row['kind']}, tau {s['tau']}, {s['steps']} steps"] + [
             f"{r[k]:.1f} → {o[k]:.1f}" for k in ("laplacian", "noise", "blocks")])  # fmt: skip
     return markdown(["reference", "Laplacian std", "noise std", "blockiness"], body)
 
