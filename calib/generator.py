@@ -1,9 +1,9 @@
 """The generator with PyTorch networks, through the runtime's own sampler; and what its layers see on the way.
 
 The FP16 model is the very module tree that `export` writes, each FP16 layer computed as a tensor core does
-(`export.half.TensorCore`): factors rounded to FP16, products summed in FP32, the result rounded once. What lies between
-the layers (activations, residual sums) is computed by PyTorch in the type that the tree gives it. PyTorch's own half
-convolutions on a CPU without FP16 arithmetic would take many times as long and round partial sums in an order of theirs.
+(`export.half.TensorCore`): factors rounded to FP16, products summed in FP32, the result rounded once. What lies
+between the layers (activations, residual sums) is computed by PyTorch in the type that the tree gives it. PyTorch's own
+half convolutions on a CPU without FP16 arithmetic would take many times as long.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ class TorchExecutor:
 
 
 def generate(model: RealDGen, pairs: Pairs, options: PrecisionOptions) -> Float32:
-    """float32 [trajectories, n, 3, s, s]: every pair along every trajectory, before quantisation. The noise depends on the
-    seed, the pair and the timestep alone, so it is the same for every model."""
+    """float32 [trajectories, n, 3, s, s]: every pair along every trajectory, before quantisation. The noise depends
+    on the seed, the pair and the timestep alone, so it is the same for every model."""
     from ..export.parts import realdgen_parts
 
     schedule, count, side = model.config.diffusion, len(pairs.content), options.lr_size

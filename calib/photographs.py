@@ -1,4 +1,4 @@
-"""Real pairs to measure on: photographs spread evenly over two folders, cropped at their centres, the same every time."""
+"""Real pairs to measure on: photographs spread evenly over two folders, cut at their centres, the same every time."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """n pairs at LR size. content: u8 [n, s, s, 3], the HR crops, antialiased bicubic; reference: u8 [n, s, s, 3], crops
-    and never resampled; names: (HR, reference) of each, relative to their folders."""
+    """n pairs at LR size. content: u8 [n, s, s, 3], the HR crops, antialiased bicubic; reference: u8 [n, s, s, 3],
+    crops and never resampled; names: (HR, reference) of each, relative to their folders."""
 
     content: Pixels
     reference: Pixels

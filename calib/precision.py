@@ -2,12 +2,12 @@
 
     1  The FP32 model generates real pairs along trajectories that cover the schedule; every layer's largest values and
        its error in FP16 are taken down on the way (`generator.watched`).
-    2  A layer whose input or output exceeds 65504 becomes an island. While the FP16 model still gives a value that is no
-       number, so does the layer before the place where that happens.
+    2  A layer whose input or output exceeds 65504 becomes an island. While the FP16 model still gives a value that is
+       no number, so does the layer before the place where that happens.
     3  The smallest set that keeps the mean pixel error below the bound on every trajectory (`search.py`).
 
-The islands that every FP16-typed graph has (docs/design.md, section 5) are policy: they are few, small, and at the borders,
-where a mistake would be felt most; the calibration adds to them and drops none.
+The islands that every FP16-typed graph has (docs/design.md, section 5) are policy: they are few, small, and at the
+borders, where a mistake would be felt most; the calibration adds to them and drops none.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The smallest set of FP32 islands. Pure logic: what a set costs is asked of a function.
 
     rank      each layer by its own error: it alone in FP16, everything else FP32
-    forward   the shortest beginning of that ranking that meets the bound, found by bisection. Rounding errors of different
-              layers add up about in quadrature, so the largest are what to remove
+    forward   the shortest beginning of that ranking that meets the bound, found by bisection. Rounding errors of
+              different layers add up about in quadrature, so the largest are what to remove
     backward  each island in FP16 again, the least one first; what is not needed goes; until a whole round removes none
 
 "Smallest" is what the last round proves: the bound holds, and with any one island less it does not. Another set with
@@ -39,8 +39,8 @@ def smallest(
 ) -> Smallest:
     """The islands among `layers` that keep the error below the bound.
 
-    error(islands): with these layers FP32 and the other ones FP16; infinite where a value is no number. It is 0 with all
-    of them. forced: are islands whatever the error; first: are islands to begin with, and stay if they are needed.
+    error(islands): with these layers FP32 and the other ones FP16; infinite where a value is no number. It is 0 with
+    all of them. forced: are islands whatever the error; first: are islands to begin with, and stay if needed.
     """
     known: dict[Islands, float] = {}  # sets come again, above all in the last round
 

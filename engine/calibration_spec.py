@@ -66,7 +66,7 @@ class Layer:
     name          of the module in the model, such as "unet.middle.0.conv1"
     typed         what the FP16-typed graph makes of it without a calibration: "half", or a policy island: "enter"
                   (FP32, its output FP16), "exit" (FP32, its output FP32), "island" (FP32, as everything about it)
-    input_max     largest |value| that comes in; output_max: that goes out; output_rms: root mean square of what goes out
+    input_max     largest |value| that comes in; output_max, output_rms: largest and root mean square of what goes out
     largest_at_t  the timestep at which the larger of the two came; None outside the denoiser
     fp16_error    of the layer alone, on FP32 inputs: RMS of FP16 - FP32 over RMS of FP32; None: it overflows
     own_grey      mean pixel error end to end when this layer alone is FP16, on the worst trajectory, grey levels; None:

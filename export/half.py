@@ -61,8 +61,8 @@ class Exit(nn.Module):
 
 
 class TensorCore(nn.Module):
-    """An Inside (or any layer) as a tensor core computes it, on any machine: factors and bias in FP16, products and sums
-    in FP32, the result rounded once to FP16. Where a CPU has no FP16 arithmetic it is also the fast way."""
+    """An Inside (or any layer) as a tensor core computes it, on any machine: factors and bias in FP16, products and
+    sums in FP32, the result rounded once to FP16. On a CPU without FP16 arithmetic it is also the fast way."""
 
     def __init__(self, layer: nn.Module) -> None:
         super().__init__()
@@ -99,7 +99,8 @@ def half_typed(model: RealDGen, islands: Collection[str] = ()) -> RealDGen:
     """
     names = layer_names(model)
     if unknown := sorted(set(islands) - set(names)):
-        raise DegradeError(f"The model has no layer {unknown[0]!r} to keep in FP32", wanted="a layer of this checkpoint")
+        fact = f"The model has no layer {unknown[0]!r} to keep in FP32"
+        raise DegradeError(fact, wanted="a convolution or linear layer of this checkpoint")
     typed = copy.deepcopy(model)
     for name in names:
         kind = policy(name)
@@ -113,7 +114,7 @@ def half_typed(model: RealDGen, islands: Collection[str] = ()) -> RealDGen:
 
 
 def on_tensor_cores(typed: RealDGen) -> RealDGen:
-    """A typed model in which every Inside is replaced, in place, by its TensorCore: the same roundings, fast on a CPU."""
+    """A typed model with every Inside replaced, in place, by its TensorCore: the same roundings, fast on a CPU."""
     for name, m in list(typed.named_modules()):
         if isinstance(m, Inside):
             parent, _, leaf = name.rpartition(".")
