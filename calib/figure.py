@@ -64,8 +64,9 @@ def draw(found: PrecisionCalibration) -> str:
 
 def _axes(found: PrecisionCalibration) -> list[Axis]:
     """Two panels, or three where a search ranked the layers. The first always reaches beyond 65504."""
+    spread = [HALF_MAX * 10, *(layer.output_rms for layer in found.layers)]
     panels = [
-        ("largest value (bar: from the output's RMS)", _largest, [HALF_MAX * 10, *(x.output_rms for x in found.layers)]),
+        ("largest value (bar: from the output's RMS)", _largest, spread),
         ("error of the layer in FP16, relative", lambda layer: layer.fp16_error, [1e-3]),
         ("pixels off with it alone in FP16, grey levels", lambda layer: layer.own_grey, []),
     ]
@@ -90,10 +91,10 @@ def _head(found: PrecisionCalibration, axes: list[Axis]) -> Iterator[str]:
     yield _text(12, 26, f"{islands} beyond policy, among {free} layers", "title")
     worst = {name: max(errors, key=_severity) for name, errors in vars(found.errors).items()}
     said = ", ".join(f"{name.replace('_', ' ')} {grey(error)}" for name, error in worst.items())
-    options, t = found.options, found.timesteps
+    options, t, side = found.options, found.timesteps, found.options.lr_size
     yield _text(12, 46, f"Mean pixel error, worst trajectory, in grey levels (bound {options.bound_grey:g}): {said}")
     ways = ", ".join(f"{w.solver} from tau {w.tau} in {w.steps or w.tau}" for w in options.trajectories)
-    how = f"pairs: {options.pairs}, {options.lr_size} x {options.lr_size}; {ways}; {len(t)} timesteps, {t[0]} to {t[-1]}"
+    how = f"pairs: {options.pairs}, {side} x {side}; {ways}; {len(t)} timesteps, {t[0]} to {t[-1]}"
     yield _text(12, 63, how, "small")
     x = 12.0
     for kind, title in (("half", "FP16"), ("policy", "FP32 by policy"), ("island", "FP32 by this calibration")):
