@@ -15,7 +15,7 @@ from itertools import groupby
 from ..engine.calibration_spec import Layer, PixelError, PrecisionCalibration
 
 HALF_MAX = 65504.0
-ROW, HEAD, FOOT, GAP = 14.0, 118.0, 34.0, 22.0  # heights, pixels: a line, what is above, below, between two networks
+ROW, HEAD, FOOT, GAP = 14.0, 134.0, 34.0, 22.0  # heights, pixels: a line, what is above, below, between two networks
 NAMES, WIDTH = 262.0, 1180.0
 NETWORKS = {"vqvae": "content: E_cont", "degradation": "degradation: E_deg", "modulation": "modulation: M, Rec_lr",
             "unet": "denoiser: U-Net", "noise": "noise gate"}  # fmt: skip
@@ -102,7 +102,7 @@ def _head(found: PrecisionCalibration, axes: list[Axis]) -> Iterator[str]:
         yield _text(x + 24, 83, title)
         x += 50 + 6.4 * len(title)
     for axis in axes:
-        yield _text(axis.left, HEAD - 12, axis.title, "network")
+        yield _text(axis.left, HEAD - 26, axis.title, "network")
 
 
 def _grid(axes: list[Axis], bottom: float) -> Iterator[str]:
@@ -111,7 +111,8 @@ def _grid(axes: list[Axis], bottom: float) -> Iterator[str]:
         for power in range(axis.low, axis.high + 1, every):
             x = axis.x(10.0**power)
             yield f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{HEAD}" y2="{bottom:.1f}"/>'
-            yield f'<text class="small" x="{x:.1f}" y="{bottom + 16:.1f}" text-anchor="middle">{_power(power)}</text>'
+            for y in (HEAD - 6, bottom + 16):
+                yield f'<text class="small" x="{x:.1f}" y="{y:.1f}" text-anchor="middle">{_power(power)}</text>'
     x = axes[0].x(HALF_MAX)
     yield f'<line class="limit" x1="{x:.1f}" x2="{x:.1f}" y1="{HEAD}" y2="{bottom:.1f}"/>'
     yield f'<text class="island" x="{x + 4:.1f}" y="{HEAD + 10}">65504</text>'

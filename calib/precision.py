@@ -63,16 +63,22 @@ def calibrate(
     scale: int = 4,
     seed: int = 0,
     ways: tuple[Trajectory, ...] | None = None,
+    threads: int | None = None,
     say: Say = lambda line: None,
 ) -> PrecisionCalibration:
     """Calibrates the precision of a checkpoint of any preset on photographs of two folders.
 
-    lr_size: side of the LR images in pixels, a multiple of the model's; ways: the trajectories (None: `trajectories`).
+    lr_size: side of the LR images in pixels, a multiple of the model's; ways: the trajectories (None: `trajectories`);
+    threads: of this process's PyTorch (None: as it is set).
     Raises DegradeError for a checkpoint that does not read, folders without usable photographs, a size that does not
     fit, or a model that gives no numbers in FP32 either.
     """
+    import torch
+
     from ..originals.checkpoint import load_realdgen
 
+    if threads:
+        torch.set_num_threads(threads)
     model, _ = load_realdgen(checkpoint)
     if lr_size < 1 or lr_size % model.config.lr_multiple:
         raise DegradeError(f"The LR size is {lr_size}", wanted=f"a multiple of {model.config.lr_multiple}, the model's")

@@ -37,11 +37,9 @@ def precision(checkpoint: Path, out: Path, threads: int | None, **asked: Any) ->
     `degrade-engine export CHECKPOINT --calibration calibration.json`.
     """
     try:
-        import torch
-
         from degrade_engine.calib import figure
         from degrade_engine.calib.precision import calibrate
-        from degrade_engine.export import half  # noqa: F401  (names what is missing before the work begins)
+        from degrade_engine.export import half  # noqa: F401  (what is missing is named before the work begins)
     except ModuleNotFoundError as e:
         raise DegradeError(
             f"calibrating needs {e.name}", wanted="the extra `train`", mend="pip install 'degrade-engine[train,cpu]'"
@@ -52,9 +50,7 @@ def precision(checkpoint: Path, out: Path, threads: int | None, **asked: Any) ->
         raise DegradeError(f"The folder {out.parent} is not there", wanted="a place for the result")
     if out.suffix == ".svg":
         raise DegradeError(f"{out} is where the picture goes", wanted="a name that ends in .json")
-    if threads:
-        torch.set_num_threads(threads)
-    found = calibrate(checkpoint, say=lambda line: click.echo(line, err=True), **asked)
+    found = calibrate(checkpoint, threads=threads, say=lambda line: click.echo(line, err=True), **asked)
     write_json_atomic(out, found)
     write_bytes_atomic(out.with_suffix(".svg"), figure.draw(found).encode())
     click.echo(summary(found))

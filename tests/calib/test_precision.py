@@ -25,6 +25,7 @@ from degrade_engine.originals.checkpoint import save_realdgen  # noqa: E402
 
 Micro, Ask = Callable[[str], Any], Callable[..., Precision]
 LOUD, COARSE = "unet.middle.0.conv1", "unet.up.3.0.conv1"
+LOUD_BLOCK = ("degradation.blocks.0.conv1", "degradation.blocks.0.conv2")
 FLOAT, HALF = 1, 10  # onnx.TensorProto
 
 
@@ -32,6 +33,14 @@ def loud(model: Any) -> Any:
     """One layer far above 65504. GroupNorm follows, so the FP32 pixels stay as they were."""
     with torch.no_grad():
         model.get_submodule(LOUD).weight.mul_(1e6)
+    return model
+
+
+def loud_block(model: Any) -> Any:
+    """The same in E_deg, whose graph is soon exported: one layer shouts, the next hears it and hushes."""
+    with torch.no_grad():
+        for name, factor in zip(LOUD_BLOCK, (1e6, 1e-6), strict=True):
+            model.get_submodule(name).weight.mul_(factor)
     return model
 
 
@@ -126,10 +135,10 @@ def test_the_trajectories_reach_from_1_to_T() -> None:
 
 @pytest.fixture(scope="module")
 def calibrated(micro: Micro, samples: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """(a checkpoint with a layer that overflows, its calibration.json), made on the command line."""
+    """(a checkpoint with layers that overflow, its calibration.json), made on the command line."""
     folder = tmp_path_factory.mktemp("calibrated")
     checkpoint, out = folder / "micro.safetensors", folder / "calibration.json"
-    model = loud(micro("paper"))
+    model = loud_block(micro("paper"))
     save_realdgen(model.state_dict(), model.config, checkpoint, [], {})
     call = ["calibrate", "precision", checkpoint, "--hr", samples / "hr", "--reference", samples / "reference",
             "-o", out, "--pairs", 1, "--lr-size", 16]  # fmt: skip
@@ -160,7 +169,8 @@ def test_the_picture_marks_islands_and_loads_nothing(calibrated: tuple[Path, Pat
     picture = out.with_suffix(".svg").read_text()
     found, _ = read_precision(out, sha256_file(checkpoint))
     assert picture == figure.draw(found)
-    assert f"{LOUD}  (overflow)" in picture and picture.count('class="island-row"') == 1 and ">65504<" in picture
+    assert all(f"{name}  (overflow)" in picture for name in LOUD_BLOCK)
+    assert picture.count('class="island-row"') == 2 and ">65504<" in picture
     assert all(f"{layer.name}: largest" in picture for layer in found.layers)
     assert picture.count("http") == 1 and "href" not in picture and "nan" not in picture  # the one is SVG's namespace
 
@@ -168,32 +178,32 @@ def test_the_picture_marks_islands_and_loads_nothing(calibrated: tuple[Path, Pat
 def test_export_honours_the_islands(
     calibrated: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The layer's types, parity, what bundle.json says. Only the denoiser is really written: the other four have no
-    island and cost seconds each."""
+    """The layer's types, parity, what bundle.json says. Only E_deg is really written: the others have no island
+    and take the exporter many seconds."""
     onnx = pytest.importorskip("onnx")
     write, check = exporting.write_onnx, exporting.check_parity
 
-    def write_denoiser(part: Any, lr_multiple: int, path: Path) -> None:
-        if path.name.startswith("denoiser"):
+    def write_one(part: Any, lr_multiple: int, path: Path) -> None:
+        if path.name.startswith("degradation"):
             write(part, lr_multiple, path)
         else:
             path.write_bytes(b"left out")
 
-    def check_denoiser(name: str, *rest: Any) -> dict[str, dict[str, float]]:
-        return check(name, *rest) if name == "denoiser" else {}
+    def check_one(name: str, *rest: Any) -> dict[str, dict[str, float]]:
+        return check(name, *rest) if name == "degradation" else {}
 
-    monkeypatch.setattr(exporting, "write_onnx", write_denoiser)
-    monkeypatch.setattr(exporting, "check_parity", check_denoiser)
+    monkeypatch.setattr(exporting, "write_onnx", write_one)
+    monkeypatch.setattr(exporting, "check_parity", check_one)
     checkpoint, out = calibrated
     bundle = open_bundle(exporting.export_checkpoint(checkpoint, tmp_path / "bundle", calibration=out))
-    assert bundle.spec.islands == (LOUD,)
+    assert bundle.spec.islands == LOUD_BLOCK
     assert bundle.spec.parent == {"checkpoint_sha256": sha256_file(checkpoint), "calibration_sha256": sha256_file(out)}
-    assert set(bundle.spec.card["parity"]["denoiser"]) == {"fp32", "fp16"}
-    path = bundle.file("denoiser", "fp16")
-    kinds = {i.name: i.data_type for i in onnx.load(path).graph.initializer}
-    assert {kind for name, kind in kinds.items() if f".{LOUD}." in name} == {FLOAT}
-    other = LOUD.replace("conv1", "conv2")
-    assert {kind for name, kind in kinds.items() if f".{other}." in name} == {HALF}
+    assert set(bundle.spec.card["parity"]["degradation"]) == {"fp32", "fp16"}
+    graph = onnx.load(bundle.file("degradation", "fp16")).graph
+    kinds = {i.name: i.data_type for i in graph.initializer}
+    for block, wanted in (("blocks.0", FLOAT), ("blocks.1", HALF)):
+        found = [kind for name, kind in kinds.items() if f"degradation.{block}.conv" in name]
+        assert len(found) == 4 and set(found) == {wanted}, block  # weight and bias of both
 
 
 def test_another_checkpoint_s_calibration_is_refused(
