@@ -82,8 +82,8 @@ def calibrate(
     model, _ = load_realdgen(checkpoint)
     if lr_size < 1 or lr_size % model.config.lr_multiple:
         raise DegradeError(f"The LR size is {lr_size}", wanted=f"a multiple of {model.config.lr_multiple}, the model's")
-    if not bound_grey > 0:
-        raise DegradeError(f"The bound is {bound_grey:g} grey levels", wanted="more than 0: FP16 rounds")
+    if not 0 < bound_grey < math.inf:
+        raise DegradeError(f"The bound is {bound_grey:g} grey levels", wanted="a number above 0")
     options = PrecisionOptions(bound_grey, pairs, lr_size, scale, seed, ways or trajectories(model.config.diffusion.T))
     inputs = read_pairs(hr, reference, pairs, lr_size=lr_size, scale=scale)
     return Precision(model, inputs, options, say).calibrate(sha256_file(checkpoint))
@@ -100,7 +100,7 @@ class Precision:
         with watched(model) as watch:
             self.exact = generate(model, inputs, options)
         if not np.isfinite(self.exact).all():
-            raise DegradeError("the model gives values that are no numbers in FP32 too", mend="train it again")
+            raise DegradeError("the model gives values that are no numbers in FP32 already", mend="train it again")
         self.watch: Watch = watch
         self._known: dict[frozenset[str], tuple[PixelError, ...]] = {}
         self.typed = {name: policy(name) for name in layer_names(model) if name in watch.layers}
@@ -128,7 +128,7 @@ class Precision:
             islands=tuple(islands),
             errors=errors,
             layers=self.layers(found),
-            runs=found.runs,
+            runs=len(self._known),
             tools=tool_versions(),
         )
 
@@ -155,7 +155,7 @@ class Precision:
         return math.inf if any(e.not_finite for e in found) else max(e.mean for e in found)
 
     def errors(self, islands: Collection[str]) -> tuple[PixelError, ...]:
-        """Of each trajectory, with these islands beyond policy. Every set is run once."""
+        """Of each trajectory, with these islands beyond policy. A set is run once, however often asked for."""
         key = frozenset(islands)
         if key not in self._known:
             self._known[key] = self.compare(self.run(self.half(key)))

@@ -15,21 +15,18 @@ import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-Islands = frozenset[str]
-
 
 @dataclass(frozen=True)
 class Smallest:
     """islands: each with the error without it, in the order in which they were chosen; own: error of each layer alone
-    in FP16, empty where no ranking was needed; runs: how often the error was asked for."""
+    in FP16, empty where no ranking was needed."""
 
     islands: dict[str, float]
     own: dict[str, float]
-    runs: int
 
 
 def smallest(
-    error: Callable[[Islands], float],
+    error: Callable[[Collection[str]], float],
     layers: Sequence[str],
     bound: float,
     *,
@@ -40,28 +37,21 @@ def smallest(
     """The islands among `layers` that keep the error below the bound.
 
     error(islands): with these layers FP32 and the other ones FP16; infinite where a value is no number. It is 0 with
-    all of them. forced: are islands whatever the error; first: are islands to begin with, and stay if needed.
+    all of them. It is asked for some sets again, so it had better remember. forced: are islands whatever the error;
+    first: are islands to begin with, and stay if they are needed.
     """
-    known: dict[Islands, float] = {}  # sets come again, above all in the last round
-
-    def ask(islands: Collection[str]) -> float:
-        key = frozenset(islands)
-        if key not in known:
-            known[key] = error(key)
-        return known[key]
-
     chosen = [*forced, *(layer for layer in first if layer not in forced)]
     own: dict[str, float] = {}
-    if not ask(chosen) < bound:
+    if not error(chosen) < bound:
         rest = [layer for layer in layers if layer not in chosen]
         for i, layer in enumerate(rest):
-            own[layer] = ask(set(layers) - {layer})
+            own[layer] = error(set(layers) - {layer})
             say(f"{i + 1} of {len(rest)}: {layer} alone in FP16, {own[layer]:.3g} grey levels")
         ranked = sorted(rest, key=own.__getitem__, reverse=True)
         fails, meets = 0, len(ranked)
         while meets - fails > 1:
             middle = (fails + meets) // 2
-            if ask(chosen + ranked[:middle]) < bound:
+            if error(chosen + ranked[:middle]) < bound:
                 meets = middle
             else:
                 fails = middle
@@ -71,13 +61,13 @@ def smallest(
         before = len(chosen)
         for layer in [layer for layer in reversed(chosen) if layer not in forced]:
             less = [other for other in chosen if other != layer]
-            if ask(less) < bound:
+            if error(less) < bound:
                 chosen = less
                 say(f"{layer} is not needed")
         if len(chosen) == before:
             break
-    without = {layer: ask(set(chosen) - {layer}) for layer in chosen}
-    return Smallest(without, own, len(known))
+    without = {layer: error(set(chosen) - {layer}) for layer in chosen}
+    return Smallest(without, own)
 
 
 def finite_or_none(value: float) -> float | None:

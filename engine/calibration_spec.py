@@ -13,7 +13,6 @@ from typing import Literal, get_args
 from .artefact import from_json, parse_json, read_bytes, sha256_bytes
 from .errors import DegradeError
 from .schedule import Solver, Spacing
-from .spec import Start
 
 Format = Literal["degrade-engine/calibration/1"]
 Reason = Literal["overflow", "not finite", "error"]
@@ -48,7 +47,7 @@ class PrecisionOptions:
     scale: int
     seed: int
     trajectories: tuple[Trajectory, ...]
-    start: Start = "reconstruction"
+    start: Literal["reconstruction"] = "reconstruction"
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@
     FP16:  RMS(ONNX - PyTorch) <= 2 · RMS(PyTorch with every layer in FP16 - PyTorch) + the FP32 bound   (design, 7)
 
 Two of PyTorch's own FP32 convolutions differ by the order of summation: so may a third, ONNX Runtime's. ONNX Runtime
-on a CPU computes FP16 graphs in FP32 between roundings, so this is a check of the typed graph, not of a GPU's FP16
-arithmetic: the build's gate does that.
+on a CPU computes FP16 graphs in FP32 and leaves most roundings out, so this is a check of the typed graph, not of a
+GPU's FP16 arithmetic: the build's gate does that.
 """
 
 from __future__ import annotations
