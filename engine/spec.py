@@ -18,13 +18,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from .artefact import from_json, parse_json, read_bytes, sha256_bytes, sha256_file
 from .errors import DegradeError
 from .schedule import Schedule
 
 BUNDLE_JSON = "bundle.json"
+Format = Literal["degrade-engine/bundle/2"]
 Precision = Literal["fp32", "fp16"]
 Start = Literal["reconstruction", "bicubic", "realesrgan"]
 Runs = Literal["reference", "pair", "candidate", "step"]
@@ -109,7 +110,9 @@ class BundleSpec:
     """bundle.json.
 
     lr_multiple: LR height and width must be multiples of it. starts: the start images that make sense. card:
-    free form, the training card. parent: {"checkpoint_sha256": …}. tools: the versions that made it.
+    free form, the training card. parent: {"checkpoint_sha256": …}, and "calibration_sha256" where one was used.
+    tools: the versions that made it. islands: layers that a calibration keeps in FP32 in the fp16 files, beyond those
+    that always are.
     """
 
     kind: Literal["realdgen"]
@@ -123,7 +126,8 @@ class BundleSpec:
     tools: dict[str, str]
     filter: FilterWeights = field(default_factory=FilterWeights)
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
-    format: Literal["degrade-engine/bundle/1"] = "degrade-engine/bundle/1"
+    islands: tuple[str, ...] = ()
+    format: Format = "degrade-engine/bundle/2"
 
     def __post_init__(self) -> None:
         check_parts(self.parts, BUNDLE_JSON)
@@ -153,7 +157,12 @@ def open_bundle(folder: Path, *, verify: bool = True) -> Bundle:
     if not path.is_file():
         raise DegradeError(f"{folder} holds no {BUNDLE_JSON}", wanted="a bundle made by `degrade-engine export`")
     data = read_bytes(path)
-    spec = from_json(BundleSpec, parse_json(data, BUNDLE_JSON), BUNDLE_JSON)
+    page = parse_json(data, BUNDLE_JSON)
+    wanted = get_args(Format)[0]
+    if isinstance(page, dict) and page.get("format") != wanted:
+        mend = "export the checkpoint again: `degrade-engine export`"
+        raise DegradeError(f"{path} has the format {page.get('format')!r}", wanted=repr(wanted), mend=mend)
+    spec = from_json(BundleSpec, page, BUNDLE_JSON)
     if verify:
         for part in spec.parts.values():
             for reference in part.files.values():

@@ -19,6 +19,8 @@ import torch
 from torch.export import Dim
 
 from degrade_engine.engine.artefact import new_folder, sha256_file, tool_versions, write_json_atomic
+from degrade_engine.engine.calibration_spec import read_precision
+from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.spec import BUNDLE_JSON, BundleSpec, PartSpec, Precision, Start, TensorSpec, file_ref
 from degrade_engine.originals.checkpoint import load_realdgen
 from degrade_engine.originals.realdgen.model import RealDGen
@@ -35,18 +37,27 @@ def export_checkpoint(
     out: Path,
     say: Callable[[str], None] = lambda line: None,
     precisions: tuple[Precision, ...] = ("fp32", "fp16"),
+    calibration: Path | None = None,
 ) -> Path:
     """Export CHECKPOINT (.safetensors, with its .json beside it) to the folder `out`. Returns `out`.
 
-    precisions: "fp32" always; without "fp16" the bundle can be built for FP32 engines only.
-    Raises DegradeError for a checkpoint that does not read, an `out` that is something else, or an ONNX file that
-    does not agree with PyTorch.
+    precisions: "fp32" always; without "fp16" the bundle can be built for FP32 engines only. calibration: a
+    calibration.json of this checkpoint, whose islands are FP32 in the FP16-typed files.
+    Raises DegradeError for a checkpoint that does not read, a calibration of another one, an `out` that is something
+    else, or an ONNX file that does not agree with PyTorch.
     """
     model, record = load_realdgen(checkpoint)
+    parent = {"checkpoint_sha256": sha256_file(checkpoint)}
+    islands: tuple[str, ...] = ()
+    if calibration is not None:
+        found, parent["calibration_sha256"] = read_precision(calibration, parent["checkpoint_sha256"])
+        islands = tuple(island.layer for island in found.islands)
     models: dict[Precision, RealDGen] = {"fp32": model}
     if "fp16" in precisions:
-        models["fp16"] = half_typed(model)
+        models["fp16"] = half_typed(model, islands)
         halves, layers = half_layers(models["fp16"])
+        if not halves:
+            raise DegradeError("no layer of this model would run in FP16", wanted="a layer outside the FP32 islands")
         say(f"{halves} of {layers} convolutions and linear layers in FP16, the rest are FP32 islands")
     with new_folder(out, BUNDLE_JSON) as folder:
         parts, agreement = {}, {}
@@ -55,7 +66,7 @@ def export_checkpoint(
             files: dict[Precision, Path] = {p: folder / f"{name}.{p}.onnx" for p in typed}
             for precision, path in files.items():
                 write_onnx(typed[precision][name], model.config.lr_multiple, path)
-            report = check_parity(name, part, model.config.lr_multiple, files)
+            report = check_parity(name, part, model.config.lr_multiple, files, islands)
             agreement[name] = report
             say(f"{name}: RMS from PyTorch " + ", ".join(f"{r['error']:.1e} in {p}" for p, r in report.items()))
             parts[name] = PartSpec(
@@ -69,8 +80,9 @@ def export_checkpoint(
             parts=parts,
             licence=str(record.card.get("licence", "not stated in the checkpoint's card")),
             card={"checkpoint": record.card, "training": record.training, "parity": agreement},
-            parent={"checkpoint_sha256": sha256_file(checkpoint)},
+            parent=parent,
             tools=tool_versions(),
+            islands=islands,
         )
         write_json_atomic(folder / BUNDLE_JSON, spec)
     return out

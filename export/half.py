@@ -7,6 +7,9 @@ of three:
     Enter    FP32 island whose output goes on in FP16 (a network's first convolution, a unit's scale and shift)
     Exit     FP32 island that ends in FP32 (the last convolution of a network)
 
+A calibration (`calib/`) adds islands of its own: each becomes an Exit, FP32 from its input to the next FP16 layer, the
+sums of a residual stream between them included. Rounded to FP16 at once, its output could not hold what made it one.
+
 Group normalisation keeps its statistics, attention its softmax, pooling its sums in FP32 by the originals' own code.
 What is listed as `islands` (the timestep embedding, E_deg's mapping) is left alone.
 """
@@ -14,6 +17,8 @@ What is listed as `islands` (the timestep embedding, E_deg's mapping) is left al
 from __future__ import annotations
 
 import copy
+from collections.abc import Collection
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -55,6 +60,20 @@ class Exit(nn.Module):
         return self.layer(x.float())
 
 
+class TensorCore(nn.Module):
+    """An Inside (or any layer) as a tensor core computes it, on any machine: factors and bias in FP16, products and
+    sums in FP32, the result rounded once to FP16. On a CPU without FP16 arithmetic it is also the fast way."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = copy.deepcopy(layer).half().float()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(x.half().float()).half()
+
+
+Policy = Literal["half", "enter", "exit", "island"]
+
 # Names of the layers of RealDGen that are not simply Inside; a name stands for everything below it.
 ENTER = ("vqvae.encoder.down.0", "degradation.features", "modulation.inp", "modulation.layers.*.unit", "unet.from_x",
          "unet.*.embed")  # fmt: skip
@@ -62,25 +81,45 @@ EXIT = ("vqvae.encoder.out", "modulation.out.0", "modulation.image", "unet.from_
 ISLANDS = ("unet.embed", "noise", "degradation.mapping", "vqvae.decoder", "vqvae.quantiser")
 
 
-def half_typed(model: RealDGen) -> RealDGen:
-    """A copy of the model, typed as above; its inputs and outputs stay FP32."""
+def policy(name: str) -> Policy:
+    """What a layer is in every typed graph, by its name in the model: Inside, Enter, Exit or left alone."""
+    kinds: tuple[tuple[Policy, tuple[str, ...]], ...] = (("island", ISLANDS), ("enter", ENTER), ("exit", EXIT))
+    return next((kind for kind, names in kinds if any(_matches(name, n) for n in names)), "half")
+
+
+def layer_names(model: nn.Module) -> list[str]:
+    """Every convolution and linear layer of an untyped model."""
+    return [name for name, m in model.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+
+
+def half_typed(model: RealDGen, islands: Collection[str] = ()) -> RealDGen:
+    """A copy of the model, typed as above; its inputs and outputs stay FP32.
+
+    islands: names of further layers that become an Exit, from a calibration. DegradeError for one that is none.
+    """
+    names = layer_names(model)
+    if unknown := sorted(set(islands) - set(names)):
+        fact = f"The model has no layer {unknown[0]!r} to keep in FP32"
+        raise DegradeError(fact, wanted="a convolution or linear layer of this checkpoint")
     typed = copy.deepcopy(model)
-    layers = [name for name, m in typed.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)]
-    count = 0
-    for name in layers:
-        if any(_matches(name, island) for island in ISLANDS):
+    for name in names:
+        kind = policy(name)
+        if kind == "island":
             continue
         parent, _, leaf = name.rpartition(".")
         holder = typed.get_submodule(parent)
-        layer = holder.get_submodule(leaf)
-        kind = (
-            Enter if any(_matches(name, n) for n in ENTER) else Exit if any(_matches(name, n) for n in EXIT) else Inside
-        )
-        count += kind is Inside
-        setattr(holder, leaf, kind(layer))  # also replaces entry "0" of a Sequential or ModuleList
-    if not count:
-        raise DegradeError("no layer of this model would run in FP16", wanted="convolutions outside the FP32 islands")
+        wrap = Exit if name in islands else {"half": Inside, "enter": Enter, "exit": Exit}[kind]
+        setattr(holder, leaf, wrap(holder.get_submodule(leaf)))  # also replaces entry "0" of a Sequential or ModuleList
     return typed.eval()
+
+
+def on_tensor_cores(typed: RealDGen) -> RealDGen:
+    """A typed model with every Inside replaced, in place, by its TensorCore: the same roundings, fast on a CPU."""
+    for name, m in list(typed.named_modules()):
+        if isinstance(m, Inside):
+            parent, _, leaf = name.rpartition(".")
+            setattr(typed.get_submodule(parent), leaf, TensorCore(m.layer).eval())
+    return typed
 
 
 def _matches(name: str, pattern: str) -> bool:

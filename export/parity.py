@@ -4,8 +4,8 @@
     FP16:  RMS(ONNX - PyTorch) <= 2 · RMS(PyTorch with every layer in FP16 - PyTorch) + the FP32 bound   (design, 7)
 
 Two of PyTorch's own FP32 convolutions differ by the order of summation: so may a third, ONNX Runtime's. ONNX Runtime
-on a CPU computes FP16 graphs in FP32 between roundings, so this is a check of the typed graph, not of a GPU's FP16
-arithmetic: the build's gate does that.
+on a CPU computes FP16 graphs in FP32 and leaves most roundings out, so this is a check of the typed graph, not of a
+GPU's FP16 arithmetic: the build's gate does that.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -28,10 +28,13 @@ from .parts import Part
 SIZES = ((1, 8, 8), (3, 4, 6))  # batch, and height and width in multiples of lr_multiple: neither is the example's
 
 
-def check_parity(name: str, part: Part, lr_multiple: int, files: dict[Precision, Path]) -> dict[str, dict[str, float]]:
-    """RMS errors, their bounds and the largest error of each precision; DegradeError if one is off."""
+def check_parity(
+    name: str, part: Part, lr_multiple: int, files: dict[Precision, Path], islands: Collection[str] = ()
+) -> dict[str, dict[str, float]]:
+    """RMS errors, their bounds and the largest error of each precision; DegradeError if one is off. islands: the
+    calibration's, FP32 in the plain FP16 implementation too (without them it may overflow, and bound nothing)."""
     totals = {p: {"error": 0.0, "bound": 0.0, "largest": 0.0} for p in files}
-    half_module = everything_half(part.module) if "fp16" in files else None
+    half_module = everything_half(part.module, islands) if "fp16" in files else None
     for index, (batch, rows, columns) in enumerate(SIZES):
         inputs = part.example(batch, rows * lr_multiple, columns * lr_multiple, seed=index)
         with torch.no_grad():
@@ -61,14 +64,14 @@ def check_parity(name: str, part: Part, lr_multiple: int, files: dict[Precision,
     return {str(p): t for p, t in totals.items()}
 
 
-def everything_half(module: nn.Module) -> nn.Module:
-    """The plain FP16 implementation that the typed graph is held to: every convolution and linear layer in FP16, no
-    islands."""
+def everything_half(module: nn.Module, islands: Collection[str] = ()) -> nn.Module:
+    """The plain FP16 implementation that the typed graph is held to: every convolution and linear layer in FP16, with
+    no islands but a calibration's."""
     plain = copy.deepcopy(module)
-    for m in plain.modules():
+    for name, m in plain.named_modules():
         if isinstance(m, nn.Conv2d | nn.Linear):
-            m.half()
-            m.register_forward_pre_hook(lambda _, args: (args[0].half(),))
+            kind = torch.float32 if name.removeprefix("model.") in islands else torch.float16
+            m.to(kind).register_forward_pre_hook(lambda _, args, kind=kind: (args[0].to(kind),))
     return plain.eval()
 
 

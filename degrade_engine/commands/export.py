@@ -12,7 +12,9 @@ from degrade_engine.engine.errors import DegradeError
 @click.command("export")
 @click.argument("checkpoint", type=click.Path(path_type=Path))
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="The bundle's folder.")
-def command(checkpoint: Path, out: Path) -> None:
+@click.option("--calibration", type=click.Path(dir_okay=False, path_type=Path),
+              help="calibration.json of this checkpoint: its islands stay FP32 in the FP16 files.")  # fmt: skip
+def command(checkpoint: Path, out: Path, calibration: Path | None) -> None:
     """Export a checkpoint to a bundle of ONNX files, FP32 and FP16-typed (needs the extra `train`)."""
     try:
         from degrade_engine.export import export_checkpoint
@@ -20,5 +22,5 @@ def command(checkpoint: Path, out: Path) -> None:
         raise DegradeError(
             f"exporting needs {e.name}", wanted="the extra `train`", mend="pip install 'degrade-engine[train,cpu]'"
         ) from e
-    export_checkpoint(checkpoint, out, say=click.echo)
+    export_checkpoint(checkpoint, out, say=click.echo, calibration=calibration)
     click.echo(f"wrote {out}")

@@ -48,6 +48,14 @@ def test_open_bundle_round_trip(tmp_path: Path) -> None:
         opened.file("content", "fp16")
 
 
+def test_a_bundle_of_an_older_format_is_refused(tmp_path: Path) -> None:
+    page = artefact.to_json(a_bundle(tmp_path)) | {"format": "degrade-engine/bundle/1"}
+    del page["islands"]
+    artefact.write_json_atomic(tmp_path / spec.BUNDLE_JSON, page)
+    with pytest.raises(DegradeError, match="bundle/1.*degrade-engine export"):
+        spec.open_bundle(tmp_path)
+
+
 @pytest.mark.parametrize("damage", ["cut", "changed", "missing"])
 def test_damaged_files_are_refused(tmp_path: Path, damage: str) -> None:
     artefact.write_json_atomic(tmp_path / spec.BUNDLE_JSON, a_bundle(tmp_path))
