@@ -74,14 +74,17 @@ class Engine:
     ) -> None:
         self.close()
 
-    def run(self, batch: Batch, *, filter: bool = True) -> BatchResult:
-        """Runs at most `spec.batch` pairs. filter=False keeps candidate 0 and leaves scores NaN.
+    def run(
+        self, batch: Batch, *, filter: bool = True, candidates: int | None = None, inspect: bool = True
+    ) -> BatchResult:
+        """Runs at most `spec.batch` pairs. filter=False keeps candidate 0 and leaves scores NaN; candidates: one of
+        the first so many is kept, None = of all; inspect=False leaves `start` and `candidates` without rows.
 
         Raises DegradeError for shapes that do not fit, or if the engine is closed.
         """
         if self._sampler is None:
             raise DegradeError(f"The engine {self.folder} is closed", mend="run it inside its `with` block")
-        return self._sampler.run(batch, filter=filter)
+        return self._sampler.run(batch, filter=filter, candidates=candidates, inspect=inspect)
 
     def degrade(
         self,

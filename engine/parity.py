@@ -136,14 +136,15 @@ def _end_to_end(
     executors = {
         name: opener(name, batch * candidates if part.runs == "step" else batch) for name, part in spec.parts.items()
     }
+    device = HostDevice()
     sampler = Sampler(
-        HostDevice(), executors, spec.parts, spec.schedule, spec.filter,
+        device, executors, spec.parts, spec.schedule, spec.filter,
         batch=batch, candidates=candidates, height=lr_size, width=lr_size,
     )  # fmt: skip
     tables = [table(spec.schedule, "ddpm", tau, STEPS)] * batch
     pairs = which.astype(np.uint32)
-    sampler.run(Batch(content[which], reference[which], pairs, tables, seed=SEED))
-    return np.asarray(sampler.x).reshape(candidates, batch, 3, lr_size, lr_size)
+    sampler.run(Batch(content[which], reference[which], pairs, tables, seed=SEED), inspect=False)
+    return device.download(sampler.x)[0].reshape(candidates, batch, 3, lr_size, lr_size)
 
 
 def measure(part: str, against: Against, found: Float32, wanted: Float32, tolerance: Bound) -> Measure:
