@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from ..kernels import loader
 from ..kernels.grids import KERNELS, THREADS, Grid
 from . import launches
-from .device import Loop, check_fit
+from .device import Loop, PlainLoop, check_fit
 from .errors import DegradeError
 
 EXTRA = "pip install 'degrade-engine[cuda]'"
@@ -69,8 +69,11 @@ class CudaDevice:
     """The first GPU that CUDA shows (CUDA_VISIBLE_DEVICES chooses). Made by `open`, given back by `close`.
 
     cuda, bindings: the modules pycuda.driver and cuda.bindings.driver. fatbin: where the kernels are, or why they are
-    not. stream is the handle of our stream, an integer.
+    not. stream is the handle of our stream, an integer. graphs: whether a loop made from now on may replay its step;
+    turned off to measure what that is worth.
     """
+
+    graphs = True
 
     def __init__(self, cuda: Any, bindings: Any, fatbin: loader.Status) -> None:
         if fatbin.path is None:
@@ -143,7 +146,14 @@ class CudaDevice:
                 grid or kernel.grid(plain), (THREADS, 1, 1), self._stream, *plain.values()
             )
 
+    def copy(self, source: CudaBuffer, out: CudaBuffer) -> None:
+        """The bytes of one buffer into another: the copy that kernels are compared with."""
+        with self._current(f"when {out.nbytes} bytes were copied"):
+            self._cuda.memcpy_dtod_async(out.address, source.address, out.nbytes, self._stream)
+
     def loop(self) -> Loop:
+        if not self.graphs:
+            return PlainLoop()
         self._loops.append(GraphLoop(self))
         return self._loops[-1]
 

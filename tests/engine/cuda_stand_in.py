@@ -217,6 +217,13 @@ class Gpu:
             gpu._do("cuMemcpyDtoHAsync", unsafe=True)
             gpu.put(stream.handle, lambda: np.copyto(values, gpu.view(address, values.shape, values.dtype)))
 
+        def copy(to: int, source: int, nbytes: int, stream: Stream) -> None:
+            gpu._do("cuMemcpyDtoDAsync")
+            shape = (nbytes,)
+            gpu.put(
+                stream.handle, lambda: np.copyto(gpu.view(to, shape, np.uint8), gpu.view(source, shape, np.uint8))
+            )
+
         def fill(address: int, value: int, nbytes: int, stream: Stream) -> None:
             gpu._do("cuMemsetD8Async")
             gpu.put(stream.handle, lambda: gpu.view(address, (nbytes,), np.uint8).fill(value))
@@ -224,6 +231,7 @@ class Gpu:
         return SimpleNamespace(
             Error=Error, Context=Context, Device=Device, Stream=Stream, Event=Event, init=lambda: gpu._do("cuInit"),
             mem_alloc=Allocation, memset_d8_async=fill, memcpy_htod_async=copy_in, memcpy_dtoh_async=copy_out,
+            memcpy_dtod_async=copy,
             module_from_file=lambda path: SimpleNamespace(get_function=Function),
         )  # fmt: skip
 

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from degrade_engine.engine.device import PlainLoop
 from degrade_engine.engine.device_cuda import CudaBuffer, CudaDevice
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.sampler import BatchResult
@@ -38,12 +37,6 @@ def same_bytes(found: BatchResult, wanted: BatchResult) -> None:
         assert a.tobytes() == b.tobytes() if isinstance(a, np.ndarray) else a == b, field.name
 
 
-def plain(rig: Host) -> Host:
-    """The rig without graphs: every step is launched."""
-    rig.device.loop = PlainLoop  # type: ignore[method-assign]
-    return rig
-
-
 # ------------------------------------------------------------------------------------------ the same bytes
 
 
@@ -63,7 +56,8 @@ def test_batch_after_batch_is_the_hosts_to_the_last_byte(tiny_bundle: Path, cuda
         (make_batch(1, [1]), {}),
     ]  # fmt: skip
     host = open_sampler(tiny_bundle, 4, 2)
-    cuda = open_sampler(tiny_bundle, 4, 2, cuda_rig if graph else plain(cuda_rig))
+    cuda_rig.device.graphs = graph  # type: ignore[attr-defined]
+    cuda = open_sampler(tiny_bundle, 4, 2, cuda_rig)
     for batch, options in runs:
         same_bytes(cuda.run(batch, **options), host.run(batch, **options))
 
@@ -247,6 +241,14 @@ def test_a_slice_is_a_view_of_rows(cuda_rig: Host) -> None:
         buffer[::2]
     with pytest.raises(DegradeError, match="int64 .* was to be uploaded. Wanted: int32"):
         device.upload(buffer, values.astype(np.int64))
+
+
+def test_a_copy_on_the_device(cuda_rig: Host) -> None:
+    device = cuda_rig.device
+    source, out = device.allocate((3, 5), np.int32), device.allocate((3, 5), np.int32)
+    device.upload(source, np.arange(15, dtype=np.int32).reshape(3, 5))
+    device.copy(source, out)  # type: ignore[attr-defined]
+    assert cuda_rig.read(out).ravel().tolist() == list(range(15))
 
 
 def test_new_memory_is_zero(cuda_rig: Host) -> None:
