@@ -2,8 +2,9 @@
 
 pycuda gives context, memory, stream, events and the kernels of the fatbin; it has no graphs, so capture, instantiation
 and replay go through cuda-bindings. Both stand on the device's primary context, the one that TensorRT and ONNX Runtime
-use, so that pointers and the stream mean the same to all of them. It is current only while a method runs: pycuda
-aborts a process that ends with one current, and a caller may have another thread.
+use, so that pointers and the stream mean the same to all of them. It is retained once a process: those two hold on to
+it anyway, and pycuda leaves a primary context that it releases on the driver's stack. It is current only while a method
+runs: pycuda aborts a process that ends with one current, and a caller may have another thread.
 
 All work is in one stream that does not wait for the default one: such a stream can be captured, and nobody else's
 work can slip in. Uploads and launches return at once; only `download` and `synchronize` wait.
@@ -19,6 +20,7 @@ import os
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -85,10 +87,7 @@ class CudaDevice:
         # As nvidia-smi counts them, and so do the engine's key and the doctor; CUDA's own order is by speed.
         os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
         with self._named("when it was started"):
-            cuda.init()
-            gpu = cuda.Device(0)
-            self.name = str(gpu.name())
-            self._context = gpu.retain_primary_context()
+            self.name, self._context = primary_context(cuda)
         with self._current("when the kernels were loaded"):
             self._stream = cuda.Stream(NON_BLOCKING)
             self._module = cuda.module_from_file(str(fatbin.path))
@@ -168,7 +167,6 @@ class CudaDevice:
                 allocation.free()
             self._allocations, self._loops, self._functions = [], [], {}
             self._stream = self._module = None
-        self._context.detach()
         self._context = None
 
     # -------------------------------------------------------------------------------------- waiting, timing
@@ -310,6 +308,14 @@ class GraphLoop:
         except Exception as error:  # a network's runtime may raise anything; a real fault fails the launch too
             self._plain = True
             self._device.notes += (f"Steps are launched one by one, not as a CUDA graph: {error}",)
+
+
+@cache
+def primary_context(cuda: Any) -> tuple[str, Any]:
+    """The first device's name and its primary context, not current."""
+    cuda.init()
+    gpu = cuda.Device(0)
+    return str(gpu.name()), gpu.retain_primary_context()
 
 
 def _plain(value: Any) -> Any:

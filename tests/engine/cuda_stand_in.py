@@ -47,6 +47,12 @@ class Error(Exception):
     """As pycuda's: the driver's text, without the name of the error."""
 
 
+class Module(SimpleNamespace):
+    """As a module: equal to itself alone."""
+
+    __eq__, __hash__ = object.__eq__, object.__hash__
+
+
 class Handle(int):
     """A graph or an executable graph; work: what was captured."""
 
@@ -131,9 +137,6 @@ class Gpu:
             def pop() -> None:
                 assert gpu.depth, "pop of an empty stack"
                 gpu.depth -= 1
-
-            def detach(self) -> None:
-                gpu.retained -= 1
 
         class Device:
             def __init__(self, index: int) -> None:
@@ -228,7 +231,7 @@ class Gpu:
             gpu._do("cuMemsetD8Async")
             gpu.put(stream.handle, lambda: gpu.view(address, (nbytes,), np.uint8).fill(value))
 
-        return SimpleNamespace(
+        return Module(
             Error=Error, Context=Context, Device=Device, Stream=Stream, Event=Event, init=lambda: gpu._do("cuInit"),
             mem_alloc=Allocation, memset_d8_async=fill, memcpy_htod_async=copy_in, memcpy_dtoh_async=copy_out,
             memcpy_dtod_async=copy,
@@ -277,7 +280,7 @@ class Gpu:
             self.graphs.remove(int(handle))
             return (code,)
 
-        return SimpleNamespace(
+        return Module(
             CUresult=CUresult, CUstream=int,
             CUstreamCaptureMode=SimpleNamespace(CU_STREAM_CAPTURE_MODE_THREAD_LOCAL="thread local"),
             cuGetErrorString=lambda code: (CUresult.CUDA_SUCCESS, TEXTS[code]),

@@ -58,8 +58,8 @@ class StandIn(Host):
 
     def close(self) -> None:
         self.device.close()
-        left = (self.gpu.memory, self.gpu.graphs, self.gpu.depth, self.gpu.retained)
-        assert left == ({}, set(), 0, 0), "something was not given back"
+        left = (self.gpu.memory, self.gpu.graphs, self.gpu.depth)
+        assert left == ({}, set(), 0), "something was not given back"
 
 
 class OnStream:
