@@ -1,5 +1,6 @@
 # demo   from a clean clone to a page of pairs      test   everything that proves it
 # lint   ruff and mypy                               bench  the benchmarks that this machine can run
+# bench-gpu  every check and benchmark of a GPU, on a machine that has one; rows go into bench/results/gpu.jsonl
 # Everything is installed into .venv; nothing outside this folder changes.
 PYTHON ?= python3
 # PyPI's Linux wheel of torch carries CUDA and is large; this index offers one for CPUs. Where it cannot be
@@ -10,7 +11,7 @@ OUT ?= out
 
 SHELL := bash
 .DEFAULT_GOAL := demo
-.PHONY: demo test test-slow lint types bench clean
+.PHONY: demo test test-slow lint types bench bench-gpu clean
 
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet -c constraints.txt
@@ -70,6 +71,21 @@ bench: demo
 	$(BIN)/pip --disable-pip-version-check install --quiet -c constraints.txt --no-build-isolation -e '.[metrics]'
 	$(BIN)/python -m degrade_engine.bench.speed "$(CHECKPOINT)" --engine "$(OUT)/engine" -o "$(OUT)/speed.jsonl"
 
+# Its own environment: onnxruntime-gpu takes the place of onnxruntime. pycuda is compiled, by the CUDA toolkit that is
+# here. What of the runtimes cannot be installed is left out, and a row says so.
+GPU_PIP := .venv-gpu/bin/pip --disable-pip-version-check install --quiet -c constraints.txt
+bench-gpu:
+	@set -eu; $(PYTHON) -c 'import ctypes; ctypes.CDLL("libnvidia-ml.so.1")' 2> /dev/null || { \
+		echo "bench-gpu needs an NVIDIA GPU with its driver, and there is none here: nothing was run" >&2; exit 1; }; \
+	test -d .venv-gpu || $(PYTHON) -m venv .venv-gpu; \
+	$(GPU_PIP) scikit-build-core cmake ninja setuptools; \
+	$(GPU_PIP) --no-deps --retries 1 --timeout 30 --extra-index-url "$(TORCH_INDEX)" torch; \
+	$(GPU_PIP) --no-build-isolation -e '.[train,test,metrics]'; \
+	for package in 'pycuda>=2024.1 cuda-bindings>=12.6' 'tensorrt>=10.12 polygraphy>=0.49' \
+		'tensorrt-rtx>=1.0' 'onnxruntime-gpu>=1.20'; do \
+		$(GPU_PIP) $$package || echo "left out: $$package" >&2; done; \
+	.venv-gpu/bin/python -m degrade_engine.bench.gpu "$(CHECKPOINT)" -o bench/results/gpu.jsonl
+
 clean:
-	rm -rf .venv build "$(OUT)/bundle" "$(OUT)/engine" "$(OUT)/pairs" "$(OUT)/report.html"
+	rm -rf .venv .venv-gpu build "$(OUT)/bundle" "$(OUT)/engine" "$(OUT)/pairs" "$(OUT)/report.html"
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +

@@ -22,9 +22,11 @@ import click
 import cv2
 import numpy as np
 
+from degrade_engine.engine import backends
 from degrade_engine.engine.api import Engine
 from degrade_engine.engine.build import open_engine_part
 from degrade_engine.engine.images import read_rgb, resize_bicubic
+from degrade_engine.engine.parity import Side, run_part
 from degrade_engine.engine.schedule import Solver, Spacing
 from degrade_engine.engine.spec import Start
 
@@ -109,20 +111,17 @@ class Degradation:
 
     def __init__(self, folder: Path, engine: Engine) -> None:
         self.batch, size = engine.spec.batch, engine.spec.lr_size
-        self.part = open_engine_part(folder, engine.spec, "degradation", threads=None)
         self.image = np.zeros((self.batch, 3, size, size), np.float32)
-        vector = engine.spec.parts["degradation"].outputs[0].resolve(self.batch, size, size)
-        self.f_deg = np.zeros(vector, np.float32)
-        self.part.bind("image", self.image)
-        self.part.bind("f_deg", self.f_deg)
+        device = backends.named(engine.spec.key.backend).device(None)
+        part = open_engine_part(folder, engine.spec, "degradation", device)
+        self.side = Side(device, lambda name, rows: part)
 
     def __call__(self, images: list[Image]) -> np.ndarray:
         rows = []
         for i in range(0, len(images), self.batch):
             some = images[i : i + self.batch]
             self.image[: len(some)] = np.stack(some).transpose(0, 3, 1, 2) / np.float32(127.5) - 1
-            self.part.enqueue(None)
-            rows.append(self.f_deg[: len(some)].copy())
+            rows.append(run_part(self.side, "degradation", {"image": self.image})["f_deg"][: len(some)])
         return np.concatenate(rows)
 
 

@@ -9,8 +9,9 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
+from . import backends
 from .build import open_engine_part
-from .device import HostDevice
+from .device import Device
 from .engine_spec import EngineSpec, open_engine_spec
 from .errors import DegradeError
 from .sampler import Batch, BatchResult, Sampler
@@ -35,36 +36,48 @@ class Engine:
     True
     """
 
-    def __init__(self, folder: Path, spec: EngineSpec, sampler: Sampler) -> None:
+    def __init__(self, folder: Path, spec: EngineSpec, device: Device, sampler: Sampler) -> None:
         self.folder, self.spec = folder, spec
+        self._device = device
         self._sampler: Sampler | None = sampler
 
     @classmethod
     def open(cls, path: str | Path, threads: int | None = None) -> Engine:
-        """Opens an engine folder. threads: of networks and kernels, None = ONNX Runtime's choice.
+        """Opens an engine folder. threads: of networks and kernels on a CPU, None = ONNX Runtime's choice.
 
         Raises DegradeError if the engine is damaged, was built for another machine or version (the message
-        names the field and both values), or did not pass its parity gate; or if ONNX Runtime is missing.
+        names the field and both values), or did not pass its parity gate; or if its runtime is missing.
         """
         if threads is not None and threads < 1:
             raise DegradeError(f"threads is {threads}", wanted="at least 1")
         folder = Path(path)
         spec = open_engine_spec(folder)
-        executors = {name: open_engine_part(folder, spec, name, threads=threads) for name in spec.parts}
-        sampler = Sampler(
-            HostDevice(threads or 1), executors, spec.parts, spec.schedule, spec.filter,
-            batch=spec.batch, candidates=spec.candidates, height=spec.lr_size, width=spec.lr_size,
-        )  # fmt: skip
-        return cls(folder, spec, sampler)
+        device = backends.named(spec.key.backend).device(threads)
+        try:
+            executors = {name: open_engine_part(folder, spec, name, device, threads=threads) for name in spec.parts}
+            sampler = Sampler(
+                device, executors, spec.parts, spec.schedule, spec.filter,
+                batch=spec.batch, candidates=spec.candidates, height=spec.lr_size, width=spec.lr_size,
+            )  # fmt: skip
+        except BaseException:
+            device.close()
+            raise
+        return cls(folder, spec, device, sampler)
 
     @property
     def sha256(self) -> str:
         """Names the engine in plans and manifests: the hash of all that its results depend on."""
         return self.spec.key_sha256
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences about how it ran, such as why steps were not replayed as a CUDA graph; none on a CPU."""
+        return self._device.notes
+
     def close(self) -> None:
-        """Gives networks and buffers back. The engine cannot run afterwards."""
+        """Gives networks, buffers and device back. The engine cannot run afterwards."""
         self._sampler = None
+        self._device.close()
 
     def __enter__(self) -> Engine:
         return self
@@ -72,16 +85,23 @@ class Engine:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        try:
+            self.close()
+        except DegradeError:
+            if value is None:  # a device that failed before cannot be given back either, and the first error says why
+                raise
 
-    def run(self, batch: Batch, *, filter: bool = True) -> BatchResult:
-        """Runs at most `spec.batch` pairs. filter=False keeps candidate 0 and leaves scores NaN.
+    def run(
+        self, batch: Batch, *, filter: bool = True, candidates: int | None = None, inspect: bool = True
+    ) -> BatchResult:
+        """Runs at most `spec.batch` pairs. filter=False keeps candidate 0 and leaves scores NaN; candidates: one of
+        the first so many is kept, None = of all; inspect=False leaves `start` and `candidates` without rows.
 
         Raises DegradeError for shapes that do not fit, or if the engine is closed.
         """
         if self._sampler is None:
             raise DegradeError(f"The engine {self.folder} is closed", mend="run it inside its `with` block")
-        return self._sampler.run(batch, filter=filter)
+        return self._sampler.run(batch, filter=filter, candidates=candidates, inspect=inspect)
 
     def degrade(
         self,

@@ -247,3 +247,10 @@ def move_folder(folder: Path, out: Path) -> None:
         os.replace(out, old)
     os.replace(folder, out)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def cache_folder() -> Path:
+    """The user's own folder for what can be made again, such as timings of a GPU; made if it is not there."""
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "degrade-engine"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

@@ -1,7 +1,7 @@
-"""The CPU: ONNX Runtime on the bundle's own FP32 files.
+"""ONNX Runtime as backends: the CPU on the bundle's own FP32 files, and its CUDA and TensorRT providers on a GPU.
 
 The files stay as they are and the shapes are fixed when the engine is opened, by free-dimension overrides. The
-alternative, saving the optimised graph, was not chosen: such a file holds one CPU's instruction set and one
+alternative, saving the optimised graph, was not chosen: such a file holds one machine's instruction set and one
 release's private operators, it saves well under a second at opening, and what is hashed and compared would no
 longer be what the bundle's licence and card speak of.
 """
@@ -14,16 +14,22 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from .artefact import tool_versions
-from .backends import Accepted, Made, Order
+from . import doctor
+from .artefact import cache_folder, sha256_file, tool_versions
+from .backends import Accepted, Made, Order, gpu_refusal
+from .device import Device, HostDevice
 from .errors import DegradeError
-from .executor import SESSION_SETTINGS, Executor, OnnxRuntimeExecutor, import_onnxruntime
+from .executor import SESSION_SETTINGS, Executor, OnnxRuntimeExecutor
+from .executor_onnxruntime_cuda import GPU_SETTINGS, OnnxRuntimeCudaExecutor, Provider
+from .onnx_session import import_onnxruntime
 from .spec import PartSpec, Precision
 
 
 @dataclass(frozen=True)
 class OnnxRuntimeCpu:
     """The backend `onnxruntime`; see backends.Backend for what each answers."""
+
+    fixed_batch: bool = False
 
     def accept(self, precision: Precision, target: str | None) -> Accepted:
         if target is not None:
@@ -54,12 +60,7 @@ class OnnxRuntimeCpu:
         }
 
     def make(self, order: Order) -> Made:
-        file = f"{order.name}.onnx"
-        with open(order.source, "rb") as reader, open(order.folder / file, "wb") as writer:
-            shutil.copyfileobj(reader, writer)
-            writer.flush()
-            os.fsync(writer.fileno())
-        return Made(file)
+        return copy(order)
 
     def check(self, path: Path) -> None:
         pass  # its hash is the bundle's, which engine_spec compares
@@ -67,5 +68,90 @@ class OnnxRuntimeCpu:
     def cannot_run(self, target: str | None) -> str:
         return ""
 
-    def open(self, path: Path, part: PartSpec, rows: int, lr_size: int, threads: int | None) -> Executor:
+    def device(self, threads: int | None) -> Device:
+        return HostDevice(threads or 1)
+
+    def open(
+        self, device: Device, path: Path, part: PartSpec, rows: int, lr_size: int, threads: int | None
+    ) -> Executor:
         return OnnxRuntimeExecutor(path, part, batch=rows, height=lr_size, width=lr_size, threads=threads)
+
+
+@dataclass(frozen=True)
+class OnnxRuntimeGpu:
+    """The backends `onnxruntime-cuda` and `onnxruntime-tensorrt`; see backends.Backend for what each answers.
+
+    An engine is for the GPU and the driver that it was built with: cuDNN and TensorRT choose by both.
+    """
+
+    name: str
+    provider: Provider
+    fixed_batch: bool = False
+
+    def accept(self, precision: Precision, target: str | None) -> Accepted:
+        if reason := self.cannot_run(None):
+            raise DegradeError(
+                f"The backend {self.name} cannot build here: {reason}",
+                mend="pip install 'degrade-engine[gpu]' on a machine with a GPU, or build with --backend onnxruntime",
+            )
+        here = doctor.nvidia().devices[0].sm
+        if target is not None and doctor.target_of(target) != here:
+            raise DegradeError(
+                f"--target {target} was given and the GPU here is {here}",
+                wanted="none: ONNX Runtime's engine is for the GPU that is here",
+            )
+        return Accepted(precision, precision, here)
+
+    def here(self, target: str | None) -> dict[str, object]:
+        gpus = doctor.nvidia()
+        gpu = next((gpu for gpu in gpus.devices if gpu.sm == target), None)
+        return {
+            "runtime": "onnxruntime-gpu",
+            "version": doctor.version_of("onnxruntime-gpu") or "not installed",
+            "settings": GPU_SETTINGS,
+            "os": platform.system(),
+            "machine": platform.machine(),
+            "gpu": gpu and gpu.name,
+            "cuda": gpus.cuda if gpu else None,
+            "driver": gpus.driver if gpu else None,
+        }
+
+    def make(self, order: Order) -> Made:
+        return copy(order)
+
+    def check(self, path: Path) -> None:
+        pass  # its hash is the bundle's, which engine_spec compares
+
+    def cannot_run(self, target: str | None) -> str:
+        packages = ("onnxruntime-gpu", "tensorrt") if self.name == "onnxruntime-tensorrt" else ("onnxruntime-gpu",)
+        if reason := gpu_refusal(f"ONNX Runtime's {self.provider}", packages, "gpu", target):
+            return reason
+        if self.provider not in import_onnxruntime().get_available_providers():
+            return f"this ONNX Runtime has no {self.provider}: pip install 'degrade-engine[gpu]', without [cpu]"
+        return ""
+
+    def device(self, threads: int | None) -> Device:
+        from .device_cuda import CudaDevice
+
+        return CudaDevice.open()
+
+    def open(
+        self, device: Device, path: Path, part: PartSpec, rows: int, lr_size: int, threads: int | None
+    ) -> Executor:
+        # By the file's content: the provider names what it compiled by the graph, and two weights have one graph.
+        version = doctor.version_of("onnxruntime-gpu")
+        cache = cache_folder() / f"onnxruntime-tensorrt-{version}" / sha256_file(path)[:16]
+        return OnnxRuntimeCudaExecutor(
+            path, part, batch=rows, height=lr_size, width=lr_size, stream=device.stream, provider=self.provider,
+            cache=cache,
+        )  # fmt: skip
+
+
+def copy(order: Order) -> Made:
+    """The bundle's own file, as it is."""
+    file = f"{order.name}.onnx"
+    with open(order.source, "rb") as reader, open(order.folder / file, "wb") as writer:
+        shutil.copyfileobj(reader, writer)
+        writer.flush()
+        os.fsync(writer.fileno())
+    return Made(file)

@@ -1,24 +1,26 @@
-"""TensorRT and TensorRT-RTX as backends: what can be built where, the proof of Half, and what cannot run yet.
+"""TensorRT and TensorRT-RTX as backends: what can be built where, the proof of Half, and the plan on a CudaDevice.
 
 TensorRT-RTX compiles ahead of time, on a machine without a GPU, for a named target; the classic TensorRT
-compiles on the GPU that will run the plan. Neither is executed by this release: `TensorRTExecutor` is written,
-and what gives it memory and a stream is not.
+compiles on the GPU that will run the plan. A plan has one batch size. No GPU has run one yet.
 """
 
 from __future__ import annotations
 
-import os
 import platform
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from . import doctor
-from .artefact import write_bytes_atomic
-from .backends import Accepted, Made, Order
-from .doctor import Gpu, Gpus, version_of
+from .artefact import cache_folder, write_bytes_atomic
+from .backends import Accepted, Made, Order, gpu_refusal
+from .device import Device
+from .doctor import Gpus, target_of, version_of
 from .errors import DegradeError
 from .executor import Executor
+from .executor_tensorrt import TensorRTExecutor
 from .spec import PartSpec, Precision
 from .tensorrt import CLASSIC, OPTIMISATION_LEVEL, RTX, Flavour, PlanProof, compile_plan, load, parse, prove, targets
 
@@ -28,6 +30,7 @@ class TensorRT:
     """The backends `tensorrt` and `tensorrt-rtx`; see backends.Backend for what each answers."""
 
     flavour: Flavour
+    fixed_batch: bool = True
 
     def accept(self, precision: Precision, target: str | None) -> Accepted:
         self._installed()
@@ -38,18 +41,18 @@ class TensorRT:
                     f"TensorRT builds on the GPU that will run the engine, and there is none here: {gpus.reason}",
                     mend="build on that machine; --backend tensorrt-rtx builds for RTX cards without one",
                 )
-            if target is not None and target_of(target) != sm(gpus.devices[0]):
+            if target is not None and target_of(target) != gpus.devices[0].sm:
                 raise DegradeError(
-                    f"--target {target} was given and the GPU here is {sm(gpus.devices[0])}",
+                    f"--target {target} was given and the GPU here is {gpus.devices[0].sm}",
                     wanted="none: TensorRT builds for the GPU that is here",
                 )
-            return Accepted(precision, precision, sm(gpus.devices[0]))
+            return Accepted(precision, precision, gpus.devices[0].sm)
         known = targets(load(RTX))
         if target is None and not gpus.devices:
             raise DegradeError(
                 "There is no GPU here to build for, and no --target was given", wanted=f"one of {', '.join(known)}"
             )
-        chosen = target_of(target) if target is not None else sm(gpus.devices[0])
+        chosen = target_of(target) if target is not None else gpus.devices[0].sm
         if chosen not in known:
             hopper = " (Hopper is no RTX card: build with --backend tensorrt there)" if chosen == "sm_90" else ""
             raise DegradeError(
@@ -59,13 +62,13 @@ class TensorRT:
         return Accepted(precision, precision, chosen, self._ahead(chosen, gpus))
 
     def _ahead(self, target: str, gpus: Gpus) -> tuple[str, ...]:
-        if any(sm(gpu) == target for gpu in gpus.devices):
+        if any(gpu.sm == target for gpu in gpus.devices):
             return ()
         return (f"Built ahead of time for {target}: run `degrade-engine verify` on the machine that will use it.",)
 
     def here(self, target: str | None) -> dict[str, object]:
         gpus = doctor.nvidia()
-        gpu = next((gpu for gpu in gpus.devices if sm(gpu) == target), None)
+        gpu = next((gpu for gpu in gpus.devices if gpu.sm == target), None)
         return {
             "runtime": self.flavour.package,
             "version": self._installed(),
@@ -116,16 +119,23 @@ class TensorRT:
             )
 
     def cannot_run(self, target: str | None) -> str:
-        gpus = doctor.nvidia()
-        if not gpus.devices:
-            return f"{self.flavour.title} needs an NVIDIA GPU, and there is none here: {gpus.reason}"
-        if target not in [sm(gpu) for gpu in gpus.devices]:
-            return f"the engine is for {target} and the GPU here is {gpus.devices[0].name}, {sm(gpus.devices[0])}"
-        return f"this release does not contain the executor of the backend {self.flavour.name}"
+        extra = "gpu" if self.flavour is CLASSIC else f"{self.flavour.extra},cuda"
+        return gpu_refusal(self.flavour.title, (self.flavour.package, "polygraphy"), extra, target)
 
-    def open(self, path: Path, part: PartSpec, rows: int, lr_size: int, threads: int | None) -> Executor:
+    def device(self, threads: int | None) -> Device:
+        from .device_cuda import CudaDevice
+
+        return CudaDevice.open()
+
+    def open(
+        self, device: Device, path: Path, part: PartSpec, rows: int, lr_size: int, threads: int | None
+    ) -> Executor:
         self.check(path)
-        raise DegradeError(f"This release does not contain the executor of the backend {self.flavour.name}")
+        trt = load(self.flavour)
+        return TensorRTExecutor(
+            trt, trt.Logger(trt.Logger.ERROR), path, part, batch=rows, height=lr_size, width=lr_size,
+            allocate=lambda nbytes: device.allocate((nbytes,), np.uint8),
+        )  # fmt: skip
 
     def _installed(self) -> str:
         """The full version. DegradeError with the extra if the package is not there."""
@@ -152,10 +162,8 @@ class TensorRT:
         gpus = doctor.nvidia()
         if self.flavour is RTX or not gpus.devices:
             return None
-        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "degrade-engine"
-        folder.mkdir(parents=True, exist_ok=True)
         name = re.sub(r"[^A-Za-z0-9.]+", "-", f"{gpus.devices[0].name} {self._installed()} {gpus.driver}")
-        return folder / f"timing-{name}.cache"
+        return cache_folder() / f"timing-{name}.cache"
 
 
 def check_typing(order: Order, counts: PlanProof) -> None:
@@ -173,16 +181,3 @@ def check_typing(order: Order, counts: PlanProof) -> None:
             f"{source} are Half",
             mend="export the bundle again",
         )
-
-
-def sm(gpu: Gpu) -> str:
-    """"8.9" as "sm_89"."""
-    return "sm_" + gpu.compute.replace(".", "")
-
-
-def target_of(text: str) -> str:
-    """"sm_89", "SM89", "8.9" or "89" as "sm_89". DegradeError for anything else."""
-    match = re.fullmatch(r"(?:sm_?)?(\d{1,2})\.?(\d)", text.strip().lower())
-    if match is None:
-        raise DegradeError(f"The target is {text!r}", wanted="the GPU's compute capability, such as sm_89")
-    return f"sm_{match.group(1)}{match.group(2)}"

@@ -1,4 +1,4 @@
-"""What a backend is: six questions that `build`, `verify` and `Engine.open` ask, whatever runs the networks.
+"""What a backend is: seven questions that `build`, `verify` and `Engine.open` ask, whatever runs the networks.
 
 Each backend is a page of its own: `backend_onnxruntime.py`, `backend_tensorrt.py`. Nothing here or there
 imports a runtime before it is asked.
@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, get_args
 
+from ..kernels import loader
+from . import doctor
+from .device import Device
 from .errors import DegradeError
 from .executor import Executor
 from .spec import PartSpec, Precision
@@ -18,6 +21,8 @@ from .tensorrt import PlanProof
 
 BackendName = Literal["onnxruntime", "onnxruntime-cuda", "onnxruntime-tensorrt", "tensorrt", "tensorrt-rtx"]
 BACKENDS: tuple[str, ...] = ("auto", *get_args(BackendName))
+ON_A_GPU: tuple[BackendName, ...] = ("tensorrt", "tensorrt-rtx", "onnxruntime-cuda")
+"""What `auto` tries on a machine with a GPU, in this order, before the CPU."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,12 @@ class Made:
 
 
 class Backend(Protocol):
-    """The contract. Every refusal is a DegradeError of one sentence."""
+    """The contract. Every refusal is a DegradeError of one sentence. fixed_batch: a part can be opened only at the
+    number of rows it was made for.
+    """
+
+    @property
+    def fixed_batch(self) -> bool: ...
 
     def accept(self, precision: Precision, target: str | None) -> Accepted:
         """Whether an engine can be built here for the target (None: this machine), and how."""
@@ -75,33 +85,61 @@ class Backend(Protocol):
         ...
 
     def cannot_run(self, target: str | None) -> str:
-        """Why an engine of that target cannot run here: one clause without a full stop; "" if it can."""
+        """Why an engine of that target (None: of this machine) cannot run here: one clause without a full stop; "" if
+        it can.
+        """
         ...
 
-    def open(self, path: Path, part: PartSpec, rows: int, lr_size: int, threads: int | None) -> Executor:
-        """The executor of a part at that many rows."""
+    def device(self, threads: int | None) -> Device:
+        """The device that its executors read and write; the caller closes it. threads: of the host's kernels."""
         ...
+
+    def open(
+        self, device: Device, path: Path, part: PartSpec, rows: int, lr_size: int, threads: int | None
+    ) -> Executor:
+        """The executor of a part at that many rows, on that device."""
+        ...
+
+
+def best(precision: Precision) -> BackendName:
+    """What `auto` is here: the first of ON_A_GPU that can build and run, else the CPU's. `doctor` has the reasons."""
+    for name in ON_A_GPU if doctor.nvidia().devices else ():
+        try:
+            accepted = named(name).accept(precision, None)
+        except DegradeError:
+            continue
+        if not named(name).cannot_run(accepted.target):
+            return name
+    return "onnxruntime"
+
+
+def gpu_refusal(title: str, packages: tuple[str, ...], extra: str, target: str | None) -> str:
+    """Why what needs these packages and CudaDevice cannot run on that target here, as `Backend.cannot_run`."""
+    gpus = doctor.nvidia()
+    if not gpus.devices:
+        return f"{title} needs an NVIDIA GPU, and there is none here: {gpus.reason}"
+    if target is not None and target not in [gpu.sm for gpu in gpus.devices]:
+        return f"the engine is for {target} and the GPU here is {gpus.devices[0].name}, {gpus.devices[0].sm}"
+    absent = [name for name in (*packages, "pycuda", "cuda-bindings") if doctor.version_of(name) is None]
+    if absent:
+        return f"{', '.join(absent)} not installed: pip install 'degrade-engine[{extra}]'"
+    fatbin = loader.cuda_status()
+    return "" if fatbin.path else fatbin.reason
 
 
 def named(name: str) -> Backend:
-    """The backend of that name. DegradeError for one that does not exist or is not in this release."""
-    from .backend_onnxruntime import OnnxRuntimeCpu
+    """The backend of that name. DegradeError for one that does not exist."""
+    from .backend_onnxruntime import OnnxRuntimeCpu, OnnxRuntimeGpu
     from .backend_tensorrt import TensorRT
     from .tensorrt import CLASSIC, RTX
 
-    if name not in BACKENDS:
-        raise DegradeError(f"The backend is {name!r}", wanted=f"one of {', '.join(BACKENDS)}")
     made: dict[str, Callable[[], Backend]] = {
-        # auto: the fastest that can run here. No GPU executor is in this release.
-        "auto": OnnxRuntimeCpu,
         "onnxruntime": OnnxRuntimeCpu,
+        "onnxruntime-cuda": lambda: OnnxRuntimeGpu("onnxruntime-cuda", "CUDAExecutionProvider"),
+        "onnxruntime-tensorrt": lambda: OnnxRuntimeGpu("onnxruntime-tensorrt", "TensorrtExecutionProvider"),
         "tensorrt": lambda: TensorRT(CLASSIC),
         "tensorrt-rtx": lambda: TensorRT(RTX),
     }
     if name not in made:
-        raise DegradeError(
-            f"This release does not contain the executor of the backend {name}",
-            wanted="--backend onnxruntime (CPU), or auto",
-            mend="build with --backend onnxruntime, or take a release that has it",
-        )
+        raise DegradeError(f"The backend is {name!r}", wanted=f"one of {', '.join(BACKENDS)}")
     return made[name]()

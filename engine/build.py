@@ -9,6 +9,7 @@ gate's place, and is not opened before `verify` has run it where it will be used
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -24,6 +25,7 @@ from .artefact import (
 )
 from .backends import BACKENDS as BACKENDS
 from .backends import Accepted, BackendName, Order
+from .device import Device
 from .engine_spec import (
     ENGINE_JSON,
     EngineKey,
@@ -111,16 +113,16 @@ def _build(
 
 
 def open_engine_part(
-    folder: Path, spec: EngineSpec, name: str, *, rows: int | None = None, threads: int | None = None
+    folder: Path, spec: EngineSpec, name: str, device: Device, *, rows: int | None = None, threads: int | None = None
 ) -> Executor:
-    """The executor of one part, at the engine's own number of rows (K·B for a part that runs each step, B
-    for the others) or at another.
+    """The executor of one part on a device of the engine's backend, at the engine's own number of rows (K·B for a
+    part that runs each step, B for the others) or at another, where the backend has no fixed batch.
     """
     part = spec.parts[name]
     if rows is None:
         rows = rows_of(part, spec.key)
     path = folder / part.files["engine"].path
-    return backends.named(spec.key.backend).open(path, part, rows, spec.lr_size, threads)
+    return backends.named(spec.key.backend).open(device, path, part, rows, spec.lr_size, threads)
 
 
 def rows_of(part: PartSpec, key: EngineKey) -> int:
@@ -137,10 +139,16 @@ def gate(
         return Parity("not run", reason)
     say("parity gate: every part, and the whole, against FP32 ONNX Runtime without optimisations")
 
-    def open_part(name: str, rows: int) -> Executor:
-        return open_engine_part(folder, spec, name, rows=rows, threads=threads)
+    with closing(runner.device(threads)) as device:
 
-    report = parity.check(bundle, open_part, lr_size=key.lr_size, batch=key.batch, candidates=key.candidates)
+        def open_part(name: str, rows: int) -> Executor:
+            return open_engine_part(folder, spec, name, device, rows=rows, threads=threads)
+
+        side = parity.Side(device, open_part)
+        report = parity.check(
+            bundle, side, lr_size=key.lr_size, batch=key.batch, candidates=key.candidates,
+            precision=key.precision_computed, fixed_batch=runner.fixed_batch,
+        )  # fmt: skip
     here: dict[str, Any] = runner.here(key.target)
     return replace(report, gpu=here["gpu"], driver=here["driver"])
 
@@ -157,9 +165,9 @@ def quarantine(folder: Path, out: Path, report: Parity) -> None:
 
 
 def _choose(choice: str, precision: Precision, target: str | None) -> tuple[BackendName, Accepted]:
-    """The backend that is built, and what it will do. auto is the CPU's, as long as no other can run."""
-    accepted = backends.named(choice).accept(precision, target)
-    return "onnxruntime" if choice == "auto" else choice, accepted  # type: ignore[return-value]  # one of BACKENDS
+    """The backend that is built, and what it will do."""
+    name = backends.best(precision) if choice == "auto" else choice
+    return name, backends.named(name).accept(precision, target)  # type: ignore[return-value]  # one of BACKENDS
 
 
 def _key(

@@ -2,7 +2,7 @@
 
 A step of the denoising loop is four launches without a number from the host: which step it is lies in a
 device buffer (`step`, int32 [1]), and the tables of all steps are indexed with it. So a graph device can
-capture one step and replay it.
+capture one step and replay it (`Loop`).
 
     load      t[r] = timesteps[step, r]
     (network)
@@ -10,12 +10,13 @@ capture one step and replay it.
     advance   step += 1
 
 Kernels outside the loop: to_planar, to_bytes, start, squared_l2, finite, score, choose, gather, tile.
-`HostDevice` runs them through `degrade_engine.kernels` on numpy arrays.
+`HostDevice` runs them through `degrade_engine.kernels` on numpy arrays; `CudaDevice` (device_cuda.py) runs the
+same ones from the fatbin, with the arguments that launches.py writes out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, Protocol
 
 import numpy as np
@@ -27,10 +28,26 @@ from .errors import DegradeError
 Array = NDArray[Any]
 
 
+class Loop(Protocol):
+    """A step that is run many times over; made once, by whoever has the step."""
+
+    def run(self, step: Callable[[], None], times: int, constants: Hashable) -> None:
+        """Runs the step `times` times. A graph device may record it and replay the record, so the step has to be
+        the same launches on the same buffers each time; constants are the numbers that go into them, and a change
+        of these makes a new record.
+        """
+        ...
+
+
 class Device(Protocol):
-    """Buffers have a shape and a dtype and can be sliced along their first axis without a copy."""
+    """Buffers have a shape and a dtype and can be sliced along their first axis without a copy.
+
+    stream is what executors enqueue on, None on the host; notes are sentences for the user about how it runs.
+    """
 
     name: str
+    stream: Any
+    notes: tuple[str, ...]
 
     def allocate(self, shape: tuple[int, ...], dtype: Any) -> Any:
         """A buffer of zeros."""
@@ -40,13 +57,29 @@ class Device(Protocol):
         """Host values into the buffer; shape and dtype must match."""
         ...
 
-    def download(self, buffer: Any) -> Array:
-        """The buffer's values as a new host array, after everything launched so far has ended."""
+    def download(self, *buffers: Any) -> tuple[Array, ...]:
+        """The buffers' values as new host arrays, after everything launched so far has ended."""
         ...
 
     def launch(self, kernel: str, **arguments: Any) -> None:
         """Runs a kernel by name; the arguments are buffers and plain numbers, as in `HostDevice`."""
         ...
+
+    def loop(self) -> Loop:
+        """A loop of its own for a step."""
+        ...
+
+    def close(self) -> None:
+        """Gives back what it holds; nothing of it may be used afterwards."""
+        ...
+
+
+class PlainLoop:
+    """Runs the step as often as it is told."""
+
+    def run(self, step: Callable[[], None], times: int, constants: Hashable) -> None:
+        for _ in range(times):
+            step()
 
 
 class HostDevice:
@@ -54,6 +87,8 @@ class HostDevice:
 
     def __init__(self, threads: int = 1) -> None:
         self.name = "host"
+        self.stream = None
+        self.notes: tuple[str, ...] = ()
         self._threads = threads
         self._kernels: dict[str, Callable[..., None]] = {
             "to_planar": self._to_planar,
@@ -74,17 +109,20 @@ class HostDevice:
         return np.zeros(shape, dtype)
 
     def upload(self, buffer: Array, values: Array) -> None:
-        if buffer.shape != values.shape or buffer.dtype != values.dtype:
-            raise DegradeError(
-                f"{values.dtype} {values.shape} was to be uploaded", wanted=f"{buffer.dtype} {buffer.shape}"
-            )
+        check_fit(buffer, values)
         buffer[...] = values
 
-    def download(self, buffer: Array) -> Array:
-        return buffer.copy()
+    def download(self, *buffers: Array) -> tuple[Array, ...]:
+        return tuple(buffer.copy() for buffer in buffers)
 
     def launch(self, kernel: str, **arguments: Any) -> None:
         self._kernels[kernel](**arguments)
+
+    def loop(self) -> Loop:
+        return PlainLoop()
+
+    def close(self) -> None:
+        pass
 
     def _to_planar(self, images: Array, out: Array) -> None:
         """u8 [n, H, W, 3] to float32 [n, 3, H, W] in [-1, 1]."""
@@ -109,9 +147,12 @@ class HostDevice:
             x, eps, x0_prev, coefficients[now], clip, seed, pairs, candidates, counters, threads=self._threads
         )
 
-    def _squared_l2(self, features: Array, target: Array, out: Array) -> None:
-        """float32 [K·B, ...] against [B, ...] into [K, B]."""
-        out[...] = select.squared_l2(features, target, threads=self._threads)
+    def _squared_l2(
+        self, features_0: Array, target_0: Array, out_0: Array, features_1: Array, target_1: Array, out_1: Array
+    ) -> None:
+        """Twice: float32 [K·B, ...] against [B, ...] into [K, B]."""
+        out_0[...] = select.squared_l2(features_0, target_0, threads=self._threads)
+        out_1[...] = select.squared_l2(features_1, target_1, threads=self._threads)
 
     def _finite(self, x: Array, out: Array) -> None:
         """bool [K, B]: whether every pixel of the candidate is a number."""
@@ -120,6 +161,14 @@ class HostDevice:
     def _gather(self, x: Array, kept: Array, out: Array) -> None:
         """[K·B, ...] into [B, ...]: the kept candidate of each pair."""
         out[...] = select.gather(x, kept, threads=self._threads)
+
+
+def check_fit(buffer: Any, values: Array) -> None:
+    """DegradeError unless the values have the buffer's shape and dtype."""
+    if buffer.shape != values.shape or buffer.dtype != values.dtype:
+        raise DegradeError(
+            f"{values.dtype} {values.shape} was to be uploaded", wanted=f"{buffer.dtype} {buffer.shape}"
+        )
 
 
 def _score(degradation: Array, content: Array, finite: Array, weights: tuple[float, float], out: Array) -> None:

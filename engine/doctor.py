@@ -20,12 +20,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..kernels import loader
+from .errors import DegradeError
 
 State = Literal["ok", "missing", "broken"]
 DISTRIBUTION = "degrade-engine"
 
 # The base packages that come with a library of their own: installed is not enough, they must load.
 LOADS = {"numpy": "numpy", "opencv-python-headless": "cv2", "pyvips": "pyvips", "pillow": "PIL.Image"}
+# Likewise of the GPU's; looked at only where they are installed.
+LOADS_ON_A_GPU = {"pycuda": "pycuda.driver", "cuda-bindings": "cuda.bindings.driver", "tensorrt": "tensorrt"}
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,11 @@ class Gpu:
     name: str
     compute: str
     memory_bytes: int
+
+    @property
+    def sm(self) -> str:
+        """"8.9" as "sm_89", the name of a target."""
+        return "sm_" + self.compute.replace(".", "")
 
 
 @dataclass(frozen=True)
@@ -79,28 +87,30 @@ class Machine:
 
 @dataclass(frozen=True)
 class Backend:
-    """What a backend of `build` needs. in_release: whether this release has the executor for it. ahead: the
-    module that builds for it without a GPU, "" where none does.
+    """What a backend of `build` needs to run. provider: of ONNX Runtime. ahead: the module that builds for it without
+    a GPU, with the packages `builds_with`; "" where none does.
     """
 
     name: str
-    in_release: bool
     extra: str
     packages: tuple[str, ...]
     provider: str = ""
     gpu: bool = True
     ahead: str = ""
+    builds_with: tuple[str, ...] = ()
 
 
+CUDA = ("pycuda", "cuda-bindings")
 BACKENDS = (
-    Backend("onnxruntime", True, "cpu", (), "CPUExecutionProvider", gpu=False),
-    Backend("onnxruntime-cuda", False, "gpu", ("onnxruntime-gpu",), "CUDAExecutionProvider"),
+    Backend("onnxruntime", "cpu", (), "CPUExecutionProvider", gpu=False),
+    Backend("onnxruntime-cuda", "gpu", ("onnxruntime-gpu", *CUDA), "CUDAExecutionProvider"),
+    Backend("onnxruntime-tensorrt", "gpu", ("onnxruntime-gpu", "tensorrt", *CUDA), "TensorrtExecutionProvider"),
+    Backend("tensorrt", "gpu", ("tensorrt", "polygraphy", *CUDA)),
     Backend(
-        "onnxruntime-tensorrt", False, "gpu", ("onnxruntime-gpu", "tensorrt"), "TensorrtExecutionProvider"
+        "tensorrt-rtx", "rtx,cuda", ("tensorrt-rtx", "polygraphy", *CUDA), ahead="tensorrt_rtx",
+        builds_with=("tensorrt-rtx", "polygraphy"),
     ),
-    Backend("tensorrt", False, "gpu", ("tensorrt", "polygraphy", "pycuda", "cuda-bindings")),
-    Backend("tensorrt-rtx", False, "rtx", ("tensorrt-rtx", "polygraphy"), ahead="tensorrt_rtx"),
-)
+)  # fmt: skip
 
 
 def look() -> Machine:
@@ -114,8 +124,11 @@ def look() -> Machine:
     else:
         providers = tuple(importlib.import_module("onnxruntime").get_available_providers())
     for backend in BACKENDS:
-        if backend.ahead and set(backend.packages) <= set(installed) and (error := load_error(backend.ahead)):
+        if backend.ahead and set(backend.builds_with) <= set(installed) and (error := load_error(backend.ahead)):
             failures[backend.packages[0]] = error
+    for name, module in LOADS_ON_A_GPU.items():
+        if name in installed and (error := load_error(module)):
+            failures[name] = error
     return Machine(
         platform.python_version(),
         cpu_text(),
@@ -170,9 +183,14 @@ def package_line(machine: Machine, extra: str, name: str) -> Line:
 
 def backend_line(machine: Machine, backend: Backend) -> Line:
     """Runs here, or every reason why not."""
-    reasons = [] if backend.in_release else ["this release does not contain its executor yet"]
+    reasons = []
     if backend.gpu and not machine.gpus.devices:
         reasons.append("no NVIDIA GPU")
+    if backend.gpu and machine.fatbin.path is None:
+        reasons.append(machine.fatbin.reason)
+    broken = [name for name in backend.packages if name in machine.failures]
+    if broken:
+        reasons.append(f"{broken[0]} does not load: {machine.failures[broken[0]]}")
     absent = [name for name in backend.packages if name not in machine.installed]
     if absent:
         reasons.append(f"{', '.join(absent)} missing: pip install '{DISTRIBUTION}[{backend.extra}]'")
@@ -184,7 +202,8 @@ def backend_line(machine: Machine, backend: Backend) -> Line:
         reasons.append(f"this ONNX Runtime has no {backend.provider}")
     if reasons:
         text = "; ".join(reasons)
-        if backend.ahead and not absent and not set(backend.packages) & set(machine.failures):
+        builds = set(backend.builds_with) <= set(machine.installed) - set(machine.failures)
+        if backend.ahead and builds:
             text = f"builds ahead of time (build --target); does not run here: {text}"
         return Line("backend", backend.name, "missing", text)
     device = machine.gpus.devices[0].name if backend.gpu else "the CPU"
@@ -212,6 +231,14 @@ def version_of(name: str) -> str | None:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return None
+
+
+def target_of(text: str) -> str:
+    """"sm_89", "SM89", "8.9" or "89" as "sm_89". DegradeError for anything else."""
+    match = re.fullmatch(r"(?:sm_?)?(\d{1,2})\.?(\d)", text.strip().lower())
+    if match is None:
+        raise DegradeError(f"The target is {text!r}", wanted="the GPU's compute capability, such as sm_89")
+    return f"sm_{match.group(1)}{match.group(2)}"
 
 
 def load_error(module: str) -> str:

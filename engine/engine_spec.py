@@ -68,7 +68,8 @@ class Bound:
     max: float
 
 
-Against = Literal["reference", "duplicate rows", "batch 1"]
+Against = Literal["reference", "duplicate rows", "batch 1", "other neighbours"]
+Unit = Literal["grey levels", "relative"]
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,8 @@ class Measure:
     """One comparison of the parity gate.
 
     part        a part's name, or "end to end"
-    against     "reference" (FP32 ONNX Runtime, no optimisation), "duplicate rows" or "batch 1"
+    against     "reference" (FP32 ONNX Runtime, no optimisation), "duplicate rows", "batch 1", or where the batch is
+                fixed "other neighbours"
     unit        "grey levels" of 0..255, or "relative" to the root mean square of what it is compared with
     error       what was found; a tolerance of just that would have passed
     not_finite  values that are NaN or infinite on either side; one is enough to fail
@@ -84,7 +86,7 @@ class Measure:
 
     part: str
     against: Against
-    unit: Literal["grey levels", "relative"]
+    unit: Unit
     error: Bound
     tolerance: Bound
     not_finite: int

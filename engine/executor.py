@@ -1,8 +1,7 @@
 """What runs a network: inputs and outputs bound to buffers once, then enqueued.
 
-`OnnxRuntimeExecutor` runs an ONNX file on the CPU. The files of a bundle have dynamic batch, height and
-width; ONNX Runtime's free-dimension overrides fix them when the session is made, which lets it plan memory
-and fold every shape computation, and leaves the file as it is, byte for byte.
+`OnnxRuntimeExecutor` runs an ONNX file on the CPU; on a GPU, `executor_onnxruntime_cuda.py` and
+`executor_tensorrt.py` do.
 
 A batch of 48 rows is not one call: layer by layer, its activations would stream through main memory. The
 rows are run a few at a time instead, as many as stay in the cache, on slices of the same buffers.
@@ -16,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from .errors import DegradeError
+from .onnx_session import first_line, open_session
 from .spec import PartSpec
 
 PIXELS_A_CALL = 128 * 128  # rows x height x width; see rows_a_call
@@ -66,7 +66,6 @@ class OnnxRuntimeExecutor:
         threads: int | None = None,
         optimise: bool = True,
     ) -> None:
-        ort = import_onnxruntime()
         self._path = path
         self._specs = {tensor.name: tensor for tensor in (*part.inputs, *part.outputs)}
         self._inputs = {tensor.name for tensor in part.inputs}
@@ -80,16 +79,9 @@ class OnnxRuntimeExecutor:
         if self._inputs & {tensor.name for tensor in part.outputs}:
             raise DegradeError(f"{path} has an input and an output of one name", mend="export the bundle again")
 
-        try:
-            dynamic = ort.InferenceSession(path, _options(ort, {}, 1, False), providers=["CPUExecutionProvider"])
-            overrides = self._overrides(dynamic)
-            del dynamic
-            options = _options(ort, overrides, threads, optimise)
-            self._session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        except DegradeError:
-            raise
-        except Exception as error:  # ONNX Runtime's exceptions share no base class
-            raise DegradeError(f"ONNX Runtime cannot load {path}: {_first_line(error)}") from error
+        self._session = open_session(
+            path, part, self._call_shapes, ["CPUExecutionProvider"], threads=threads, optimise=optimise
+        )
         self._bindings = [self._session.io_binding() for _ in range(batch // self._rows)]
         self._bound: dict[str, np.ndarray] = {}  # keeps the memory alive that the bindings point to
 
@@ -116,36 +108,7 @@ class OnnxRuntimeExecutor:
             for binding in self._bindings:
                 self._session.run_with_iobinding(binding)
         except Exception as error:  # ONNX Runtime's exceptions share no base class
-            raise DegradeError(f"ONNX Runtime failed in {self._path.name}: {_first_line(error)}") from error
-
-    def _overrides(self, session: Any) -> dict[str, int]:
-        """The file's own dimension names with the numbers that PartSpec gives them; checks names and types."""
-        overrides: dict[str, int] = {}
-        for kind, nodes in (("input", session.get_inputs()), ("output", session.get_outputs())):
-            found = {node.name: node for node in nodes}
-            wanted = {name for name in self._specs if (name in self._inputs) == (kind == "input")}
-            if set(found) != wanted:
-                raise DegradeError(f"{self._path.name} has the {kind}s {sorted(found)}", wanted=str(sorted(wanted)))
-            for name, node in found.items():
-                self._match(name, node, overrides, fixed=kind == "input")
-        return overrides
-
-    def _match(self, name: str, node: Any, overrides: dict[str, int], fixed: bool) -> None:
-        shape, types = (
-            self._call_shapes[name],
-            {"float32": "tensor(float)", "int32": "tensor(int32)", "uint8": "tensor(uint8)"},
-        )
-        came = f"{self._path.name}: {name} is {node.type} {node.shape}"
-        error = DegradeError(came, wanted=f"{self._specs[name].dtype} {shape}", mend="export the bundle again")
-        if node.type != types[self._specs[name].dtype] or len(node.shape) != len(shape):
-            raise error
-        for dimension, size in zip(node.shape, shape, strict=True):
-            if isinstance(dimension, int) and dimension != size:
-                raise error
-            if fixed and not isinstance(dimension, int):
-                # An unnamed dimension could not be fixed; two sizes for one name would be fixed wrongly.
-                if dimension is None or overrides.setdefault(dimension, size) != size:
-                    raise error
+            raise DegradeError(f"ONNX Runtime failed in {self._path.name}: {first_line(error)}") from error
 
 
 def rows_a_call(batch: int, height: int, width: int) -> int:
@@ -154,32 +117,12 @@ def rows_a_call(batch: int, height: int, width: int) -> int:
     return max(rows for rows in range(1, min(batch, most) + 1) if batch % rows == 0)
 
 
-def import_onnxruntime() -> Any:
-    """The module, or a DegradeError that names the extra."""
-    try:
-        import onnxruntime
-    except ImportError as error:
+def device_address(file: str, name: str, buffer: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
+    """Where a device buffer lies, by `__cuda_array_interface__`. DegradeError unless shape, dtype and layout fit."""
+    about = buffer.__cuda_array_interface__
+    if about["shape"] != shape or np.dtype(about["typestr"]) != dtype or about.get("strides") is not None:
         raise DegradeError(
-            f"ONNX Runtime cannot be imported ({error})", mend="pip install 'degrade-engine[cpu]'"
-        ) from error
-    return onnxruntime
-
-
-def _options(ort: Any, overrides: dict[str, int], threads: int | None, optimise: bool) -> Any:
-    options = ort.SessionOptions()
-    level = ort.GraphOptimizationLevel
-    options.graph_optimization_level = level.ORT_ENABLE_ALL if optimise else level.ORT_DISABLE_ALL
-    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-    options.use_deterministic_compute = True
-    options.log_severity_level = 3  # errors only: they come as exceptions
-    # A thread that waits must sleep: image decoding and other networks' pools want the cores in the meantime.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    if threads is not None:
-        options.intra_op_num_threads = threads
-    for name, size in overrides.items():
-        options.add_free_dimension_override_by_name(name, size)
-    return options
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            f"{file}: {name} was bound to {np.dtype(about['typestr'])} {about['shape']}",
+            wanted=f"{dtype} {shape}, C-contiguous",
+        )
+    return int(about["data"][0])

@@ -1,5 +1,5 @@
-"""TensorRTExecutor: a plan on a stream, behind the Executor interface. Written, tested against a stand-in for the
-`tensorrt` module, and not yet run on a GPU: nothing in this release makes one.
+"""TensorRTExecutor: a plan on a stream, behind the Executor interface. Tested against a stand-in for the `tensorrt`
+module; no GPU has run it yet.
 
 What it keeps to (docs/design.md, section 5): one context; shapes and addresses are set once and bound for good;
 the activation memory is the caller's; the answer of `execute_async_v3` is checked, because a refused enqueue inside
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from .errors import DegradeError
+from .executor import device_address
 from .spec import PartSpec
 
 Allocate = Callable[[int], Any]  # bytes -> uint8 buffer on the device, kept as long as the executor lives
@@ -54,20 +55,15 @@ class TensorRTExecutor:
                 raise DegradeError(f"{path.name} refuses {name} at {self.shapes[name]}", mend="build the engine again")
         size = self._engine.device_memory_size_v2
         self._memory = allocate(max(size, 1))
-        self._context.set_device_memory(_address(self._memory), size)
+        self._context.set_device_memory(int(self._memory.__cuda_array_interface__["data"][0]), size)
         self._bound: dict[str, Any] = {}  # keeps the buffers alive that the addresses point to
 
     def bind(self, name: str, buffer: Any) -> None:
         if name not in self._specs:
             raise DegradeError(f"{self._path.name} has no tensor {name!r}", wanted=", ".join(self._specs))
-        about = buffer.__cuda_array_interface__
-        shape, dtype = self.shapes[name], np.dtype(self._specs[name].dtype)
-        if about["shape"] != shape or np.dtype(about["typestr"]) != dtype or about.get("strides") is not None:
-            raise DegradeError(
-                f"{self._path.name}: {name} was bound to {np.dtype(about['typestr'])} {about['shape']}",
-                wanted=f"{dtype} {shape}, C-contiguous",
-            )
-        if not self._context.set_tensor_address(name, _address(buffer)):
+        dtype = np.dtype(self._specs[name].dtype)
+        address = device_address(self._path.name, name, buffer, self.shapes[name], dtype)
+        if not self._context.set_tensor_address(name, address):
             raise DegradeError(f"{self._path.name} refuses the address of {name}")
         self._bound[name] = buffer
 
@@ -96,6 +92,3 @@ class TensorRTExecutor:
                     wanted=f"{tensor.dtype}, {mode}",
                 )
 
-
-def _address(buffer: Any) -> int:
-    return int(buffer.__cuda_array_interface__["data"][0])

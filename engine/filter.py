@@ -53,8 +53,9 @@ class Filter:
         self.finite = device.allocate((candidates, batch), np.bool_)
         self.kept = device.allocate((batch,), np.int32)
 
-    def run(self, x: Any, f_deg: Any, f_cont: Any) -> None:
-        """x: float32 [K·B, 3, h, w], candidate-major; f_deg, f_cont: the targets, [B, ...].
+    def run(self, x: Any, f_deg: Any, f_cont: Any, candidates: int | None = None) -> None:
+        """x: float32 [K·B, 3, h, w], candidate-major; f_deg, f_cont: the targets, [B, ...]. All K candidates get a
+        score; candidates: of the first so many one is kept, None = of all.
 
         The extractors have a fixed batch of B: candidate k is the slice of rows k·B to (k+1)·B.
         """
@@ -64,15 +65,17 @@ class Filter:
                 rows = slice(k * self._batch, (k + 1) * self._batch)
                 extractor.bind("image", x[rows])
                 extractor.bind(name, self._features[name][rows])
-                extractor.enqueue()
-        launch("squared_l2", features=self._features["f_deg"], target=f_deg, out=self.degradation)
-        launch("squared_l2", features=self._features["f_cont"], target=f_cont, out=self.content)
+                extractor.enqueue(self._device.stream)
+        launch(
+            "squared_l2", features_0=self._features["f_deg"], target_0=f_deg, out_0=self.degradation,
+            features_1=self._features["f_cont"], target_1=f_cont, out_1=self.content,
+        )  # fmt: skip
         launch("finite", x=x, out=self.finite)
         launch(
             "score", degradation=self.degradation, content=self.content, finite=self.finite,
             weights=self._weights, out=self.score,
         )  # fmt: skip
-        launch("choose", scores=self.score, kept=self.kept)
+        launch("choose", scores=self.score[: candidates or self._candidates], kept=self.kept)
 
     def skip(self, x: Any) -> None:
         """Keeps candidate 0 of every pair (the ablation without filtering); the errors and scores become

@@ -18,7 +18,6 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernels import select
 from . import inputs as loading
 from . import records
 from .inputs import Folders, Inputs, Outcome, Reject
@@ -34,7 +33,9 @@ Pixels = NDArray[np.uint8]
 class Runs(Protocol):
     """The part of `Engine` that is used here."""
 
-    def run(self, batch: Batch, *, filter: bool = True) -> BatchResult: ...
+    def run(
+        self, batch: Batch, *, filter: bool = True, candidates: int | None = None, inspect: bool = True
+    ) -> BatchResult: ...
 
 
 class Sink(Protocol):
@@ -72,7 +73,10 @@ def run(
         rejects += [reject for outcome in outcomes for reject in outcome.rejects]
         if any(outcome.inputs for outcome in outcomes):
             started = time.perf_counter()
-            result = engine.run(assemble(plan, schedule, outcomes), filter=plan.options.filter)
+            result = engine.run(
+                assemble(plan, schedule, outcomes), filter=plan.options.filter, candidates=plan.options.candidates,
+                inspect=plan.options.save_candidates,
+            )  # fmt: skip
             seconds["engine"] += time.perf_counter() - started
             row_steps, executed = row_steps + result.row_steps, executed + result.executed_row_steps
             for at, outcome in enumerate(outcomes):
@@ -85,7 +89,7 @@ def run(
                 figures = (result.degradation_error, result.content_error, result.score)
                 errors, content, score = (one[: plan.options.candidates, at].tolist() for one in figures)
                 rows.append(records.row(plan, outcome.inputs, errors, content, score, kept))
-                writes.append(pool.submit(write_pair, plan, sink, outcome.inputs, result, at, kept))
+                writes.append(pool.submit(write_pair, plan, sink, outcome.inputs, result, at))
         while len(writes) > 2 * plan.batch:
             seconds["write"] += writes.popleft().result()
         if on_batch:
@@ -127,19 +131,13 @@ def assemble(plan: Plan, schedule: Schedule, outcomes: Sequence[Outcome]) -> Bat
 
 
 def choose(plan: Plan, result: BatchResult, at: int) -> int | None:
-    """The candidate to keep of the batch's pair `at`; None where it is not all numbers (the networks broke).
-
-    Without the filter it is the first. An engine may make more candidates than were asked for; the rest is
-    not looked at.
-    """
-    if not plan.options.filter:
-        return 0 if result.finite[at] else None
-    score = result.score[: plan.options.candidates, at : at + 1]
-    kept = int(select.choose(score)[0])
-    return kept if np.isfinite(score[kept, 0]) else None
+    """Which candidate was kept of the batch's pair `at`; None where it is not all numbers (the networks broke)."""
+    kept = int(result.kept[at])
+    good = np.isfinite(result.score[kept, at]) if plan.options.filter else result.finite[at]
+    return kept if good else None
 
 
-def write_pair(plan: Plan, sink: Sink, inputs: Inputs, result: BatchResult, at: int, kept: int) -> float:
+def write_pair(plan: Plan, sink: Sink, inputs: Inputs, result: BatchResult, at: int) -> float:
     """Write the images of a pair; returns the seconds it took one thread."""
     began = time.perf_counter()
     stem = stem_of(inputs.draw.pair)
@@ -148,7 +146,7 @@ def write_pair(plan: Plan, sink: Sink, inputs: Inputs, result: BatchResult, at: 
         sink.write_extra(f"start/{stem}", result.start[at])
         for k in range(plan.options.candidates):
             sink.write_extra(f"candidate{k}/{stem}", result.candidates[k, at])
-    sink.write(stem, inputs.gt, result.candidates[kept, at])
+    sink.write(stem, inputs.gt, result.lr[at])
     return time.perf_counter() - began
 
 

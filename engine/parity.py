@@ -1,9 +1,10 @@
 """The parity gate: no engine is accepted before it has agreed with FP32 ONNX Runtime on real photographs.
 
 The reference is the bundle's FP32 file with every graph optimisation off. Compared are each part alone on
-the reference's own inputs, the whole batch end to end with the same noise, rows that were fed the same
-twice, and batch 1 against batch N. Silently wrong engines exist (docs/design.md, section 5); this is where
-they stop.
+the reference's own inputs, the whole batch end to end with the same noise, and the engine with itself: rows that
+were fed the same twice, and a row by itself. For that, batch 1 is held against batch N; where a plan has one batch
+size, row 0 keeps its pair and every other row gets something else. Silently wrong engines exist (docs/design.md,
+section 5); this is where they stop.
 
 Tolerances for FP32, and where they come from:
 
@@ -14,12 +15,22 @@ what the project promises between batch sizes. No byte may be off by more than o
 Features, relative to their root mean square. Two orders of summing n products differ by about
 sqrt(n)·2^-24; n is at most about 5000 (3·3·512 channels), 4e-6 a layer, and some 25 layers in quadrature
 make 2e-5. A maximum over a million values of a heavy-tailed error is allowed fifty times that.
+
+FP16, against the reference: the FP32 tolerance and TYPED times the error of the yardstick, which is the bundle's own
+FP16 graph through the same CPU runtime. That one rounds weights and inputs to FP16 and computes between roundings in
+FP32: on the bundled model its RMS is a fifth to a fortieth of the bound of section 7, twice the error of a plain FP16
+implementation (bundle.json, card.parity). Ten times it is about that bound, and it is measured on what is compared.
+
+The engine with itself is held to the FP32 tolerance in any precision: equal rows are computed by the same kernels. A
+row whose neighbours alone change is computed by the same threads; there the tolerance is zero.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -27,48 +38,74 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..kernels import pixels
-from .device import HostDevice
-from .engine_spec import Against, Bound, Measure, Parity
+from .device import Device, HostDevice
+from .engine_spec import Against, Bound, Measure, Parity, Unit
 from .errors import DegradeError
 from .executor import Executor, OnnxRuntimeExecutor
 from .sampler import Batch, Sampler
 from .schedule import table
-from .spec import Bundle
+from .spec import Bundle, Precision
 
 Float32 = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
-OpenPart = Callable[[str, int], Executor]  # (part, batch) -> the engine's executor
+OpenPart = Callable[[str, int], Executor]  # (part, rows) -> its executor
 
+GREY: Unit = "grey levels"
+RELATIVE: Unit = "relative"
 PROBE = Path(__file__).parent / "probe"
 GREY_FP32 = Bound(mean=1e-3, p99=1e-2, max=0.5)
 RELATIVE_FP32 = Bound(mean=2e-5, p99=1e-4, max=1e-3)
+SAME = Bound(mean=0.0, p99=0.0, max=0.0)
+TYPED = 10
 TAU, STEPS, SEED = 30, 3, 20240
 DISTINCT = 4  # pairs that differ; the rest of the batch repeats them
 
 
-def check(bundle: Bundle, open_part: OpenPart, *, lr_size: int, batch: int, candidates: int) -> Parity:
-    """Compares the engine, part by part and as a whole, with the bundle's FP32 reference; takes a few
-    denoiser calls.
+@dataclass(frozen=True)
+class Side:
+    """One of the two that are compared: the device that its networks read and write, and how they are opened."""
+
+    device: Device
+    open: OpenPart
+
+
+def check(
+    bundle: Bundle, engine: Side, *, lr_size: int, batch: int, candidates: int, precision: Precision = "fp32",
+    fixed_batch: bool = False,
+) -> Parity:  # fmt: skip
+    """Compares the engine, part by part and as a whole, with the bundle's FP32 reference; takes a few denoiser calls.
+
+    precision: in which the engine computes. fixed_batch: its parts can be opened at their own number of rows alone.
     """
     began = time.perf_counter()
     distinct = max(1, min(DISTINCT, batch // 2))
     names, content, reference = probe_pairs(lr_size, distinct)
 
-    def open_reference(name: str, rows: int) -> Executor:
-        part = bundle.spec.parts[name]
-        path = bundle.file(name, "fp32")
-        return OnnxRuntimeExecutor(path, part, batch=rows, height=lr_size, width=lr_size, optimise=False)
+    def on_the_cpu(precision: Precision) -> Side:
+        def open_part(name: str, rows: int) -> Executor:
+            part, path = bundle.spec.parts[name], bundle.file(name, precision)
+            return OnnxRuntimeExecutor(path, part, batch=rows, height=lr_size, width=lr_size, optimise=False)
 
-    measures = _parts(bundle, open_reference, open_part, content, reference, batch, candidates)
-    tau = min(TAU, bundle.spec.schedule.T)
-    found, wanted = (
-        _end_to_end(bundle, opener, content, reference, rows, candidates, lr_size, tau)
-        for opener, rows in ((open_part, batch), (open_reference, distinct))
-    )
-    which = np.arange(batch) % distinct
-    measures += [measure("end to end", "reference", found, wanted[:, which], GREY_FP32)]
+        return Side(HostDevice(), open_part)
+
+    exact, yardstick = on_the_cpu("fp32"), None if precision == "fp32" else on_the_cpu(precision)
+    engine = Side(engine.device, cache(engine.open))  # a plan and its memory are large: each is opened once
+    measures = _parts(bundle, exact, engine, yardstick, content, reference, batch, candidates, fixed_batch)
+
+    tau, pairs = min(TAU, bundle.spec.schedule.T), np.arange(batch, dtype=np.uint32) % distinct
+    whole = partial(_end_to_end, bundle, candidates=candidates, lr_size=lr_size, tau=tau)
+    of_rows, of_pairs = (content[pairs], reference[pairs], pairs), (content, reference, pairs[:distinct])
+    found, wanted = whole(engine, of_rows), whole(exact, of_pairs)
+    tolerance = GREY_FP32
+    if yardstick is not None:
+        error = measure("end to end", "reference", whole(yardstick, of_pairs), wanted, GREY_FP32, GREY)
+        tolerance = _typed(error)
+    measures += [measure("end to end", "reference", found, wanted[:, pairs], tolerance, GREY)]
     if batch > distinct:
-        measures += [measure("end to end", "duplicate rows", found, found[:, which], GREY_FP32)]
+        measures += [measure("end to end", "duplicate rows", found, found[:, pairs], GREY_FP32, GREY)]
+    if fixed_batch and batch > 1:
+        others = whole(engine, (neighbours(content[pairs]), neighbours(reference[pairs]), neighbours(pairs)))
+        measures += [measure("end to end", "other neighbours", others[:, :1], found[:, :1], SAME, GREY)]
     return Parity(
         "passed" if all(m.passed for m in measures) else "failed",
         probe=names,
@@ -80,10 +117,10 @@ def check(bundle: Bundle, open_part: OpenPart, *, lr_size: int, batch: int, cand
 
 
 def _parts(
-    bundle: Bundle, open_reference: OpenPart, open_part: OpenPart, content: Bytes, reference: Bytes,
-    batch: int, candidates: int,
+    bundle: Bundle, exact: Side, engine: Side, yardstick: Side | None, content: Bytes, reference: Bytes, batch: int,
+    candidates: int, fixed_batch: bool,
 ) -> list[Measure]:  # fmt: skip
-    """Each part alone: reference, duplicate rows, batch 1. The inputs are the reference's outputs, not the
+    """Each part alone: reference, duplicate rows, a row by itself. The inputs are the reference's outputs, not the
     engine's.
     """
     distinct, schedule = len(content), bundle.spec.schedule
@@ -99,58 +136,87 @@ def _parts(
         inputs = {i.name: images[part.runs] if i.name == "image" else known[i.name] for i in part.inputs}
         rows = batch * candidates if part.runs == "step" else batch
         which = np.arange(rows) % batch % distinct
-        wanted = run_part(open_reference(name, distinct), inputs)
-        found = run_part(open_part(name, rows), {key: values[which] for key, values in inputs.items()})
-        alone = run_part(open_part(name, 1), {key: values[:1] for key, values in inputs.items()})
+        fed = {key: values[which] for key, values in inputs.items()}
+        wanted, found = run_part(exact, name, inputs), run_part(engine, name, fed)
+        if fixed_batch:
+            against: Against = "other neighbours"
+            alone = run_part(engine, name, {key: neighbours(values) for key, values in fed.items()})
+        else:
+            against, alone = "batch 1", run_part(engine, name, {key: values[:1] for key, values in inputs.items()})
+        typed = wanted if yardstick is None else run_part(yardstick, name, inputs)
         for output in part.outputs:
             a, b, c = found[output.name], wanted[output.name], alone[output.name]
-            tolerance = GREY_FP32 if output.name == "image" else RELATIVE_FP32
-            measures.append(measure(name, "reference", a, b[which], tolerance))
+            fp32, unit = (GREY_FP32, GREY) if output.name == "image" else (RELATIVE_FP32, RELATIVE)
+            error = measure(name, "reference", typed[output.name], b, fp32, unit)
+            tolerance = fp32 if yardstick is None else _typed(error)
+            measures.append(measure(name, "reference", a, b[which], tolerance, unit))
             if rows > distinct:
-                measures.append(measure(name, "duplicate rows", a, a[which], tolerance))
+                measures.append(measure(name, "duplicate rows", a, a[which], fp32, unit))
             if rows > 1:
-                measures.append(measure(name, "batch 1", c, a[:1], tolerance))
+                by_itself = SAME if fixed_batch else fp32
+                measures.append(measure(name, against, c[:1], a[:1], by_itself, unit))
             known[output.name] = b
     return measures
 
 
-def run_part(executor: Executor, inputs: dict[str, NDArray]) -> dict[str, Float32]:
-    """Runs a network once on host arrays; returns its outputs by name."""
-    outputs = {name: np.zeros(shape, np.float32) for name, shape in executor.shapes.items() if name not in inputs}
-    for name, values in inputs.items():
-        executor.bind(name, np.ascontiguousarray(values))
-    for name, buffer in outputs.items():
-        executor.bind(name, buffer)
-    executor.enqueue()
-    return outputs
+def neighbours(values: NDArray) -> NDArray:
+    """The same row 0, and in every other row something else of the same kind: mirrored about its range's middle."""
+    others = values.copy()
+    if values.dtype == np.uint8:
+        others[1:] = 255 - values[1:]
+    elif values.dtype.kind == "f":
+        others[1:] = -values[1:]
+    else:  # timesteps and numbers of pairs
+        others[1:] = values.max() + 1 - values[1:]
+    return others
+
+
+def _typed(yardstick: Measure) -> Bound:
+    """The FP16 tolerance, from the typed graph's own error."""
+    allowed, error = yardstick.tolerance, yardstick.error
+    return Bound(*(getattr(allowed, k) + TYPED * getattr(error, k) for k in ("mean", "p99", "max")))
+
+
+def run_part(side: Side, name: str, inputs: dict[str, NDArray]) -> dict[str, Float32]:
+    """Runs a part once on host arrays, at their number of rows; returns its outputs by name."""
+    executor, device = side.open(name, len(next(iter(inputs.values())))), side.device
+    buffers = {}
+    for tensor, shape in executor.shapes.items():
+        given = inputs.get(tensor)
+        buffers[tensor] = device.allocate(shape, np.float32 if given is None else given.dtype)
+        if given is not None:
+            device.upload(buffers[tensor], given)
+        executor.bind(tensor, buffers[tensor])
+    executor.enqueue(device.stream)
+    outputs = [tensor for tensor in executor.shapes if tensor not in inputs]
+    return dict(zip(outputs, device.download(*(buffers[tensor] for tensor in outputs)), strict=True))
 
 
 def _end_to_end(
-    bundle: Bundle, opener: OpenPart, content: Bytes, reference: Bytes,
-    batch: int, candidates: int, lr_size: int, tau: int,
+    bundle: Bundle, side: Side, rows: tuple[Bytes, Bytes, NDArray[np.uint32]], *, candidates: int, lr_size: int,
+    tau: int,
 ) -> Float32:  # fmt: skip
-    """float32 [K, batch, 3, h, w]: all candidates before quantisation. Row i is pair i modulo the distinct
-    ones, with its number, so that equal rows have equal noise.
+    """float32 [K, batch, 3, h, w]: all candidates before quantisation. rows: content, reference and number of the
+    pair; rows of one pair have its number, and so the same noise.
     """
-    spec, which = bundle.spec, np.arange(batch) % len(content)
+    (content, reference, pairs), spec, batch = rows, bundle.spec, len(rows[0])
     executors = {
-        name: opener(name, batch * candidates if part.runs == "step" else batch) for name, part in spec.parts.items()
+        name: side.open(name, batch * candidates if part.runs == "step" else batch) for name, part in spec.parts.items()
     }
     sampler = Sampler(
-        HostDevice(), executors, spec.parts, spec.schedule, spec.filter,
+        side.device, executors, spec.parts, spec.schedule, spec.filter,
         batch=batch, candidates=candidates, height=lr_size, width=lr_size,
     )  # fmt: skip
     tables = [table(spec.schedule, "ddpm", tau, STEPS)] * batch
-    pairs = which.astype(np.uint32)
-    sampler.run(Batch(content[which], reference[which], pairs, tables, seed=SEED))
-    return np.asarray(sampler.x).reshape(candidates, batch, 3, lr_size, lr_size)
+    sampler.run(Batch(content, reference, pairs, tables, seed=SEED), inspect=False)
+    return side.device.download(sampler.x)[0].reshape(candidates, batch, 3, lr_size, lr_size)
 
 
-def measure(part: str, against: Against, found: Float32, wanted: Float32, tolerance: Bound) -> Measure:
-    """Mean, 99th percentile and maximum of |found - wanted|, in the tolerance's unit. Not finite in either
-    = failed.
-    """
-    grey = tolerance is GREY_FP32
+def measure(
+    part: str, against: Against, found: Float32, wanted: Float32, tolerance: Bound, unit: Unit
+) -> Measure:
+    """Mean, 99th percentile and maximum of |found - wanted|, in the unit. Not finite in either = failed."""
+    grey = unit == GREY
     good = np.isfinite(found) & np.isfinite(wanted)
     difference = np.abs(found.astype(np.float64) - wanted)[good]
     if grey:
@@ -167,7 +233,7 @@ def measure(part: str, against: Against, found: Float32, wanted: Float32, tolera
     return Measure(
         part,
         against,
-        "grey levels" if grey else "relative",
+        unit,
         error,
         tolerance,
         bad,

@@ -10,7 +10,7 @@ Rows are candidate-major, row = k·B + pair. All rows end together; a pair with 
 of the batch joins late and is left untouched (identity coefficients) until then. Everything that the host
 decides, coefficients, timesteps and noise counters of every step and row, is uploaded before the first
 launch; the loop allocates nothing, reads nothing back, and each of its steps is the same few launches, so a
-graph device can replay one.
+graph device can replay one. What is read back is the result, once, after the last launch.
 """
 
 from __future__ import annotations
@@ -62,12 +62,12 @@ class BatchResult:
     """Of n pairs. Errors and scores have no unit; without the filter they are NaN.
 
     lr                  u8 [n, h, w, 3]: the kept candidates
-    start               u8 [n, h, w, 3]: the start image, quantised
-    candidates          u8 [K, n, h, w, 3]
+    start               u8 [n, h, w, 3]: the start image, quantised; no row unless inspected
+    candidates          u8 [K, n, h, w, 3]; no row unless inspected
     degradation_error   float32 [K, n]: ||f_deg - target||² / ||target||²
     content_error       float32 [K, n]: the same of f_cont
     score               float32 [K, n]: their weighted sum; infinite for a candidate with a pixel that is no number
-    kept                int32 [n]: which candidate
+    kept                int32 [n]: which candidate, of those that were to be chosen from
     finite              bool [n]: whether the kept candidate is all numbers; if not, the pair failed
     row_steps           network rows that moved a valid pair
     executed_row_steps  all network rows of the denoiser, padding and waiting included
@@ -111,7 +111,10 @@ class Sampler:
         def floats(*shape: int) -> Any:
             return device.allocate(shape, np.float32)
 
-        self._bytes = device.allocate((rows, *bytes_), np.uint8)
+        self._loop = device.loop()
+        self._bytes, self._lr_bytes, self._start_bytes = (
+            device.allocate((count, *bytes_), np.uint8) for count in (rows, batch, batch)
+        )
         self._content, self._reference = floats(batch, *planes), floats(batch, *planes)
         self._x_start, self.x = floats(rows, *planes), floats(rows, *planes)
         self._eps, self._x0_prev, self._kept = (
@@ -138,10 +141,17 @@ class Sampler:
         )
         self._bind_denoiser()
 
-    def run(self, batch: Batch, *, filter: bool = True) -> BatchResult:
-        """Runs a batch. filter=False keeps candidate 0. Raises DegradeError for shapes that do not fit the
-        engine.
+    def run(
+        self, batch: Batch, *, filter: bool = True, candidates: int | None = None, inspect: bool = True
+    ) -> BatchResult:
+        """Runs a batch. filter=False keeps candidate 0; candidates: the filter keeps one of the first so many,
+        None = of all; inspect=False leaves start image and candidates on the device. Raises DegradeError for
+        shapes that do not fit the engine.
         """
+        if candidates is not None and not 1 <= candidates <= self.candidates:
+            raise DegradeError(
+                f"One of {candidates} candidates was to be kept", wanted=f"1 to {self.candidates}, as the engine makes"
+            )
         valid = self._check(batch)
         n, launch = len(batch.content), self._device.launch
         tables = [table if good else None for table, good in zip(batch.tables, valid, strict=True)]
@@ -156,7 +166,7 @@ class Sampler:
         for name, part in self._parts.items():
             if part.runs in ("reference", "pair") and not (name == "reconstruction" and batch.start is not None):
                 self._bind_once(name, part)
-                self._executors[name].enqueue()
+                self._executors[name].enqueue(self._device.stream)
                 calls[name] += 1
         for name in self._conditions:
             launch("tile", source=self.tensors[name][: self.batch], out=self.tensors[name])
@@ -166,18 +176,18 @@ class Sampler:
             "start", x=self.x, x_start=self._x_start, coefficients=self._starts, seed=batch.seed,
             pairs=self._pairs, candidates=self._numbers,
         )  # fmt: skip
-        for _ in range(steps):
-            self._run_step(batch.seed, clip)
+        self._loop.run(lambda: self._run_step(batch.seed, clip), steps, (batch.seed, clip))
         calls["denoiser"] += steps
 
         if filter:
-            self._filter.run(self.x, self.tensors["f_deg"][: self.batch], self.tensors["f_cont"][: self.batch])
+            f_deg, f_cont = (self.tensors[name][: self.batch] for name in ("f_deg", "f_cont"))
+            self._filter.run(self.x, f_deg, f_cont, candidates)
             calls["degradation"] += self.candidates
             calls["content"] += self.candidates
         else:
             self._filter.skip(self.x)
         useful = self.candidates * sum(len(table) for table in tables if table is not None)
-        return self._download(n, useful, steps * self.rows, calls)
+        return self._download(n, inspect, useful, steps * self.rows, calls)
 
     def _run_step(self, seed: int, clip: bool) -> None:
         """The loop's body: no allocation, no decision, no value from the host that changes from step to
@@ -185,7 +195,7 @@ class Sampler:
         """
         launch = self._device.launch
         launch("load", t=self._t, timesteps=self._timesteps, step=self._step)
-        self._executors["denoiser"].enqueue()
+        self._executors["denoiser"].enqueue(self._device.stream)
         launch(
             "update", x=self.x, eps=self._eps, x0_prev=self._x0_prev, coefficients=self._coefficients,
             timesteps=self._timesteps, step=self._step, clip=clip, seed=seed, pairs=self._pairs,
@@ -281,26 +291,31 @@ class Sampler:
 
     # ---------------------------------------------------------------------------------------------- after
 
-    def _download(self, n: int, useful: int, executed: int, calls: dict[str, int]) -> BatchResult:
-        launch, download, found = self._device.launch, self._device.download, self._filter
-        first = self._bytes[: self.batch]
-        launch("to_bytes", x=self._x_start[: self.batch], out=first)
-        start = download(first)[:n]
+    def _download(
+        self, n: int, inspect: bool, useful: int, executed: int, calls: dict[str, int]
+    ) -> BatchResult:
+        """Quantises what is asked for, then reads it back: the only values that come from the device."""
+        launch, found, image = self._device.launch, self._filter, (self.height, self.width, 3)
         launch("gather", x=self.x, kept=found.kept, out=self._kept)
-        launch("to_bytes", x=self._kept, out=first)
-        lr = download(first)[:n]
-        launch("to_bytes", x=self.x, out=self._bytes)
-        candidates = download(self._bytes).reshape(self.candidates, self.batch, self.height, self.width, 3)
-        kept = download(found.kept)[:n]
+        launch("to_bytes", x=self._kept, out=self._lr_bytes)
+        images = [self._lr_bytes]
+        if inspect:
+            launch("to_bytes", x=self._x_start[: self.batch], out=self._start_bytes)
+            launch("to_bytes", x=self.x, out=self._bytes)
+            images += [self._start_bytes, self._bytes]
+        figures = (found.degradation, found.content, found.score, found.finite, found.kept)
+        degradation, content, score, finite, kept, lr, *more = self._device.download(*figures, *images)
+        kept = kept[:n]
+        start, candidates = more if more else (lr[:0], lr[:0])
         return BatchResult(
-            lr=lr,
-            start=start,
-            candidates=candidates[:, :n],
-            degradation_error=download(found.degradation)[:, :n],
-            content_error=download(found.content)[:, :n],
-            score=download(found.score)[:, :n],
+            lr=lr[:n],
+            start=start[:n],
+            candidates=candidates.reshape(self.candidates, -1, *image)[:, :n],
+            degradation_error=degradation[:, :n],
+            content_error=content[:, :n],
+            score=score[:, :n],
             kept=kept,
-            finite=download(found.finite)[kept, np.arange(n)],
+            finite=finite[kept, np.arange(n)],
             row_steps=useful,
             executed_row_steps=executed,
             calls=calls,

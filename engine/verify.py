@@ -28,9 +28,9 @@ def verify(
 ) -> EngineSpec:
     """Runs the gate of the engine in `folder` and writes its report; returns the engine's page.
 
-    bundle_path: the bundle that it was made from, whose FP32 files are the reference. An engine of ONNX Runtime
-    holds them itself. threads: of the engine's networks. Raises DegradeError for an engine that is damaged or
-    was built for another machine, one that cannot run here, another bundle, and one that fails.
+    bundle_path: the bundle that it was made from, whose FP32 files are the reference. An FP32 engine of
+    ONNX Runtime holds them itself. threads: of the engine's networks. Raises DegradeError for an engine that is
+    damaged or was built for another machine, one that cannot run here, another bundle, and one that fails.
     """
     spec = read_engine_spec(folder)
     if reason := backends.named(spec.key.backend).cannot_run(spec.key.target):
@@ -55,9 +55,10 @@ def _reference(folder: Path, spec: EngineSpec, bundle_path: Path | None) -> Bund
                 wanted=spec.key.bundle_sha256,
             )
         return bundle
-    if spec.plans:
+    if spec.plans or spec.key.precision_computed != "fp32":
+        held = "compiled plans" if spec.plans else "FP16 networks"
         raise DegradeError(
-            f"{folder} holds compiled plans and no reference to compare them with",
+            f"{folder} holds {held} and no reference to compare them with",
             mend="give the bundle that it was made from: --bundle BUNDLE",
         )
     parts = {name: replace(part, files={"fp32": part.files["engine"]}) for name, part in spec.parts.items()}

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -34,3 +38,25 @@ def realdgen_bundle(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) 
     from degrade_engine.export import export_checkpoint
 
     return export_checkpoint(checkpoint, tmp_path_factory.mktemp("tiny") / "bundle")
+
+
+@pytest.fixture(scope="session")
+def grids_library(root: Path, tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
+    """The CUDA grids on this CPU: the .cu files compiled by g++ against a shim, tests/kernels/cuda_on_host.h.
+
+    Undefined behaviour, a misaligned access included, ends the process: these are the machine's own traps.
+    """
+    compiler = os.environ.get("CXX") or shutil.which("g++")
+    if not compiler:
+        pytest.skip("needs g++ to run the grids on the CPU")
+    out, shim = tmp_path_factory.mktemp("grids") / "grids_on_host.so", root / "tests" / "kernels"
+    command = [
+        *compiler.split(), "-std=c++17", "-O1", "-shared", "-fPIC", "-ffp-contract=off", "-fno-strict-aliasing",
+        "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error", "-Wall", "-Wextra", "-Werror",
+        "-Wno-unknown-pragmas", f"-I{root / 'kernels'}", f"-I{shim}", str(shim / "grids_on_host.cpp"), "-o", str(out),
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    library = ctypes.CDLL(str(out))
+    library.arguments_of.restype = ctypes.c_char_p
+    return library

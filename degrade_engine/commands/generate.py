@@ -159,6 +159,8 @@ def command(ctx: click.Context, engine_path: Path, out: Path, threads: int | Non
                 f"Stopped: {stop.done} of {stop.shards} shards are done. The same command goes on from there."
             )
             ctx.exit(INTERRUPTED)
+        for note in engine.notes:
+            console.print(note)
     click.echo(say_summary(page, out))
 
 

@@ -1,12 +1,15 @@
-"""The tiny bundle for every test of the runtime."""
+"""The tiny bundle for every test of the runtime, and the devices that it runs on."""
 
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from .rigs import Host, RealGpu, StandIn
 
 
 @pytest.fixture(scope="session")
@@ -33,3 +36,23 @@ def tiny_engine(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
     out = tmp_path_factory.mktemp("tiny") / "engine"
     return build(tiny_bundle, out, lr_size=16, batch=4, candidates=2, threads=1).folder
+
+
+@pytest.fixture(params=["host", "stand-in", "gpu"])
+def rig(request: pytest.FixtureRequest) -> Iterator[Host]:
+    """A device with what the tests need to run networks on it; the real GPU where there is one."""
+    rig: Host
+    if request.param == "stand-in":
+        rig = StandIn(request.getfixturevalue("grids_library"))
+    else:
+        rig = RealGpu() if request.param == "gpu" else Host()
+    yield rig
+    rig.close()
+
+
+@pytest.fixture(params=["stand-in", "gpu"])
+def cuda_rig(request: pytest.FixtureRequest) -> Iterator[Host]:
+    """`rig`, without the host."""
+    rig = StandIn(request.getfixturevalue("grids_library")) if request.param == "stand-in" else RealGpu()
+    yield rig
+    rig.close()

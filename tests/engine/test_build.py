@@ -187,8 +187,8 @@ def test_a_wrong_engine_is_quarantined(
 ) -> None:
     honest = build.open_engine_part
 
-    def open_part(folder, spec, name, **options):  # type: ignore[no-untyped-def]
-        executor = honest(folder, spec, name, **options)
+    def open_part(folder, spec, name, device, **options):  # type: ignore[no-untyped-def]
+        executor = honest(folder, spec, name, device, **options)
         return Wrong(executor, fault) if name == "denoiser" else executor
 
     monkeypatch.setattr(build, "open_engine_part", open_part)

@@ -36,6 +36,7 @@ FULL = replace(
     CPU,
     gpus=GPU,
     installed={name: "1.0" for name in ALL} | {"numpy": "2.0"},
+    fatbin=Status(Path("a.fatbin"), "for SM 8.9"),
     providers=("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"),
 )
 
@@ -65,17 +66,19 @@ def test_onnxruntime_without_its_provider_does_not_work() -> None:
     assert found.state == "missing" and "has no CPUExecutionProvider" in found.text
 
 
-def test_on_a_full_machine_only_the_release_is_missing() -> None:
+def test_on_a_full_machine_every_backend_runs() -> None:
     for backend in doctor.BACKENDS:
-        found = line(FULL, "backend", backend.name)
-        if backend.in_release:
-            assert found.state == "ok"
-        else:
-            said = "builds ahead of time (build --target); does not run here: " if backend.ahead else ""
-            assert found.text == said + "this release does not contain its executor yet"
-        released = replace(backend, in_release=True)
         wanted = "runs on NVIDIA L4" if backend.gpu else "runs on the CPU"
-        assert doctor.backend_line(FULL, released).text == wanted
+        assert line(FULL, "backend", backend.name).text == wanted
+
+
+def test_a_gpu_without_kernels_or_with_a_broken_pycuda_runs_the_cpu_alone() -> None:
+    broken = replace(FULL, failures={"pycuda": "libcuda.so.1: cannot open"})
+    without = replace(FULL, fatbin=BARE.fatbin)
+    for machine, said in ((without, "no fatbin: none"), (broken, "pycuda does not load: libcuda")):
+        lines = [one for one in doctor.diagnose(machine) if one.section == "backend"]
+        assert [one.name for one in lines if one.state == "ok"] == ["onnxruntime"]
+        assert all(said in one.text for one in lines if one.state != "ok")
 
 
 def test_gpu_and_driver_lines() -> None:
@@ -100,18 +103,17 @@ def test_the_fatbin_is_a_finding() -> None:
     assert (found.state, found.text) == ("ok", "for SM 9.0")
 
 
-def test_the_backends_are_those_that_build_knows_and_has(tmp_path: Path) -> None:
+def test_the_backends_are_those_that_build_knows_and_refuses_with_the_same_reason(tmp_path: Path) -> None:
     assert {backend.name for backend in doctor.BACKENDS} == set(build.BACKENDS) - {"auto"}
+    lines = {one.name: one for one in doctor.diagnose(doctor.look()) if one.section == "backend"}
     for backend in doctor.BACKENDS:
         with pytest.raises(DegradeError) as refused:
             build.build(tmp_path / "bundle", tmp_path / "engine", lr_size=32, backend=backend.name)  # type: ignore[arg-type]
         refusal = str(refused.value)
-        if backend.in_release:
+        if lines[backend.name].state == "ok":
             assert "holds no bundle.json" in refusal
-        elif backend.provider:
-            assert "does not contain the executor" in refusal
-        else:  # built here or not, which depends on the machine: tests/engine/test_tensorrt.py
-            assert "TensorRT" in refusal or "tensorrt" in refusal or "GPU" in refusal
+        elif "GPU" in lines[backend.name].text:
+            assert "GPU" in refusal or "not installed" in refusal
 
 
 def test_tensorrt_rtx_without_a_gpu_builds_and_does_not_run() -> None:
@@ -121,6 +123,10 @@ def test_tensorrt_rtx_without_a_gpu_builds_and_does_not_run() -> None:
     broken = replace(machine, failures={"tensorrt-rtx": "libtensorrt_rtx.so: cannot open"})
     assert "ahead of time" not in line(broken, "backend", "tensorrt-rtx").text
     assert "ahead of time" not in line(CPU, "backend", "tensorrt-rtx").text
+    builder = replace(CPU, installed={"tensorrt-rtx": "1.0", "polygraphy": "1.0"})  # the extra rtx alone
+    found = line(builder, "backend", "tensorrt-rtx")
+    assert found.text.startswith("builds ahead") and "pycuda, cuda-bindings missing: pip install" in found.text
+    assert "degrade-engine[rtx,cuda]" in found.text
 
 
 def test_requirement_lines_are_sorted_by_extra() -> None:

@@ -30,6 +30,7 @@ from degrade_engine.engine import images, inventory, runner
 from degrade_engine.engine.build import build
 from degrade_engine.engine.presets import RECOMMENDED
 from degrade_engine.engine.sampler import BatchResult
+from degrade_engine.kernels import select
 
 LR, K = 16, 3
 USUAL = ("--pairs", 30, "--seed", 5, "--shard-pairs", 8)  # four shards of two batches
@@ -520,8 +521,8 @@ def test_candidates_that_are_not_numbers_are_never_kept(candidates, filtered, ke
     images_of = np.zeros((3, 1, LR, LR, 3), np.uint8)
     result = BatchResult(
         lr=images_of[0], start=images_of[0], candidates=images_of, degradation_error=scores,
-        content_error=scores, score=scores, kept=np.zeros(1, np.int32), finite=np.zeros(1, bool), row_steps=0,
-        executed_row_steps=0, calls={},
+        content_error=scores, score=scores, kept=select.choose(scores[:candidates]),
+        finite=np.zeros(1, bool), row_steps=0, executed_row_steps=0, calls={},
     )  # fmt: skip
     options = SimpleNamespace(candidates=candidates, filter=filtered)
     assert shards.choose(SimpleNamespace(options=options), result, 0) == kept

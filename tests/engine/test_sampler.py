@@ -2,6 +2,8 @@
 
 The loop uses the same ONNX files at batch 1 through ONNX Runtime's ordinary call, the printed DDPM formula
 in float64 and the noise of `kernels.philox`, and none of sampler, device, executor, layout and filter.
+
+Every test runs on the host and on a CudaDevice, over the stand-in and over a GPU where there is one (rigs.py).
 """
 
 from __future__ import annotations
@@ -21,22 +23,27 @@ from degrade_engine.engine.sampler import Batch, BatchResult, Sampler
 from degrade_engine.engine.schedule import table
 from degrade_engine.kernels import philox
 
+from .rigs import Host, Network
+
 H, W = 8, 12  # not square: a swap of the two would show
 
 
-def open_sampler(bundle: Path, batch: int, candidates: int, device: HostDevice | None = None) -> Sampler:
-    about = spec.open_bundle(bundle).spec
+def open_sampler(bundle: Path, batch: int, candidates: int, rig: Host | None = None, **spoilt: Network) -> Sampler:
+    """spoilt: networks that take the place of the bundle's, by part."""
+    rig, about = rig or Host(), spec.open_bundle(bundle).spec
     executors = {
-        name: OnnxRuntimeExecutor(
-            bundle / f"{name}.onnx", part, height=H, width=W, threads=1,
-            batch=batch * candidates if part.runs == "step" else batch,
-        )
-        for name, part in about.parts.items()
-    }  # fmt: skip
+        name: rig.executor(spoilt.get(name) or open_network(bundle, name, batch, candidates)) for name in about.parts
+    }
     return Sampler(
-        device or HostDevice(), executors, about.parts, about.schedule, about.filter,
+        rig.device, executors, about.parts, about.schedule, about.filter,
         batch=batch, candidates=candidates, height=H, width=W,
     )  # fmt: skip
+
+
+def open_network(bundle: Path, name: str, batch: int, candidates: int) -> OnnxRuntimeExecutor:
+    part = spec.open_bundle(bundle).spec.parts[name]
+    rows = batch * candidates if part.runs == "step" else batch
+    return OnnxRuntimeExecutor(bundle / f"{name}.onnx", part, batch=rows, height=H, width=W, threads=1)
 
 
 def make_batch(n: int, taus: list[int], *, seed: int = 5, start: bool = False, first: int = 100) -> Batch:
@@ -108,11 +115,11 @@ def to_bytes(x: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("start", [False, True])
 @pytest.mark.parametrize("taus", [[0], [1], [7, 0, 3], [2, 5, 5, 30]])
-def test_agrees_with_the_plain_loop(tiny_bundle: Path, taus: list[int], start: bool) -> None:
+def test_agrees_with_the_plain_loop(tiny_bundle: Path, rig: Host, taus: list[int], start: bool) -> None:
     n, candidates = len(taus), 3
-    sampler, batch = open_sampler(tiny_bundle, 4, candidates), make_batch(len(taus), taus, start=start)
+    sampler, batch = open_sampler(tiny_bundle, 4, candidates, rig), make_batch(len(taus), taus, start=start)
     result, oracle = sampler.run(batch), Oracle(tiny_bundle)
-    x = sampler.x.reshape(candidates, 4, 3, H, W)
+    x = rig.read(sampler.x).reshape(candidates, 4, 3, H, W)
     scores = np.zeros((candidates, n))
     for i in range(n):
         for k in range(candidates):
@@ -132,8 +139,8 @@ def test_agrees_with_the_plain_loop(tiny_bundle: Path, taus: list[int], start: b
         assert len(set(result.kept.tolist())) > 1 or result.kept.any()  # the filter has something to decide
 
 
-def test_accounting(tiny_bundle: Path) -> None:
-    sampler = open_sampler(tiny_bundle, 4, 3)
+def test_accounting(tiny_bundle: Path, rig: Host) -> None:
+    sampler = open_sampler(tiny_bundle, 4, 3, rig)
     result = sampler.run(make_batch(3, [7, 0, 3]))
     assert result.row_steps == 3 * 10 and result.executed_row_steps == 7 * 12
     assert result.calls == {
@@ -153,9 +160,9 @@ def test_accounting(tiny_bundle: Path) -> None:
     }
 
 
-def test_tau_0_returns_the_start(tiny_bundle: Path) -> None:
+def test_tau_0_returns_the_start(tiny_bundle: Path, rig: Host) -> None:
     batch = make_batch(2, [0, 0], start=True)
-    result = open_sampler(tiny_bundle, 2, 2).run(batch)
+    result = open_sampler(tiny_bundle, 2, 2, rig).run(batch)
     assert batch.start is not None
     for found in (result.lr, result.start, *result.candidates):
         np.testing.assert_array_equal(found, batch.start)
@@ -168,9 +175,9 @@ def same(a: BatchResult, b: BatchResult, rows_a: list[int], rows_b: list[int]) -
     np.testing.assert_allclose(a.score[:, rows_a], b.score[:, rows_b], rtol=1e-5)
 
 
-def test_a_pair_does_not_depend_on_its_neighbours(tiny_bundle: Path) -> None:
+def test_a_pair_does_not_depend_on_its_neighbours(tiny_bundle: Path, rig: Host) -> None:
     """Order, company, padding, a failed neighbour and a longer neighbour change nothing."""
-    sampler, batch = open_sampler(tiny_bundle, 4, 2), make_batch(4, [3, 6, 1, 6])
+    sampler, batch = open_sampler(tiny_bundle, 4, 2, rig), make_batch(4, [3, 6, 1, 6])
     whole = sampler.run(batch)
     order = [2, 0, 3, 1]
     shuffled = replace(
@@ -191,9 +198,9 @@ def test_a_pair_does_not_depend_on_its_neighbours(tiny_bundle: Path) -> None:
     same(sampler.run(batch), whole, [0, 1, 2, 3], [0, 1, 2, 3])  # nothing is left over from run to run
 
 
-def test_batch_1_agrees_with_batch_4(tiny_bundle: Path) -> None:
+def test_batch_1_agrees_with_batch_4(tiny_bundle: Path, rig: Host) -> None:
     batch = make_batch(4, [3, 6, 1, 6])
-    whole, single = open_sampler(tiny_bundle, 4, 2).run(batch), open_sampler(tiny_bundle, 1, 2)
+    whole, single = open_sampler(tiny_bundle, 4, 2, rig).run(batch), open_sampler(tiny_bundle, 1, 2, rig)
     for i in range(4):
         row = slice(i, i + 1)
         one = single.run(
@@ -209,8 +216,8 @@ def test_batch_1_agrees_with_batch_4(tiny_bundle: Path) -> None:
         assert difference.max() <= 1 and (difference > 0).mean() <= 0.001
 
 
-def test_seed_and_pair_change_the_noise(tiny_bundle: Path) -> None:
-    sampler, batch = open_sampler(tiny_bundle, 2, 2), make_batch(2, [9, 9])
+def test_seed_and_pair_change_the_noise(tiny_bundle: Path, rig: Host) -> None:
+    sampler, batch = open_sampler(tiny_bundle, 2, 2, rig), make_batch(2, [9, 9])
     first = sampler.run(batch).lr
     assert (sampler.run(replace(batch, seed=6)).lr != first).any()
     assert (sampler.run(replace(batch, pairs=batch.pairs + np.uint32(1))).lr != first).any()
@@ -218,14 +225,14 @@ def test_seed_and_pair_change_the_noise(tiny_bundle: Path) -> None:
     assert (candidates[0] != candidates[1]).any()
 
 
-def test_other_solvers_run(tiny_bundle: Path) -> None:
-    sampler, batch = open_sampler(tiny_bundle, 2, 2), make_batch(2, [9, 9])
+def test_other_solvers_run(tiny_bundle: Path, rig: Host) -> None:
+    sampler, batch = open_sampler(tiny_bundle, 2, 2, rig), make_batch(2, [9, 9])
     schedule, found = spec.Schedule(), []
     for solver in ("ddim", "dpmpp"):
         rows = [table(schedule, solver, tau, 3) for tau in (30, 2)]  # type: ignore[arg-type]
         result = sampler.run(replace(batch, tables=rows))
         assert result.finite.all() and result.calls["denoiser"] == 3
-        found.append(sampler.x.copy())
+        found.append(rig.read(sampler.x))
     # Two solvers of one ODE, three steps from tau 30: near each other, not the same.
     assert 0 < np.abs(found[0] - found[1]).max() < 0.2
 
@@ -247,13 +254,10 @@ class BreakingExecutor:
 
 
 @pytest.mark.parametrize("all_candidates", [False, True])
-def test_a_candidate_that_is_not_finite_is_not_kept(tiny_bundle: Path, all_candidates: bool) -> None:
-    sampler = open_sampler(tiny_bundle, 2, 2)
-    clean = sampler.run(make_batch(2, [3, 3]))
-    broken = BreakingExecutor(sampler._executors["denoiser"], [1, 3] if all_candidates else [1])  # type: ignore[arg-type]
-    sampler._executors["denoiser"] = broken
-    sampler._bind_denoiser()
-    result = sampler.run(make_batch(2, [3, 3]))
+def test_a_candidate_that_is_not_finite_is_not_kept(tiny_bundle: Path, rig: Host, all_candidates: bool) -> None:
+    clean = open_sampler(tiny_bundle, 2, 2, rig).run(make_batch(2, [3, 3]))
+    broken = BreakingExecutor(open_network(tiny_bundle, "denoiser", 2, 2), [1, 3] if all_candidates else [1])
+    result = open_sampler(tiny_bundle, 2, 2, rig, denoiser=broken).run(make_batch(2, [3, 3]))
     same(result, clean, [0], [0])
     assert np.isinf(result.score[0, 1])
     assert result.finite.tolist() == [True, not all_candidates]
@@ -262,13 +266,13 @@ def test_a_candidate_that_is_not_finite_is_not_kept(tiny_bundle: Path, all_candi
         np.testing.assert_array_equal(result.lr[1], clean.candidates[1, 1])
 
 
-def test_without_the_filter(tiny_bundle: Path) -> None:
-    sampler, batch = open_sampler(tiny_bundle, 2, 3), make_batch(2, [4, 4])
+def test_without_the_filter(tiny_bundle: Path, rig: Host) -> None:
+    sampler, batch = open_sampler(tiny_bundle, 2, 3, rig), make_batch(2, [4, 4])
     with_filter, without = sampler.run(batch), sampler.run(batch, filter=False)
     np.testing.assert_array_equal(without.candidates, with_filter.candidates)
     np.testing.assert_array_equal(without.lr, with_filter.candidates[0])
     assert np.isnan(without.score).all() and without.finite.all() and (without.kept == 0).all()
-    assert open_sampler(tiny_bundle, 2, 1).run(batch).kept.tolist() == [0, 0]
+    assert open_sampler(tiny_bundle, 2, 1, rig).run(batch).kept.tolist() == [0, 0]
 
 
 class CountingDevice(HostDevice):
@@ -286,9 +290,9 @@ class CountingDevice(HostDevice):
         self.log.append("upload")
         super().upload(buffer, values)
 
-    def download(self, buffer):  # type: ignore[no-untyped-def]
+    def download(self, *buffers):  # type: ignore[no-untyped-def]
         self.log.append("download")
-        return super().download(buffer)
+        return super().download(*buffers)
 
     def launch(self, kernel: str, **arguments: object) -> None:
         self.log.append(kernel)
@@ -296,13 +300,15 @@ class CountingDevice(HostDevice):
 
 
 def test_the_loop_is_only_launches(tiny_bundle: Path) -> None:
-    device = CountingDevice()
-    sampler = open_sampler(tiny_bundle, 2, 2, device)
+    rig = Host()
+    rig.device = device = CountingDevice()
+    sampler = open_sampler(tiny_bundle, 2, 2, rig)
     device.log.clear()
     sampler.run(make_batch(2, [5, 2]))
     assert "allocate" not in device.log
     begin, end = device.log.index("start"), device.log.index("squared_l2")
     assert device.log[begin + 1 : end] == ["load", "update", "advance"] * 5
+    assert device.log.count("download") == 1 and device.log[-1] == "download"
 
 
 @pytest.mark.parametrize(

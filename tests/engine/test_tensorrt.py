@@ -284,7 +284,7 @@ def test_the_gpu_that_is_here_is_the_target(gpus: Callable[[doctor.Gpus], None])
     assert rtx.accept("fp16", None).target == "sm_89" and not rtx.accept("fp16", "8.9").notes
     assert rtx.here("sm_89")["gpu"] == "NVIDIA L4" and rtx.here("sm_120")["gpu"] is None
     assert "verify" in rtx.accept("fp16", "sm_120").notes[0]
-    assert "does not contain the executor" in rtx.cannot_run("sm_89")
+    assert "pycuda, cuda-bindings not installed: pip install 'degrade-engine[rtx,cuda]'" in rtx.cannot_run("sm_89")
     assert "for sm_120 and the GPU here is NVIDIA L4, sm_89" in rtx.cannot_run("sm_120")
 
 
@@ -361,7 +361,7 @@ def test_it_does_not_run_here_and_says_so(engine: Path, gpus: Callable[[doctor.G
         with pytest.raises(DegradeError, match=f"{said}: TensorRT-RTX needs an NVIDIA GPU, and there is none"):
             use(engine)  # type: ignore[operator]
         gpus(ADA)
-        with pytest.raises(DegradeError, match=f"{said}: this release does not contain the executor"):
+        with pytest.raises(DegradeError, match=rf"{said}: pycuda, cuda-bindings not installed.*\[rtx,cuda\]"):
             use(engine)  # type: ignore[operator]
 
 

@@ -57,8 +57,8 @@ def test_the_bundle_may_be_given_and_has_to_be_its_own(
 def test_an_engine_that_fails_is_put_aside(engine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     honest = backend_onnxruntime.OnnxRuntimeCpu.open
 
-    def off(self: Any, path: Path, *rest: Any) -> Any:
-        executor = honest(self, path, *rest)
+    def off(self: Any, device: Any, path: Path, *rest: Any) -> Any:
+        executor = honest(self, device, path, *rest)
         if path.stem != "content":
             return executor
         enqueue, buffers, bind = executor.enqueue, {}, executor.bind

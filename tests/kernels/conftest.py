@@ -1,12 +1,8 @@
-"""The CUDA grids on this CPU: the .cu files compiled by g++ against a shim, launched with guarded buffers."""
+"""The CUDA grids on this CPU, launched with guarded buffers."""
 
 from __future__ import annotations
 
 import ctypes
-import os
-import shutil
-import subprocess
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +11,6 @@ from numpy.typing import NDArray
 
 from degrade_engine.kernels.grids import KERNELS, THREADS, Grid
 
-HERE = Path(__file__).parent
 MARGIN = 64
 """Bytes before and after a buffer, all ones: NaN to whoever reads them as floats or halves."""
 
@@ -52,7 +47,6 @@ class GridsOnHost:
 
     def __init__(self, library: ctypes.CDLL) -> None:
         self.library = library
-        library.arguments_of.restype = ctypes.c_char_p
 
     def launch(self, name: str, grid: Grid | None = None, **arguments: Any) -> None:
         kernel = KERNELS[name]
@@ -71,18 +65,5 @@ class GridsOnHost:
 
 
 @pytest.fixture(scope="session")
-def grids(root: Path, tmp_path_factory: pytest.TempPathFactory) -> GridsOnHost:
-    """Undefined behaviour, a misaligned access included, ends the process: these are the machine's own traps."""
-    compiler = os.environ.get("CXX") or shutil.which("g++")
-    if not compiler:
-        pytest.skip("needs g++ to run the grids on the CPU")
-    out = tmp_path_factory.mktemp("grids") / "grids_on_host.so"
-    command = [
-        *compiler.split(), "-std=c++17", "-O1", "-shared", "-fPIC", "-ffp-contract=off", "-fno-strict-aliasing",
-        "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error", "-Wall", "-Wextra", "-Werror",
-        "-Wno-unknown-pragmas", f"-I{root / 'kernels'}", f"-I{HERE}", str(HERE / "grids_on_host.cpp"),
-        "-o", str(out),
-    ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return GridsOnHost(ctypes.CDLL(str(out)))
+def grids(grids_library: ctypes.CDLL) -> GridsOnHost:
+    return GridsOnHost(grids_library)

@@ -41,7 +41,7 @@ def test_bundle_to_engine(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFi
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (["--backend", "onnxruntime-cuda"], "does not contain the executor of the backend onnxruntime-cuda"),
+        (["--backend", "onnxruntime-cuda"], "onnxruntime-cuda cannot build here: ONNX Runtime's CUDAExecutionP"),
         (["--target", "sm_89"], "leave --target away"),
         (["--lr-size", "15"], "multiple of 2"),
     ],
