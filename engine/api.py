@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .build import open_engine_part
+from .cores import cores
 from .device import HostDevice
 from .engine_spec import EngineSpec, open_engine_spec
 from .errors import DegradeError
@@ -41,7 +42,7 @@ class Engine:
 
     @classmethod
     def open(cls, path: str | Path, threads: int | None = None) -> Engine:
-        """Opens an engine folder. threads: of networks and kernels, None = ONNX Runtime's choice.
+        """Opens an engine folder. threads: of networks and kernels, None = one a physical core.
 
         Raises DegradeError if the engine is damaged, was built for another machine or version (the message
         names the field and both values), or did not pass its parity gate; or if ONNX Runtime is missing.
@@ -52,7 +53,7 @@ class Engine:
         spec = open_engine_spec(folder)
         executors = {name: open_engine_part(folder, spec, name, threads=threads) for name in spec.parts}
         sampler = Sampler(
-            HostDevice(threads or 1), executors, spec.parts, spec.schedule, spec.filter,
+            HostDevice(threads or cores()), executors, spec.parts, spec.schedule, spec.filter,
             batch=spec.batch, candidates=spec.candidates, height=spec.lr_size, width=spec.lr_size,
         )  # fmt: skip
         return cls(folder, spec, sampler)
