@@ -12,6 +12,7 @@ step beside FP32's, once: without AVX-512 PyTorch has no fast kernel for it, and
 from __future__ import annotations
 
 import json
+import math
 import platform
 import tempfile
 import time
@@ -152,16 +153,23 @@ def all_ways(checkpoint: Path, engine: Engine, samples: Path, tau: int, scratch:
     return {name: (lambda name=name, make=make: make(name)) for name, make in ways.items()}
 
 
-def measured(ways: list[Way], rounds: int, warm: SolverTable) -> None:
-    """Times every way in turn, after a run with a short table each; those of one round without (bf16 is too slow)."""
+def measured(ways: list[Way], rounds: int, warm: SolverTable, budget: float = math.inf) -> None:
+    """Times every way in turn, after a run with a short table each; those of one round without (bf16 is too slow).
+    After the first round, none begins that would not end within the budget, in seconds from now."""
+    began, longest = time.perf_counter(), 0.0
     for way in ways:
         if way.most > 1:
             way.run(0, warm)
         click.echo(f"warm: {way.name}", err=True)
     for round_ in range(rounds):
+        start = time.perf_counter()
+        if start + longest > began + budget and round_:
+            click.echo(f"{round_} rounds of {rounds}: the next would end after {budget:.0f} s", err=True)
+            break
         for way in ways:
             if round_ < way.most:
                 way.time(round_)
+        longest = max(longest, time.perf_counter() - start)
 
 
 def rows(ways: list[Way], about: dict[str, Any]) -> list[dict[str, Any]]:
@@ -201,12 +209,13 @@ def processor() -> str:
 @click.argument("checkpoint", type=click.Path(exists=True, path_type=Path))
 @click.option("--engine", "folder", type=click.Path(exists=True, path_type=Path), required=True)
 @click.option("--samples", type=click.Path(exists=True, path_type=Path), default=Path("samples"), show_default=True)
-@click.option("--tau", type=click.IntRange(1), default=15, show_default=True, help="The paper's is 1:30.")
+@click.option("--tau", type=click.IntRange(1), default=10, show_default=True, help="The paper's is 1:30.")
 @click.option("--repeats", type=click.IntRange(1), default=3, show_default=True, help="Rounds.")
+@click.option("--budget", type=float, default=330, show_default=True, help="Seconds, about.")
 @click.option("--threads", type=click.IntRange(1), help="Of every way. [default: one a physical core]")
 @click.option("--only", multiple=True, help="Ways whose name begins so, beside the original. [default: all]")
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="JSONL; written anew.")
-def main(checkpoint: Path, folder: Path, samples: Path, tau: int, repeats: int, threads: int | None,
+def main(checkpoint: Path, folder: Path, samples: Path, tau: int, repeats: int, budget: float, threads: int | None,
          only: tuple[str, ...], out: Path) -> None:  # fmt: skip
     """Time the engine beside PyTorch; about five minutes on two cores."""
     threads = threads or cores()
@@ -214,7 +223,7 @@ def main(checkpoint: Path, folder: Path, samples: Path, tau: int, repeats: int, 
     with Engine.open(folder, threads=threads) as engine, tempfile.TemporaryDirectory() as scratch:
         chosen = all_ways(checkpoint, engine, samples, tau, Path(scratch))
         ways = [make() for name, make in chosen.items() if not only or name.startswith(("original", *only))]
-        measured(ways, repeats, warm=table(engine.spec.schedule, "ddpm", 1))
+        measured(ways, repeats, table(engine.spec.schedule, "ddpm", 1), budget)
         about = context(engine) | {"threads": threads, "devices": f"{processor()}, {cores()} cores",
                                    "tools": tool_versions()}  # fmt: skip
         written = rows(ways, about)

@@ -1,24 +1,34 @@
-"""Group normalisation spelled out, for the FP32 files: they are what ONNX Runtime runs on a CPU.
+"""Two layers of the U-Net spelled out for the FP32 files, which are what ONNX Runtime runs on a CPU.
 
-Its CPU provider has no kernel for GroupNormalization. It takes the operator's definition apart, a dozen nodes of which
-eight read whole feature maps, and works out shapes at every call. Said directly, in FP32:
+**Group normalisation.** The CPU provider has no kernel for GroupNormalization. It takes the operator's definition
+apart, a dozen nodes of which eight read whole feature maps, and works out shapes at every call. Said directly, in FP32:
 
     m = mean of a group        d = x - m        y = d · (gamma / sqrt(mean of d² + eps)) + beta
 
 with one scale a channel, so the division is of [B, C] numbers and not of the map. The mean square is taken of d, not
 of x: what is subtracted first need not be cancelled later.
 
-The FP16 files keep the operator, which TensorRT has a kernel for.
+**Upsampling.** Of the three rows of an upsampled image that a 3x3 kernel sees, two are the same row x_i. So their two
+kernel rows can be added beforehand, and two thirds of the products remain:
+
+    row 2i      w_0 x_{i-1} + (w_1 + w_2) x_i
+    row 2i + 1  (w_0 + w_1) x_i + w_2 x_{i+1}
+
+The same holds across, where interleaving single columns costs what it saves.
+
+The FP16 files keep both as they are: TensorRT has kernels of its own for them.
 """
 
 from __future__ import annotations
 
 import copy
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from degrade_engine.originals.realdgen.model import RealDGen
-from degrade_engine.originals.realdgen.unet import GroupNorm
+from degrade_engine.originals.realdgen.unet import GroupNorm, Upsample
 
 
 class SpelledGroupNorm(nn.Module):
@@ -45,11 +55,30 @@ class SpelledGroupNorm(nn.Module):
         return d * of_channel(gamma * (of_group(d * d) + self.layer.eps).rsqrt()) + self.layer.bias[:, None, None]
 
 
+class SpelledUpsample(nn.Module):
+    """The same convolution of the upsampled image, even and odd rows apart."""
+
+    def __init__(self, layer: Upsample) -> None:
+        super().__init__()
+        w = layer.weight.detach()  # [O, C, 3, 3]
+        self.even = nn.Parameter(torch.stack([w[:, :, 0], w[:, :, 1] + w[:, :, 2]], dim=2))
+        self.odd = nn.Parameter(torch.stack([w[:, :, 0] + w[:, :, 1], w[:, :, 2]], dim=2))
+        self.bias = layer.bias
+
+    def forward(self, x: Tensor) -> Tensor:  # [B, C, h, w] to [B, O, 2h, 2w]
+        batch, _, height, width = x.shape
+        wide = F.interpolate(x, scale_factor=(1.0, 2.0), mode="nearest")
+        even = F.conv2d(F.pad(wide, (1, 1, 1, 0)), self.even, self.bias)
+        odd = F.conv2d(F.pad(wide, (1, 1, 0, 1)), self.odd, self.bias)
+        return torch.stack([even, odd], dim=3).reshape(batch, -1, 2 * height, 2 * width)
+
+
 def spelled_out(model: RealDGen) -> RealDGen:
-    """A copy of the model with every group normalisation spelled out."""
+    """A copy of the model with both layers spelled out."""
     lean = copy.deepcopy(model)
     for name, layer in list(lean.named_modules()):
-        if isinstance(layer, GroupNorm):
+        if isinstance(layer, GroupNorm | Upsample):
             parent, _, leaf = name.rpartition(".")
-            setattr(lean.get_submodule(parent), leaf, SpelledGroupNorm(layer))
+            spelled = SpelledGroupNorm(layer) if isinstance(layer, GroupNorm) else SpelledUpsample(layer)
+            setattr(lean.get_submodule(parent), leaf, spelled)
     return lean.eval()

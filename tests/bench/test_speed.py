@@ -62,3 +62,19 @@ def test_a_way_takes_part_in_its_own_rounds() -> None:
     ways.append(speed.Way("fast", lambda *_: {0: PIXELS[:, 0]}, SOLVER, "slow"))
     speed.measured(ways, 3, SOLVER)
     assert [len(w.times) for w in ways] == [1, 3]
+
+
+def test_no_round_begins_that_would_end_after_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(speed.time, "perf_counter", lambda: now[0])
+
+    def run(*_: object) -> dict[int, np.ndarray]:
+        now[0] += 10
+        return {0: PIXELS[:, 0]}
+
+    one = speed.Way("slow", run, SOLVER, "slow")
+    speed.measured([one], 5, SOLVER, budget=35)  # 10 s of warm-up, then rounds that end at 20, 30 and 40 s
+    assert one.times == [10, 10]
+    one.times.clear()
+    speed.measured([one], 5, SOLVER, budget=1)
+    assert one.times == [10], "the first round is always made"

@@ -17,9 +17,9 @@ from degrade_engine.export import bundle as exporting  # noqa: E402
 from degrade_engine.export import parity  # noqa: E402
 from degrade_engine.export.half import half_layers, half_typed  # noqa: E402
 from degrade_engine.export.parts import realdgen_parts  # noqa: E402
-from degrade_engine.export.spelled import SpelledGroupNorm  # noqa: E402
+from degrade_engine.export.spelled import SpelledGroupNorm, SpelledUpsample  # noqa: E402
 from degrade_engine.originals.checkpoint import load_realdgen  # noqa: E402
-from degrade_engine.originals.realdgen.unet import GroupNorm  # noqa: E402
+from degrade_engine.originals.realdgen.unet import GroupNorm, Upsample  # noqa: E402
 
 FLOAT, HALF = 1, 10  # onnx.TensorProto
 
@@ -133,3 +133,10 @@ def test_a_spelled_group_norm_is_one() -> None:
         error = (SpelledGroupNorm(layer)(x) - exact).abs().max()
     # x itself is rounded to 2^-18 at 100; mean and differences add as much again
     assert error < 8 * 2.0**-18 * float(layer.weight.abs().max()), f"{float(error):.1e} would pass"
+
+
+def test_a_spelled_upsample_is_one() -> None:
+    layer = Upsample(5).double()
+    x = torch.randn(2, 5, 4, 7, dtype=torch.float64)
+    with torch.no_grad():
+        torch.testing.assert_close(SpelledUpsample(layer)(x), layer(x), rtol=1e-12, atol=1e-12)
