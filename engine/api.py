@@ -43,7 +43,7 @@ class Engine:
 
     @classmethod
     def open(cls, path: str | Path, threads: int | None = None) -> Engine:
-        """Opens an engine folder. threads: of networks and kernels on a CPU, None = ONNX Runtime's choice.
+        """Opens an engine folder. threads: of networks and kernels on a CPU, None = one a physical core.
 
         Raises DegradeError if the engine is damaged, was built for another machine or version (the message
         names the field and both values), or did not pass its parity gate; or if its runtime is missing.

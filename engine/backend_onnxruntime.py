@@ -17,6 +17,7 @@ from pathlib import Path
 from . import doctor
 from .artefact import cache_folder, sha256_file, tool_versions
 from .backends import Accepted, Made, Order, gpu_refusal
+from .cores import cores
 from .device import Device, HostDevice
 from .errors import DegradeError
 from .executor import SESSION_SETTINGS, Executor, OnnxRuntimeExecutor
@@ -69,7 +70,7 @@ class OnnxRuntimeCpu:
         return ""
 
     def device(self, threads: int | None) -> Device:
-        return HostDevice(threads or 1)
+        return HostDevice(threads or cores())
 
     def open(
         self, device: Device, path: Path, part: PartSpec, rows: int, lr_size: int, threads: int | None

@@ -5,15 +5,21 @@
 
 A batch of 48 rows is not one call: layer by layer, its activations would stream through main memory. The
 rows are run a few at a time instead, as many as stay in the cache, on slices of the same buffers.
+
+Such calls do not depend on each other, so they run side by side, one thread each: a thread that shares every
+layer with others waits for them after every layer. Calls that would leave threads idle (the last 1 of 3 on two
+threads) share all threads, one call after another. A row's bytes are the same either way.
 """
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
+from .cores import cores
 from .errors import DegradeError
 from .onnx_session import first_line, open_session
 from .spec import PartSpec
@@ -51,7 +57,7 @@ class OnnxRuntimeExecutor:
     path           the ONNX file
     part           its tensors, checked against the file
     batch          rows; height, width: of the LR image in pixels. The shapes are fixed to them.
-    threads        intra-op threads, None = ONNX Runtime's choice (one a physical core)
+    threads        None = one a physical core
     optimise       False: the whole batch in one call, every graph optimisation off (the parity reference)
     """
 
@@ -79,10 +85,20 @@ class OnnxRuntimeExecutor:
         if self._inputs & {tensor.name for tensor in part.outputs}:
             raise DegradeError(f"{path} has an input and an output of one name", mend="export the bundle again")
 
-        self._session = open_session(
-            path, part, self._call_shapes, ["CPUExecutionProvider"], threads=threads, optimise=optimise
-        )
-        self._bindings = [self._session.io_binding() for _ in range(batch // self._rows)]
+        threads, calls = threads or cores(), batch // self._rows
+        self._side_by_side = calls - calls % threads
+
+        def bindings(calls: int, threads: int) -> list[tuple[Any, Any]]:
+            """So many calls of one session, made for so many threads."""
+            if not calls:
+                return []
+            session = open_session(
+                path, part, self._call_shapes, ["CPUExecutionProvider"], threads=threads, optimise=optimise
+            )
+            return [(session, session.io_binding()) for _ in range(calls)]
+
+        self._calls = bindings(self._side_by_side, 1) + bindings(calls - self._side_by_side, threads)
+        self._pool = ThreadPoolExecutor(threads) if self._side_by_side and threads > 1 else None
         self._bound: dict[str, np.ndarray] = {}  # keeps the memory alive that the bindings point to
 
     def bind(self, name: str, buffer: np.ndarray) -> None:
@@ -94,7 +110,7 @@ class OnnxRuntimeExecutor:
                 f"{self._path.name}: {name} was bound to {buffer.dtype} {buffer.shape}",
                 wanted=f"{dtype} {shape}, C-contiguous",
             )
-        for call, binding in enumerate(self._bindings):
+        for call, (_, binding) in enumerate(self._calls):
             bind = binding.bind_input if name in self._inputs else binding.bind_output
             first = buffer[call * self._rows :].ctypes.data
             bind(name, "cpu", 0, dtype, self._call_shapes[name], first)
@@ -105,8 +121,11 @@ class OnnxRuntimeExecutor:
         if unbound:
             raise DegradeError(f"{self._path.name} was run with {unbound[0]!r} unbound")
         try:
-            for binding in self._bindings:
-                self._session.run_with_iobinding(binding)
+            first = self._side_by_side if self._pool else 0
+            if self._pool:
+                list(self._pool.map(_run, self._calls[:first]))  # list: an exception is raised here
+            for call in self._calls[first:]:
+                _run(call)
         except Exception as error:  # ONNX Runtime's exceptions share no base class
             raise DegradeError(f"ONNX Runtime failed in {self._path.name}: {first_line(error)}") from error
 
@@ -126,3 +145,8 @@ def device_address(file: str, name: str, buffer: Any, shape: tuple[int, ...], dt
             wanted=f"{dtype} {shape}, C-contiguous",
         )
     return int(about["data"][0])
+
+
+def _run(call: tuple[Any, Any]) -> None:
+    session, binding = call
+    session.run_with_iobinding(binding)

@@ -28,6 +28,7 @@ from degrade_engine.originals.realdgen.model import RealDGen
 from .half import half_layers, half_typed
 from .parity import check_parity
 from .parts import Part, realdgen_parts
+from .spelled import spelled_out
 
 OPSET = 22  # the first whole set after GroupNormalization with FP32 statistics (21); TensorRT 10.12 and later read it
 
@@ -52,7 +53,7 @@ def export_checkpoint(
     if calibration is not None:
         found, parent["calibration_sha256"] = read_precision(calibration, parent["checkpoint_sha256"])
         islands = tuple(island.layer for island in found.islands)
-    models: dict[Precision, RealDGen] = {"fp32": model}
+    models: dict[Precision, RealDGen] = {"fp32": spelled_out(model)}
     if "fp16" in precisions:
         models["fp16"] = half_typed(model, islands)
         halves, layers = half_layers(models["fp16"])
@@ -61,11 +62,11 @@ def export_checkpoint(
         say(f"{halves} of {layers} convolutions and linear layers in FP16, the rest are FP32 islands")
     with new_folder(out, BUNDLE_JSON) as folder:
         parts, agreement = {}, {}
-        typed = {precision: realdgen_parts(m) for precision, m in models.items()}
-        for name, part in typed["fp32"].items():
-            files: dict[Precision, Path] = {p: folder / f"{name}.{p}.onnx" for p in typed}
+        written = {precision: realdgen_parts(m) for precision, m in models.items()}
+        for name, part in realdgen_parts(model).items():
+            files: dict[Precision, Path] = {p: folder / f"{name}.{p}.onnx" for p in written}
             for precision, path in files.items():
-                write_onnx(typed[precision][name], model.config.lr_multiple, path)
+                write_onnx(written[precision][name], model.config.lr_multiple, path)
             report = check_parity(name, part, model.config.lr_multiple, files, islands)
             agreement[name] = report
             say(f"{name}: RMS from PyTorch " + ", ".join(f"{r['error']:.1e} in {p}" for p, r in report.items()))

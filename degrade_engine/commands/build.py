@@ -30,7 +30,7 @@ from degrade_engine.engine.errors import DegradeError
 @click.option("--candidates", type=click.IntRange(1), default=3, show_default=True,
               help="Candidates a pair, of which the filter keeps one.")  # fmt: skip
 @click.option("--rebuild", is_flag=True, help="Build again even where nothing has changed.")
-@click.option("--threads", type=click.IntRange(1), help="Threads of the parity run. [default: ONNX Runtime's choice]")
+@click.option("--threads", type=click.IntRange(1), help="Threads of the parity run. [default: one a physical core]")
 def command(source: Path, out: Path, **options: Any) -> None:
     """Build an engine from a bundle (or, where torch is installed, straight from a checkpoint).
 

@@ -14,7 +14,7 @@ from degrade_engine.engine.verify import verify
 @click.argument("engine", type=click.Path(file_okay=False, path_type=Path), metavar="ENGINE")
 @click.option("--bundle", type=click.Path(file_okay=False, path_type=Path),
               help="The bundle that it was built from: the reference of a compiled engine.")  # fmt: skip
-@click.option("--threads", type=click.IntRange(1), help="Threads of the networks. [default: ONNX Runtime's choice]")
+@click.option("--threads", type=click.IntRange(1), help="Threads of the networks. [default: one a physical core]")
 def command(engine: Path, bundle: Path | None, threads: int | None) -> None:
     """Run an engine's parity gate on this machine, and write the report into its engine.json.
 

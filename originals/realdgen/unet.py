@@ -91,6 +91,16 @@ class Attention(nn.Module):
         return x + self.out((v @ weight.transpose(1, 2)).reshape(b, c, h, w))
 
 
+class Upsample(nn.Conv2d):
+    """Nearest neighbour to twice the size, then the convolution."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width, width, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:  # [B, width, h, w] to [B, width, 2h, 2w]
+        return super().forward(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+
+
 class UNet(nn.Module):
     """eps_theta. `condition` once a pair, `forward` once a step."""
 
@@ -129,7 +139,7 @@ class UNet(nn.Module):
                 self.up.append(level(i, width + skips.pop()))
                 width = widths[i]
             if i:
-                self.up.append(nn.Conv2d(width, width, 3, padding=1))
+                self.up.append(Upsample(width))
         self.norm, self.out = norm(width), nn.Conv2d(width, 3, 3, padding=1)
         silence(self.out)
 
@@ -178,5 +188,5 @@ class UNet(nn.Module):
             if isinstance(layer, nn.ModuleList):
                 h = layer[1](layer[0](torch.cat([h, skips.pop()], dim=1), e))
             else:
-                h = layer(F.interpolate(h, scale_factor=2.0, mode="nearest"))
+                h = layer(h)
         return self.out(F.silu(self.norm(h)))

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from degrade_engine.engine import executor as executor_module
 from degrade_engine.engine import spec
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.executor import OnnxRuntimeExecutor, rows_a_call
@@ -17,7 +18,7 @@ from degrade_engine.engine.executor import OnnxRuntimeExecutor, rows_a_call
 def open_part(bundle: Path, name: str, batch: int = 2, height: int = 8, width: int = 12, **options: object):  # type: ignore[no-untyped-def]
     part = spec.open_bundle(bundle, verify=False).spec.parts[name]
     return OnnxRuntimeExecutor(
-        bundle / f"{name}.onnx", part, batch=batch, height=height, width=width, threads=1, **options
+        bundle / f"{name}.onnx", part, batch=batch, height=height, width=width, **{"threads": 1, **options}
     )
 
 
@@ -73,6 +74,39 @@ def test_several_calls_fill_the_batch(tiny_bundle: Path) -> None:
         executor.enqueue()
         if executor is single:
             np.testing.assert_array_equal(eps[rows], one)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 4, 8])
+def test_bytes_do_not_depend_on_threads(tiny_bundle: Path, threads: int) -> None:
+    """7 rows in 7 calls: all in turn, some side by side and the rest on all threads, or all on all threads."""
+    random = np.random.default_rng(3)
+    inputs = {"x_t": random.standard_normal((7, 3, 128, 128)), "condition": random.standard_normal((7, 6, 128, 128))}
+    found = []
+    for count in (1, threads):
+        executor = open_part(tiny_bundle, "denoiser", 7, 128, 128, threads=count)
+        for name, values in inputs.items():
+            executor.bind(name, values.astype(np.float32))
+        executor.bind("t", np.arange(1, 8, dtype=np.int32))
+        eps = np.full((7, 3, 128, 128), np.nan, np.float32)
+        executor.bind("eps", eps)
+        executor.enqueue()
+        found.append(eps)
+    assert np.isfinite(found[1]).all(), "a call was left out"
+    np.testing.assert_array_equal(found[0], found[1])
+
+
+def test_a_call_that_fails_beside_others_is_said(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    executor = open_part(tiny_bundle, "content", 4, 128, 128, threads=2)
+    for name, shape in executor.shapes.items():
+        executor.bind(name, np.zeros(shape, np.float32))
+
+    def fail(call: object) -> None:
+        raise RuntimeError("no memory\nand more")
+
+    monkeypatch.setattr(executor_module, "_run", fail)
+    with pytest.raises(DegradeError, match="failed in content.onnx: no memory") as error:
+        executor.enqueue()
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(

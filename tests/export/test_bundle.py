@@ -17,7 +17,9 @@ from degrade_engine.export import bundle as exporting  # noqa: E402
 from degrade_engine.export import parity  # noqa: E402
 from degrade_engine.export.half import half_layers, half_typed  # noqa: E402
 from degrade_engine.export.parts import realdgen_parts  # noqa: E402
+from degrade_engine.export.spelled import SpelledGroupNorm, SpelledUpsample  # noqa: E402
 from degrade_engine.originals.checkpoint import load_realdgen  # noqa: E402
+from degrade_engine.originals.realdgen.unet import GroupNorm, Upsample  # noqa: E402
 
 FLOAT, HALF = 1, 10  # onnx.TensorProto
 
@@ -110,3 +112,31 @@ def test_parts_share_the_oracle_s_arithmetic(checkpoint: Path) -> None:
         assert torch.equal(condition, expected)
         assert torch.equal(parts["reconstruction"].module(f_cont, f_deg), mu)
         assert torch.equal(eps, model.unet(x, t, expected))
+
+
+def test_group_norms_are_spelled_out_for_the_cpu_alone(realdgen_bundle: Path) -> None:
+    """ONNX Runtime has no CPU kernel for the operator, TensorRT has one."""
+    files = open_bundle(realdgen_bundle).spec.parts["denoiser"].files
+    fp32, fp16 = (onnx.load(realdgen_bundle / files[p].path).graph.node for p in ("fp32", "fp16"))
+    count = [sum(n.op_type == "GroupNormalization" for n in nodes) for nodes in (fp32, fp16)]
+    assert count[0] == 0 and count[1] > 0
+
+
+def test_a_spelled_group_norm_is_one() -> None:
+    """Also where the mean is a hundred times the spread, which a mean of squares would cancel."""
+    layer = GroupNorm(3, 12)
+    torch.nn.init.normal_(layer.weight)
+    torch.nn.init.normal_(layer.bias)
+    x = torch.randn(2, 12, 6, 10) + 100
+    exact = torch.nn.functional.group_norm(x.double(), 3, layer.weight.double(), layer.bias.double(), layer.eps)
+    with torch.no_grad():
+        error = (SpelledGroupNorm(layer)(x) - exact).abs().max()
+    # x itself is rounded to 2^-18 at 100; mean and differences add as much again
+    assert error < 8 * 2.0**-18 * float(layer.weight.abs().max()), f"{float(error):.1e} would pass"
+
+
+def test_a_spelled_upsample_is_one() -> None:
+    layer = Upsample(5).double()
+    x = torch.randn(2, 5, 4, 7, dtype=torch.float64)
+    with torch.no_grad():
+        torch.testing.assert_close(SpelledUpsample(layer)(x), layer(x), rtol=1e-12, atol=1e-12)
