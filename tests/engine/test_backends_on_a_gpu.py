@@ -15,7 +15,7 @@ import pytest
 from onnx import numpy_helper
 
 from degrade_engine.cli import main
-from degrade_engine.engine import artefact, backends, doctor, parity, spec
+from degrade_engine.engine import artefact, backend_tensorrt, backends, doctor, parity, spec
 from degrade_engine.engine.api import Engine
 from degrade_engine.engine.build import build
 from degrade_engine.engine.errors import DegradeError
@@ -132,12 +132,10 @@ def test_auto_takes_the_gpu_that_can_run_and_else_the_cpu(machine: Machine, monk
         (("tensorrt", "tensorrt-rtx"), "onnxruntime-cuda"),
         (("pycuda",), "onnxruntime"),
     ):
+        known = doctor.version_of
         with monkeypatch.context() as patch:
-            known = doctor.version_of
-            version = lambda name, known=known, missing=missing: None if name in missing else known(name)  # noqa: E731
-            patch.setattr(doctor, "version_of", version)
-            patch.setattr(backends.named("tensorrt").accept.__globals__["doctor"], "version_of", version)
-            patch.setitem(backends.named("tensorrt").accept.__globals__, "version_of", version)
+            for module in (doctor, backend_tensorrt):
+                patch.setattr(module, "version_of", lambda name, a=missing, b=known: None if name in a else b(name))
             assert backends.best("fp32") == wanted
 
 
