@@ -31,7 +31,7 @@ from degrade_engine.engine.sampler import Batch, Sampler
 from degrade_engine.engine.schedule import table
 from degrade_engine.engine.spec import PartSpec, TensorSpec
 
-from .speed import photographs, seconds
+from .speed import photographs
 
 Row = dict[str, Any]
 GPU_TESTS = ("tests/engine/test_launches.py", "tests/engine/test_device_cuda.py", "tests/engine/test_sampler.py")
@@ -172,6 +172,17 @@ def bandwidth(device: CudaDevice, name: str, nbytes: int, work: Callable[[], Non
     p50 = float(np.median(ms))
     return {"kernel": name, "bytes": nbytes, "p50_ms": round(p50, 5), "p95_ms": round(float(np.percentile(ms, 95)), 5),
             "gb_s": round(nbytes / p50 / 1e6, 2), "repeats": REPEATS}  # fmt: skip
+
+
+def seconds(run: Callable[[], Any], repeats: int) -> np.ndarray:
+    """Wall time of each of `repeats` runs after one warm-up."""
+    run()
+    times = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - began)
+    return np.array(times)
 
 
 def milliseconds(device: CudaDevice, work: Callable[[], None], repeats: int = REPEATS) -> list[float]:
