@@ -67,7 +67,7 @@ types:
 	mkdir -p build/types/degrade_engine
 	ln -s "$(CURDIR)"/degrade_engine/* $(addprefix "$(CURDIR)"/,$(FOLDERS)) build/types/degrade_engine/
 
-# About five minutes; the rows of the README are made so: then `cp $(OUT)/speed.jsonl bench/results/` and
+# About six minutes after the demo; the rows of the README are made so: then `cp $(OUT)/speed.jsonl bench/results/` and
 # `$(BIN)/python -m degrade_engine.bench.tables`.
 bench: demo
 	$(BIN)/pip --disable-pip-version-check install --quiet -c constraints.txt --no-build-isolation -e '.[metrics]'

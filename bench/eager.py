@@ -38,12 +38,13 @@ def one_by_one(
     """The original way: pair i and tau to its candidates, uint8 [K, h, w, 3]; every step of tau, start Rec_lr."""
     model = load_realdgen(checkpoint)[0].eval()
     if channels_last:
-        model = model.to(memory_format=torch.channels_last)  # convolutions hand the layout on
+        # convolutions hand the layout on
+        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
 
     def run(pair: int, tau: int) -> Bytes:
         def noise(candidate: int, step: int) -> np.ndarray:
-            counters = (np.array([n], np.uint32) for n in (pair, candidate, step))
-            return normals(*counters, content.shape[1])[0].numpy()
+            of_pair, of_candidate, of_step = (np.array([n], np.uint32) for n in (pair, candidate, step))
+            return normals(of_pair, of_candidate, of_step, content.shape[1])[0].numpy()
 
         x_hr, x_lr = (torch.from_numpy(pixels.to_planar(u[pair : pair + 1])[0]) for u in (content, reference))
         return pixels.to_bytes(generate(model, x_hr, x_lr, None, tau, noise, k).candidates.numpy())
@@ -63,7 +64,8 @@ class Eager:
     def __init__(self, checkpoint: Path, content: Bytes, reference: Bytes, k: int, *,
                  channels_last: bool = False, compiled: bool = False, bf16: bool = False) -> None:  # fmt: skip
         self.layout = torch.channels_last if channels_last else torch.contiguous_format
-        self.model: RealDGen = load_realdgen(checkpoint)[0].eval().to(memory_format=self.layout)
+        self.model: RealDGen = load_realdgen(checkpoint)[0].eval()
+        self.model.to(memory_format=self.layout)  # type: ignore[call-overload]  # torch's stub lacks it
         self.unet: Callable[..., Tensor] = self.model.unet
         if compiled:
             self.unet = torch.compile(self.model.unet, dynamic=False, options={"freezing": True})

@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +151,7 @@ def all_ways(checkpoint: Path, engine: Engine, samples: Path, tau: int, scratch:
         fp32_step: one_step,
         f"{fp32_step}, bf16 autocast": lambda name: one_step(name, bf16=True),
     }
-    return {name: (lambda name=name, make=make: make(name)) for name, make in ways.items()}
+    return {name: partial(make, name) for name, make in ways.items()}
 
 
 def measured(ways: list[Way], rounds: int, warm: SolverTable, budget: float = math.inf) -> None:
@@ -217,7 +218,7 @@ def processor() -> str:
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="JSONL; written anew.")
 def main(checkpoint: Path, folder: Path, samples: Path, tau: int, repeats: int, budget: float, threads: int | None,
          only: tuple[str, ...], out: Path) -> None:  # fmt: skip
-    """Time the engine beside PyTorch; about five minutes on two cores."""
+    """Time the engine beside PyTorch; about six minutes on two cores."""
     threads = threads or cores()
     torch.set_num_threads(threads)
     with Engine.open(folder, threads=threads) as engine, tempfile.TemporaryDirectory() as scratch:
