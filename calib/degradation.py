@@ -113,7 +113,8 @@ def weights_of(distances: Floats | Sequence[float], alpha: float = ALPHA) -> Flo
     """Eq. 4: [bins], the sum is 1. alpha 0 gives all the same, a large one all to the nearest bin."""
     found = np.asarray(distances, np.float64)
     if not np.isfinite(found).all() or not 0 <= alpha < np.inf:
-        raise DegradeError(f"alpha is {alpha:g}, and the distances are {found}", wanted="finite numbers, alpha not below 0")
+        fact = f"alpha is {alpha:g}, and the distances are {found}"
+        raise DegradeError(fact, wanted="finite numbers, alpha not below 0")
     width = np.ptp(found)
     nearness = 1 - (found - found.min()) / width if width > 0 else np.ones_like(found)
     weights = np.expm1(nearness**alpha)  # 0 ** 0 is 1, as alpha = 0 wants it

@@ -126,7 +126,9 @@ def _network(page: dict[str, Any], make: Callable[[], nn.Module], threads: int |
     return Features(page, _extract(pooled, lambda x: (x / 255 - mean) / std))
 
 
-def _extract(network: Callable[[Tensor], Tensor], normalised: Callable[[Tensor], Tensor]) -> Callable[[Pixels], Vectors]:
+def _extract(
+    network: Callable[[Tensor], Tensor], normalised: Callable[[Tensor], Tensor]
+) -> Callable[[Pixels], Vectors]:
     def extract(images: Pixels) -> Vectors:
         import torch
 
@@ -204,7 +206,7 @@ def _trained(network: nn.Sequential, path: Path) -> nn.Sequential:
         shape = None if found is None else tuple(found.shape)
         if shape != tuple(value.shape):
             raise DegradeError(
-                f"{path.name} has no features.{name} of shape {tuple(value.shape)}" + (f" but {shape}" if shape else ""),
+                f"{path.name} has no features.{name} of shape {tuple(value.shape)}{f' but {shape}' if shape else ''}",
                 wanted="torchvision's weights of this network",
             )
     network.load_state_dict({name: state[name] for name in wanted})

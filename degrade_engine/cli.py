@@ -21,6 +21,7 @@ from degrade_engine.helptext import Context
 COMMANDS = {
     "train": "Train the networks of a paper on photographs (needs torch).",
     "export": "Turn a checkpoint into a bundle: typed ONNX networks and one JSON page (needs torch).",
+    "calibrate": "Measure on your photographs: the degradation distribution (binned).",
     "build": "Build an engine from a bundle for one LR size, batch and number of candidates.",
     "verify": "Run an engine's parity gate on this machine.",
     "generate": "Make LR/HR training pairs with an engine, from two folders of photographs.",
@@ -33,8 +34,7 @@ EXIT_INTERRUPTED = 130
 
 
 def available() -> list[str]:
-    """Names of the commands whose file is there, in the order of the work: train, export, build, verify,
-    generate, report.
+    """Names of the commands whose file is there, in the order of the work.
     """
     folder = Path(__file__).parent / "commands"
     return [name for name in COMMANDS if (folder / f"{name}.py").is_file()]

@@ -125,7 +125,9 @@ def header(run: Run) -> str:
         ),
     ]
     sharp, real = counted(plan["hr"]["images"], "sharp photograph"), plan["reference"]["images"]
-    title = f"{counted(len(run.rows), 'pair')}, content from {sharp}, degradation from {real} real ones"
+    title = f"{counted(len(run.rows), 'pair')}, content from {sharp}"
+    if real:
+        title += f", degradation from {real} real ones"
     listed = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts)
     return f"""<div class="over">degrade-engine</div>
 <h1>{title}</h1>

@@ -1,7 +1,7 @@
 """A degradation as a list of steps with plain numbers: what BSRGAN, BSRGAN+ and the binned space are made of.
 
 A `Pipeline` is drawn once, kept in a manifest, and carried out by `apply`; only the noise's realisation is left, and
-that has a seed of its own. Sizes and sigmas are in pixels of the image that a step gets, noise in grey levels of 0..255.
+that has a seed of its own. Sizes and sigmas are in pixels of the image that a step gets, noise in grey levels.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ def _clipped(image: Floats) -> Floats:
 def _shifted(size: int, sigma: float, shift: float) -> npt.NDArray[np.float32]:
     """A Gaussian of `size` taps whose peak lies `shift` pixels to the right of the middle one, float32 [size], sum 1.
 
-    As published it is the centred kernel, interpolated linearly; the kernel is a product, and so is the interpolated one.
+    As published it is the centred kernel, interpolated linearly; the kernel is a product, and so is what comes of it.
     OpenCV correlates where the authors convolve, so theirs is moved the other way.
     """
     at = np.arange(size) - size // 2
