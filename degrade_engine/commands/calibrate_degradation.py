@@ -38,7 +38,7 @@ NAMES = ("random-alexnet", "e-deg", "alexnet", "vgg19-2-2", "vgg19-5-4")  # of c
     help="How narrow: 0 gives all bins the same weight, a large one all weight to the nearest.",
 )  # fmt: skip
 @click.option("--scale", type=click.Choice(["4", "2"]), default="4", show_default=True, help="HR size over LR size.")
-@click.option("--crop", type=click.IntRange(32), metavar="PX", help="LR side of the crops. [default: 72 or the engine's]")
+@click.option("--crop", type=click.IntRange(32), metavar="PX", help="LR side of a crop. [default: 72 or the engine's]")
 @click.option("--crops", type=click.IntRange(2), default=150, show_default=True, help="Crops a side, at most.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, metavar="S", help="[default: 0]")
 @click.option("--threads", type=click.IntRange(1), metavar="N", help="[default: as many as there are cores]")
