@@ -13,17 +13,20 @@ Float64 = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Gaussian:
-    """The fit to n vectors of c features: mean mu [c], and A [n, c] with Sigma = A^T A."""
+    """The fit to n vectors of c features: mean mu [c], and A [min(n, c), c] with Sigma = A^T A."""
 
     mu: Float64
-    root: Float64  # A: the centred vectors over sqrt(n - 1)
+    root: Float64  # A: the centred vectors over sqrt(n - 1), or the triangle of their QR decomposition
 
 
 def fit(features: NDArray[Any]) -> Gaussian:
-    """features: [n, c], n >= 1; the covariance is the unbiased one (zero for n = 1)."""
+    """features: [n, c] or [images, places, c], all places taken together; the covariance is the unbiased one (zero for
+    n = 1)."""
     x = np.asarray(features, np.float64)
+    x = x.reshape(-1, x.shape[-1])
     mu = x.mean(axis=0)
-    return Gaussian(mu, (x - mu) / np.sqrt(max(1, len(x) - 1)))
+    root = (x - mu) / np.sqrt(max(1, len(x) - 1))
+    return Gaussian(mu, np.linalg.qr(root, mode="r") if len(root) > root.shape[1] else root)
 
 
 def squared_distance(a: Gaussian, b: Gaussian) -> float:

@@ -57,7 +57,9 @@ def card(folder: Path, row: dict[str, Any]) -> str:
         own = textured(reference, ZOOM)
         tiles.append(_lr_tile("Reference", "real LR", reference, own, _box(own, size)))
     said = f"τ {row['tau']} · {counted(row['steps'], 'step')} · {escape(row['solver'])}"
-    if start is None:
+    if row["reference"] is None:
+        said = STARTS[kind]
+    elif start is None:
         said += " · start, reference and other candidates were not saved (--save-candidates)"
     return f"""<article class="pair">
 <header><h3>{escape(name)}</h3><span>{said}</span></header>

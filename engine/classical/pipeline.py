@@ -179,6 +179,6 @@ def _grain(step: Grain, shape: tuple[int, ...], dice: np.random.Generator) -> Fl
 def _shot(step: Shot, image: Floats, dice: np.random.Generator) -> Floats:
     a_photon = np.float32(255.0 / step.photons)
     levels = np.rint(operations.grey(image) if step.gray else image)
-    counts = operations.poisson(levels / a_photon, dice)
+    counts = operations.poisson(np.asarray(levels / a_photon, np.float32), dice)
     counts *= a_photon
     return image + (counts - levels) if step.gray else counts
