@@ -9,6 +9,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from ..calib.frechet import frechet as frechet
+
 Image = np.ndarray
 
 
@@ -53,19 +55,6 @@ def blockiness(a: Image) -> float:
         border = np.arange(len(h)) % 8 == 7
         total += float(h[border].mean() - h[~border].mean())
     return total / 2
-
-
-def frechet(a: np.ndarray, b: np.ndarray) -> float:
-    """Fréchet distance of two sets of feature vectors, [n, d] and [m, d].
-
-    |mean_a - mean_b|² + tr(S_a) + tr(S_b) - 2 tr((S_a S_b)^½). The last trace is the sum of the singular values of A
-    Bᵀ, with A and B the centred sets over sqrt(n - 1): exact also where n < d, without a root of a singular matrix.
-    """
-    a, b = a.astype(np.float64), b.astype(np.float64)
-    mean = np.square(a.mean(0) - b.mean(0)).sum()
-    ca, cb = ((x - x.mean(0)) / np.sqrt(max(1, len(x) - 1)) for x in (a, b))
-    cross = np.linalg.svd(ca @ cb.T, compute_uv=False).sum()
-    return float(mean + np.square(ca).sum() + np.square(cb).sum() - 2 * cross)
 
 
 def interval(values: np.ndarray, seed: int = 0, draws: int = 2000) -> tuple[float, float]:

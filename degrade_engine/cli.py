@@ -20,7 +20,7 @@ from degrade_engine.helptext import Context
 
 COMMANDS = {
     "train": "Train the networks of a paper on photographs (needs torch).",
-    "calibrate": "Find the layers of a checkpoint that must stay FP32 (needs torch).",
+    "calibrate": "Measure on your photographs: where FP16 does not do (precision), what degrades them (degradation).",
     "export": "Turn a checkpoint into a bundle: typed ONNX networks and one JSON page (needs torch).",
     "build": "Build an engine from a bundle for one LR size, batch and number of candidates.",
     "verify": "Run an engine's parity gate on this machine.",
@@ -34,9 +34,7 @@ EXIT_INTERRUPTED = 130
 
 
 def available() -> list[str]:
-    """Names of the commands whose file is there, in the order of the work: train, calibrate, export, build,
-    verify, generate, report.
-    """
+    """Names of the commands whose file is there, in the order of the work."""
     folder = Path(__file__).parent / "commands"
     return [name for name in COMMANDS if (folder / f"{name}.py").is_file()]
 

@@ -18,7 +18,8 @@ from .images import encode_png, read_rgb, resize_bicubic
 Pixels = NDArray[np.uint8]
 ZOOM = 32  # side of the zoomed region, LR pixels
 HR_VIEW = 320  # side of the HR thumbnail; its zoom is at full size
-STARTS = {"bicubic": "bicubic", "reconstruction": "Rec_lr", "realesrgan": "second-order D"}
+STARTS = {"bicubic": "bicubic", "reconstruction": "Rec_lr", "realesrgan": "second-order D", "bsrgan": "BSRGAN",
+          "bsrgan-plus": "BSRGAN+", "binned": "binned"}  # fmt: skip
 
 
 def card(folder: Path, row: dict[str, Any]) -> str:
@@ -56,13 +57,15 @@ def card(folder: Path, row: dict[str, Any]) -> str:
         own = textured(reference, ZOOM)
         tiles.append(_lr_tile("Reference", "real LR", reference, own, _box(own, size)))
     said = f"τ {row['tau']} · {counted(row['steps'], 'step')} · {escape(row['solver'])}"
-    if start is None:
+    if row["reference"] is None:
+        said = STARTS[kind]
+    elif start is None:
         said += " · start, reference and other candidates were not saved (--save-candidates)"
     return f"""<article class="pair">
 <header><h3>{escape(name)}</h3><span>{said}</span></header>
 <div class="tiles" style="--columns:{min(8, max(7, len(tiles)))}">{"".join(tiles)}</div>
 <div class="sources"><span>HR <code>{_source(row["hr"])}</code></span>
-<span>reference <code>{_source(row["reference"])}</code></span></div>
+{_reference(row["reference"])}</div>
 </article>"""
 
 
@@ -130,6 +133,10 @@ def _jpeg(pixels: Pixels) -> str:
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "JPEG", quality=88)
     return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def _reference(one: dict[str, Any] | None) -> str:
+    return "" if one is None else f"<span>reference <code>{_source(one)}</code></span>"
 
 
 def _source(one: dict[str, Any]) -> str:

@@ -113,7 +113,9 @@ def assemble(plan: Plan, schedule: Schedule, outcomes: Sequence[Outcome]) -> Bat
     content, reference, start = (np.zeros((n, size, size, 3), np.uint8) for _ in range(3))
     for at, outcome in enumerate(outcomes):
         if outcome.inputs is not None:
-            content[at], reference[at] = outcome.inputs.content, outcome.inputs.reference
+            content[at] = outcome.inputs.content
+            if outcome.inputs.reference is not None:
+                reference[at] = outcome.inputs.reference
             if outcome.inputs.start is not None:
                 start[at] = outcome.inputs.start
     taus = [plan.taus[outcome.pair] for outcome in outcomes]
@@ -142,7 +144,8 @@ def write_pair(plan: Plan, sink: Sink, inputs: Inputs, result: BatchResult, at: 
     began = time.perf_counter()
     stem = stem_of(inputs.draw.pair)
     if plan.options.save_candidates:
-        sink.write_extra(f"reference/{stem}", inputs.reference)
+        if inputs.reference is not None:
+            sink.write_extra(f"reference/{stem}", inputs.reference)
         sink.write_extra(f"start/{stem}", result.start[at])
         for k in range(plan.options.candidates):
             sink.write_extra(f"candidate{k}/{stem}", result.candidates[k, at])

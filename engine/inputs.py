@@ -49,7 +49,7 @@ class Inputs:
     draw: Draw
     gt: Pixels  # [s*h, s*w, 3] the HR crop
     content: Pixels  # [h, w, 3] the HR crop at LR size, antialiased bicubic
-    reference: Pixels  # [h, w, 3] a crop, not a resize: its degradation is what is wanted
+    reference: Pixels | None  # [h, w, 3] a crop, not a resize: its degradation is what is wanted; None: not read
     start: Pixels | None  # [h, w, 3]; None = the engine's own reconstruction
     start_record: dict[str, Any]  # how the start image was made, for the manifest
 
@@ -86,8 +86,10 @@ def load(plan: Plan, folders: Folders, pair: int) -> Outcome:
             )
             return Outcome(pair, None, tuple(rejects), time.perf_counter() - began)
         gt = _read(folders.hr, "hr", draw.hr, draw.hr_crop, rejects)
-        reference = _read(folders.reference, "reference", draw.reference, draw.reference_crop, rejects)
-        if gt is not None and reference is not None:
+        reference = None
+        if draw.reference is not None and draw.reference_crop is not None:
+            reference = _read(folders.reference, "reference", draw.reference, draw.reference_crop, rejects)
+        if gt is not None and (reference is not None or draw.reference is None):
             inputs = _inputs(plan, draw, gt, reference)
             return Outcome(pair, inputs, tuple(rejects), time.perf_counter() - began)
     said = (
@@ -127,12 +129,16 @@ def _read(folder: Path, role: str, photo: Photograph, crop: Crop, rejects: list[
     return np.ascontiguousarray(pixels[y : y + h, x : x + w])
 
 
-def _inputs(plan: Plan, draw: Draw, gt: Pixels, reference: Pixels) -> Inputs:
+def _inputs(plan: Plan, draw: Draw, gt: Pixels, reference: Pixels | None) -> Inputs:
     options = plan.options
     content = images.resize_bicubic(gt, (plan.lr_size, plan.lr_size))
     record: dict[str, Any] = {"kind": options.start}
     start: Pixels | None = None
-    if options.start == "bicubic":
+    if plan.degrader is not None:
+        start, record = plan.degrader.degrade(
+            gt, scale=options.scale, seed=options.seed, pair=draw.pair, noise_seed=draw.noise_seed
+        )
+    elif options.start == "bicubic":
         start = content
     elif options.start == "realesrgan":
         theta = realesrgan.draw(options.seed, draw.pair, realesrgan.REALESRGAN)

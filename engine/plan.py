@@ -19,6 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from .artefact import sha256_json
+from .degraders import Degrader, Kind
 from .errors import DegradeError
 from .layout import plan_row_steps
 from .schedule import Solver, Spacing
@@ -61,7 +62,7 @@ class Options:
     spacing: Spacing  # of those calls
     solver: Solver
     eta: float
-    start: Start
+    start: Start | Kind  # a kind without networks: the start image is the result, and tau is 0
     candidates: int
     filter: bool  # False keeps the first candidate
     shard_pairs: int
@@ -76,8 +77,8 @@ class Draw:
     attempt: int
     hr: Photograph
     hr_crop: Crop
-    reference: Photograph
-    reference_crop: Crop
+    reference: Photograph | None  # None: the run has no references
+    reference_crop: Crop | None
     noise_seed: (
         int  # for the noise of a classical start image, 0..2^32-1 (a number that every JSON reader keeps)
     )
@@ -90,12 +91,13 @@ class Plan:
     options: Options
     lr_size: int
     batch: int
-    engine: str  # SHA-256 that names the engine
+    engine: str  # SHA-256 that names the engine, or the degrader
     hr: tuple[Photograph, ...]
     reference: tuple[Photograph, ...]
     listed: tuple[tuple[int, int], ...] | None = (
         None  # with a pair list: (HR index, reference index) of each pair, -1 = unusable
     )
+    degrader: Degrader | None = None  # makes the start image where options.start is its kind
 
     @property
     def hr_size(self) -> int:
@@ -118,14 +120,15 @@ class Plan:
             hr_index, reference_index = self.listed[pair]
             if hr_index < 0 or reference_index < 0:
                 return None
-        hr, reference = self.hr[hr_index], self.reference[reference_index]
+        hr = self.hr[hr_index]
+        reference = self.reference[reference_index] if self.reference else None
         return Draw(
             pair=pair,
             attempt=attempt,
             hr=hr,
             hr_crop=_crop(hr, self.hr_size, words[1], words[2], multiple=self.options.scale),
             reference=reference,
-            reference_crop=_crop(reference, self.lr_size, words[4], words[5], multiple=1),
+            reference_crop=reference and _crop(reference, self.lr_size, words[4], words[5], multiple=1),
             noise_seed=words[6] >> 32,
         )
 
@@ -207,14 +210,15 @@ def make(
     batch: int,
     engine: str,
     hr: Sequence[Photograph],
-    reference: Sequence[Photograph],
+    reference: Sequence[Photograph] | None,
     listed: Sequence[tuple[int, int]] | None = None,
+    degrader: Degrader | None = None,
 ) -> Plan:
-    """A plan for these usable photographs. hr, reference: sorted by path. Raises DegradeError where no pair
-    can be made.
+    """A plan for these usable photographs. hr, reference: sorted by path; reference None: the run reads none.
+    Raises DegradeError where no pair can be made.
     """
     for name, found, size in (("HR", hr, lr_size * options.scale), ("reference", reference, lr_size)):
-        if not found:
+        if found is not None and not found:
             raise DegradeError(
                 f"there is no usable {name} image",
                 wanted=f"at least one photograph of {size}x{size} pixels or more",
@@ -228,8 +232,9 @@ def make(
         batch,
         engine,
         tuple(hr),
-        tuple(reference),
+        tuple(reference or ()),
         None if listed is None else tuple(listed),
+        degrader,
     )
 
 

@@ -83,7 +83,7 @@ def row(
         "pair": draw.pair,
         "name": stem_of(draw.pair),
         "hr": {"path": draw.hr.path, "crop": list(draw.hr_crop)},
-        "reference": {"path": draw.reference.path, "crop": list(draw.reference_crop)},
+        "reference": draw.reference and {"path": draw.reference.path, "crop": list(draw.reference_crop or ())},
         "scale": options.scale,
         "tau": plan.taus[draw.pair],
         "steps": plan.steps(draw.pair),

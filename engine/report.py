@@ -28,6 +28,7 @@ FOOTNOTE = (
     "Errors are normalised squared distances between features, to the reference for degradation and to "
     "the HR for content; the score is their weighted sum, and the smallest is kept."
 )
+ABOUT_NETWORKS = ("Preset", "Start step τ", "Network calls", "Solver", "Candidates", "Useful row-steps")
 CONTENT_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
@@ -125,7 +126,11 @@ def header(run: Run) -> str:
         ),
     ]
     sharp, real = counted(plan["hr"]["images"], "sharp photograph"), plan["reference"]["images"]
-    title = f"{counted(len(run.rows), 'pair')}, content from {sharp}, degradation from {real} real ones"
+    title = f"{counted(len(run.rows), 'pair')}, content from {sharp}"
+    if real:
+        title += f", degradation from {real} real ones"
+    if plan["tau"] == "0:0":  # no network ran, so there is nothing to say of one
+        facts = [(name, value) for name, value in facts if name not in ABOUT_NETWORKS]
     listed = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts)
     return f"""<div class="over">degrade-engine</div>
 <h1>{title}</h1>
@@ -136,7 +141,7 @@ def header(run: Run) -> str:
 
 def charts(run: Run) -> str:
     """The figures: tau, and where there are scores, how the filter chose."""
-    if not run.rows:
+    if not run.rows or run.plan["tau"] == "0:0":
         return ""
     parts = [
         _figure(

@@ -32,9 +32,11 @@ class Sources:
     listed: tuple[tuple[int, int], ...] | None = None
 
 
-def from_folders(hr: Path, reference: Path, *, hr_size: int, reference_size: int) -> Sources:
-    """Everything usable in two folders. hr_size, reference_size: the least height and width, in pixels."""
+def from_folders(hr: Path, reference: Path | None, *, hr_size: int, reference_size: int) -> Sources:
+    """Everything usable in two folders, or in one. hr_size, reference_size: the least height and width, in pixels."""
     sharp, sharp_rejects = _scan(hr, "hr", hr_size)
+    if reference is None:
+        return Sources(Folders(hr, hr), sharp, (), sharp_rejects)
     real, real_rejects = _scan(reference, "reference", reference_size)
     return Sources(Folders(hr, reference), sharp, real, sharp_rejects + real_rejects)
 

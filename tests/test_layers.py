@@ -50,7 +50,7 @@ LAYERS = {
             " .engine.spec .engine.calibration_spec .engine.schedule .engine.errors .engine.artefact"
         )
     ),
-    "calib": Layer(names(".engine numpy"), names(".export .originals torch")),
+    "calib": Layer(names(".engine numpy"), names(".export .originals torch safetensors")),
     FRONT_DOOR: Layer(names("click rich numpy .engine .kernels"), names(".calib .export .originals .bench")),
 }
 UNBOUNDED = "bench"  # may import anything but the front door

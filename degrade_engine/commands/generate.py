@@ -12,13 +12,14 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from degrade_engine.engine import degraders, presets, sources
 from degrade_engine.engine import plan as plans
-from degrade_engine.engine import presets, sources
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.schedule import SOLVERS, SPACINGS
 from degrade_engine.engine.spec import Start
 
 INTERRUPTED = 130
+LR_SIZE, BATCH = 128, 16  # of a degrader's pairs; the batch is how many are read ahead at a time
 SAVE_UP_TO = 64  # pairs: runs this small keep their candidates for the report
 FOLDER = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
@@ -30,7 +31,16 @@ def _presets(of: Callable[[presets.Preset], object]) -> str:
 
 
 @click.command("generate", short_help="Make LR/HR training pairs with an engine.")
-@click.option("--engine", "engine_path", type=FOLDER, required=True, help="Made by `degrade-engine build`.")
+@click.option("--engine", "engine_path", type=FOLDER, help="Made by `degrade-engine build`.")
+@click.option(
+    "--degrader",
+    type=click.Choice(degraders.KINDS),
+    help="Instead of an engine: a degradation without networks, of --hr alone. It reads no reference and none of the "
+    "options from --preset to --no-filter.",
+)
+@click.option("--weights", type=FILE, help="Of --degrader binned: made by `degrade-engine calibrate degradation`.")
+@click.option("--degrader-options", type=FILE, help="TOML laid over the degrader's published settings.")
+@click.option("--lr-size", type=click.IntRange(8), metavar="PX", help="LR size of a --degrader's pairs. [default: 128]")
 @click.option("--hr", type=FOLDER, help="Folder of sharp photographs: the content, and the GT of the pairs.")
 @click.option("--reference", type=FOLDER, help="Folder of real LR photographs: the degradation to imitate.")
 @click.option("--out", type=FOLDER, required=True, help="Where the pairs go; a run that stopped goes on.")
@@ -117,51 +127,99 @@ def _presets(of: Callable[[presets.Preset], object]) -> str:
     f"{SAVE_UP_TO} pairs]",
 )
 @click.pass_context
-def command(ctx: click.Context, engine_path: Path, out: Path, threads: int | None, **asked: Any) -> None:
+def command(ctx: click.Context, engine_path: Path | None, out: Path, threads: int | None, **asked: Any) -> None:
     """Make LR/HR training pairs: content from sharp photographs, degradation from real LR ones.
 
     OUT gets gt/ and lq/ (PNG only, same names), meta_info files, manifest.jsonl (how each pair came about)
     and rejects.jsonl (what was left out and why). Ctrl-C stops cleanly; the same command goes on where it
     stopped and ends with the same bytes.
     """
-    from degrade_engine.engine import runner  # here, so that --help needs no network runtime
-    from degrade_engine.engine.api import Engine
+    from degrade_engine.engine.api import Engine  # here, so that --help needs no network runtime
+    from degrade_engine.engine.schedule import Schedule
+    from degrade_engine.engine.starts import StartEngine
 
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    if asked["degrader"]:
+        if engine_path:
+            raise DegradeError("--engine and --degrader were both given", wanted="one of them")
+        plan, found = make_degrader_plan(asked)
+        make_pairs(ctx, plan, found, StartEngine(), Schedule(), out, threads)
+        return
+    for name in ("weights", "degrader_options", "lr_size"):
+        if asked[name] is not None:
+            raise DegradeError(f"--{name.replace('_', '-')} belongs to --degrader, which was not given")
+    if engine_path is None:
+        raise DegradeError("neither --engine nor --degrader was given", wanted="one of them")
     settings = settled(asked)
     with Engine.open(engine_path, threads=threads) as engine:
         plan, found = make_plan(engine, asked, settings)
-        console.print(
-            f"{plan.options.pairs} pairs at scale {plan.options.scale} from {len(plan.hr)} HR and "
-            f"{len(plan.reference)} reference images; {say_settings(plan)}"
-        )
-        try:
-            with bar(console) as progress:
-                task = progress.add_task("pairs", total=plan.options.pairs, rate="", left="")
+        make_pairs(ctx, plan, found, engine, engine.spec.schedule, out, threads)
 
-                def on_progress(now: runner.Progress) -> None:
-                    rate = "" if now.pairs_per_second is None else f"{now.pairs_per_second:.2f} pairs/s"
-                    left = "" if now.seconds_left is None else f"{clock(now.seconds_left)} left"
-                    progress.update(task, completed=now.settled, rate=rate, left=left)
 
-                page = runner.run(
-                    plan,
-                    out,
-                    engine=engine,
-                    schedule=engine.spec.schedule,
-                    folders=found.folders,
-                    rejects=found.rejects,
-                    workers=threads,
-                    on_progress=on_progress,
-                )
-        except runner.Interrupted as stop:
-            console.print(
-                f"Stopped: {stop.done} of {stop.shards} shards are done. The same command goes on from there."
+def make_pairs(
+    ctx: click.Context, plan: plans.Plan, found: sources.Sources, engine: Any, schedule: Any, out: Path,
+    threads: int | None,
+) -> None:  # fmt: skip
+    """Run the plan, with a progress bar, and say what came of it."""
+    from degrade_engine.engine import runner
+
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    references = f" and {len(plan.reference)} reference" if plan.reference else ""
+    console.print(
+        f"{plan.options.pairs} pairs at scale {plan.options.scale} from {len(plan.hr)} HR{references} images; "
+        f"{say_settings(plan)}"
+    )
+    try:
+        with bar(console) as progress:
+            task = progress.add_task("pairs", total=plan.options.pairs, rate="", left="")
+
+            def on_progress(now: runner.Progress) -> None:
+                rate = "" if now.pairs_per_second is None else f"{now.pairs_per_second:.2f} pairs/s"
+                left = "" if now.seconds_left is None else f"{clock(now.seconds_left)} left"
+                progress.update(task, completed=now.settled, rate=rate, left=left)
+
+            page = runner.run(
+                plan,
+                out,
+                engine=engine,
+                schedule=schedule,
+                folders=found.folders,
+                rejects=found.rejects,
+                workers=threads,
+                on_progress=on_progress,
             )
-            ctx.exit(INTERRUPTED)
-        for note in engine.notes:
-            console.print(note)
+    except runner.Interrupted as stop:
+        console.print(
+            f"Stopped: {stop.done} of {stop.shards} shards are done. The same command goes on from there."
+        )
+        ctx.exit(INTERRUPTED)
+    for note in engine.notes:
+        console.print(note)
     click.echo(say_summary(page, out))
+
+
+def make_degrader_plan(asked: dict[str, Any]) -> tuple[plans.Plan, sources.Sources]:
+    """The plan of a run without networks: tau 0, one candidate, no references."""
+    degrader = degraders.open_degrader(asked["degrader"], asked["degrader_options"], asked["weights"])
+    foreign = ("tau", "steps", "spacing", "solver", "eta", "start", "candidates", "reference", "pair_list")
+    given = [name for name in foreign if asked[name] is not None]
+    if given:
+        raise DegradeError(
+            f"--{given[0].replace('_', '-')} was given with the degrader {degrader.kind}, which has no use for it",
+            mend="leave it out",
+        )
+    if not asked["hr"] or not asked["pairs"]:
+        raise DegradeError("--hr or --pairs was not given", wanted="both with --degrader")
+    pairs, scale, lr_size = asked["pairs"], int(asked["scale"]), asked["lr_size"] or LR_SIZE
+    found = sources.from_folders(asked["hr"], None, hr_size=lr_size * scale, reference_size=lr_size)
+    options = plans.Options(
+        seed=asked["seed"], pairs=pairs, scale=scale, tau_low=0, tau_high=0, steps=None, spacing="even", solver="ddpm",
+        eta=0.0, start=degrader.kind, candidates=1, filter=False, save_candidates=False,
+        shard_pairs=asked["shard_pairs"] or plans.default_shard_pairs(pairs, BATCH),
+    )  # fmt: skip
+    plan = plans.make(
+        options, lr_size=lr_size, batch=BATCH, engine=degrader.sha256, hr=found.hr, reference=None, degrader=degrader
+    )
+    return plan, found
 
 
 def settled(asked: dict[str, Any]) -> presets.Preset:
@@ -284,6 +342,8 @@ def clock(seconds: float) -> str:
 def say_settings(plan: plans.Plan) -> str:
     """The settings in a line."""
     options = plan.options
+    if plan.degrader is not None:
+        return f"degrader {plan.degrader.kind}, LR size {plan.lr_size}, seed {options.seed}"
     tau = (
         str(options.tau_low)
         if options.tau_low == options.tau_high

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 from ..errors import DegradeError
+from .settings import preset
 from .theta import Mode
 
 Range = tuple[float, float]
@@ -35,16 +37,14 @@ class StageRanges:
     def __post_init__(self) -> None:
         for name in ("skip_blur", "sinc_prob", "skip_resize", "skip_noise", "gaussian_noise_prob",
                      "gray_noise_prob", "skip_jpeg"):  # fmt: skip
-            _probability(name, getattr(self, name))
+            check_probability(name, getattr(self, name))
         for name in ("blur_sigma", "betag_range", "betap_range", "resize_range", "noise_range",
                      "poisson_scale_range", "jpeg_range"):  # fmt: skip
             low, high = getattr(self, name)
             if not 0 <= low <= high:
                 raise DegradeError(f"{name} is ({low}, {high})", wanted="0 <= low <= high")
         for name in ("kernel_prob", "resize_prob"):
-            shares = getattr(self, name)
-            if min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
-                raise DegradeError(f"{name} is {shares}", wanted="shares that are not negative and sum to 1")
+            check_shares(name, getattr(self, name))
         if not (0 < self.resize_range[0] <= 1 <= self.resize_range[1]):
             raise DegradeError(f"resize_range is {self.resize_range}", wanted="0 < low <= 1 <= high")
         if not (1 <= self.jpeg_range[0] and self.jpeg_range[1] <= 100):
@@ -66,59 +66,38 @@ class SecondOrderRanges:
 
     def __post_init__(self) -> None:
         for name in ("final_sinc_prob", "jpeg_last_prob", "identity_prob"):
-            _probability(name, getattr(self, name))
+            check_probability(name, getattr(self, name))
         if not self.kernel_sizes or any(size < 1 or size % 2 == 0 for size in self.kernel_sizes):
             raise DegradeError(f"kernel_sizes is {self.kernel_sizes}", wanted="one or more odd sizes")
         if not self.resize_modes:
             raise DegradeError("resize_modes is empty", wanted="area, bilinear, bicubic or antialias")
 
 
-def _probability(name: str, value: float) -> None:
+def check_probability(name: str, value: float) -> None:
+    """DegradeError unless it is one."""
     if not 0.0 <= value <= 1.0:
         raise DegradeError(f"{name} is {value}", wanted="a probability, 0 to 1")
 
 
-_FIRST = StageRanges(
-    skip_blur=0.0,
-    kernel_prob=(0.45, 0.25, 0.12, 0.03, 0.12, 0.03),
-    sinc_prob=0.1,
-    blur_sigma=(0.2, 3.0),
-    betag_range=(0.5, 4.0),
-    betap_range=(1.0, 2.0),
-    skip_resize=0.0,
-    resize_prob=(0.2, 0.7, 0.1),
-    resize_range=(0.15, 1.5),
-    skip_noise=0.0,
-    gaussian_noise_prob=0.5,
-    noise_range=(1.0, 30.0),
-    poisson_scale_range=(0.05, 3.0),
-    gray_noise_prob=0.4,
-    skip_jpeg=0.0,
-    jpeg_range=(30, 95),
-)
+def check_shares(name: str, shares: tuple[float, ...]) -> None:
+    """DegradeError unless none is negative and they sum to 1."""
+    if min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
+        raise DegradeError(f"{name} is {shares}", wanted="shares that are not negative and sum to 1")
 
-REALESRGAN = SecondOrderRanges(
-    first=_FIRST,
-    second=replace(
-        _FIRST,
-        skip_blur=0.2,  # published as second_blur_prob 0.8
-        blur_sigma=(0.2, 1.5),
-        resize_prob=(0.3, 0.4, 0.3),
-        resize_range=(0.3, 1.2),
-        noise_range=(1.0, 25.0),
-        poisson_scale_range=(0.05, 2.5),
-    ),
-    kernel_sizes=(7, 9, 11, 13, 15, 17, 19, 21),
-    resize_modes=("area", "bilinear", "bicubic"),
-    final_sinc_prob=0.8,
-    jpeg_last_prob=0.5,
-    identity_prob=0.0,
-)
-"""The option file of RealESRGAN_x4plus, number for number."""
+
+def check_range(name: str, values: tuple[float, ...], *, ordered: bool = True) -> None:
+    """DegradeError unless the numbers are finite, not negative and, where they are a range, in order."""
+    finite = all(0 <= value < math.inf for value in values)
+    if not finite or (ordered and values[0] > values[1]):
+        raise DegradeError(f"{name} is {values}", wanted="0 <= low <= high" if ordered else "numbers of 0 or more")
+
+
+REALESRGAN = preset(SecondOrderRanges, "realesrgan")
+"""The option file of RealESRGAN_x4plus, number for number (presets/realesrgan.toml)."""
 
 CAMERA = SecondOrderRanges(
     first=replace(
-        _FIRST,
+        REALESRGAN.first,
         kernel_prob=(0.7, 0.3, 0.0, 0.0, 0.0, 0.0),
         sinc_prob=0.0,
         blur_sigma=(0.0, 2.0),
@@ -127,7 +106,7 @@ CAMERA = SecondOrderRanges(
         skip_jpeg=1.0,
     ),
     second=replace(
-        _FIRST,
+        REALESRGAN.first,
         skip_blur=1.0,
         resize_prob=(0.0, 0.0, 1.0),
         noise_range=(0.0, 15.0),

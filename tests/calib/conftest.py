@@ -1,7 +1,9 @@
-"""RealDGen models of a few thousand random weights, of both presets' layers, and pairs to run them on."""
+"""RealDGen models of a few thousand random weights, of both presets' layers, and pairs to run them on; the tiny bundle
+of the runtime's tests, for the extractors that read an engine."""
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -33,7 +35,7 @@ def micro() -> Callable[[str], Any]:
         "tiny": replace(
             sizes,
             content=replace(sizes.content, shortcut=True),
-            degradation=replace(sizes.degradation, pool_spread=True),
+            degradation=replace(sizes.degradation, pool_spread=True, pool_quiet=True),
             unet=replace(sizes.unet, residual_std=0.06, noise_gate=True),
         ),
         "paper": replace(sizes, unet=replace(sizes.unet, attention=(1,))),
@@ -63,3 +65,14 @@ def precision(samples: Path) -> Callable[..., Any]:
         return Precision(model, pairs, PrecisionOptions(bound_grey, 2, LR_SIZE, 4, 7, WAYS))
 
     return make
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle folder, made by tests/engine/tiny_bundle.py: the tests are no package."""
+    found = importlib.util.spec_from_file_location("tiny_bundle", root / "tests" / "engine" / "tiny_bundle.py")
+    assert found is not None and found.loader is not None
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    folder: Path = module.make(tmp_path_factory.mktemp("tiny") / "bundle")
+    return folder

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from degrade_engine.engine.classical import realesrgan
+from degrade_engine.engine.classical import operations, realesrgan
 from degrade_engine.engine.classical.realesrgan import (
     CAMERA,
     REALESRGAN,
@@ -42,7 +42,7 @@ def test_a_recorded_degradation_replays_byte_for_byte(photo, ranges, scale):
         assert replayed == theta
         first = apply(photo, theta, scale=scale, noise_seed=index)
         assert first.shape == (96 // scale, 128 // scale, 3) and first.dtype == np.uint8
-        realesrgan.kernel_of.cache_clear()
+        operations.kernel_of.cache_clear()
         assert np.array_equal(first, apply(photo, replayed, scale=scale, noise_seed=index))
 
 
@@ -134,10 +134,10 @@ def test_large_and_small_images_are_blurred_as_the_plain_filter_does(photo):
     for image in (photo, np.tile(photo, (3, 2, 1))):
         for index in range(40):
             blur = draw(21, index).blur1
-            kernel = realesrgan.kernel_of(blur).astype(np.float64)
+            kernel = operations.kernel_of(blur).astype(np.float64)
             wanted = cv2.filter2D(image.astype(np.float64), -1, kernel)
-            assert np.abs(realesrgan._blur(image.astype(np.float32), blur) - wanted).max() < 0.06
-            products.add(len(realesrgan._separable(blur)))
+            assert np.abs(operations.blur(image.astype(np.float32), blur) - wanted).max() < 0.06
+            products.add(len(operations.separable(blur)))
     assert {0, 1} < products and max(products) > 4
 
 
@@ -146,7 +146,7 @@ def test_large_and_small_images_are_blurred_as_the_plain_filter_does(photo):
 def test_resize_has_the_geometry_of_interpolate(photo, mode, factor):
     torch = pytest.importorskip("torch")
     height, width = int(96 * factor), int(128 * factor)
-    found = realesrgan._resize(photo.astype(np.float32), height, width, mode)
+    found = operations.resize(photo.astype(np.float32), height, width, mode)
     wanted = torch.nn.functional.interpolate(
         torch.from_numpy(photo).permute(2, 0, 1)[None].double(),
         size=(height, width),
@@ -174,7 +174,7 @@ def test_noise_has_its_level(noise, wanted, gray):
 def test_poisson_moments_on_both_sides_of_the_switch():
     dice = np.random.Generator(np.random.SFC64(0))
     for rate in (0.3, 7.9, 8.1, 30.0, 256.0):
-        counts = realesrgan._poisson(np.full(200_000, rate, np.float32), dice).astype(np.float64)
+        counts = operations.poisson(np.full(200_000, rate, np.float32), dice).astype(np.float64)
         assert counts.min() >= 0 and np.array_equal(counts, np.rint(counts))
         assert counts.mean() == pytest.approx(rate, rel=0.012)
         assert counts.var() == pytest.approx(rate, rel=0.03)

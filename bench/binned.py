@@ -1,0 +1,127 @@
+"""Do the weights of a binned space find a degradation that is known? The four settings of the paper's Table 1.
+
+    python -m degrade_engine.bench.binned --data DATA --features random-alexnet -o bench/results/binned.jsonl \\
+        --picture docs/binned.svg
+
+100 crops of half of the photographs are degraded by a setting and stand for the references; crops of the other half are
+Y_w. A row holds, for a setting, an extractor and an alpha, the mean weight of the bins that the setting overlaps over
+the mean weight of the rest: infinitely many for a perfect extractor, 1 for none.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from degrade_engine.calib.degradation import degraded_bins, distances_of, read_crops, spread, weights_of
+from degrade_engine.calib.features import NAMES, Features, Name, open_features
+from degrade_engine.calib.heatmap import draw
+from degrade_engine.engine.classical.binned import PAPER, Space
+
+from .machine import machine
+
+SETTINGS = {
+    1: Space((0, 1), (0, 10), (80, 90), PAPER.downsample),
+    2: Space((0.5, 1.5), (15, 25), (75, 85), PAPER.downsample),
+    3: Space((1.5, 2.5), (5, 15), (75, 85), PAPER.downsample),
+    4: Space((2.5, 3.5), (25, 35), (65, 75), PAPER.downsample),
+}
+"""Table 1: each a space of one bin."""
+ALPHAS = (0.0, 5.0, 25.0)
+CROP, SCALE, COUNT = 72, 4, 100
+Row = dict[str, Any]
+
+
+def overlapping(setting: Space, space: Space = PAPER) -> np.ndarray:
+    """Which bins share more than a border with the setting, bool [bins]."""
+    wanted = setting.box(0)
+    return np.array([
+        all(low < there[1] and there[0] < high for (low, high), there in zip(space.box(bin), wanted, strict=True))
+        for bin in range(space.bins)
+    ])  # fmt: skip
+
+
+def ratio(weights: Sequence[float] | np.ndarray, inside: np.ndarray) -> float:
+    """Mean weight of the bins inside over the mean weight of the others."""
+    found = np.asarray(weights)
+    return float(found[inside].mean() / found[~inside].mean())
+
+
+def degraded(data: Path, seed: int, threads: int) -> dict[str, np.ndarray]:
+    """real: the references of each setting, uint8 [4, n, s, s, 3]; made: X_w of each bin, [75, n, s, s, 3]."""
+    sharp = read_crops(data / "hr_cid22", "HR", most=2 * COUNT, side=CROP * SCALE, seed=seed).pixels
+    held_back, y_w = sharp[::2], sharp[1::2]
+    real = [
+        next(degraded_bins(setting, held_back, scale=SCALE, seed=seed + 1000 + number, workers=threads))
+        for number, setting in SETTINGS.items()
+    ]
+    made = list(degraded_bins(PAPER, y_w, scale=SCALE, seed=seed, workers=threads))
+    return {"real": np.stack(real), "made": np.stack(made)}
+
+
+def measure(pixels: dict[str, np.ndarray], features: Features, about: dict[str, Any], seed: int) -> Iterator[Row]:
+    """A row a setting and alpha."""
+    made = [features(crops) for crops in pixels["made"]]
+    for (number, setting), crops in zip(SETTINGS.items(), pixels["real"], strict=True):
+        inside, real = overlapping(setting), features(crops)
+        distances = distances_of(made, real)
+        for alpha in ALPHAS:
+            weights = weights_of(distances, alpha)
+            yield {
+                "extractor": features.page, "setting": number, "alpha": alpha,
+                "ratio": round(ratio(weights, inside), 3),
+                "share_inside": round(float(weights[inside].sum()), 4), "bins_inside": int(inside.sum()),
+                "heaviest_is_inside": bool(inside[int(np.argmax(weights))]),
+                "spread": round(spread(made, real, alpha, seed), 4), "references": len(crops), "hr": len(made[0]),
+                "crop": CROP, "scale": SCALE, "seed": seed, "weights": [round(float(w), 5) for w in weights], **about,
+            }  # fmt: skip
+
+
+def picture_of(rows: Sequence[Row]) -> str:
+    """The heat-maps at the largest alpha, a setting's own bins above what the extractors found."""
+    maps: list[tuple[str, str, Sequence[float]]] = []
+    for number, setting in SETTINGS.items():
+        inside = overlapping(setting)
+        maps.append((f"setting {number}", "the bins it overlaps", (inside / inside.sum()).tolist()))
+        for row in rows:
+            if row["setting"] == number and row["alpha"] == ALPHAS[-1]:
+                maps.append((row["extractor"]["name"], f"inside / outside {row['ratio']:.1f}", row["weights"]))
+    return draw(PAPER, maps, f"Weights of the paper's 75 bins, alpha {ALPHAS[-1]:g}")
+
+
+@click.command()
+@click.option("--data", type=click.Path(exists=True, path_type=Path), required=True, help="The development corpus.")
+@click.option("--features", "name", type=click.Choice(NAMES), required=True)
+@click.option("--features-from", "path", type=click.Path(exists=True, path_type=Path), help="As in calibrate.")
+@click.option("--degraded", "kept", type=click.Path(path_type=Path), help="An .npz that keeps the crops.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--threads", type=int, default=1, show_default=True)
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="JSONL; its own rows are replaced.")
+@click.option("--picture", type=click.Path(path_type=Path), required=True, help="The heat-maps of all rows, SVG.")
+def main(
+    data: Path, name: Name, path: Path | None, kept: Path | None, seed: int, threads: int, out: Path, picture: Path
+) -> None:
+    """Measure how the weights of an extractor find the settings of Table 1."""
+    if kept is not None and kept.is_file():
+        pixels = dict(np.load(kept))
+    else:
+        pixels = degraded(data, seed, threads)
+        if kept is not None:
+            np.savez(kept, **pixels)  # type: ignore[arg-type]
+    features = open_features(name, path, seed=seed, threads=threads)
+    before = [json.loads(line) for line in out.read_text().splitlines()] if out.is_file() else []
+    rows = [row for row in before if row["extractor"]["name"] != name]
+    for row in measure(pixels, features, machine(threads), seed):
+        rows.append(row)
+        click.echo(f"setting {row['setting']} {name} alpha {row['alpha']:4g}: {row['ratio']:8.2f}")
+    out.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    picture.write_text(picture_of(rows))
+
+
+if __name__ == "__main__":
+    main()

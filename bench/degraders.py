@@ -1,0 +1,62 @@
+"""Seconds an image of the kinds without networks: HR 512 x 512 PNG in, LR 128 x 128 PNG out, one thread.
+
+    python -m degrade_engine.bench.degraders --hr FOLDER -o bench/results/degraders.jsonl
+
+Processor seconds, so that what else runs on the machine counts less than in wall time, which stands beside them.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import click
+import cv2
+import numpy as np
+import pyvips
+
+from degrade_engine.engine.degraders import KINDS, open_degrader
+from degrade_engine.engine.images import encode_png, read_rgb
+
+from .machine import machine
+
+PUBLISHED_S = {"bsrgan": 0.18, "bsrgan-plus": 0.27, "realesrgan": 2.7}
+"""The published code on the same task, as this project's plan states it; not measured in this run."""
+SIDE, SCALE = 512, 4
+
+
+@click.command()
+@click.option("--hr", "folder", type=click.Path(exists=True, path_type=Path), required=True)
+@click.option("--images", type=int, default=60, show_default=True, help="A kind.")
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="JSONL; its rows are replaced.")
+def main(folder: Path, images: int, out: Path) -> None:
+    """Time every kind on the same photographs."""
+    cv2.setNumThreads(1)
+    pyvips.concurrency_set(1)
+    photographs = [encode_png(read_rgb(path)[:SIDE, :SIDE]) for path in sorted(folder.glob("*.png"))[: 4 * images]]
+    kept = [data for data in photographs if cv2.imdecode(np.frombuffer(data, np.uint8), 1).shape[:2] == (SIDE, SIDE)]
+    work = out.with_suffix(".png")
+    rows = []
+    for kind in KINDS:
+        degrader, cpu, wall = open_degrader(kind), [], []
+        for pair in range(images + 3):  # the first three warm up
+            work.write_bytes(kept[pair % len(kept)])
+            began, began_cpu = time.perf_counter(), time.process_time()
+            lr, _ = degrader.degrade(read_rgb(work), scale=SCALE, seed=0, pair=pair, noise_seed=pair)
+            work.write_bytes(encode_png(lr))
+            cpu.append(time.process_time() - began_cpu)
+            wall.append(time.perf_counter() - began)
+        row = {"kind": kind, "hr": SIDE, "scale": SCALE, "images": images, "photographs": len(kept),
+               "mean_cpu_s": round(float(np.mean(cpu[3:])), 4), "p50_cpu_s": round(float(np.median(cpu[3:])), 4),
+               "p95_cpu_s": round(float(np.percentile(cpu[3:], 95)), 4), "p50_s": round(float(np.median(wall[3:])), 4),
+               "published_s": PUBLISHED_S.get(kind), **machine(1)}  # fmt: skip
+        rows.append(row)
+        times = ", ".join(f"{name} {row[f'{name}_cpu_s']:.4f} s" for name in ("mean", "p50", "p95"))
+        click.echo(f"{kind:12} {times}")
+    work.unlink()
+    out.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,234 @@
+"""Deep features for the Fréchet distance of degradations: phi(x) of the binned paper (section 3.5).
+
+    random-alexnet   AlexNet with weights drawn from a seed: works everywhere, "limited effectiveness" by the paper
+    e-deg            E_deg of a RealDGen engine folder (no torch) or checkpoint: trained to tell degradations apart
+    alexnet          AlexNet with ImageNet weights from a file: what the paper mainly uses
+    vgg19-2-2, -5-4  VGG19 after the j-th convolution before the i-th pooling, with ImageNet weights from a file
+
+A feature map is averaged over its pixels (AlexNet's last map of a 72 x 72 image is one pixel anyway): [n, c], c = 256,
+the length of F_deg, 256, 128 and 512. torch is loaded only by those that need it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..engine.artefact import sha256_file
+from ..engine.errors import DegradeError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+Pixels = NDArray[np.uint8]  # [n, h, w, 3], RGB
+Vectors = NDArray[np.float32]  # [n, c]
+Name = Literal["random-alexnet", "e-deg", "alexnet", "vgg19-2-2", "vgg19-5-4"]
+NAMES: tuple[Name, ...] = get_args(Name)
+
+ROWS = 25  # images a call
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, in 0..1
+WHERE = {
+    "alexnet": "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
+    "vgg19": "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth",
+}
+
+
+@dataclass(frozen=True)
+class Features:
+    """One extractor, opened. page: what weights.json says of it; size: the only side of an image that it takes, pixels
+    (None: any)."""
+
+    page: dict[str, Any]
+    extract: Callable[[Pixels], Vectors]
+    size: int | None = None
+
+    def __call__(self, images: Pixels) -> Vectors:
+        """uint8 [n, h, w, 3] to float32 [n, c]."""
+        return np.concatenate([self.extract(images[at : at + ROWS]) for at in range(0, len(images), ROWS)])
+
+
+def open_features(name: Name, path: Path | None = None, *, seed: int = 0, threads: int | None = None) -> Features:
+    """An extractor by its name. path: the engine folder or checkpoint of e-deg, the weights of alexnet and vgg19.
+
+    seed: of random-alexnet's weights. Raises DegradeError for a missing file (and says where to get it), one that does
+    not fit, or a missing torch.
+    """
+    if name == "random-alexnet":
+        return _network({"name": name, "seed": seed}, lambda: _random(_alexnet(), seed), threads)
+    if path is None:
+        wanted = "an engine folder or a .safetensors checkpoint" if name == "e-deg" else f"a file, {_from(name)}"
+        raise DegradeError(f"the features {name} need a file", wanted=wanted, mend="give it with --features-from")
+    if name == "e-deg":
+        return _e_deg_of_engine(path, threads) if path.is_dir() else _e_deg_of_checkpoint(path, threads)
+    if not path.is_file():
+        raise DegradeError(f"{path} is not there", wanted=f"ImageNet weights, {_from(name)}", mend="download them once")
+    page = {"name": name, "sha256": sha256_file(path)}
+    layers = _alexnet if name == "alexnet" else lambda: _vgg19(*map(int, name.split("-")[1:]))
+    return _network(page, lambda: _trained(layers(), path), threads)
+
+
+def _from(name: str) -> str:
+    return f"such as {WHERE[name.split('-')[0]]}"
+
+
+# ---- E_deg ----
+
+
+def _e_deg_of_engine(folder: Path, threads: int | None) -> Features:
+    """By the engine's own runtime, at its LR size and batch."""
+    from ..engine.build import open_engine_part
+    from ..engine.engine_spec import open_engine_spec
+
+    spec = open_engine_spec(folder)
+    part, size, batch = open_engine_part(folder, spec, "degradation", threads=threads), spec.lr_size, spec.batch
+    image = np.zeros((batch, 3, size, size), np.float32)
+    f_deg = np.zeros(spec.parts["degradation"].outputs[0].resolve(batch, size, size), np.float32)
+    part.bind("image", image)
+    part.bind("f_deg", f_deg)
+
+    def extract(images: Pixels) -> Vectors:
+        rows = []
+        for at in range(0, len(images), batch):
+            some = images[at : at + batch]
+            image[: len(some)] = some.transpose(0, 3, 1, 2) / np.float32(127.5) - 1
+            part.enqueue(None)
+            rows.append(f_deg[: len(some)].copy())
+        return np.concatenate(rows)
+
+    return Features({"name": "e-deg", "engine": spec.key_sha256}, extract, size)
+
+
+def _e_deg_of_checkpoint(path: Path, threads: int | None) -> Features:
+    _torch(threads)
+    from ..originals.checkpoint import load_realdgen
+
+    model, record = load_realdgen(path)
+    return Features(
+        {"name": "e-deg", "checkpoint": record.weights_sha256},
+        _extract(model.degradation, lambda x: x / 127.5 - 1),
+    )
+
+
+# ---- AlexNet and VGG19 ----
+
+
+def _network(page: dict[str, Any], make: Callable[[], nn.Module], threads: int | None) -> Features:
+    torch = _torch(threads)
+    network = make().eval()
+    mean, std = (torch.tensor(values)[:, None, None] for values in (MEAN, STD))
+    pooled = lambda x: network(x).mean(dim=(2, 3))  # noqa: E731
+    return Features(page, _extract(pooled, lambda x: (x / 255 - mean) / std))
+
+
+def _extract(
+    network: Callable[[Tensor], Tensor], normalised: Callable[[Tensor], Tensor]
+) -> Callable[[Pixels], Vectors]:
+    def extract(images: Pixels) -> Vectors:
+        import torch
+
+        with torch.inference_mode():
+            x = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float()
+            return np.asarray(network(normalised(x)).numpy(), np.float32)
+
+    return extract
+
+
+def _torch(threads: int | None) -> Any:
+    try:
+        import torch
+    except ModuleNotFoundError as error:
+        raise DegradeError(
+            "these features need torch",
+            wanted="the extra `train`, or the features e-deg of an engine folder",
+            mend="pip install 'degrade-engine[train]'",
+        ) from error
+    if threads is not None:
+        torch.set_num_threads(threads)
+    return torch
+
+
+def _alexnet() -> nn.Sequential:
+    """The convolutional layers of "One weird trick" (Krizhevsky 2014), numbered as torchvision's `features`."""
+    from torch import nn
+
+    return nn.Sequential(
+        nn.Conv2d(3, 64, 11, stride=4, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2),
+        nn.Conv2d(64, 192, 5, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2),
+        nn.Conv2d(192, 384, 3, padding=1), nn.ReLU(),
+        nn.Conv2d(384, 256, 3, padding=1), nn.ReLU(),
+        nn.Conv2d(256, 256, 3, padding=1), nn.ReLU(), nn.MaxPool2d(3, 2),
+    )  # fmt: skip
+
+
+def _vgg19(pool: int, conv: int) -> nn.Sequential:
+    """VGG19 (configuration E) up to the `conv`-th convolution, activated, before the `pool`-th pooling."""
+    from torch import nn
+
+    layers: list[nn.Module] = []
+    for block, (width, channels) in enumerate(pairwise((3, 64, 128, 256, 512, 512)), start=1):
+        for at in range(1, (2, 2, 4, 4, 4)[block - 1] + 1):
+            layers += [nn.Conv2d(width if at == 1 else channels, channels, 3, padding=1), nn.ReLU()]
+            if (block, at) == (pool, conv):
+                return nn.Sequential(*layers)
+        layers.append(nn.MaxPool2d(2, 2))
+    raise DegradeError(f"VGG19 has no convolution {conv} before pooling {pool}")
+
+
+def _random(network: nn.Sequential, seed: int) -> nn.Sequential:
+    """Weights and biases uniform in +-1/sqrt(fan in), which is PyTorch's own start, but from numpy's Philox: the same
+    in every release."""
+    import torch
+
+    dice = np.random.Generator(np.random.Philox(seed))
+    with torch.no_grad():
+        for layer in network:
+            if isinstance(layer, torch.nn.Conv2d):
+                reach = float(layer.weight[0].numel()) ** -0.5
+                for values in layer.parameters():  # weight, then bias
+                    values.copy_(torch.from_numpy(dice.uniform(-reach, reach, tuple(values.shape))))
+    return network
+
+
+def _trained(network: nn.Sequential, path: Path) -> nn.Sequential:
+    """ImageNet weights as torchvision names them: features.N.weight and .bias; deeper layers are not looked at."""
+    state = {
+        name.removeprefix("features."): value for name, value in _read(path).items() if name.startswith("features.")
+    }
+    wanted = network.state_dict()
+    for name, value in wanted.items():
+        found = state.get(name)
+        shape = None if found is None else tuple(found.shape)
+        if shape != tuple(value.shape):
+            raise DegradeError(
+                f"{path.name} has no features.{name} of shape {tuple(value.shape)}{f' but {shape}' if shape else ''}",
+                wanted="torchvision's weights of this network",
+            )
+    network.load_state_dict({name: state[name] for name in wanted})
+    return network
+
+
+def _read(path: Path) -> Mapping[str, Tensor]:
+    """A .safetensors file, or a .pth that holds tensors and nothing else (weights_only: nothing is run)."""
+    import pickle
+
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    found: Any
+    try:
+        if path.suffix == ".safetensors":
+            found = load_file(path)
+        else:
+            found = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, ValueError, EOFError, SafetensorError, pickle.UnpicklingError) as error:
+        raise DegradeError(f"{path.name} cannot be read as weights ({str(error).splitlines()[0]})") from error
+    if not isinstance(found, Mapping):
+        raise DegradeError(f"{path.name} holds a {type(found).__name__}", wanted="a state dict")
+    return found

@@ -1,0 +1,71 @@
+"""The weights of a binned space as a picture, as the paper's figure 4: one self-contained SVG, nothing loaded.
+
+A square a bin: blur to the right, noise downwards, a panel for each JPEG quality; the darker, the more weight. Several
+sets of weights stand below each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from html import escape
+
+from ..engine.classical.binned import Space
+
+CELL, GAP, LEFT, HEAD, FOOT = 22.0, 26.0, 150.0, 58.0, 44.0  # pixels
+LIGHT, DARK = (247, 250, 252), (8, 48, 107)
+STYLE = (
+    "svg{font:11px system-ui,sans-serif;background:#fff}text{fill:#222}.small{fill:#666}"
+    ".title{font-size:15px;font-weight:600}.name{font-weight:600}rect{stroke:#d9dee3;stroke-width:.6}"
+)
+
+
+def draw(space: Space, rows: Sequence[tuple[str, str, Sequence[float]]], title: str) -> str:
+    """SVG text. rows: (name, note, weights [bins]) each; colours run from 0 to the largest weight of the row."""
+    q, l, s = space.shape  # noqa: E741
+    panel = s * CELL
+    width = LEFT + q * panel + (q - 1) * GAP + 24
+    step = l * CELL + GAP
+    height = HEAD + len(rows) * step + FOOT - GAP
+    body = [_text(12, 24, title, "title")]
+    for k in range(q):
+        low, high = space.box(k * l * s)[0]
+        said = f"JPEG {low:g} to {high:g}" if space.jpeg_quality else "no JPEG"
+        body.append(_text(LEFT + k * (panel + GAP), HEAD - 10, said, "small"))
+    for at, (name, note, weights) in enumerate(rows):
+        top = HEAD + at * step
+        body.append(_text(12, top + 14, name, "name"))
+        body.append(_text(12, top + 30, note, "small"))
+        body += _cells(space, weights, top)
+    foot = HEAD + len(rows) * step - GAP + 18
+    body.append(_text(LEFT, foot, f"→ blur sigma {_span(space.blur_sigma)} HR pixels", "small"))
+    body.append(_text(LEFT, foot + 15, f"↓ noise sigma {_span(space.noise_level)} grey levels", "small"))
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" '
+        f'height="{height:.0f}" role="img" aria-label="{escape(title)}"><style>{STYLE}</style>{"".join(body)}</svg>\n'
+    )
+
+
+def _cells(space: Space, weights: Sequence[float], top: float) -> Iterator[str]:
+    _, l, s = space.shape  # noqa: E741
+    largest = max(weights)
+    for bin, weight in enumerate(weights):
+        k, row, column = bin // (l * s), bin // s % l, bin % s
+        x = LEFT + k * (s * CELL + GAP) + column * CELL
+        quality, level, sigma = (f"{low:g} to {high:g}" for low, high in space.box(bin))
+        said = f"blur {sigma}, noise {level}, JPEG {quality}: {100 * weight:.2f} %"
+        yield (
+            f'<rect x="{x:.1f}" y="{top + row * CELL:.1f}" width="{CELL}" height="{CELL}" '
+            f'fill="{_colour(weight / largest)}"><title>{said}</title></rect>'
+        )
+
+
+def _colour(share: float) -> str:
+    return "#" + "".join(f"{round(a + (b - a) * share):02x}" for a, b in zip(LIGHT, DARK, strict=True))
+
+
+def _span(edges: Sequence[float]) -> str:
+    return f"{edges[0]:g} to {edges[-1]:g}" if len(edges) > 1 else f"{edges[0]:g}"
+
+
+def _text(x: float, y: float, text: str, kind: str) -> str:
+    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}">{escape(text)}</text>'

@@ -1,0 +1,139 @@
+"""The binned degradation space of "Crafting Training Degradation Distribution" (ICML 2023): bins, weights, samples.
+
+    x = [(y (*) k_sigma) v + eps_l]_JPEG(q)                          (eq. 2: blur on the HR, noise and JPEG on the LR)
+    P(d) = sum over bins b of p(d | b) p(b),   p(b_i) = w_i          (section 3.3)
+
+The space is a box cut by the edges of its three axes; within a bin everything is uniform. The weights come from
+`calibrate degradation` (calib/degradation.py) as weights.json; without one all bins weigh the same, which is uniform
+sampling of the whole box. What the paper leaves open: v is an antialiased bicubic (the space says so and may say
+otherwise); the kernel reaches four sigmas; the noise differs from channel to channel; q is rounded, since the codec
+knows whole numbers only.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from ..artefact import read_json
+from ..errors import DegradeError
+from .dice import pick, throw
+from .pipeline import Grain, Jpeg, Pipeline, Scale, Step
+from .settings import preset
+from .theta import Blur, Mode
+
+Edges = tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Space:
+    """Edges of the bins, ascending; one number alone fixes an axis. jpeg_quality () leaves JPEG out.
+
+    Bin (q, l, s) has the number (q * n_l + l) * n_s + s, with q, l and s the places of its quality, noise and blur.
+    """
+
+    blur_sigma: Edges  # HR pixels
+    noise_level: Edges  # sigma, grey levels of 0..255
+    jpeg_quality: Edges  # 1..100
+    downsample: Mode
+
+    def __post_init__(self) -> None:
+        for name, least, most in (("blur_sigma", 0, 50), ("noise_level", 0, 255), ("jpeg_quality", 1, 100)):
+            edges: Edges = getattr(self, name)
+            ascending = all(a < b for a, b in itertools.pairwise(edges))
+            inside = all(least <= edge <= most for edge in edges)
+            if not (ascending and inside) or (not edges and name != "jpeg_quality"):
+                raise DegradeError(f"{name} is {list(edges)}", wanted=f"ascending edges within {least} .. {most}")
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """How many bins of quality, noise and blur there are."""
+        q, l, s = (max(1, len(edges) - 1) for edges in (self.jpeg_quality, self.noise_level, self.blur_sigma))  # noqa: E741
+        return q, l, s
+
+    @property
+    def bins(self) -> int:
+        """N_bin."""
+        return math.prod(self.shape)
+
+    def box(self, bin: int) -> tuple[tuple[float, float], ...]:
+        """(low, high) of quality, noise and blur in a bin; (0, 0) for a JPEG that is left out."""
+        places = np.unravel_index(bin, self.shape)
+        axes = (self.jpeg_quality or (0.0,), self.noise_level, self.blur_sigma)
+        return tuple((axis[at], axis[min(at + 1, len(axis) - 1)]) for axis, at in zip(axes, places, strict=True))
+
+    def at(self, bin: int, place: Sequence[float]) -> Pipeline:
+        """The degradation at a place of a bin. place: of quality, noise and blur, 0..1 each."""
+        q, level, sigma = (low + (high - low) * p for (low, high), p in zip(self.box(bin), place, strict=True))
+        return degradation(sigma, level, round(q) if self.jpeg_quality else None, self.downsample)
+
+
+def degradation(sigma: float, level: float, quality: int | None, downsample: Mode = "antialias") -> Pipeline:
+    """Eq. 2. sigma: HR pixels; level: grey levels; quality: 1..100, None = no JPEG."""
+    steps: list[Step] = []
+    if sigma > 0:
+        steps.append(Blur("iso", 2 * math.ceil(4 * sigma) + 1, sigma, sigma))
+    steps.append(Scale(None, downsample))
+    if level > 0:
+        steps.append(Grain("gaussian", level, "colour", None))
+    if quality is not None:
+        steps.append(Jpeg(quality))
+    return Pipeline(tuple(steps))
+
+
+PAPER = preset(Space, "binned")
+"""Section 3.3: sigma 0..5, l 0..50, q 30..90 in 5 x 5 x 3 = 75 bins (presets/binned.toml)."""
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """weights.json: what `calibrate degradation` found. The lists follow the numbers of the space's bins."""
+
+    space: Space
+    weights: tuple[float, ...]  # w_i of eq. 4; not negative, they sum to 1
+    distances: tuple[float, ...]  # squared Fréchet distances D_i of eq. 3
+    alpha: float
+    extractor: dict[str, Any]  # which features, and what they were made from
+    reference: dict[str, Any]  # X_ref: images, bytes, sha256 of the inventory, crops taken
+    hr: dict[str, Any]  # Y_w, likewise
+    crop: int  # side of the crops the distances were taken on, LR pixels
+    scale: int
+    seed: int
+    spread: float  # share of the weight that moves when the references are drawn anew (calib/degradation.py)
+    tools: dict[str, str]
+    format: Literal["degrade-engine/degradation-weights/1"] = field(default="degrade-engine/degradation-weights/1")
+
+    def __post_init__(self) -> None:
+        if not len(self.weights) == len(self.distances) == self.space.bins:
+            fact = f"{len(self.weights)} weights and {len(self.distances)} distances came"
+            raise DegradeError(fact, wanted=f"{self.space.bins} of each, the space's number of bins")
+        check_weights(self.weights)
+
+
+def check_weights(weights: Sequence[float]) -> None:
+    """DegradeError unless they are weights: finite, not negative, with the sum 1."""
+    if not all(0 <= weight <= 1 for weight in weights) or abs(math.fsum(weights) - 1) > 1e-6:
+        raise DegradeError(
+            f"The weights sum to {math.fsum(weights):g}",
+            wanted="numbers of 0 or more that sum to 1",
+            mend="make weights.json again with `degrade-engine calibrate degradation`",
+        )
+
+
+def read_weights(path: Path) -> Calibrated:
+    """weights.json. Raises DegradeError if it is missing, broken or of another kind."""
+    return read_json(Calibrated, path)
+
+
+def draw(seed: int, index: int, space: Space = PAPER, weights: Sequence[float] | None = None) -> Pipeline:
+    """Sample `index` of the stream `seed` (both 0 .. 2^64 - 1): a bin by its weight (None: all the same), then a place
+    in it."""
+    dice = throw(seed, index)
+    bin = int(dice.integers(space.bins)) if weights is None else pick(dice, weights)
+    return space.at(bin, dice.random(3).tolist())
