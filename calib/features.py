@@ -62,7 +62,7 @@ def open_features(name: Name, path: Path | None = None, *, seed: int = 0, thread
     not fit, or a missing torch.
     """
     if name == "random-alexnet":
-        return _network({"name": name, "seed": seed}, lambda: _random(_alexnet()[:1], seed), threads, everywhere=True)
+        return _network({"name": name, "seed": seed}, lambda: _random(_alexnet(), seed)[:1], threads, everywhere=True)
     if path is None:
         wanted = "an engine folder or a .safetensors checkpoint" if name == "e-deg" else f"a file, {_from(name)}"
         raise DegradeError(f"the features {name} need a file", wanted=wanted, mend="give it with --features-from")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from degrade_engine.bench.binned import SETTINGS, overlapping, ratio
 from degrade_engine.engine.classical.binned import PAPER
@@ -17,5 +18,5 @@ def test_the_settings_overlap_1_4_4_and_8_bins() -> None:
 def test_uniform_weights_have_the_ratio_1() -> None:
     for setting in SETTINGS.values():
         inside = overlapping(setting)
-        assert ratio([1 / 75] * 75, inside) == 1
+        assert ratio([1 / 75] * 75, inside) == pytest.approx(1)
         assert ratio(np.where(inside, 3.0, 0.5), inside) == 6
