@@ -18,8 +18,9 @@ from typing import Any
 import click
 import numpy as np
 
-from degrade_engine.calib.degradation import degraded_bins, distances_of, read_crops, spread, weights_of
+from degrade_engine.calib.degradation import degraded_bins, distances_of, read_crops, weights_of
 from degrade_engine.calib.features import NAMES, Features, Name, open_features
+from degrade_engine.calib.frechet import fit
 from degrade_engine.calib.heatmap import draw
 from degrade_engine.engine.classical.binned import PAPER, Space
 
@@ -66,10 +67,9 @@ def degraded(data: Path, seed: int, threads: int) -> dict[str, np.ndarray]:
 
 def measure(pixels: dict[str, np.ndarray], features: Features, about: dict[str, Any], seed: int) -> Iterator[Row]:
     """A row a setting and alpha."""
-    made = [features(crops) for crops in pixels["made"]]
+    made = [fit(features(crops)) for crops in pixels["made"]]
     for (number, setting), crops in zip(SETTINGS.items(), pixels["real"], strict=True):
-        inside, real = overlapping(setting), features(crops)
-        distances = distances_of(made, real)
+        inside, distances = overlapping(setting), distances_of(made, fit(features(crops)))
         for alpha in ALPHAS:
             weights = weights_of(distances, alpha)
             yield {
@@ -77,7 +77,7 @@ def measure(pixels: dict[str, np.ndarray], features: Features, about: dict[str, 
                 "ratio": round(ratio(weights, inside), 3),
                 "share_inside": round(float(weights[inside].sum()), 4), "bins_inside": int(inside.sum()),
                 "heaviest_is_inside": bool(inside[int(np.argmax(weights))]),
-                "spread": round(spread(made, real, alpha, seed), 4), "references": len(crops), "hr": len(made[0]),
+                "references": len(crops), "hr": len(pixels["made"][0]),
                 "crop": CROP, "scale": SCALE, "seed": seed, "weights": [round(float(w), 5) for w in weights], **about,
             }  # fmt: skip
 

@@ -31,7 +31,7 @@ from ..engine.errors import DegradeError
 from ..engine.images import BadImage, read_rgb
 from ..engine.plan import summary
 from .features import Features, Pixels, Vectors
-from .frechet import fit, squared_distance
+from .frechet import Gaussian, fit, squared_distance
 
 ALPHA = 25.0
 ENOUGH = 100  # reference crops: "100 - 150 images can already give good estimation results" (section 3.5)
@@ -69,10 +69,10 @@ def calibrate(
     real = features(reference.pixels)
     made = []
     for bin, pixels in enumerate(degraded_bins(space, hr.pixels, scale=scale, seed=seed, workers=workers)):
-        made.append(features(pixels))
+        made.append(fit(features(pixels)))
         if on_bin:
             on_bin(bin)
-    distances = distances_of(made, real)
+    distances = distances_of(made, fit(real))
     return Calibrated(
         space=space,
         weights=tuple(weights_of(distances, alpha).tolist()),
@@ -103,10 +103,9 @@ def degraded_bins(
             yield np.stack(list(pool.map(degrade, range(len(hr)))))
 
 
-def distances_of(made: Sequence[Vectors], real: Vectors) -> Floats:
-    """Eq. 3 for each bin: [bins], squared. made: the features of X_w^b, [m, c] each; real: those of X_ref, [n, c]."""
-    target = fit(real)
-    return np.array([squared_distance(fit(features), target) for features in made])
+def distances_of(made: Sequence[Gaussian], real: Gaussian) -> Floats:
+    """Eq. 3 for each bin: [bins], squared. made: fits to the features of X_w^b; real: that to those of X_ref."""
+    return np.array([squared_distance(one, real) for one in made])
 
 
 def weights_of(distances: Floats | Sequence[float], alpha: float = ALPHA) -> Floats:
@@ -121,16 +120,15 @@ def weights_of(distances: Floats | Sequence[float], alpha: float = ALPHA) -> Flo
     return np.asarray(weights / weights.sum())
 
 
-def spread(made: Sequence[Vectors], real: Vectors, alpha: float, seed: int) -> float:
+def spread(made: Sequence[Gaussian], real: Vectors, alpha: float, seed: int) -> float:
     """The share of the weight, 0..1, that moves to other bins when X_ref is drawn anew from itself (bootstrap), mean of
     TIMES draws: how much chance there is in the weights."""
     dice = np.random.Generator(np.random.Philox(seed + 1))
-    fits = [fit(features) for features in made]
-    kept = weights_of([squared_distance(one, fit(real)) for one in fits], alpha)
+    kept = weights_of(distances_of(made, fit(real)), alpha)
     moved = []
     for _ in range(TIMES):
         again = fit(real[dice.integers(0, len(real), len(real))])
-        weights = weights_of([squared_distance(one, again) for one in fits], alpha)
+        weights = weights_of(distances_of(made, again), alpha)
         moved.append(np.abs(weights - kept).sum() / 2)
     return float(np.mean(moved))
 

@@ -1,12 +1,14 @@
 """Deep features for the Fréchet distance of degradations: phi(x) of the binned paper (section 3.5).
 
-    random-alexnet   AlexNet with weights drawn from a seed: works everywhere, "limited effectiveness" by the paper
+    random-alexnet   AlexNet's first convolution with weights drawn from a seed: "limited effectiveness" by the paper
     e-deg            E_deg of a RealDGen engine folder (no torch) or checkpoint: trained to tell degradations apart
     alexnet          AlexNet with ImageNet weights from a file: what the paper mainly uses
     vgg19-2-2, -5-4  VGG19 after the j-th convolution before the i-th pooling, with ImageNet weights from a file
 
-A feature map is averaged over its pixels (AlexNet's last map of a 72 x 72 image is one pixel anyway): [n, c], c = 256,
-the length of F_deg, 256, 128 and 512. torch is loaded only by those that need it.
+A trained feature map is averaged over its pixels (AlexNet's last map of a 72 x 72 image is one pixel anyway): [n, c],
+c = the length of F_deg, 256, 128 and 512. The paper does not say which layer of the random AlexNet it took. The first,
+before its ReLU and at every place, [n, places, 64], told the settings of Table 1 apart better than the averages of any
+layer: random weights lose with depth what training would have kept. torch is loaded only by those that need it.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 Pixels = NDArray[np.uint8]  # [n, h, w, 3], RGB
-Vectors = NDArray[np.float32]  # [n, c]
+Vectors = NDArray[np.float32]  # [n, c] or [n, places, c]
 Name = Literal["random-alexnet", "e-deg", "alexnet", "vgg19-2-2", "vgg19-5-4"]
 NAMES: tuple[Name, ...] = get_args(Name)
 
@@ -49,7 +51,7 @@ class Features:
     size: int | None = None
 
     def __call__(self, images: Pixels) -> Vectors:
-        """uint8 [n, h, w, 3] to float32 [n, c]."""
+        """uint8 [n, h, w, 3] to float32 [n, c] or [n, places, c]."""
         return np.concatenate([self.extract(images[at : at + ROWS]) for at in range(0, len(images), ROWS)])
 
 
@@ -60,7 +62,7 @@ def open_features(name: Name, path: Path | None = None, *, seed: int = 0, thread
     not fit, or a missing torch.
     """
     if name == "random-alexnet":
-        return _network({"name": name, "seed": seed}, lambda: _random(_alexnet(), seed), threads)
+        return _network({"name": name, "seed": seed}, lambda: _random(_alexnet(), seed)[:1], threads, everywhere=True)
     if path is None:
         wanted = "an engine folder or a .safetensors checkpoint" if name == "e-deg" else f"a file, {_from(name)}"
         raise DegradeError(f"the features {name} need a file", wanted=wanted, mend="give it with --features-from")
@@ -82,23 +84,26 @@ def _from(name: str) -> str:
 
 def _e_deg_of_engine(folder: Path, threads: int | None) -> Features:
     """By the engine's own runtime, at its LR size and batch."""
+    from ..engine import backends
     from ..engine.build import open_engine_part
     from ..engine.engine_spec import open_engine_spec
 
     spec = open_engine_spec(folder)
-    part, size, batch = open_engine_part(folder, spec, "degradation", threads=threads), spec.lr_size, spec.batch
-    image = np.zeros((batch, 3, size, size), np.float32)
-    f_deg = np.zeros(spec.parts["degradation"].outputs[0].resolve(batch, size, size), np.float32)
+    device, size, batch = backends.named(spec.key.backend).device(threads), spec.lr_size, spec.batch
+    part = open_engine_part(folder, spec, "degradation", device, threads=threads)
+    image = device.allocate((batch, 3, size, size), np.float32)
+    f_deg = device.allocate(spec.parts["degradation"].outputs[0].resolve(batch, size, size), np.float32)
     part.bind("image", image)
     part.bind("f_deg", f_deg)
 
     def extract(images: Pixels) -> Vectors:
-        rows = []
+        rows, filled = [], np.zeros((batch, 3, size, size), np.float32)
         for at in range(0, len(images), batch):
             some = images[at : at + batch]
-            image[: len(some)] = some.transpose(0, 3, 1, 2) / np.float32(127.5) - 1
-            part.enqueue(None)
-            rows.append(f_deg[: len(some)].copy())
+            filled[: len(some)] = some.transpose(0, 3, 1, 2) / np.float32(127.5) - 1
+            device.upload(image, filled)
+            part.enqueue(device.stream)
+            rows.append(device.download(f_deg)[0][: len(some)].copy())
         return np.concatenate(rows)
 
     return Features({"name": "e-deg", "engine": spec.key_sha256}, extract, size)
@@ -118,12 +123,18 @@ def _e_deg_of_checkpoint(path: Path, threads: int | None) -> Features:
 # ---- AlexNet and VGG19 ----
 
 
-def _network(page: dict[str, Any], make: Callable[[], nn.Module], threads: int | None) -> Features:
+def _network(
+    page: dict[str, Any], make: Callable[[], nn.Module], threads: int | None, *, everywhere: bool = False
+) -> Features:
     torch = _torch(threads)
     network = make().eval()
     mean, std = (torch.tensor(values)[:, None, None] for values in (MEAN, STD))
-    pooled = lambda x: network(x).mean(dim=(2, 3))  # noqa: E731
-    return Features(page, _extract(pooled, lambda x: (x / 255 - mean) / std))
+
+    def run(x: Tensor) -> Tensor:
+        f: Tensor = network(x)
+        return f.flatten(2).transpose(1, 2) if everywhere else f.mean(dim=(2, 3))
+
+    return Features(page, _extract(run, lambda x: (x / 255 - mean) / std))
 
 
 def _extract(

@@ -26,7 +26,7 @@ def fit(features: NDArray[Any]) -> Gaussian:
     x = x.reshape(-1, x.shape[-1])
     mu = x.mean(axis=0)
     root = (x - mu) / np.sqrt(max(1, len(x) - 1))
-    return Gaussian(mu, np.linalg.qr(root, mode="r") if len(root) > root.shape[1] else root)
+    return Gaussian(mu, np.asarray(np.linalg.qr(root, mode="r")) if len(root) > root.shape[1] else root)
 
 
 def squared_distance(a: Gaussian, b: Gaussian) -> float:

@@ -128,7 +128,9 @@ class Plan:
             hr=hr,
             hr_crop=_crop(hr, self.hr_size, words[1], words[2], multiple=self.options.scale),
             reference=reference,
-            reference_crop=reference and _crop(reference, self.lr_size, words[4], words[5], multiple=1),
+            reference_crop=(
+                None if reference is None else _crop(reference, self.lr_size, words[4], words[5], multiple=1)
+            ),
             noise_seed=words[6] >> 32,
         )
 

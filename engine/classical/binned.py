@@ -64,9 +64,11 @@ class Space:
 
     def box(self, bin: int) -> tuple[tuple[float, float], ...]:
         """(low, high) of quality, noise and blur in a bin; (0, 0) for a JPEG that is left out."""
-        places = np.unravel_index(bin, self.shape)
+        places = (int(place) for place in np.unravel_index(bin, self.shape))
         axes = (self.jpeg_quality or (0.0,), self.noise_level, self.blur_sigma)
-        return tuple((axis[at], axis[min(at + 1, len(axis) - 1)]) for axis, at in zip(axes, places, strict=True))
+        return tuple(
+            (axis[at], axis[at + 1] if at + 1 < len(axis) else axis[at]) for axis, at in zip(axes, places, strict=True)
+        )
 
     def at(self, bin: int, place: Sequence[float]) -> Pipeline:
         """The degradation at a place of a bin. place: of quality, noise and blur, 0..1 each."""

@@ -11,6 +11,7 @@ import pytest
 from degrade_engine.calib import degradation, heatmap
 from degrade_engine.calib.degradation import Crops, calibrate, degraded_bins, read_crops, spread, weights_of
 from degrade_engine.calib.features import Features
+from degrade_engine.calib.frechet import fit
 from degrade_engine.cli import main
 from degrade_engine.engine import images
 from degrade_engine.engine.artefact import read_json, write_json_atomic
@@ -72,7 +73,7 @@ def test_the_bin_that_made_the_references_weighs_most(truth):
 
 def test_few_references_spread_more_than_many():
     dice = np.random.default_rng(1)
-    made = [dice.normal(shift, 1, (100, 3)) for shift in (0.0, 0.3, 0.6, 2.0)]
+    made = [fit(dice.normal(shift, 1, (100, 3))) for shift in (0.0, 0.3, 0.6, 2.0)]
     few, many = (spread(made, dice.normal(0.1, 1, (n, 3)), 25, 0) for n in (6, 300))
     assert many < few
 
