@@ -139,7 +139,7 @@ class OnnxRuntimeGpu:
     def open(
         self, device: Device, path: Path, part: PartSpec, rows: int, lr_size: int, threads: int | None
     ) -> Executor:
-        # By the file's content: the provider names what it compiled by the graph, and two weights have one graph.
+        # Under the file's hash: whatever the provider names its files by, two weights are not taken for each other.
         version = doctor.version_of("onnxruntime-gpu")
         cache = cache_folder() / f"onnxruntime-tensorrt-{version}" / sha256_file(path)[:16]
         return OnnxRuntimeCudaExecutor(
