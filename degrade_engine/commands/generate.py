@@ -359,10 +359,9 @@ def say_settings(plan: plans.Plan) -> str:
 def say_summary(page: dict[str, Any], out: Path) -> str:
     """The end of a run in a few plain lines."""
     speed = f", {page['pairs_per_second']:.2f} pairs/s" if page["pairs_per_second"] else ""
-    lines = [
-        f"{page['pairs']} of {page['pairs_asked']} pairs in {out} ({page['seconds']['wall']:.1f} s{speed}; "
-        f"{100 * page['useful_share']:.1f} % of the row-steps useful)"
-    ]
+    useful = f"; {100 * page['useful_share']:.1f} % of the row-steps useful" if page["executed_row_steps"] else ""
+    took = f"{page['seconds']['wall']:.1f} s{speed}{useful}"
+    lines = [f"{page['pairs']} of {page['pairs_asked']} pairs in {out} ({took})"]
     rejected = ", ".join(f"{count} {reason}" for reason, count in page["rejects"].items())
     lines.append(f"left out: {rejected} (see rejects.jsonl)" if rejected else "left out: nothing")
     return "\n".join(lines)
