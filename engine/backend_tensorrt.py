@@ -11,8 +11,6 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from . import doctor
 from .artefact import cache_folder, write_bytes_atomic
 from .backends import Accepted, Made, Order, gpu_refusal
@@ -134,7 +132,7 @@ class TensorRT:
         trt = load(self.flavour)
         return TensorRTExecutor(
             trt, trt.Logger(trt.Logger.ERROR), path, part, batch=rows, height=lr_size, width=lr_size,
-            allocate=lambda nbytes: device.allocate((nbytes,), np.uint8),
+            scratch=device.scratch,  # type: ignore[attr-defined]  # a CudaDevice, from `device` above
         )  # fmt: skip
 
     def _installed(self) -> str:

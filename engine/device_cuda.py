@@ -84,6 +84,8 @@ class CudaDevice:
         self._cuda, self._bindings, self._context = cuda, bindings, None
         self._allocations: list[Any] = []
         self._loops: list[GraphLoop] = []
+        self._scratch: CudaBuffer | None = None
+        self._on_scratch: list[Callable[[CudaBuffer], None]] = []
         # As nvidia-smi counts them, and so do the engine's key and the doctor; CUDA's own order is by speed.
         os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
         with self._named("when it was started"):
@@ -116,6 +118,24 @@ class CudaDevice:
             self._allocations.append(owner)
             self._cuda.memset_d8_async(int(owner), 0, nbytes, self._stream)
         return CudaBuffer(tuple(shape), dtype, int(owner), owner)
+
+    def scratch(self, nbytes: int, use: Callable[[CudaBuffer], None]) -> None:
+        """Memory for networks that run one after another: one buffer for all, as large as the largest asks. `use` is
+        given it now, and again whenever a larger one takes its place; graphs captured before are captured anew."""
+        self._on_scratch.append(use)
+        if self._scratch is not None and nbytes <= self._scratch.nbytes:
+            use(self._scratch)
+            return
+        before, self._scratch = self._scratch, self.allocate((nbytes,), np.uint8)
+        for told in self._on_scratch:
+            told(self._scratch)
+        if before is not None:
+            for loop in self._loops:
+                loop.close()
+            with self._current("when memory was given back"):
+                self._stream.synchronize()
+                self._allocations.remove(before.owner)
+                before.owner.free()
 
     def upload(self, buffer: CudaBuffer, values: NDArray[Any]) -> None:
         check_fit(buffer, values)
@@ -166,6 +186,7 @@ class CudaDevice:
             for allocation in self._allocations:
                 allocation.free()
             self._allocations, self._loops, self._functions = [], [], {}
+            self._scratch, self._on_scratch = None, []
             self._stream = self._module = None
         self._context = None
 

@@ -19,7 +19,7 @@ from .errors import DegradeError
 from .executor import device_address
 from .spec import PartSpec
 
-Allocate = Callable[[int], Any]  # bytes -> uint8 buffer on the device, kept as long as the executor lives
+Scratch = Callable[[int, Callable[[Any], None]], None]  # see device_cuda.CudaDevice.scratch
 
 
 class TensorRTExecutor:
@@ -29,12 +29,12 @@ class TensorRTExecutor:
     path      the plan
     part      its tensors, checked against the plan
     batch     rows; height, width: of the LR image in pixels
-    allocate  gives the activation memory, once
+    scratch   lends the activation memory, which the parts of an engine share
     """
 
     def __init__(
         self, trt: Any, logger: Any, path: Path, part: PartSpec, *, batch: int, height: int, width: int,
-        allocate: Allocate,
+        scratch: Scratch,
     ) -> None:  # fmt: skip
         self._path = path
         self._specs = {tensor.name: tensor for tensor in (*part.inputs, *part.outputs)}
@@ -53,10 +53,8 @@ class TensorRTExecutor:
         for name in self._inputs:
             if not self._context.set_input_shape(name, self.shapes[name]):
                 raise DegradeError(f"{path.name} refuses {name} at {self.shapes[name]}", mend="build the engine again")
-        size = self._engine.device_memory_size_v2
-        self._memory = allocate(max(size, 1))
-        self._context.set_device_memory(int(self._memory.__cuda_array_interface__["data"][0]), size)
         self._bound: dict[str, Any] = {}  # keeps the buffers alive that the addresses point to
+        scratch(max(self._engine.device_memory_size_v2, 1), self._put_activations)
 
     def bind(self, name: str, buffer: Any) -> None:
         if name not in self._specs:
@@ -76,6 +74,11 @@ class TensorRTExecutor:
             raise DegradeError(f"{self._path.name} was run without a stream", wanted="a stream of our own")
         if not self._context.execute_async_v3(int(stream)):
             raise DegradeError(f"TensorRT refused to run {self._path.name}; what is in its outputs is old")
+
+    def _put_activations(self, memory: Any) -> None:
+        self._memory = memory
+        address = int(memory.__cuda_array_interface__["data"][0])
+        self._context.set_device_memory(address, self._engine.device_memory_size_v2)
 
     def _check_tensors(self, trt: Any) -> None:
         """Names, directions and types of the plan against the page's."""

@@ -255,6 +255,20 @@ def test_new_memory_is_zero(cuda_rig: Host) -> None:
     assert (cuda_rig.read(cuda_rig.device.allocate((1000,), np.float32)) == 0).all()
 
 
+def test_networks_share_the_largest_need(tiny_bundle: Path, stand_in: StandIn) -> None:
+    """One buffer at a time; who asked before is told of a larger one, and a graph that knows the old address ends."""
+    device, gpu, told = stand_in.device, stand_in.gpu, []
+    cuda = open_sampler(tiny_bundle, 4, 2, stand_in)
+    cuda.run(make_batch(2, [4, 4]))
+    graphs, held = len(gpu.graphs), len(gpu.memory)
+    for nbytes in (100, 40, 300):
+        device.scratch(nbytes, lambda buffer, n=nbytes: told.append((n, buffer.nbytes)))
+    assert told == [(100, 100), (40, 100), (100, 300), (40, 300), (300, 300)]
+    assert len(gpu.memory) == held + 1, "the smaller buffer is given back"
+    assert (graphs, len(gpu.graphs)) == (1, 0)
+    same_bytes(cuda.run(make_batch(2, [4, 4])), open_sampler(tiny_bundle, 4, 2).run(make_batch(2, [4, 4])))
+
+
 def test_a_closed_device_says_so(stand_in: StandIn) -> None:
     buffer = stand_in.device.allocate((2,), np.int32)
     stand_in.device.close()

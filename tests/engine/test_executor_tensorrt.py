@@ -75,8 +75,9 @@ def opened(trt: FakeTensorRT, folder: Path) -> TensorRTExecutor:
     plan = folder / "denoiser.plan"
     plan.write_bytes(b"plan")
     return TensorRTExecutor(
-        trt, None, plan, PART, batch=2, height=8, width=12, allocate=lambda size: Buffer((size,), np.uint8, at=65536)
-    )
+        trt, None, plan, PART, batch=2, height=8, width=12,
+        scratch=lambda size, use: use(Buffer((size,), np.uint8, at=65536)),
+    )  # fmt: skip
 
 
 def bound(trt: FakeTensorRT, folder: Path) -> TensorRTExecutor:
@@ -99,6 +100,21 @@ def test_the_order_of_calls(tmp_path: Path) -> None:
         ("memory", 65536, 1000), ("address", "x_t", 1), ("address", "t", 2), ("address", "eps", 3),
         ("execute", 77), ("execute", 77),
     ]  # fmt: skip
+
+
+def test_activations_that_move_are_moved(tmp_path: Path) -> None:
+    trt, users = FakeTensorRT(), []
+    plan = tmp_path / "denoiser.plan"
+    plan.write_bytes(b"plan")
+
+    def scratch(size: int, use: Any) -> None:
+        users.append((size, use))
+        use(Buffer((size,), np.uint8, at=65536))
+
+    TensorRTExecutor(trt, None, plan, PART, batch=2, height=8, width=12, scratch=scratch)
+    assert [size for size, _ in users] == [1000]
+    users[0][1](Buffer((5000,), np.uint8, at=131072))
+    assert [call for call in trt.calls if call[0] == "memory"] == [("memory", 65536, 1000), ("memory", 131072, 1000)]
 
 
 @pytest.mark.parametrize(
