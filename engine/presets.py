@@ -42,20 +42,20 @@ PAPER = Preset(
 )
 RECOMMENDED = Preset(
     name="recommended",
-    tau_low=100,
-    tau_high=100,
-    steps=4,
+    tau_low=200,
+    tau_high=200,
+    steps=5,
     spacing="quadratic",
     solver="ddim",
     eta=0.0,
     start="bicubic",
     candidates=3,
 )
-"""Chosen on the development scenes (bench/results/choice.jsonl and references_choice.jsonl): of the settings that make
-their own start more real, the one that brings most of a reference's noise, weak noise too, at a cost of 0.3 dB to two
-calls, which smooth it away (a call gives the mean of what its x_t leaves open; the fourth is at t = 6). A start at
-Rec_lr with a small tau is a little nearer to the truth there, but its start is already as sharp as real LR and the
-diffusion only adds to it."""
+"""Chosen on the development scenes (bench/results/choice.jsonl and references_choice.jsonl), among settings that make
+their own start more real: few calls smooth a weak noise of the reference away (a call gives the mean of what its x_t
+leaves open; here the last is at t = 8), many from a small tau keep the start's sharpness. A start at Rec_lr with a
+small tau is a little nearer to the truth there, but its start is already as sharp as real LR and the diffusion only
+adds to it."""
 PRESETS = {preset.name: preset for preset in (RECOMMENDED, PAPER)}
 
 
