@@ -18,6 +18,7 @@ from onnx import TensorProto, helper
 
 from degrade_engine.bench import gpu, gpu_parts
 from degrade_engine.engine import backends, doctor
+from degrade_engine.engine.presets import RECOMMENDED
 from degrade_engine.kernels.grids import KERNELS
 
 from ..engine.gpu_machine import ADA, Machine
@@ -101,7 +102,7 @@ def test_an_engine_is_measured(machine: Machine, tiny_bundle_: Path, samples: Pa
         repeats=2, side=16,
     ))  # fmt: skip
     assert [row.get("setting") for row in rows] == [None, "recommended", "paper", None]
-    assert rows[1]["steps"] == 2 and rows[2]["steps"] == 30 and rows[1]["notes"] == ()
+    assert rows[1]["steps"] == RECOMMENDED.steps and rows[2]["steps"] == 30 and rows[1]["notes"] == ()
     assert all(row["pairs_a_second"] > 0 and row["outside_denoiser"] < 1 for row in rows[1:3])
     assert rows[3]["denoiser_tflop_s"] > 0 and rows[3]["matmul_tflop_s"] > 0
 

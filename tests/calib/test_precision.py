@@ -19,6 +19,7 @@ from degrade_engine.cli import main  # noqa: E402
 from degrade_engine.engine.artefact import sha256_file, write_json_atomic  # noqa: E402
 from degrade_engine.engine.calibration_spec import PrecisionCalibration, read_precision  # noqa: E402
 from degrade_engine.engine.errors import DegradeError  # noqa: E402
+from degrade_engine.engine.presets import PAPER, RECOMMENDED  # noqa: E402
 from degrade_engine.engine.spec import open_bundle  # noqa: E402
 from degrade_engine.export import bundle as exporting  # noqa: E402
 from degrade_engine.originals.checkpoint import save_realdgen  # noqa: E402
@@ -126,7 +127,7 @@ def test_with_every_layer_an_island_nothing_is_off(micro: Micro, precision: Ask)
 
 def test_the_trajectories_reach_from_1_to_T() -> None:
     ways = trajectories(500)
-    assert {way.tau for way in ways} == {30, 100, 500} and ways[0].steps is None
+    assert {way.tau for way in ways} == {PAPER.tau_high, RECOMMENDED.tau_high, 500} and ways[0].steps is None
     assert max(way.tau for way in trajectories(20)) == 20
 
 
