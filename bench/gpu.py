@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -26,6 +25,8 @@ import click
 
 from degrade_engine.engine import backends, doctor
 from degrade_engine.engine.artefact import tool_versions
+
+from .machine import stamp
 
 Row = dict[str, Any]
 HOURS = 3600
@@ -100,12 +101,10 @@ def run_part(name: str, arguments: list[str], rows: Path, command: tuple[str, ..
 
 def context(gpus: doctor.Gpus) -> Row:
     """What makes a row evidence: device, driver, versions, commit."""
-    git = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=False)
     return {
         "device": gpus.devices[0].name, "sm": gpus.devices[0].sm, "driver": gpus.driver, "cuda": gpus.cuda,
-        "devices": 1, "cpu_cores": os.cpu_count(), "machine": f"{platform.machine()} {platform.system()}",
-        "commit": git.stdout.strip(), "date": time.strftime("%Y-%m-%d"), "tools": tool_versions(),
-    }  # fmt: skip
+        "devices": 1, "cpu_cores": os.cpu_count(), "tools": tool_versions(),
+    } | stamp()  # fmt: skip
 
 
 def say(row: Row) -> str:

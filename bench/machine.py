@@ -1,4 +1,4 @@
-"""What a row of the CPU benches needs to be evidence: machine, versions, commit, date."""
+"""What every row needs to be evidence: where and when it was made, and of which code."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ import numpy as np
 import PIL
 
 
+def stamp() -> dict[str, Any]:
+    """Commit, machine and date."""
+    git = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=False)
+    machine = f"{platform.machine()} {platform.system()}"
+    return {"commit": git.stdout.strip(), "machine": machine, "date": time.strftime("%Y-%m-%d")}
+
+
 def machine(threads: int) -> dict[str, Any]:
-    """Facts of this run."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=False
-    ).stdout.strip()
-    return {
-        "threads": threads,
-        "machine": f"{platform.machine()} {platform.system()}",
-        "versions": {"numpy": np.__version__, "opencv": cv2.__version__, "pillow": PIL.__version__},
-        "commit": commit,
-        "date": time.strftime("%Y-%m-%d"),
-    }
+    """The stamp of a bench without networks, with its threads and libraries."""
+    versions = {"numpy": np.__version__, "opencv": cv2.__version__, "pillow": PIL.__version__}
+    return {"threads": threads, "versions": versions} | stamp()

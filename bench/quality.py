@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import platform
-import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,16 +20,15 @@ import click
 import cv2
 import numpy as np
 
-from degrade_engine.engine import backends
+from degrade_engine.calib.features import Features, open_features
 from degrade_engine.engine.api import Engine
-from degrade_engine.engine.build import open_engine_part
 from degrade_engine.engine.images import read_rgb, resize_bicubic
-from degrade_engine.engine.parity import Side, run_part
 from degrade_engine.engine.schedule import Solver, Spacing
 from degrade_engine.engine.spec import Start
 
 from . import metrics
 from .corpus import CHOSEN, REPORTED, canon
+from .machine import stamp
 
 Image = np.ndarray
 
@@ -106,26 +103,7 @@ def nikon_at_2(data: Path, size: int) -> tuple[list[Image], list[Image]]:
     return hr, lr
 
 
-class Degradation:
-    """E_deg of an opened engine, as the features of the Fréchet distance."""
-
-    def __init__(self, folder: Path, engine: Engine) -> None:
-        self.batch, size = engine.spec.batch, engine.spec.lr_size
-        self.image = np.zeros((self.batch, 3, size, size), np.float32)
-        device = backends.named(engine.spec.key.backend).device(None)
-        part = open_engine_part(folder, engine.spec, "degradation", device)
-        self.side = Side(device, lambda name, rows: part)
-
-    def __call__(self, images: list[Image]) -> np.ndarray:
-        rows = []
-        for i in range(0, len(images), self.batch):
-            some = images[i : i + self.batch]
-            self.image[: len(some)] = np.stack(some).transpose(0, 3, 1, 2) / np.float32(127.5) - 1
-            rows.append(run_part(self.side, "degradation", {"image": self.image})["f_deg"][: len(some)])
-        return np.concatenate(rows)
-
-
-def measure(made: list[Image], real: list[Image], features: Degradation) -> dict[str, Any]:
+def measure(made: list[Image], real: list[Image], features: Features) -> dict[str, Any]:
     """All figures of one set of generated images against the real ones; intervals are 95 % bootstrap over images."""
     psnr = np.array([metrics.psnr(a, b) for a, b in zip(made, real, strict=True)])
     sharp = np.array([metrics.laplacian_std(a) - metrics.laplacian_std(b) for a, b in zip(made, real, strict=True)])
@@ -139,7 +117,7 @@ def measure(made: list[Image], real: list[Image], features: Degradation) -> dict
         "laplacian_bias": round(float(sharp.mean()), 3),
         "noise_gap": round(float(np.abs(noise).mean()), 3),
         "noise_bias": round(float(noise.mean()), 3),
-        "frechet_e_deg": round(metrics.frechet(features(made), features(real)), 4),
+        "frechet_e_deg": round(metrics.frechet(features(np.stack(made)), features(np.stack(real))), 4),
     }
 
 
@@ -172,12 +150,8 @@ def generated(engine: Engine, pairs: Pairs, setting: Setting, seed: int) -> tupl
 
 def context(engine: Engine) -> dict[str, Any]:
     """What a row needs to be evidence: engine, machine, versions, commit."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=False
-    ).stdout.strip()
     return {"engine": engine.sha256[:16], "candidates": engine.spec.candidates, "lr_size": engine.spec.lr_size,
-            "batch": engine.spec.batch, "precision": "fp32", "backend": "onnxruntime cpu", "commit": commit,
-            "machine": f"{platform.machine()} {platform.system()}", "date": time.strftime("%Y-%m-%d")}  # fmt: skip
+            "batch": engine.spec.batch, "precision": "fp32", "backend": "onnxruntime cpu"} | stamp()  # fmt: skip
 
 
 def line(row: dict[str, Any]) -> str:
@@ -220,7 +194,7 @@ def main(data: Path, folder: Path, split: str, settings: str | None, seed: int, 
     chosen = parse_settings(settings) if settings else GRID
     with Engine.open(folder) as engine, out.open("a") as f:
         pairs = read_pairs(data, split, engine.spec.lr_size)
-        features = Degradation(folder, engine)
+        features = open_features("e-deg", folder)
         about = context(engine) | {"split": split, "pairs": len(pairs.hr), "scale": pairs.scale, "seed": seed}
 
         def record(row: dict[str, Any]) -> None:

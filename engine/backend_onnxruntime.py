@@ -16,7 +16,7 @@ from pathlib import Path
 
 from . import doctor
 from .artefact import cache_folder, sha256_file, tool_versions
-from .backends import Accepted, Made, Order, gpu_refusal
+from .backends import Accepted, Made, Order, gpu_key, gpu_refusal
 from .cores import cores
 from .device import Device, HostDevice
 from .errors import DegradeError
@@ -104,18 +104,8 @@ class OnnxRuntimeGpu:
         return Accepted(precision, precision, here)
 
     def here(self, target: str | None) -> dict[str, object]:
-        gpus = doctor.nvidia()
-        gpu = next((gpu for gpu in gpus.devices if gpu.sm == target), None)
-        return {
-            "runtime": "onnxruntime-gpu",
-            "version": doctor.version_of("onnxruntime-gpu") or "not installed",
-            "settings": GPU_SETTINGS,
-            "os": platform.system(),
-            "machine": platform.machine(),
-            "gpu": gpu and gpu.name,
-            "cuda": gpus.cuda if gpu else None,
-            "driver": gpus.driver if gpu else None,
-        }
+        version = doctor.version_of("onnxruntime-gpu") or "not installed"
+        return {"runtime": "onnxruntime-gpu", "version": version, "settings": GPU_SETTINGS} | gpu_key(target)
 
     def make(self, order: Order) -> Made:
         return copy(order)

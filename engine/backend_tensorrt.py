@@ -6,14 +6,13 @@ compiles on the GPU that will run the plan. A plan has one batch size. No GPU ha
 
 from __future__ import annotations
 
-import platform
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from . import doctor
 from .artefact import cache_folder, write_bytes_atomic
-from .backends import Accepted, Made, Order, gpu_refusal
+from .backends import Accepted, Made, Order, gpu_key, gpu_refusal
 from .device import Device
 from .doctor import Gpus, target_of, version_of
 from .errors import DegradeError
@@ -65,18 +64,8 @@ class TensorRT:
         return (f"Built ahead of time for {target}: run `degrade-engine verify` on the machine that will use it.",)
 
     def here(self, target: str | None) -> dict[str, object]:
-        gpus = doctor.nvidia()
-        gpu = next((gpu for gpu in gpus.devices if gpu.sm == target), None)
-        return {
-            "runtime": self.flavour.package,
-            "version": self._installed(),
-            "settings": self._settings(),
-            "os": platform.system(),
-            "machine": platform.machine(),
-            "gpu": gpu and gpu.name,
-            "cuda": gpus.cuda if gpu else None,
-            "driver": gpus.driver if gpu else None,
-        }
+        runtime = {"runtime": self.flavour.package, "version": self._installed(), "settings": self._settings()}
+        return runtime | gpu_key(target)
 
     def make(self, order: Order) -> Made:
         flavour, precision = self.flavour, order.accepted.computed

@@ -6,6 +6,7 @@ imports a runtime before it is asked.
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,6 +100,19 @@ class Backend(Protocol):
     ) -> Executor:
         """The executor of a part at that many rows, on that device."""
         ...
+
+
+def gpu_key(target: str | None) -> dict[str, object]:
+    """The fields of EngineKey that say on which machine and GPU; null where the target's GPU is not here."""
+    gpus = doctor.nvidia()
+    gpu = next((gpu for gpu in gpus.devices if gpu.sm == target), None)
+    return {
+        "os": platform.system(),
+        "machine": platform.machine(),
+        "gpu": gpu and gpu.name,
+        "cuda": gpus.cuda if gpu else None,
+        "driver": gpus.driver if gpu else None,
+    }
 
 
 def best(precision: Precision) -> BackendName:
