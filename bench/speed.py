@@ -154,6 +154,16 @@ def all_ways(checkpoint: Path, engine: Engine, samples: Path, tau: int, scratch:
     return {name: partial(make, name) for name, make in ways.items()}
 
 
+def asked_for(chosen: dict[str, Callable[[], Way]], only: tuple[str, ...]) -> list[Way]:
+    """The original, the ways whose name begins as one of `only` (none: all), and those that they are held against."""
+    ways = {name: make() for name, make in chosen.items() if not only or name.startswith(("original", *only))}
+    for way in list(ways.values()):
+        for other in (way.against, way.base):
+            if other not in ways:
+                ways[other] = chosen[other]()
+    return list(ways.values())
+
+
 def measured(ways: list[Way], rounds: int, warm: SolverTable, budget: float = math.inf) -> None:
     """Times every way in turn, after a run with a short table each; those of one round without (bf16 is too slow).
     After the first round, none begins that would not end within the budget, in seconds from now."""
@@ -223,7 +233,7 @@ def main(checkpoint: Path, folder: Path, samples: Path, tau: int, repeats: int, 
     torch.set_num_threads(threads)
     with Engine.open(folder, threads=threads) as engine, tempfile.TemporaryDirectory() as scratch:
         chosen = all_ways(checkpoint, engine, samples, tau, Path(scratch))
-        ways = [make() for name, make in chosen.items() if not only or name.startswith(("original", *only))]
+        ways = asked_for(chosen, only)
         measured(ways, repeats, table(engine.spec.schedule, "ddpm", 1), budget)
         about = context(engine) | {"threads": threads, "devices": f"{processor()}, {cores()} cores",
                                    "tools": tool_versions()}  # fmt: skip

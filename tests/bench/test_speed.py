@@ -57,6 +57,17 @@ def test_nothing_in_common_is_refused() -> None:
         speed.rows([way("original"), alone], {})
 
 
+def test_a_way_comes_with_what_it_is_held_against() -> None:
+    chosen = {
+        "original": lambda: way("original"),
+        "batched": lambda: way("batched"),
+        "few, eager": lambda: speed.Way("few, eager", lambda *_: {}, SOLVER, "few, eager"),
+        "engine, few": lambda: speed.Way("engine, few", lambda *_: {}, SOLVER, "few, eager"),
+    }
+    assert [w.name for w in speed.asked_for(chosen, ("engine",))] == ["original", "engine, few", "few, eager"]
+    assert [w.name for w in speed.asked_for(chosen, ())] == list(chosen)
+
+
 def test_a_way_takes_part_in_its_own_rounds() -> None:
     ways = [speed.Way("slow", lambda *_: {0: PIXELS[:, 0]}, SOLVER, "slow", most=1)]
     ways.append(speed.Way("fast", lambda *_: {0: PIXELS[:, 0]}, SOLVER, "slow"))
