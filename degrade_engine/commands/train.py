@@ -27,6 +27,12 @@ def command() -> None:
     "--pairs", type=FOLDERS, multiple=True, help="CSV hr,lr,group of true pairs, where you have some (repeatable)."
 )
 @click.option(
+    "--hold-out",
+    type=FOLDERS,
+    multiple=True,
+    help="Photographs not to train on; copies of them are left out (repeatable).",
+)
+@click.option(
     "--out", type=click.Path(path_type=Path), required=True, help="The run's folder; earlier stages are read from it."
 )
 @click.option("--steps", type=int, default=20_000, show_default=True)
@@ -64,6 +70,7 @@ def realdgen(
     hr: tuple[Path, ...],
     lr_: tuple[Path, ...],
     pairs: tuple[Path, ...],
+    hold_out: tuple[Path, ...],
     out: Path,
     steps: int,
     batch: int | None,
@@ -109,7 +116,7 @@ def realdgen(
     data = DataOptions(crop=crop, reference_crop=reference_crop or crop, mix=mix)
     bf16 = bf16_helps() if bf16 is None else bf16
     training = TrainOptions(steps=steps, seed=seed, bf16=bf16, ema=ema, deadline_s=60 * minutes)
-    run = Run(stage, config, options, data, training, hr, lr_, pairs, out, workers, threads)
+    run = Run(stage, config, options, data, training, hr, lr_, pairs, hold_out, out, workers, threads)
     if dry_run:
         click.echo(json.dumps(dataclasses.asdict(run), indent=1, default=str))
         return

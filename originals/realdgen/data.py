@@ -6,7 +6,7 @@ Three sources, all cut to `crop` LR pixels:
   Real-ESRGAN's second order as published, or its milder camera-like ranges, or nothing at all (a clean reference
   must give a clean LR).
 - **unpaired**: a real LR photograph; content and degradation both come from it (Algorithm 1 as printed), the
-  degradation from another crop of it, so that no content leaks through F_deg.
+  degradation from another crop of it, so that no content leaks through F_deg. Its noise is bounded (noise.py).
 - **true pairs**, where the user has some: HR brought to LR size, the camera's LR, and a reference of the same group.
 
 Content is always the clean image on the LR grid where there is one, as in generation. Every row of the last stage also
@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,10 +31,11 @@ from degrade_engine.engine.classical.realesrgan import CAMERA, REALESRGAN, Secon
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.images import BadImage, read_rgb, resize_bicubic
 
-Image = np.ndarray  # uint8 [H, W, 3]
-Noise = np.ndarray  # float32 [H, W, 3]: what of an image is noise, in the networks' units (255 grey levels = 2)
+from .noise import Image, Noise, Range, at_most, difference, exactly, roughness
+
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"}
 BANDS = 6  # radial bands of the spectral targets
+TRIES = 6  # crops of which the roughest is taken, where texture is wanted
 MILD = dataclasses.replace(  # CAMERA with blur alone in four samples of ten: most cameras' LR has little noise
     CAMERA, second=dataclasses.replace(CAMERA.second, skip_noise=0.4, skip_jpeg=0.6, jpeg_range=(10, 98))
 )
@@ -50,6 +52,7 @@ class DataOptions:
     clean: float = 0.12  # share of synthetic samples that are not degraded at all
     familiar: float = 0.3  # share of synthetic samples whose photograph is the HR of a true pair, where there are some
     strong: float = 0.2  # share of synthetic samples by the published Real-ESRGAN ranges; the rest by MILD
+    textured: float = 0.25  # share of crops, sharp or unpaired, that are the roughest of a few
     longest: int = 1024  # unpaired photographs are cut to their central square of this size
 
 
@@ -71,18 +74,24 @@ class Photographs:
     hr: list[Image] = field(default_factory=list)
     familiar: list[Image] = field(default_factory=list)  # the HR of the true pairs, at its own size
     lr: list[Image] = field(default_factory=list)
+    lr_noise: list[Range] = field(default_factory=list)  # of each of `lr`
     pairs: dict[str, list[tuple[Image, Image]]] = field(default_factory=dict)  # group -> (HR at LR size, LR)
     rows: list[PairRow] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
 
     @classmethod
-    def read(cls, hr: list[Path], lr: list[Path], pairs: list[Path], least: int, longest: int) -> Photographs:
+    def read(
+        cls, hr: list[Path], lr: list[Path], pairs: list[Path], least: int, longest: int, held_out: list[Path]
+    ) -> Photographs:
         """Folders of photographs and CSV files `hr,lr,group,weight,quiet` (paths relative to the CSV, or absolute; a
         pair is drawn with its weight, its reference from its group; `quiet` = 1 where the HR is the noise-free LR
-        itself). Images smaller than `least` or unreadable are named in `left_out`."""
+        itself). Images smaller than `least` or unreadable are named in `left_out`, and so are copies, byte for byte, of
+        a photograph in `held_out`."""
         self = cls()
-        self.hr = self._folder(hr, least, 4096)
-        self.lr = self._folder(lr, least, longest)
+        digests = {digest(path) for path in photographs_in(held_out)}
+        self.hr = self._folder(hr, least, 4096, digests)
+        self.lr = self._folder(lr, least, longest, digests)
+        self.lr_noise = [at_most(image) for image in self.lr]
         for table in pairs:
             with table.open(newline="") as f:
                 for row in csv.DictReader(f):
@@ -99,11 +108,12 @@ class Photographs:
             )
         return self
 
-    def _folder(self, folders: list[Path], least: int, longest: int) -> list[Image]:
+    def _folder(self, folders: list[Path], least: int, longest: int, digests: set[str]) -> list[Image]:
         images = []
-        for path in sorted(
-            p for d in folders for p in ([d] if d.is_file() else d.rglob("*")) if p.suffix.lower() in SUFFIXES
-        ):
+        for path in photographs_in(folders):
+            if digests and digest(path) in digests:
+                self.left_out.append(f"{path.name}: held out")
+                continue
             try:
                 image = read_rgb(path)
             except BadImage as e:
@@ -115,6 +125,15 @@ class Photographs:
             y, x = (max(0, (n - longest) // 2) for n in image.shape[:2])
             images.append(np.ascontiguousarray(image[y : y + longest, x : x + longest]))
         return images
+
+
+def photographs_in(folders: list[Path]) -> list[Path]:
+    """The files in folders, and below, that look like photographs; a file stands for itself."""
+    return sorted(p for d in folders for p in ([d] if d.is_file() else d.rglob("*")) if p.suffix.lower() in SUFFIXES)
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def cut(rng: np.random.Generator, image: Image, size: int) -> Image:
@@ -154,28 +173,16 @@ def spectral_targets(clean: Image, degraded: Image, noise: Noise | None) -> np.n
     return np.concatenate(bands).astype(np.float32)
 
 
-def difference(a: Image, b: Image) -> Noise:
-    """a - b in the networks' units."""
-    return (a.astype(np.float32) - b.astype(np.float32)) / np.float32(127.5)
-
-
 @dataclass(frozen=True)
 class Row:
-    """What one row of a batch is made of. noise: the part of the target that is noise, None = not known."""
+    """What one row of a batch is made of. noise: the part of the target that is noise, None = not known; noise_range:
+    what is known of how strong it is, in the target and in the reference alike."""
 
     content: Image
     target: Image
     reference: Image
     noise: Noise | None
-
-    @property
-    def noise_std(self) -> float:
-        return noise_std(self.noise)
-
-
-def noise_std(noise: Noise | None) -> float:
-    """Its standard deviation in the networks' units, NaN where it is not known."""
-    return float("nan") if noise is None else float(np.sqrt(np.square(noise).mean()))
+    noise_range: Range
 
 
 class StepDataset(Dataset[dict[str, torch.Tensor]]):
@@ -220,9 +227,15 @@ class StepDataset(Dataset[dict[str, torch.Tensor]]):
         for _ in range(1000):
             image = pool[int(rng.integers(len(pool)))]
             if min(image.shape[:2]) >= scale * size:
-                return cut(rng, image, scale * size)
+                return self.textured(rng, image, scale * size)
         raise DegradeError(f"no HR photograph is {scale * size} px on both sides", wanted="larger photographs",
                            mend="give larger --hr photographs or a smaller --crop")  # fmt: skip
+
+    def textured(self, rng: np.random.Generator, image: Image, size: int) -> Image:
+        """A random square; in a share of the calls the roughest of TRIES, for sand and bark are rare in photographs and
+        are what E_deg takes for noise."""
+        tries = TRIES if rng.random() < self.options.textured else 1
+        return max((cut(rng, image, size) for _ in range(tries)), key=roughness)
 
     def degrade(
         self, rng: np.random.Generator, hr: Image, theta: SecondOrder | None, scale: int
@@ -250,12 +263,13 @@ class StepDataset(Dataset[dict[str, torch.Tensor]]):
         size, theta, scale = self.options.reference_crop, self.theta(rng), self.scale(rng)
         other = self.degrade(rng, self.sharp(rng, size, scale), theta, scale)[1]
         content, target, noise = self.degrade_twice(rng, self.sharp(rng, self.options.crop, scale), theta, scale)
-        return Row(content, target, other, noise)
+        return Row(content, target, other, noise, exactly(noise))
 
     def unpaired(self, rng: np.random.Generator) -> Row:
-        image = self.photographs.lr[int(rng.integers(len(self.photographs.lr)))]
-        x = cut(rng, image, self.options.crop)
-        return Row(x, x, cut(rng, image, self.options.reference_crop), None)
+        i = int(rng.integers(len(self.photographs.lr)))
+        image = self.photographs.lr[i]
+        x, reference = cut(rng, image, self.options.crop), self.textured(rng, image, self.options.reference_crop)
+        return Row(x, x, reference, None, self.photographs.lr_noise[i])
 
     def true_pair(self, rng: np.random.Generator) -> Row:
         weight = np.array([row.weight for row in self.photographs.rows])
@@ -267,7 +281,7 @@ class StepDataset(Dataset[dict[str, torch.Tensor]]):
         y, x = (int(rng.integers(0, n - size + 1)) for n in real.shape[:2])
         content, target = turn(rng, clean[y : y + size, x : x + size], real[y : y + size, x : x + size])
         noise = difference(target, content) if row.quiet else None
-        return Row(content, target, cut(rng, other, self.options.reference_crop), noise)
+        return Row(content, target, cut(rng, other, self.options.reference_crop), noise, exactly(noise))
 
 
 class HRBatches(StepDataset):
@@ -293,8 +307,9 @@ class TripletBatches(StepDataset):
     """Stage degradation: the triplets of eq. 3, n positives and n negatives an anchor, and rows of true pairs for eq.
     5.
 
-    {"anchor" [A], "positive" [A·n], "negative" [A·n], "content" [A], "spectrum" [A, 3·BANDS], "noise_std" [A]}; where
-    true pairs are given also "pair_content", "pair_target", "pair_reference", "pair_spectrum", "pair_noise_std" [A].
+    {"anchor" [A], "positive" [A·n], "negative" [A·n], "content" [A], "spectrum" [A, 3·BANDS], "noise_range" [A, 2]};
+    where true pairs are given also "pair_content", "pair_target", "pair_reference", "pair_spectrum",
+    "pair_noise_range"; where unpaired photographs are, "real" [A] and "real_noise_range", for the bound on their noise.
     """
 
     n = 3
@@ -309,25 +324,29 @@ class TripletBatches(StepDataset):
             anchors.append(anchor)
             contents.append(clean)
             spectra.append(spectral_targets(clean, anchor, noise))
-            noises.append(noise_std(noise))
+            noises.append(exactly(noise))
             for _ in range(self.n):
                 positives.append(self.degrade(rng, self.sharp(rng, size, scale), theta, scale)[1])
                 negatives.append(self.degrade(rng, hr, self.theta(rng), scale)[1])
         batch = {"anchor": tensor(anchors), "content": tensor(contents), "positive": tensor(positives),
                  "negative": tensor(negatives), "spectrum": torch.from_numpy(np.stack(spectra)),
-                 "noise_std": torch.tensor(noises)}  # fmt: skip
+                 "noise_range": torch.tensor(noises)}  # fmt: skip
         if self.photographs.pairs:
             rows = [self.true_pair(rng) for _ in range(self.batch)]
             batch |= {f"pair_{name}": images for name, images in image_tensors(rows).items()}
             spectrum = [spectral_targets(row.content, row.target, row.noise) for row in rows]
             batch["pair_spectrum"] = torch.from_numpy(np.stack(spectrum))
-            batch["pair_noise_std"] = torch.tensor([row.noise_std for row in rows])
+            batch["pair_noise_range"] = torch.tensor([row.noise_range for row in rows])
+        if self.photographs.lr:
+            rows = [self.unpaired(rng) for _ in range(self.batch)]
+            batch["real"] = tensor([row.reference for row in rows])
+            batch["real_noise_range"] = torch.tensor([row.noise_range for row in rows])
         return batch
 
 
 class DiffusionBatches(StepDataset):
     """Stage ddpm: {"content", "target", "reference"} (Algorithm 1), the three sources mixed; "noise" [B, 3, h, w] is
-    what of the target is noise and "noise_std" [B] how strong it is, 0 and NaN where that is not known; "clean" [B]
+    what of the target is noise, 0 where that is not known, and "noise_range" [B, 2] how strong it is; "clean" [B]
     says whose content is a clean image, so that Rec_lr can be held to the target (an unpaired row would teach it to
     copy)."""
 
@@ -340,7 +359,7 @@ class DiffusionBatches(StepDataset):
         noise = np.stack([np.zeros(r.target.shape, np.float32) if r.noise is None else r.noise for r in rows])
         return image_tensors(rows) | {
             "noise": torch.from_numpy(noise).permute(0, 3, 1, 2),
-            "noise_std": torch.tensor([r.noise_std for r in rows]),
+            "noise_range": torch.tensor([r.noise_range for r in rows]),
             "clean": torch.tensor([float(k != 1) for k in kinds]),
         }
 

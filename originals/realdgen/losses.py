@@ -78,11 +78,11 @@ def diffuse_as_generated(
 
 
 def noise_error(s: Tensor, wanted: Tensor) -> Tensor:
-    """Mean squared error of log(s + 0.01), s and wanted [B] standard deviations in the networks' units, over the rows
-    whose noise is known (not NaN). 0.01 is 1.3 grey levels: below it, nobody sees whether noise was met."""
-    known = torch.isfinite(wanted)
-    error = (torch.log(s + 0.01) - torch.log(torch.nan_to_num(wanted) + 0.01)).square()
-    return (error * known).sum() / known.sum().clamp_min(1)
+    """How far s [B] lies from the noise it should find: the mean square of log(s + 0.01) less the nearest such value in
+    the range wanted [B, 2] (least, most), standard deviations in the networks' units. A range of one value is a known
+    noise, (0, inf) an unknown one. 0.01 is 1.3 grey levels: below it, nobody sees whether noise was met."""
+    found, (least, most) = torch.log(s + 0.01), torch.log(wanted + 0.01).unbind(1)
+    return (found - found.clamp(least, most)).square().mean()
 
 
 def draw_t(batch: int, T: int, generator: torch.Generator, low_share: float, low: int) -> Tensor:

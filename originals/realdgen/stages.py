@@ -119,7 +119,7 @@ class ContentStage(Stage):
 class DegradationStage(Stage):
     """L_cl + L_rl (eq. 4, 6). F_deg for eq. 5 comes from another content with the same theta (a positive), so that it
     can carry no content. Tiny's training adds the spectral head, which is thrown away afterwards, and the gate's
-    noise."""
+    noise: of synthetic rows, of true pairs that say what of them is noise, and bounded on real photographs."""
 
     batches = data.TripletBatches
 
@@ -136,31 +136,31 @@ class DegradationStage(Stage):
 
     def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
         model, options = self.model, self.options
-        anchors = len(batch["anchor"])
-        images = [batch["anchor"], batch["positive"], batch["negative"]]
-        content, target = batch["content"], batch["anchor"]
-        spectrum, noise = batch["spectrum"], batch["noise_std"]
-        if "pair_target" in batch:
-            images += [batch["pair_reference"], batch["pair_target"], batch["pair_content"]]
+        seen = ["anchor", "positive", "negative", "pair_reference", "pair_target", "pair_content", "real"]
+        images = {name: batch[name] for name in seen if name in batch}
+        vectors = model.e_deg(torch.cat([*images.values()])).float().split([len(x) for x in images.values()])
+        e = dict(zip(images, vectors, strict=True))
+        cl, ordered = losses.contrastive(e["anchor"], e["positive"], e["negative"], options.margin)
+        other = e["positive"][:: data.TripletBatches.n]
+        content, target, spectrum = batch["content"], batch["anchor"], batch["spectrum"]
+        noisy = [(e["anchor"], batch["noise_range"]), (other, batch["noise_range"])]  # F_deg, what the gate should find
+        if "pair_target" in batch:  # a true pair is a triplet too: another LR of its camera, and its own sharp side
+            cl = cl + losses.contrastive(e["pair_target"], e["pair_reference"], e["pair_content"], options.margin)[0]
+            other = torch.cat([other, e["pair_reference"]])
             content = torch.cat([content, batch["pair_content"]])
             target = torch.cat([target, batch["pair_target"]])
             spectrum = torch.cat([spectrum, batch["pair_spectrum"]])
-            noise = torch.cat([noise, batch["pair_noise_std"]])
-        e = model.e_deg(torch.cat(images)).float()
-        anchor, positive, negative = e[:anchors], e[anchors : 4 * anchors], e[4 * anchors : 7 * anchors]
-        cl, ordered = losses.contrastive(anchor, positive, negative, options.margin)
-        pair_positive, pair_anchor, pair_negative = e[7 * anchors :].chunk(3)
-        if len(pair_anchor):  # a true pair is a triplet too: another LR of its camera, and its own sharp side
-            cl = cl + losses.contrastive(pair_anchor, pair_positive, pair_negative, options.margin)[0]
-        other = torch.cat([positive[:: data.TripletBatches.n], pair_positive])
+            noisy.append((e["pair_reference"], batch["pair_noise_range"]))
+        if "real" in batch:
+            noisy.append((e["real"], batch["real_noise_range"]))
         rl = losses.reconstruction(model.rec_lr(other, model.e_cont(content)), target)
         known = torch.isfinite(spectrum)
         spectral = F.smooth_l1_loss(self.spectral(other).float()[known], spectrum[known])
         loss = rl + options.contrastive_weight * cl + options.spectral_weight * spectral
         parts = {"loss": loss, "rl": rl, "cl": cl, "ordered": ordered, "spectral": spectral}
-        s = model.noise_std(other)
-        if s is not None:
-            parts["noise"] = losses.noise_error(s, noise)
+        if model.noise:
+            f_deg, wanted = (torch.cat(part) for part in zip(*noisy, strict=True))
+            parts["noise"] = losses.noise_error(model.noise(f_deg), wanted)
             parts["loss"] = loss + options.noise_weight * parts["noise"]
         with torch.no_grad():
             parts["identity"] = losses.reconstruction(content, target)  # what doing nothing would cost
@@ -210,7 +210,7 @@ class DDPMStage(Stage):
         rl = ((mu.float() - x_0).square() * clean).mean() / clean.mean().clamp_min(1e-6)
         found = {"loss": loss_eps + options.reconstruction_weight * rl, "eps": loss_eps, "rl": rl}
         if s is not None:
-            found["noise"] = losses.noise_error(s, batch["noise_std"])
+            found["noise"] = losses.noise_error(s, batch["noise_range"])
             found["loss"] = found["loss"] + options.noise_weight * found["noise"]
         return found
 

@@ -31,6 +31,7 @@ class Run:
     hr: tuple[Path, ...]
     lr: tuple[Path, ...]
     pairs: tuple[Path, ...]
+    held_out: tuple[Path, ...]  # photographs that may not be trained on, wherever their copies lie
     out: Path
     workers: int = 1
     threads: int | None = None
@@ -61,7 +62,9 @@ def run_stage(run: Run) -> Path:
         model.load_state_dict(before.state_dict())
         history = list(record.training)
     least = max(run.data.crop, run.data.reference_crop)
-    photographs = Photographs.read(list(run.hr), list(run.lr), list(run.pairs), least, run.data.longest)
+    photographs = Photographs.read(
+        list(run.hr), list(run.lr), list(run.pairs), least, run.data.longest, list(run.held_out)
+    )
     for line in photographs.left_out:
         print(f"left out: {line}")
     print(f"{len(photographs.hr)} HR, {len(photographs.lr)} LR, {sum(map(len, photographs.pairs.values()))} true pairs")

@@ -90,12 +90,21 @@ def test_from_any_base_the_learnt_eps_leads_to_x_0() -> None:
     torch.testing.assert_close((x_t - (1 - a).sqrt() * led) / a.sqrt(), x_0, atol=1e-4, rtol=1e-4)
 
 
-def test_the_noise_error_counts_known_rows_alone_and_is_zero_at_their_noise() -> None:
-    s, unknown = torch.tensor([0.1, 0.3, 0.1]), float("nan")
-    assert float(losses.noise_error(s, torch.tensor([0.1, unknown, 0.1]))) == pytest.approx(0, abs=1e-12)
-    error = float(losses.noise_error(s, torch.full((3,), 0.1)))
+def test_the_noise_error_is_the_distance_to_what_is_known_of_the_noise() -> None:
+    s = torch.tensor([0.1, 0.3, 0.1])
+    exactly, anything, at_most = (0.1, 0.1), (0.0, math.inf), (0.0, 0.2)
+    assert float(losses.noise_error(s, torch.tensor([exactly, anything, at_most]))) == pytest.approx(0, abs=1e-12)
+    error = float(losses.noise_error(s, torch.tensor([exactly, exactly, exactly])))
     assert error == pytest.approx(math.log(0.31 / 0.11) ** 2 / 3, rel=1e-4)
-    assert float(losses.noise_error(s, torch.full((3,), unknown))) == 0
+    error = float(losses.noise_error(s, torch.tensor([anything, at_most, anything])))
+    assert error == pytest.approx(math.log(0.31 / 0.21) ** 2 / 3, rel=1e-4)
+
+
+def test_an_unknown_noise_gives_no_gradient_and_a_bound_pulls_down_alone() -> None:
+    s = torch.tensor([0.3, 0.3, 0.05], requires_grad=True)
+    losses.noise_error(s, torch.tensor([(0.0, math.inf), (0.0, 0.2), (0.0, 0.2)])).backward()
+    assert s.grad is not None
+    assert float(s.grad[0]) == 0 and float(s.grad[1]) > 0 and float(s.grad[2]) == 0
 
 
 def test_what_remains_of_the_start_is_what_ddim_leaves_of_it() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,9 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra train")
 
 from degrade_engine.engine.errors import DegradeError  # noqa: E402
+from degrade_engine.engine.images import read_rgb  # noqa: E402
 from degrade_engine.originals.checkpoint import load_realdgen, read_sidecar  # noqa: E402
-from degrade_engine.originals.realdgen import data  # noqa: E402
+from degrade_engine.originals.realdgen import data, noise  # noqa: E402
 from degrade_engine.originals.realdgen.config import TINY  # noqa: E402
 from degrade_engine.originals.realdgen.stages import TINY_STAGES, stage_module  # noqa: E402
 from degrade_engine.originals.realdgen.train import Run, run_stage  # noqa: E402
@@ -33,7 +35,7 @@ def photographs(samples: Path, tmp_path_factory: pytest.TempPathFactory) -> data
     table = tmp_path_factory.mktemp("pairs") / "pairs.csv"
     some = sorted((samples / "hr").iterdir())[:2]
     table.write_text("hr,lr,group\n" + "".join(f"{p},{p},one\n" for p in some))
-    return data.Photographs.read([samples / "hr"], [samples / "reference"], [table], 64, 256)
+    return data.Photographs.read([samples / "hr"], [samples / "reference"], [table], 64, 256, [])
 
 
 def options(**changes: object) -> data.DataOptions:
@@ -56,8 +58,9 @@ def test_batches_are_in_range_and_shape(photographs: data.Photographs) -> None:
     assert batch["anchor"].shape == (2, 3, 32, 32) and batch["positive"].shape == (6, 3, 32, 32)
     assert batch["pair_target"].shape == (2, 3, 32, 32)
     assert batch["spectrum"].shape == (2, 3 * data.BANDS)
-    assert batch["noise_std"].shape == (2,) and torch.isfinite(batch["noise_std"]).all()
-    assert torch.isnan(batch["pair_noise_std"]).all(), "these pairs do not say what of them is noise"
+    assert batch["noise_range"].shape == (2, 2) and torch.isfinite(batch["noise_range"]).all()
+    assert batch["pair_noise_range"].tolist() == [[0, math.inf]] * 2, "these pairs do not say what of them is noise"
+    assert batch["real"].shape == (2, 3, 32, 32) and not batch["real_noise_range"][:, 0].any()
     assert batch["anchor"].min() >= -1 and batch["anchor"].max() <= 1
 
 
@@ -88,11 +91,45 @@ def test_the_noise_of_a_synthetic_row_is_what_its_quiet_twin_lacks(photographs: 
     hr = np.full((32, 32, 3), 128, np.uint8)
     nothing = [None] * 6
     theta = SecondOrder(*nothing, Noise("gaussian", 12.0, gray=False), None, "area", None, jpeg_last=True)
-    clean, degraded, noise = dataset.degrade_twice(rng, hr, theta, 1)
-    assert noise.std() * 127.5 == pytest.approx(12, rel=0.05)
-    np.testing.assert_allclose(degraded, clean + 127.5 * noise, atol=0.51)
+    clean, degraded, found = dataset.degrade_twice(rng, hr, theta, 1)
+    assert found.std() * 127.5 == pytest.approx(12, rel=0.05)
+    np.testing.assert_allclose(degraded, clean + 127.5 * found, atol=0.51)
     quiet = dataset.degrade_twice(rng, hr, None, 1)[2]
     assert not quiet.any()
+
+
+def test_held_out_photographs_are_known_by_their_bytes(samples: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "another name.jpg"
+    copy.write_bytes((samples / "reference" / "sanyo-sr6.jpg").read_bytes())
+    every = data.Photographs.read([samples / "hr"], [samples / "reference"], [], 64, 256, [])
+    fewer = data.Photographs.read([samples / "hr"], [samples / "reference"], [], 64, 256, [tmp_path])
+    assert len(fewer.lr) == len(every.lr) - 1 == len(fewer.lr_noise)
+    assert fewer.left_out == ["sanyo-sr6.jpg: held out"]
+
+
+@pytest.mark.parametrize("sigma", [0, 3, 10, 25])
+def test_the_quietest_windows_bound_the_noise_of_a_textured_photograph(samples: Path, sigma: float) -> None:
+    """A sharp photograph with sand and foam, noise laid over it: the bound is above the noise, and far below what
+    varies in the photograph."""
+    rng = np.random.default_rng(0)
+    clean = read_rgb(samples / "hr" / "waves.png")
+    noisy = np.clip(clean + rng.normal(0, sigma, clean.shape), 0, 255).round().astype(np.uint8)
+    least, most = (127.5 * bound for bound in noise.at_most(noisy))
+    assert least == 0 and 0.8 * sigma < most < math.hypot(1.1 * sigma, 6)
+
+
+def test_a_photograph_without_unclipped_windows_bounds_nothing() -> None:
+    assert noise.at_most(np.full((256, 256, 3), 255, np.uint8)) == noise.UNKNOWN
+
+
+def test_textured_crops_are_rougher(samples: Path) -> None:
+    photographs = data.Photographs.read([samples / "hr"], [], [], 64, 256, [])
+    rough = []
+    for share in (0.0, 1.0):
+        dataset = data.HRBatches(photographs, options(textured=share), 3, 0, 0)
+        rng = np.random.default_rng(0)
+        rough.append(np.mean([noise.roughness(dataset.sharp(rng, 64, 1)) for _ in range(60)]))
+    assert rough[1] > 1.4 * rough[0]
 
 
 @pytest.mark.parametrize("name", ["vqvae", "content", "degradation", "ddpm"])
@@ -134,7 +171,7 @@ def test_each_stage_trains_only_what_it_says(name: str, photographs: data.Photog
 def make_run(samples: Path, out: Path, stage: str, steps: int, **training: object) -> Run:
     settings = TrainOptions(steps=steps, seed=3, log_every=2, save_every_s=0.0, bf16=False, **training)  # type: ignore[arg-type]
     return Run(stage, SMALL, dataclasses.replace(TINY_STAGES, batch=2), options(), settings, (samples / "hr",),
-               (samples / "reference",), (), out, workers=0, threads=1)  # fmt: skip
+               (samples / "reference",), (), (), out, workers=0, threads=1)  # fmt: skip
 
 
 def test_a_killed_run_resumes_exactly(samples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
