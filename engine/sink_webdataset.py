@@ -1,7 +1,6 @@
 """Pairs as WebDataset shards, and the tar of a shard that the LMDB sink builds on.
 
     OUT/webdataset/pairs-00000.tar    a shard: STEM.gt.png, STEM.lq.png and STEM.json (manifest row) of each pair
-    OUT/webdataset/index.json         the shards and their samples, in the form that `wids` reads
 
 A shard's tar is written whole before its record, so a shard that was stopped has none. It holds the pairs of one shard
 of the plan (`--shard-pairs`), in which pairs are sorted by number of steps: let the loader shuffle.
@@ -9,7 +8,6 @@ of the plan (`--shard-pairs`), in which pairs are sorted by number of steps: let
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -78,13 +76,11 @@ class WebDatasetSink(TarSink):
     def finish(self, rows: Iterable[Row], rejects: Iterable[Row]) -> None:
         rows = list(rows)
         wanted, found = stems_of(rows), list[str]()
-        shards = []
         scales: set[int] = set()
-        paths = sorted((self.out / self.folder).glob("pairs-*.tar"))
-        names = {one.name for one in os.scandir(self.out / self.folder)} - {"index.json"}
-        compare(names, [path.name for path in paths], self.out / self.folder)
+        folder = self.out / self.folder
+        paths = sorted(folder.glob("pairs-*.tar"))
+        compare({one.name for one in os.scandir(folder)}, [path.name for path in paths], folder)
         for path in paths:
-            before = len(found)
             for stem, parts in tars.samples(path, most=26):
                 found.append(check_stem(stem))
                 if set(parts) != {"gt.png", "lq.png", "json"}:
@@ -92,11 +88,8 @@ class WebDatasetSink(TarSink):
                                        mend="delete it and run again")  # fmt: skip
                 gt, lq = (png_size(parts[f"{role}.png"], f"{path}: {stem}.{role}.png") for role in ROLES)
                 scales.add(scale_of(stem, gt, lq))
-            shards.append({"url": path.name, "nsamples": len(found) - before})
-        compare(set(found), wanted, self.out / self.folder)
+        compare(set(found), wanted, folder)
         if len(found) > len(wanted):
-            raise DegradeError(f"{self.out / self.folder} holds a pair twice", mend="delete its tars and run again")
-        one_scale(scales, self.out)
-        index = {"__kind__": "wids-shard-index-v1", "wids_version": 1, "shardlist": shards}
-        self._put(self.out / self.folder / "index.json", (json.dumps(index, indent=1) + "\n").encode())
+            raise DegradeError(f"{folder} holds a pair twice", mend="delete its tars and run again")
+        one_scale(scales, folder)
         self._close_books((json_lines(rejects), json_lines(rows)))
