@@ -168,13 +168,15 @@ def open_folder(out: Path, plan: Plan, kind: Kind) -> None:
                 f"{out} holds a run with another plan: {said}",
                 mend="repeat the options of that run to go on with it, or choose another output folder",
             )
+        (out / "shards").mkdir(exist_ok=True)
         return
     if out.exists() and (not out.is_dir() or any(not one.name.startswith(".") for one in out.iterdir())):
         raise DegradeError(
             f"{out} is there and is not a run of ours", mend="choose another output folder, or empty it"
         )
-    (out / "shards").mkdir(parents=True, exist_ok=True)
-    write_json_atomic(path, page)
+    out.mkdir(parents=True, exist_ok=True)
+    write_json_atomic(path, page)  # first: a run killed right after it is known for ours
+    (out / "shards").mkdir(exist_ok=True)
 
 
 def finish(

@@ -39,6 +39,7 @@ Row = Mapping[str, Any]  # a JSON object
 
 _STEM = re.compile(r"[a-z0-9_-]+")
 _SCALE_MARK = re.compile(r"x[2348]")  # trainers cut these from a name, or look for a file with them
+_TORN = re.compile(r"\..+\.(?:json|jsonl|txt)\.\d+\.tmp")  # what `write_bytes_atomic` leaves when it is killed
 _PNG_HEAD = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 
 
@@ -75,8 +76,8 @@ class Sink(ABC):
         self._count = itertools.count()
         if clean:
             shutil.rmtree(self._partial, ignore_errors=True)
-            for name in self.texts:
-                for torn in self.out.glob(f".{name}.*.tmp"):
+            for torn in (one for where in (".", "shards") for one in (self.out / where).glob(".*.tmp")):
+                if _TORN.fullmatch(torn.name):
                     torn.unlink(missing_ok=True)
         self._partial.mkdir(parents=True, exist_ok=True)
 

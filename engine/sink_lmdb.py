@@ -56,6 +56,8 @@ class LmdbSink(TarSink):
         size = sum(path.stat().st_size for path in paths) + 3 * mmap.PAGESIZE * len(stems) + 2**26
         self._partial.mkdir(exist_ok=True)
         new = [self._partial / f"{role}.lmdb" for role in ROLES]
+        for path in new:
+            shutil.rmtree(path, ignore_errors=True)
         with Writer(new[0], size, self._png_level) as gt_writer, Writer(new[1], size, self._png_level) as lq_writer:
             for path in paths:
                 with gt_writer.transaction() as put_gt, lq_writer.transaction() as put_lq:

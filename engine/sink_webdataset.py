@@ -31,7 +31,8 @@ class TarSink(Sink):
         self._spool = self._partial / str(os.getpid())
 
     def commit(self, shard: int, rows: Sequence[Row]) -> None:
-        self._partial.mkdir(exist_ok=True)
+        for folder in (self._partial, self.out / self.folder):
+            folder.mkdir(exist_ok=True)
         temporary = self._partial / f"{os.getpid()}-{shard:05d}.tar"
         by_stem = dict(sorted(zip(stems_of(rows), rows, strict=True)))
         try:
