@@ -23,6 +23,7 @@ import numpy as np
 import pytest
 import webdataset
 
+from degrade_engine.cli import main
 from degrade_engine.engine import images, sink_lmdb, sinks, tars
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.sink import stem_of
@@ -150,6 +151,14 @@ def test_all_kinds_hold_the_same_pairs_and_books(runs: dict[str, Path]):
     assert names == ["pairs-00000.tar", "pairs-00001.tar"]
     lines = (runs["lmdb"] / "gt.lmdb" / "meta_info.txt").read_text().splitlines()
     assert lines == [f"{n:07d}.png (64,64,3) 2" for n in range(PAIRS)]
+
+
+def test_the_report_shows_the_same_images_of_every_kind(runs: dict[str, Path], tmp_path: Path):
+    shown = {}
+    for kind in KINDS:
+        assert main(["report", str(runs[kind]), "-o", str(tmp_path / f"{kind}.html"), "--limit", "3"]) == 0
+        shown[kind] = re.findall("<article.*</article>", (tmp_path / f"{kind}.html").read_text(), re.DOTALL)
+    assert shown["folder"] and shown["folder"] == shown["lmdb"] == shown["webdataset"]
 
 
 def test_the_bytes_know_no_clock_user_or_order(tmp_path):
