@@ -10,12 +10,17 @@ import click
 
 from degrade_engine.engine.errors import DegradeError
 
+from .train_syndiff import command as syndiff
+
 FOLDERS = click.Path(exists=True, path_type=Path)
 
 
 @click.group("train")
 def command() -> None:
     """Train one of the originals (needs the extra `train`)."""
+
+
+command.add_command(syndiff)
 
 
 @command.command("realdgen")

@@ -102,10 +102,6 @@ class Photographs:
                     self.pairs.setdefault(group, []).append((sharp, soft))
                     place, weight = len(self.pairs[group]) - 1, float(row.get("weight") or 1)
                     self.rows.append(PairRow(group, place, weight, quiet=row.get("quiet") == "1"))
-        if not self.hr:
-            raise DegradeError(
-                "no usable HR photograph was found", wanted=f"images of at least {least} px", mend="check --hr"
-            )
         return self
 
     def _folder(self, folders: list[Path], least: int, longest: int, digests: set[str]) -> list[Image]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from degrade_engine.engine.errors import DegradeError
-from degrade_engine.originals.checkpoint import load_realdgen, save_realdgen
+from degrade_engine.originals.checkpoint import load_realdgen, save
 from degrade_engine.originals.trainer import TrainOptions, rank_and_world, train
 
 from .config import RealDGenConfig
@@ -67,6 +67,10 @@ def run_stage(run: Run) -> Path:
     )
     for line in photographs.left_out:
         print(f"left out: {line}")
+    if not photographs.hr:
+        raise DegradeError(
+            "no usable HR photograph was found", wanted=f"images of at least {least} px", mend="check --hr"
+        )
     print(f"{len(photographs.hr)} HR, {len(photographs.lr)} LR, {sum(map(len, photographs.pairs.values()))} true pairs")
     stage = stage_module(run.stage, model, run.options)
     rank, world = rank_and_world()
@@ -82,7 +86,7 @@ def run_stage(run: Run) -> Path:
              "training": dataclasses.asdict(run.training)}  # fmt: skip
     path = run.out / f"{run.stage}.safetensors"
     if rank == 0:
-        save_realdgen(model_state, run.config, path, [*history, entry], {})
+        save(model_state, run.config, path, [*history, entry], {})
     return path
 
 
