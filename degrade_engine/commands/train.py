@@ -1,4 +1,5 @@
-"""`degrade-engine train realdgen --stage …`: one stage of RealDGen at a time, resumable."""
+"""`degrade-engine train realdgen --stage …`: one stage of RealDGen at a time, resumable; the others are in
+train_lway.py."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from degrade_engine.commands import train_lway
 from degrade_engine.engine.errors import DegradeError
 
 FOLDERS = click.Path(exists=True, path_type=Path)
@@ -121,3 +123,7 @@ def realdgen(
         click.echo(json.dumps(dataclasses.asdict(run), indent=1, default=str))
         return
     click.echo(f"wrote {run_stage(run)}")
+
+
+command.add_command(train_lway.lway)
+command.add_command(train_lway.srresnet)
