@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.spec import Runs, TensorSpec
-from degrade_engine.originals.checkpoint import Model
 from degrade_engine.originals.realdgen.model import RealDGen
 from degrade_engine.originals.syndiff.model import SynDiff
 
@@ -90,9 +90,13 @@ class Part:
         return tuple(tensors)
 
 
-def parts_of(model: Model) -> dict[str, Part]:
+def parts_of(model: nn.Module) -> dict[str, Part]:
     """The parts of a model of any kind, in the order in which they run."""
-    return realdgen_parts(model) if isinstance(model, RealDGen) else syndiff_parts(model)
+    if isinstance(model, RealDGen):
+        return realdgen_parts(model)
+    if isinstance(model, SynDiff):
+        return syndiff_parts(model)
+    raise DegradeError(f"{type(model).__name__} cannot be exported", wanted="a RealDGen or SynDiff checkpoint")
 
 
 def syndiff_parts(model: SynDiff) -> dict[str, Part]:

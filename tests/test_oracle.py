@@ -19,7 +19,7 @@ from degrade_engine.engine.sampler import Batch, BatchResult  # noqa: E402
 from degrade_engine.engine.schedule import table  # noqa: E402
 from degrade_engine.export import export_checkpoint  # noqa: E402
 from degrade_engine.kernels import philox, pixels  # noqa: E402
-from degrade_engine.originals.checkpoint import load_realdgen, save  # noqa: E402
+from degrade_engine.originals.checkpoint import load, save  # noqa: E402
 from degrade_engine.originals.realdgen.config import PAPER  # noqa: E402
 from degrade_engine.originals.realdgen.model import RealDGen  # noqa: E402
 from degrade_engine.originals.realdgen.oracle import Generated, generate  # noqa: E402
@@ -85,7 +85,7 @@ def agree(result: BatchResult, row: int, oracle: Generated, tau: int) -> None:
 @pytest.mark.parametrize("start", [False, True], ids=["reconstruction", "bicubic"])
 @pytest.mark.parametrize("batch", [1, 8])
 def test_tiny(batch: int, start: bool, realdgen_bundle: Path, checkpoint: Path, samples: Path, tmp_path: Path) -> None:
-    model = load_realdgen(checkpoint)[0]
+    model = load(checkpoint, RealDGen)[0]
     engine = build(
         realdgen_bundle, tmp_path / "engine", backend="onnxruntime", lr_size=64, batch=batch, candidates=3
     ).folder

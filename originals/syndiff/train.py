@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from degrade_engine.engine.errors import DegradeError
 from degrade_engine.originals.checkpoint import save
-from degrade_engine.originals.realdgen.data import DataOptions, Photographs, StepDataset, batches, cut, tensor
+from degrade_engine.originals.photographs import Photographs, StepDataset, batches, cut, tensor
+from degrade_engine.originals.realdgen.data import DataOptions
 from degrade_engine.originals.trainer import TrainOptions, rank_and_world, train
 
 from .config import SynDiffConfig
@@ -52,10 +52,6 @@ def run(run: Run) -> Path:
     photographs = Photographs.read([], list(run.lr), [], run.crop, options.longest, list(run.held_out))
     for line in photographs.left_out:
         print(f"left out: {line}")
-    if not photographs.lr:
-        raise DegradeError(
-            "no usable LR photograph was found", wanted=f"images of at least {run.crop} px", mend="check --lr"
-        )
     print(f"{len(photographs.lr)} LR")
     rank, world = rank_and_world()
     stage = SynDiffStage(SynDiff(run.config), run.low_share)
