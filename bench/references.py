@@ -23,7 +23,7 @@ import numpy as np
 
 from degrade_engine.engine.api import Engine
 from degrade_engine.engine.images import read_rgb
-from degrade_engine.originals.realdgen.noise import roughness
+from degrade_engine.originals.noise import roughness
 
 from . import metrics
 from .quality import Image, context, generated, parse_settings, read_pairs

@@ -98,4 +98,4 @@ def load(path: Path, wanted: type[M]) -> tuple[M, Checkpoint]:
         model.load_state_dict(load_file(path))
     except (SafetensorError, RuntimeError) as e:
         raise DegradeError(f"{path} does not hold this model ({e})", wanted="its weights", mend="copy it again") from e
-    return model.eval(), record  # type: ignore[return-value]
+    return model.eval(), record

@@ -24,6 +24,8 @@ STAGE = "syndiff"
 class LRBatches(StepDataset):
     """{"image"}: crops of real LR photographs."""
 
+    options: DataOptions
+
     def make(self, rng: np.random.Generator) -> dict[str, torch.Tensor]:
         lr, crop = self.photographs.lr, self.options.crop
         return {"image": tensor([cut(rng, lr[int(rng.integers(len(lr)))], crop) for _ in range(self.batch)])}
