@@ -48,8 +48,8 @@ def _presets(of: Callable[[presets.Preset], object]) -> str:
 @click.option(
     "--pair-list",
     type=FILE,
-    help="CSV with the columns hr,reference: exactly these pairs, in this order. Paths are relative to --hr "
-    "and --reference, or else to the CSV's folder.",
+    help="CSV with the columns hr,reference, or hr alone where no reference is read: exactly these pairs, in this "
+    "order. Paths are relative to --hr and --reference, or else to the CSV's folder.",
 )
 @click.option(
     "--preset",
@@ -200,26 +200,40 @@ def make_pairs(
 def make_degrader_plan(asked: dict[str, Any]) -> tuple[plans.Plan, sources.Sources]:
     """The plan of a run without networks: tau 0, one candidate, no references."""
     degrader = degraders.open_degrader(asked["degrader"], asked["degrader_options"], asked["weights"])
-    foreign = ("tau", "steps", "spacing", "solver", "eta", "start", "candidates", "reference", "pair_list")
+    foreign = ("tau", "steps", "spacing", "solver", "eta", "start", "candidates", "reference")
     given = [name for name in foreign if asked[name] is not None]
     if given:
         raise DegradeError(
             f"--{given[0].replace('_', '-')} was given with the degrader {degrader.kind}, which has no use for it",
             mend="leave it out",
         )
-    if not asked["hr"] or not asked["pairs"]:
-        raise DegradeError("--hr or --pairs was not given", wanted="both with --degrader")
-    pairs, scale, lr_size = asked["pairs"], int(asked["scale"]), asked["lr_size"] or LR_SIZE
-    found = sources.from_folders(asked["hr"], None, hr_size=lr_size * scale, reference_size=lr_size)
+    scale, lr_size = int(asked["scale"]), asked["lr_size"] or LR_SIZE
+    if asked["pair_list"]:
+        found = listed(asked, hr_size=lr_size * scale, reference_size=None)
+    elif not asked["hr"] or not asked["pairs"]:
+        raise DegradeError("--hr or --pairs was not given", wanted="both with --degrader, or --pair-list")
+    else:
+        found = sources.from_folders(asked["hr"], None, hr_size=lr_size * scale, reference_size=lr_size)
+    pairs = asked["pairs"] if found.listed is None else len(found.listed)
     options = plans.Options(
         seed=asked["seed"], pairs=pairs, scale=scale, tau_low=0, tau_high=0, steps=None, spacing="even", solver="ddpm",
         eta=0.0, start=degrader.kind, candidates=1, filter=False, save_candidates=False,
         shard_pairs=asked["shard_pairs"] or plans.default_shard_pairs(pairs, BATCH),
     )  # fmt: skip
     plan = plans.make(
-        options, lr_size=lr_size, batch=BATCH, engine=degrader.sha256, hr=found.hr, reference=None, degrader=degrader
-    )
+        options, lr_size=lr_size, batch=BATCH, engine=degrader.sha256, hr=found.hr, reference=None,
+        listed=found.listed, degrader=degrader,
+    )  # fmt: skip
     return plan, found
+
+
+def listed(asked: dict[str, Any], **sizes: Any) -> sources.Sources:
+    """The images of --pair-list."""
+    if asked["pairs"]:
+        raise DegradeError(
+            "--pairs and --pair-list were both given", mend="leave --pairs out: the list has its length"
+        )
+    return sources.from_list(asked["pair_list"], asked["hr"], asked["reference"], **sizes)
 
 
 def settled(kind: Kind, asked: dict[str, Any]) -> presets.Preset:
@@ -242,22 +256,16 @@ def make_plan(
     spec, scale = engine.spec, int(asked["scale"])
     check(spec, settings)
     inputs = ("hr", "reference", "pairs") if spec.reads_reference else ("hr", "pairs")
-    for name in ("reference", "pair_list"):
-        if asked[name] and not spec.reads_reference:
-            fact = f"--{name.replace('_', '-')} was given, and an engine of the kind {spec.kind} reads no reference"
-            raise DegradeError(fact, mend="leave it out")
-    sizes = {"hr_size": spec.lr_size * scale, "reference_size": spec.lr_size}
+    if asked["reference"] and not spec.reads_reference:
+        fact = f"--reference was given, and an engine of the kind {spec.kind} reads no reference"
+        raise DegradeError(fact, mend="leave it out")
+    sizes = {"hr_size": spec.lr_size * scale, "reference_size": spec.lr_size if spec.reads_reference else None}
     if asked["pair_list"]:
-        if asked["pairs"]:
-            raise DegradeError(
-                "--pairs and --pair-list were both given", mend="leave --pairs out: the list has its length"
-            )
-        found = sources.from_list(asked["pair_list"], asked["hr"], asked["reference"], **sizes)
+        found = listed(asked, **sizes)
     else:
         missing = [f"--{name}" for name in inputs if not asked[name]]
         if missing:
-            listed = ", or --pair-list" if spec.reads_reference else ""
-            wanted = ", ".join(f"--{name}" for name in inputs[:-1]) + f" and --{inputs[-1]}{listed}"
+            wanted = ", ".join(f"--{name}" for name in inputs[:-1]) + f" and --{inputs[-1]}, or --pair-list"
             raise DegradeError(f"{' and '.join(missing)} not given", wanted=wanted)
         found = sources.from_folders(asked["hr"], asked["reference"], **sizes)
     pairs = asked["pairs"] if found.listed is None else len(found.listed)

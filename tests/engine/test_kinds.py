@@ -143,7 +143,6 @@ def test_the_batch_changes_no_pixel_by_more_than_one_level(
     ("options", "said"),
     [
         (("--reference", "hr"), "--reference was given, and an engine of the kind {kind} reads no reference"),
-        (("--pair-list", "hr/list.csv"), "--pair-list was given, and an engine of the kind {kind} reads no reference"),
         (("--candidates", 2), "2 candidates are asked for"),
         (("--start", "reconstruction"), "the start image reconstruction does not fit this engine"),
     ],
@@ -155,6 +154,27 @@ def test_what_it_has_no_use_for_is_refused(
     given = [photos / word if str(word).startswith("hr") else word for word in options]
     assert generate(kind, engines[kind, 4], photos, tmp_path / "pairs", *given) == 2
     assert said.format(kind=kind) in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_pair_list_has_a_reference_where_one_is_read(
+    kind: Kind, engines: dict[tuple[Kind, int], Path], photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lists = {name: tmp_path / f"{name}.csv" for name in ("alone", "both")}
+    lists["alone"].write_text("hr\nhr/3.png\nhr/1.png\nhr/3.png\n")
+    lists["both"].write_text(
+        "reference,hr\nreference/0.png,hr/3.png\nreference/2.png,hr/1.png\nreference/1.png,hr/3.png\n"
+    )
+    right, wrong = ("alone", "both") if kind in ALONE else ("both", "alone")
+    command = ["generate", "--engine", engines[kind, 4], "--hr", photos, "--threads", 1]
+    command += [] if kind in ALONE else ["--reference", photos]
+    assert main([str(w) for w in (*command, "--out", tmp_path / "pairs", "--pair-list", lists[right])]) == 0
+    rows = [json.loads(line) for line in (tmp_path / "pairs" / "manifest.jsonl").read_text().splitlines()]
+    assert [row["hr"]["path"] for row in rows] == ["hr/3.png", "hr/1.png", "hr/3.png"]
+    references = [row["reference"] and row["reference"]["path"] for row in rows]
+    assert references == ([None] * 3 if kind in ALONE else [f"reference/{n}.png" for n in (0, 2, 1)])
+    assert main([str(w) for w in (*command, "--out", tmp_path / "no", "--pair-list", lists[wrong])]) == 2
+    assert "in its first line" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("kind", ALONE)
