@@ -21,6 +21,7 @@ from degrade_engine.helptext import Context
 COMMANDS = {
     "train": "Train the networks of a paper on photographs (needs torch).",
     "calibrate": "Measure on your photographs: where FP16 does not do (precision), what degrades them (degradation).",
+    "adapt": "Fine-tune an SR model on test images alone, by LWay's reconstruction network (needs torch).",
     "export": "Turn a checkpoint into a bundle: typed ONNX networks and one JSON page (needs torch).",
     "build": "Build an engine from a bundle for one LR size, batch and number of candidates.",
     "verify": "Run an engine's parity gate on this machine.",

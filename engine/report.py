@@ -73,7 +73,8 @@ def html(run: Run, limit: int) -> str:
     found = pairs.pick(run.folder, pairs.kind_of(run.folder), [row["name"] for row in shown])
     if len(found) < len(shown):
         gone = next(row["name"] for row in shown if row["name"] not in found)
-        raise DegradeError(f"The pair {gone} of the manifest is not in {run.folder}", mend="repeat the generate command")
+        fact = f"The pair {gone} of the manifest is not in {run.folder}"
+        raise DegradeError(fact, mend="repeat the generate command")
     cards = "\n".join(card(run.folder, row, found[row["name"]]) for row in shown)
     more = f"The first {len(shown)} of {len(run.rows)}. " if len(shown) < len(run.rows) else ""
     return f"""<!doctype html>

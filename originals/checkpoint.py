@@ -5,40 +5,63 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from degrade_engine.engine.artefact import read_json, sha256_file, to_json, tool_versions, write_json_atomic
 from degrade_engine.engine.errors import DegradeError
 
+from .lway.config import LWayConfig
+from .lway.model import LWay
 from .realdgen.config import RealDGenConfig
 from .realdgen.model import RealDGen
+from .srresnet import SRResNet, SRResNetConfig
+from .syndiff.config import SynDiffConfig
+from .syndiff.model import SynDiff
+
+Kind = Literal["realdgen", "syndiff", "lway", "srresnet"]
+Config = RealDGenConfig | SynDiffConfig | LWayConfig | SRResNetConfig
+KINDS: dict[Kind, tuple[type, type[nn.Module]]] = {
+    "realdgen": (RealDGenConfig, RealDGen),
+    "syndiff": (SynDiffConfig, SynDiff),
+    "lway": (LWayConfig, LWay),
+    "srresnet": (SRResNetConfig, SRResNet),
+}
+M = TypeVar("M", bound=nn.Module)
 
 
 @dataclass(frozen=True)
 class Checkpoint:
     """The JSON beside the weights. training: each stage's options in order; card: data, limits, licence."""
 
-    kind: Literal["realdgen"]
-    config: RealDGenConfig
+    kind: Kind
+    config: Config
     weights_sha256: str
     training: tuple[dict[str, Any], ...]
     card: dict[str, Any]
     tools: dict[str, str] = field(default_factory=tool_versions)
     format: Literal["degrade-engine/checkpoint/1"] = "degrade-engine/checkpoint/1"
 
+    def __post_init__(self) -> None:
+        wanted = KINDS[self.kind][0]
+        if not isinstance(self.config, wanted):
+            raise DegradeError(
+                f"A checkpoint of the kind {self.kind!r} has the sizes of another", wanted=wanted.__name__
+            )
 
-def save_realdgen(
-    state: dict[str, Tensor], config: RealDGenConfig, path: Path, training: list[dict[str, Any]], card: dict[str, Any]
+
+def save(
+    state: dict[str, Tensor], config: Config, path: Path, training: list[dict[str, Any]], card: dict[str, Any]
 ) -> None:
-    """Write PATH (.safetensors) and its JSON, each aside and renamed."""
+    """Write PATH (.safetensors) and its JSON, each aside and renamed. The kind is the configuration's."""
+    kind = next(kind for kind, (sizes, _) in KINDS.items() if isinstance(config, sizes))
     aside = path.with_suffix(".tmp")
     save_file({k: v.detach().cpu().contiguous().clone() for k, v in state.items()}, aside)
     aside.chmod(0o644)
-    record = Checkpoint("realdgen", config, sha256_file(aside), tuple(to_json(entry) for entry in training), card)
+    record = Checkpoint(kind, config, sha256_file(aside), tuple(to_json(entry) for entry in training), card)
     os.replace(aside, path)
     write_json_atomic(path.with_suffix(".json"), record)
 
@@ -55,16 +78,22 @@ def read_sidecar(path: Path) -> Checkpoint:
     return read_json(Checkpoint, path.with_suffix(".json"))
 
 
-def load_realdgen(path: Path) -> tuple[RealDGen, Checkpoint]:
-    """(the model in eval mode, its sidecar)."""
+def load(path: Path, wanted: type[M]) -> tuple[M, Checkpoint]:
+    """(the model in eval mode, its sidecar). wanted: RealDGen, SynDiff, …, or nn.Module for whatever it is.
+    DegradeError for a checkpoint of another kind, and for weights that are not those that the record was written for.
+    """
     record = read_sidecar(path)
+    make = KINDS[record.kind][1]
+    if not issubclass(make, wanted):
+        names = ", ".join(kind for kind, (_, model) in KINDS.items() if issubclass(model, wanted))
+        raise DegradeError(f"{path} holds a model of the kind {record.kind!r}", wanted=names)
     if sha256_file(path) != record.weights_sha256:
         raise DegradeError(
             f"{path} does not have the SHA-256 that {path.with_suffix('.json').name} names",
             wanted="the weights that the record was written for",
             mend="copy both files again",
         )
-    model = RealDGen(record.config)
+    model = make(record.config)
     try:
         model.load_state_dict(load_file(path))
     except (SafetensorError, RuntimeError) as e:

@@ -42,7 +42,8 @@ LAYERS = {
         names(
             "torch numpy safetensors cv2 rich"
             " .engine.schedule .engine.classical .engine.errors .engine.artefact .engine.images"
-        )
+        ),
+        names("spandrel"),
     ),
     "export": Layer(
         names(

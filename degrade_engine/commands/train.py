@@ -1,4 +1,5 @@
-"""`degrade-engine train realdgen --stage …`: one stage of RealDGen at a time, resumable."""
+"""`degrade-engine train realdgen --stage …`: one stage of RealDGen at a time, resumable; the others are in
+train_lway.py."""
 
 from __future__ import annotations
 
@@ -8,7 +9,10 @@ from pathlib import Path
 
 import click
 
+from degrade_engine.commands import train_lway
 from degrade_engine.engine.errors import DegradeError
+
+from .train_syndiff import command as syndiff
 
 FOLDERS = click.Path(exists=True, path_type=Path)
 
@@ -18,10 +22,13 @@ def command() -> None:
     """Train one of the originals (needs the extra `train`)."""
 
 
+command.add_command(syndiff)
+
+
 @command.command("realdgen")
 @click.option("--stage", type=click.Choice(["vqvae", "content", "degradation", "ddpm"]), required=True)
 @click.option("--preset", type=click.Choice(["paper", "tiny"]), default="tiny", show_default=True)
-@click.option("--hr", type=FOLDERS, multiple=True, help="Folder of sharp photographs (repeatable).")
+@click.option("--hr", type=FOLDERS, multiple=True, required=True, help="Folder of sharp photographs (repeatable).")
 @click.option("--lr", "lr_", type=FOLDERS, multiple=True, help="Folder of real LR photographs, unpaired (repeatable).")
 @click.option(
     "--pairs", type=FOLDERS, multiple=True, help="CSV hr,lr,group of true pairs, where you have some (repeatable)."
@@ -121,3 +128,7 @@ def realdgen(
         click.echo(json.dumps(dataclasses.asdict(run), indent=1, default=str))
         return
     click.echo(f"wrote {run_stage(run)}")
+
+
+command.add_command(train_lway.lway)
+command.add_command(train_lway.srresnet)

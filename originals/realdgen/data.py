@@ -15,27 +15,18 @@ says which part of its target is noise, where that is known: a synthetic target 
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
 
 from degrade_engine.engine.classical.realesrgan import CAMERA, REALESRGAN, SecondOrder, apply, draw
-from degrade_engine.engine.errors import DegradeError
-from degrade_engine.engine.images import BadImage, read_rgb, resize_bicubic
+from degrade_engine.engine.images import resize_bicubic
+from degrade_engine.originals.noise import Image, Noise, Range, difference, exactly
+from degrade_engine.originals.photographs import StepDataset, cut, tensor
 
-from .noise import Image, Noise, Range, at_most, difference, exactly, roughness
-
-SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"}
 BANDS = 6  # radial bands of the spectral targets
-TRIES = 6  # crops of which the roughest is taken, where texture is wanted
 MILD = dataclasses.replace(  # CAMERA with blur alone in four samples of ten: most cameras' LR has little noise
     CAMERA, second=dataclasses.replace(CAMERA.second, skip_noise=0.4, skip_jpeg=0.6, jpeg_range=(10, 98))
 )
@@ -54,103 +45,6 @@ class DataOptions:
     strong: float = 0.2  # share of synthetic samples by the published Real-ESRGAN ranges; the rest by MILD
     textured: float = 0.25  # share of crops, sharp or unpaired, that are the roughest of a few
     longest: int = 1024  # unpaired photographs are cut to their central square of this size
-
-
-@dataclass(frozen=True)
-class PairRow:
-    """Where a true pair lies: its group and the place in it; how often it is drawn; whether its HR is the noise-free LR
-    itself (the mean of many shots, say), so that their difference is noise."""
-
-    group: str
-    place: int
-    weight: float
-    quiet: bool
-
-
-@dataclass
-class Photographs:
-    """Everything in memory, uint8 RGB."""
-
-    hr: list[Image] = field(default_factory=list)
-    familiar: list[Image] = field(default_factory=list)  # the HR of the true pairs, at its own size
-    lr: list[Image] = field(default_factory=list)
-    lr_noise: list[Range] = field(default_factory=list)  # of each of `lr`
-    pairs: dict[str, list[tuple[Image, Image]]] = field(default_factory=dict)  # group -> (HR at LR size, LR)
-    rows: list[PairRow] = field(default_factory=list)
-    left_out: list[str] = field(default_factory=list)
-
-    @classmethod
-    def read(
-        cls, hr: list[Path], lr: list[Path], pairs: list[Path], least: int, longest: int, held_out: list[Path]
-    ) -> Photographs:
-        """Folders of photographs and CSV files `hr,lr,group,weight,quiet` (paths relative to the CSV, or absolute; a
-        pair is drawn with its weight, its reference from its group; `quiet` = 1 where the HR is the noise-free LR
-        itself). Images smaller than `least` or unreadable are named in `left_out`, and so are copies, byte for byte, of
-        a photograph in `held_out`."""
-        self = cls()
-        digests = {digest(path) for path in photographs_in(held_out)}
-        self.hr = self._folder(hr, least, 4096, digests)
-        self.lr = self._folder(lr, least, longest, digests)
-        self.lr_noise = [at_most(image) for image in self.lr]
-        for table in pairs:
-            with table.open(newline="") as f:
-                for row in csv.DictReader(f):
-                    sharp, soft = (read_rgb(table.parent / row[k]) for k in ("hr", "lr"))
-                    self.familiar.append(sharp)
-                    sharp = resize_bicubic(sharp, soft.shape[:2])
-                    group = row.get("group") or "all"
-                    self.pairs.setdefault(group, []).append((sharp, soft))
-                    place, weight = len(self.pairs[group]) - 1, float(row.get("weight") or 1)
-                    self.rows.append(PairRow(group, place, weight, quiet=row.get("quiet") == "1"))
-        if not self.hr:
-            raise DegradeError(
-                "no usable HR photograph was found", wanted=f"images of at least {least} px", mend="check --hr"
-            )
-        return self
-
-    def _folder(self, folders: list[Path], least: int, longest: int, digests: set[str]) -> list[Image]:
-        images = []
-        for path in photographs_in(folders):
-            if digests and digest(path) in digests:
-                self.left_out.append(f"{path.name}: held out")
-                continue
-            try:
-                image = read_rgb(path)
-            except BadImage as e:
-                self.left_out.append(f"{path.name}: {e}")
-                continue
-            if min(image.shape[:2]) < least:
-                self.left_out.append(f"{path.name}: {image.shape[1]}x{image.shape[0]} is smaller than {least}")
-                continue
-            y, x = (max(0, (n - longest) // 2) for n in image.shape[:2])
-            images.append(np.ascontiguousarray(image[y : y + longest, x : x + longest]))
-        return images
-
-
-def photographs_in(folders: list[Path]) -> list[Path]:
-    """The files in folders, and below, that look like photographs; a file stands for itself."""
-    return sorted(p for d in folders for p in ([d] if d.is_file() else d.rglob("*")) if p.suffix.lower() in SUFFIXES)
-
-
-def digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def cut(rng: np.random.Generator, image: Image, size: int) -> Image:
-    """A random square of `size`, randomly mirrored and turned by quarters."""
-    y, x = (int(rng.integers(0, n - size + 1)) for n in image.shape[:2])
-    return turn(rng, image[y : y + size, x : x + size])[0]
-
-
-def turn(rng: np.random.Generator, *images: Image) -> list[Image]:
-    quarter, mirror = int(rng.integers(4)), bool(rng.integers(2))
-    turned = [np.rot90(i, quarter) for i in images]
-    return [np.ascontiguousarray(i[:, ::-1] if mirror else i) for i in turned]
-
-
-def tensor(images: list[Image]) -> torch.Tensor:
-    """uint8 HWC list -> float32 [N, 3, h, w] in [-1, 1]."""
-    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
 
 
 def spectral_targets(clean: Image, degraded: Image, noise: Noise | None) -> np.ndarray:
@@ -185,22 +79,10 @@ class Row:
     noise_range: Range
 
 
-class StepDataset(Dataset[dict[str, torch.Tensor]]):
-    """Index = step. Subclasses make the batch of one step from its own generator."""
+class RealDGenBatches(StepDataset):
+    """The three sources; subclasses make the batches of a stage from them."""
 
-    def __init__(self, photographs: Photographs, options: DataOptions, batch: int, seed: int, rank: int) -> None:
-        self.photographs, self.options, self.batch, self.seed, self.rank = photographs, options, batch, seed, rank
-
-    def __len__(self) -> int:
-        return 1 << 31
-
-    def __getitem__(self, step: int) -> dict[str, torch.Tensor]:
-        cv2.setNumThreads(0)
-        rng = np.random.Generator(np.random.Philox(key=[self.seed, 0xDA7A], counter=[0, 0, step, self.rank]))
-        return self.make(rng)
-
-    def make(self, rng: np.random.Generator) -> dict[str, torch.Tensor]:
-        raise NotImplementedError
+    options: DataOptions
 
     # the three sources
 
@@ -214,28 +96,6 @@ class StepDataset(Dataset[dict[str, torch.Tensor]]):
 
     def scale(self, rng: np.random.Generator) -> int:
         return int(rng.choice([1, 2, 4], p=[0.5, 0.35, 0.15]))
-
-    def sharp(self, rng: np.random.Generator, size: int, scale: int) -> Image:
-        """An HR crop of scale·size a side, from a photograph that is large enough (theta's blur is in pixels of this
-        crop, so the scale is never changed to fit).
-
-        Some come from the true pairs' own HR: else a model can tell from the content which camera the target comes
-        from, and need not look at its reference.
-        """
-        use = self.photographs.familiar and rng.random() < self.options.familiar
-        pool = self.photographs.familiar if use else self.photographs.hr
-        for _ in range(1000):
-            image = pool[int(rng.integers(len(pool)))]
-            if min(image.shape[:2]) >= scale * size:
-                return self.textured(rng, image, scale * size)
-        raise DegradeError(f"no HR photograph is {scale * size} px on both sides", wanted="larger photographs",
-                           mend="give larger --hr photographs or a smaller --crop")  # fmt: skip
-
-    def textured(self, rng: np.random.Generator, image: Image, size: int) -> Image:
-        """A random square; in a share of the calls the roughest of TRIES, for sand and bark are rare in photographs and
-        are what E_deg takes for noise."""
-        tries = TRIES if rng.random() < self.options.textured else 1
-        return max((cut(rng, image, size) for _ in range(tries)), key=roughness)
 
     def degrade(
         self, rng: np.random.Generator, hr: Image, theta: SecondOrder | None, scale: int
@@ -272,19 +132,12 @@ class StepDataset(Dataset[dict[str, torch.Tensor]]):
         return Row(x, x, reference, None, self.photographs.lr_noise[i])
 
     def true_pair(self, rng: np.random.Generator) -> Row:
-        weight = np.array([row.weight for row in self.photographs.rows])
-        row = self.photographs.rows[int(rng.choice(len(weight), p=weight / weight.sum()))]
-        group = self.photographs.pairs[row.group]
-        clean, real = group[row.place]
-        other = group[int(rng.integers(len(group)))][1]
-        size = self.options.crop
-        y, x = (int(rng.integers(0, n - size + 1)) for n in real.shape[:2])
-        content, target = turn(rng, clean[y : y + size, x : x + size], real[y : y + size, x : x + size])
+        row, content, target, other = self.aligned(rng, self.options.crop)
         noise = difference(target, content) if row.quiet else None
         return Row(content, target, cut(rng, other, self.options.reference_crop), noise, exactly(noise))
 
 
-class HRBatches(StepDataset):
+class HRBatches(RealDGenBatches):
     """Stage vqvae: {"image"}: sharp photographs on the LR grid, at every scale."""
 
     def make(self, rng: np.random.Generator) -> dict[str, torch.Tensor]:
@@ -292,7 +145,7 @@ class HRBatches(StepDataset):
                                  for s in (self.scale(rng) for _ in range(self.batch))])}  # fmt: skip
 
 
-class ContentBatches(StepDataset):
+class ContentBatches(RealDGenBatches):
     """Stage content: {"degraded", "clean"} (eq. 1, 2)."""
 
     def make(self, rng: np.random.Generator) -> dict[str, torch.Tensor]:
@@ -303,7 +156,7 @@ class ContentBatches(StepDataset):
         return {"clean": tensor([r[0] for r in rows]), "degraded": tensor([r[1] for r in rows])}
 
 
-class TripletBatches(StepDataset):
+class TripletBatches(RealDGenBatches):
     """Stage degradation: the triplets of eq. 3, n positives and n negatives an anchor, and rows of true pairs for eq.
     5.
 
@@ -344,7 +197,7 @@ class TripletBatches(StepDataset):
         return batch
 
 
-class DiffusionBatches(StepDataset):
+class DiffusionBatches(RealDGenBatches):
     """Stage ddpm: {"content", "target", "reference"} (Algorithm 1), the three sources mixed; "noise" [B, 3, h, w] is
     what of the target is noise, 0 where that is not known, and "noise_range" [B, 2] how strong it is; "clean" [B]
     says whose content is a clean image, so that Rec_lr can be held to the target (an unpaired row would teach it to
@@ -371,9 +224,3 @@ def image_tensors(rows: list[Row]) -> dict[str, torch.Tensor]:
         "target": tensor([row.target for row in rows]),
         "reference": tensor([row.reference for row in rows]),
     }
-
-
-def batches(dataset: StepDataset, first: int, last: int, workers: int) -> Iterator[dict[str, torch.Tensor]]:
-    """The batches of steps first..last-1, made ahead by `workers` processes."""
-    yield from DataLoader(dataset, batch_size=None, sampler=range(first, last), num_workers=workers,
-                          prefetch_factor=4 if workers else None)  # fmt: skip

@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from degrade_engine.originals.photographs import StepDataset
+
 from . import data, losses
 from .config import RealDGenConfig
 from .model import RealDGen
@@ -55,7 +57,7 @@ STAGE_PRESETS = {"paper": PAPER_STAGES, "tiny": TINY_STAGES}
 class Stage(nn.Module):
     """A model, its options, and what one step minimises."""
 
-    batches: type[data.StepDataset]
+    batches: type[StepDataset]
 
     def __init__(self, model: RealDGen, options: StageOptions) -> None:
         super().__init__()

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import time
 from pathlib import Path
 
 import torch
 
 from degrade_engine.engine.errors import DegradeError
-from degrade_engine.originals.checkpoint import load_realdgen, save_realdgen
+from degrade_engine.originals.checkpoint import load, save
+from degrade_engine.originals.photographs import Photographs, batches
+from degrade_engine.originals.runs import last_step
 from degrade_engine.originals.trainer import TrainOptions, rank_and_world, train
 
 from .config import RealDGenConfig
-from .data import DataOptions, Photographs, batches
+from .data import DataOptions
 from .model import RealDGen
 from .stages import StageOptions, stage_module, stages_before
 
@@ -52,7 +53,7 @@ def run_stage(run: Run) -> Path:
                 wanted=f"stage {earlier} trained first",
                 mend=f"run `--stage {earlier}` with the same --out",
             )
-        before, record = load_realdgen(path)
+        before, record = load(path, RealDGen)
         if dataclasses.replace(before.config, without=run.config.without) != run.config:
             raise DegradeError(
                 f"{path} was trained as preset {before.config.preset!r}",
@@ -76,16 +77,11 @@ def run_stage(run: Run) -> Path:
         stage, stage.prepare(), lambda a, b: batches(dataset, a, b, run.workers), run.training, run.out, run.stage
     )
     model_state = {k.removeprefix("model."): v for k, v in state.items() if k.startswith("model.")}
-    done = _last_step(run.out / f"{run.stage}.jsonl")
+    done = last_step(run.out / f"{run.stage}.jsonl")
     entry = {"stage": run.stage, "steps_done": done, "seconds": round(time.monotonic() - began), "processes": world,
              "options": dataclasses.asdict(run.options), "data": dataclasses.asdict(run.data),
              "training": dataclasses.asdict(run.training)}  # fmt: skip
     path = run.out / f"{run.stage}.safetensors"
     if rank == 0:
-        save_realdgen(model_state, run.config, path, [*history, entry], {})
+        save(model_state, run.config, path, [*history, entry], {})
     return path
-
-
-def _last_step(curve: Path) -> int:
-    lines = curve.read_text().splitlines()
-    return json.loads(lines[-1])["step"] if lines else 0

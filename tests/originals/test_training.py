@@ -14,9 +14,13 @@ torch = pytest.importorskip("torch", reason="needs the extra train")
 
 from degrade_engine.engine.errors import DegradeError  # noqa: E402
 from degrade_engine.engine.images import read_rgb  # noqa: E402
-from degrade_engine.originals.checkpoint import load_realdgen, read_sidecar  # noqa: E402
-from degrade_engine.originals.realdgen import data, noise  # noqa: E402
+from degrade_engine.originals import noise  # noqa: E402
+from degrade_engine.originals.checkpoint import load, read_sidecar  # noqa: E402
+from degrade_engine.originals.noise import difference  # noqa: E402
+from degrade_engine.originals.photographs import Photographs, StepDataset  # noqa: E402
+from degrade_engine.originals.realdgen import data  # noqa: E402
 from degrade_engine.originals.realdgen.config import TINY  # noqa: E402
+from degrade_engine.originals.realdgen.model import RealDGen  # noqa: E402
 from degrade_engine.originals.realdgen.stages import TINY_STAGES, stage_module  # noqa: E402
 from degrade_engine.originals.realdgen.train import Run, run_stage  # noqa: E402
 from degrade_engine.originals.trainer import TrainOptions  # noqa: E402
@@ -31,11 +35,11 @@ SMALL = dataclasses.replace(
 
 
 @pytest.fixture(scope="module")
-def photographs(samples: Path, tmp_path_factory: pytest.TempPathFactory) -> data.Photographs:
+def photographs(samples: Path, tmp_path_factory: pytest.TempPathFactory) -> Photographs:
     table = tmp_path_factory.mktemp("pairs") / "pairs.csv"
     some = sorted((samples / "hr").iterdir())[:2]
     table.write_text("hr,lr,group\n" + "".join(f"{p},{p},one\n" for p in some))
-    return data.Photographs.read([samples / "hr"], [samples / "reference"], [table], 64, 256, [])
+    return Photographs.read([samples / "hr"], [samples / "reference"], [table], 64, 256, [])
 
 
 def options(**changes: object) -> data.DataOptions:
@@ -44,7 +48,7 @@ def options(**changes: object) -> data.DataOptions:
 
 @pytest.mark.parametrize("kind", [data.HRBatches, data.ContentBatches, data.TripletBatches, data.DiffusionBatches])
 def test_a_batch_depends_on_seed_step_and_rank_alone(
-    kind: type[data.StepDataset], photographs: data.Photographs
+    kind: type[StepDataset], photographs: Photographs
 ) -> None:
     make = lambda seed, rank: kind(photographs, options(), 3, seed, rank)  # noqa: E731
     first, again = make(1, 0)[5], make(1, 0)[5]
@@ -53,7 +57,7 @@ def test_a_batch_depends_on_seed_step_and_rank_alone(
         assert any(not torch.equal(first[k], other[k]) for k in first)
 
 
-def test_batches_are_in_range_and_shape(photographs: data.Photographs) -> None:
+def test_batches_are_in_range_and_shape(photographs: Photographs) -> None:
     batch = data.TripletBatches(photographs, options(), 2, 0, 0)[0]
     assert batch["anchor"].shape == (2, 3, 32, 32) and batch["positive"].shape == (6, 3, 32, 32)
     assert batch["pair_target"].shape == (2, 3, 32, 32)
@@ -77,12 +81,12 @@ def test_spectral_targets_see_blur_and_noise() -> None:
     assert data.spectral_targets(clean, blurred, None)[data.BANDS - 1] < -2
     quarter = (clean / 4).astype(np.uint8)
     assert data.spectral_targets(quarter, noisy, None)[data.BANDS - 1] > 0.5
-    loud, soft = (data.spectral_targets(quarter, noisy, k * data.difference(noisy, quarter)) for k in (1.0, 0.5))
+    loud, soft = (data.spectral_targets(quarter, noisy, k * difference(noisy, quarter)) for k in (1.0, 0.5))
     np.testing.assert_allclose(loud[2 * data.BANDS :], loud[data.BANDS : 2 * data.BANDS], rtol=1e-3)
     np.testing.assert_allclose((loud - soft)[2 * data.BANDS :], 0.25 * np.log(4), rtol=1e-2)
 
 
-def test_the_noise_of_a_synthetic_row_is_what_its_quiet_twin_lacks(photographs: data.Photographs) -> None:
+def test_the_noise_of_a_synthetic_row_is_what_its_quiet_twin_lacks(photographs: Photographs) -> None:
     """Same theta, same realisation, no noise: the difference is as strong as theta says, and 0 without noise."""
     from degrade_engine.engine.classical.realesrgan import Noise, SecondOrder
 
@@ -101,8 +105,8 @@ def test_the_noise_of_a_synthetic_row_is_what_its_quiet_twin_lacks(photographs: 
 def test_held_out_photographs_are_known_by_their_bytes(samples: Path, tmp_path: Path) -> None:
     copy = tmp_path / "another name.jpg"
     copy.write_bytes((samples / "reference" / "sanyo-sr6.jpg").read_bytes())
-    every = data.Photographs.read([samples / "hr"], [samples / "reference"], [], 64, 256, [])
-    fewer = data.Photographs.read([samples / "hr"], [samples / "reference"], [], 64, 256, [tmp_path])
+    every = Photographs.read([samples / "hr"], [samples / "reference"], [], 64, 256, [])
+    fewer = Photographs.read([samples / "hr"], [samples / "reference"], [], 64, 256, [tmp_path])
     assert len(fewer.lr) == len(every.lr) - 1 == len(fewer.lr_noise)
     assert fewer.left_out == ["sanyo-sr6.jpg: held out"]
 
@@ -123,7 +127,7 @@ def test_a_photograph_without_unclipped_windows_bounds_nothing() -> None:
 
 
 def test_textured_crops_are_rougher(samples: Path) -> None:
-    photographs = data.Photographs.read([samples / "hr"], [], [], 64, 256, [])
+    photographs = Photographs.read([samples / "hr"], [], [], 64, 256, [])
     rough = []
     for share in (0.0, 1.0):
         dataset = data.HRBatches(photographs, options(textured=share), 3, 0, 0)
@@ -133,9 +137,7 @@ def test_textured_crops_are_rougher(samples: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["vqvae", "content", "degradation", "ddpm"])
-def test_each_stage_trains_only_what_it_says(name: str, photographs: data.Photographs) -> None:
-    from degrade_engine.originals.realdgen.model import RealDGen
-
+def test_each_stage_trains_only_what_it_says(name: str, photographs: Photographs) -> None:
     torch.manual_seed(0)
     stage = stage_module(name, RealDGen(SMALL), dataclasses.replace(TINY_STAGES, lr_degradation=0.0))
     groups = stage.prepare()
@@ -224,7 +226,7 @@ def test_stages_follow_one_another_and_leave_a_strict_checkpoint(samples: Path, 
         run_stage(make_run(samples, tmp_path, "content", 2))
     for stage in ("vqvae", "content", "degradation", "ddpm"):
         path = run_stage(make_run(samples, tmp_path, stage, 2))
-    model, record = load_realdgen(path)
+    model, record = load(path, RealDGen)
     assert model.config == SMALL
     assert [e["stage"] for e in record.training] == ["vqvae", "content", "degradation", "ddpm"]
     sidecar = path.with_suffix(".json")
@@ -238,4 +240,4 @@ def test_foreign_weights_are_refused(samples: Path, tmp_path: Path) -> None:
     path = run_stage(make_run(samples, tmp_path, "vqvae", 2))
     path.write_bytes(path.read_bytes()[:-8])
     with pytest.raises(DegradeError, match="SHA-256"):
-        load_realdgen(path)
+        load(path, RealDGen)

@@ -1,0 +1,130 @@
+"""`degrade-engine adapt`: LWay's self-supervised fine-tuning of an SR model on test images."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from degrade_engine.engine.errors import DegradeError
+
+from .train_lway import FILE, FOLDERS, training_extra
+
+if TYPE_CHECKING:
+    from degrade_engine.originals.lway.adapt import AdaptOptions
+    from degrade_engine.originals.sr_models import SRModel
+
+
+@click.command("adapt")
+@click.option("--sr", type=FILE, required=True, help="An SRResNet of `train srresnet`, or a file that spandrel reads.")
+@click.option("--lway", type=FILE, required=True, help="Checkpoint of `train lway`.")
+@click.option("--lr", "lr_", type=FOLDERS, multiple=True, required=True,
+              help="Folder of the test images, LR (repeatable).")  # fmt: skip
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True,
+              help="The adapted model, .safetensors; with --per-image a folder of them.")  # fmt: skip
+@click.option("--per-image", is_flag=True, help="A model of its own for each test image.")
+@click.option("--images", type=click.Path(file_okay=False, path_type=Path),
+              help="Folder for the test images, super-resolved by the adapted model.")  # fmt: skip
+@click.option("--steps", type=click.IntRange(1), default=300, show_default=True, help="The paper: 150 to 500.")
+@click.option("--batch", type=click.IntRange(1), default=6, show_default=True, help="Patches a step.")
+@click.option("--crop", type=click.IntRange(35), default=128, show_default=True, help="LR pixels a side of a patch.")
+@click.option("--learning-rate", type=click.FloatRange(0, min_open=True), default=2e-6, show_default=True)
+@click.option("--share", type=click.FloatRange(0, 1, min_open=True), default=0.65, show_default=True,
+              help="Share of the parameters that move: the last layers.")  # fmt: skip
+@click.option("--lpips", type=(FILE, FILE), metavar="ALEXNET LINEAR",
+              help="LPIPS's weights, as for `train lway`. [default: a substitute, named in the log]")  # fmt: skip
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--threads", type=click.IntRange(1), help="CPU threads.")
+def command(sr: Path, lway: Path, lr_: tuple[Path, ...], out: Path, per_image: bool, images: Path | None,
+            lpips: tuple[Path, Path] | None, threads: int | None, **given: Any) -> None:  # fmt: skip
+    """Fine-tune an SR model on the LR images that it is to be used on, without any HR (LWay).
+
+    What it makes of them, brought back to LR by LWay's frozen reconstruction network, must be the images themselves,
+    most of all where they have detail. Writes the model and OUT.jsonl, its losses.
+    """
+    with training_extra("adapting"):
+        from degrade_engine.originals.lway.adapt import AdaptOptions
+        from degrade_engine.originals.runs import use_threads
+    use_threads(threads)
+    if not per_image and out.suffix != ".safetensors":
+        raise DegradeError(f"-o is {out}", wanted="a file that ends in .safetensors", mend="or give --per-image")
+    options = AdaptOptions(steps=given["steps"], batch=given["batch"], lr=given["learning_rate"], share=given["share"],
+                           crop=given["crop"], seed=given["seed"])  # fmt: skip
+    Adaptation(sr, lway, lpips, options, images).run(lr_, out, per_image)
+
+
+class Adaptation:
+    """One call of the command: what it reads once, and how it adapts to a set of images."""
+
+    def __init__(
+        self, sr: Path, lway: Path, lpips: tuple[Path, Path] | None, options: AdaptOptions, images: Path | None
+    ) -> None:
+        from degrade_engine.engine.artefact import sha256_file
+        from degrade_engine.originals.checkpoint import load
+        from degrade_engine.originals.lway.model import LWay
+        from degrade_engine.originals.lway.perceptual import INSTEAD, open_distance
+
+        self.sr, self.options, self.images = sr, options, images
+        self.lway = load(lway, LWay)[0]
+        self.name, self.distance = open_distance(lpips)
+        self.parents = {"sr_sha256": sha256_file(sr), "lway_sha256": sha256_file(lway)}
+        click.echo(f"perceptual loss: {self.name}{'' if lpips else INSTEAD}")
+
+    def run(self, folders: tuple[Path, ...], out: Path, per_image: bool) -> None:
+        """Adapt to all images of the folders at once, or to each alone."""
+        from degrade_engine.engine.images import read_rgb
+        from degrade_engine.originals.photographs import photographs_in
+
+        found = {path: read_rgb(path) for path in photographs_in(list(folders))}
+        if not found:
+            raise DegradeError("no test image was found", wanted="PNG, JPEG, WebP, TIFF, BMP", mend="check --lr")
+        if not per_image:
+            self.one(found, out)
+            return
+        stems = [path.stem for path in found]
+        if twice := [stem for stem in stems if stems.count(stem) > 1]:
+            raise DegradeError(f"two test images are named {twice[0]}", mend="give them in one folder, or rename one")
+        for path, image in found.items():
+            self.one({path: image}, out / f"{path.stem}.safetensors")
+
+    def one(self, images: dict[Path, Any], out: Path) -> None:
+        """Adapt a fresh copy of the SR model to the images and write it to `out`."""
+        from degrade_engine.originals.lway.adapt import adapt, prepare
+        from degrade_engine.originals.sr_models import open_sr
+
+        model = open_sr(self.sr)
+        smallest = min(min(image.shape[:2]) for image in images.values())
+        if smallest < model.least or self.options.crop < model.least:
+            raise DegradeError(f"{model.name} reads {model.least} px or more a side, and here are fewer",
+                               mend="give larger images and a larger --crop")  # fmt: skip
+        tests = [prepare(self.lway, image) for image in images.values()]
+        out.parent.mkdir(parents=True, exist_ok=True)
+        began, options = time.monotonic(), self.options
+        with out.with_suffix(".jsonl").open("w") as f, click.progressbar(length=options.steps, label=out.stem) as bar:
+
+            def log(row: dict[str, float]) -> None:
+                f.write(json.dumps(row | {"perceptual_name": self.name}) + "\n")
+                bar.update(1)
+
+            share = adapt(model.net, self.lway, tests, options, self.distance, log, model.multiple)
+        entry = {"stage": "adapt", "perceptual": self.name, "options": dataclasses.asdict(options),
+                 "share_moved": round(share, 4), "images": sorted(path.name for path in images),
+                 "seconds": round(time.monotonic() - began)} | self.parents  # fmt: skip
+        model.save(out, entry)
+        click.echo(f"wrote {out}: {share:.0%} of the parameters of {model.name} moved, on {len(images)} images")
+        if self.images:
+            self.write_images(model, images, self.images)
+
+    def write_images(self, model: SRModel, images: dict[Path, Any], folder: Path) -> None:
+        """FOLDER/STEM.png of each image, super-resolved."""
+        from degrade_engine.engine.images import encode_png
+        from degrade_engine.originals.lway.adapt import super_resolve
+
+        folder.mkdir(parents=True, exist_ok=True)
+        for path, image in images.items():
+            made = super_resolve(model.net, image, model.scale, model.multiple)
+            (folder / f"{path.stem}.png").write_bytes(encode_png(made))

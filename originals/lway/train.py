@@ -1,0 +1,79 @@
+"""LWay's first step (3.1): L(I_LR, R(I_HR, E(I_LR))) = L1 + LPIPS, E and R trained together."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from degrade_engine.originals.checkpoint import save
+from degrade_engine.originals.runs import Machine, Source, train_one
+from degrade_engine.originals.trainer import TrainOptions, rank_and_world
+
+from .config import LWayConfig
+from .data import LWayBatches, LWayData
+from .model import LWay
+from .perceptual import INSTEAD, Distance, open_distance
+
+
+@dataclass(frozen=True)
+class Options:
+    """How E and R are trained. lpips: AlexNet's and LPIPS's weights; None trains with the substitute, by name."""
+
+    batch: int = 16
+    lr: float = 1e-4
+    perceptual_weight: float = 1.0  # L = L1 + LPIPS, unweighted (3.1)
+    lpips: tuple[Path, Path] | None = None
+
+
+PAPER_OPTIONS = Options()
+TINY_OPTIONS = Options(lr=8e-4)
+OPTIONS = {"paper": PAPER_OPTIONS, "tiny": TINY_OPTIONS}
+
+
+class LWayStage(nn.Module):
+    """forward -> loss, "l1" and the perceptual distance under its own name; "identity" is the L1 of doing nothing."""
+
+    batches = LWayBatches
+
+    def __init__(self, model: LWay, options: Options, name: str, distance: Distance) -> None:
+        super().__init__()
+        self.model, self.options, self.name = model, options, name
+        self.distance = [distance]  # in a list, so that LPIPS's weights are no part of this module's
+
+    def groups(self) -> list[dict]:
+        """E and R at one learning rate."""
+        return [{"params": [*self.model.parameters()], "lr": self.options.lr}]
+
+    def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
+        target = batch["target"]
+        made = self.model.reconstructor(batch["content"], self.model.e(batch["reference"]))
+        l1, far = F.l1_loss(made, target), self.distance[0](made, target)
+        with torch.no_grad():
+            identity = F.l1_loss(batch["content"], target)
+        return {"loss": l1 + self.options.perceptual_weight * far, "l1": l1, self.name: far, "identity": identity}
+
+
+def train_lway(
+    config: LWayConfig, options: Options, source: Source, data: LWayData, training: TrainOptions, out: Path,
+    machine: Machine,
+) -> Path:  # fmt: skip
+    """Train E and R and return the path of OUT/lway.safetensors (EMA weights); the curve is OUT/lway.jsonl.
+
+    Raises DegradeError for photographs or LPIPS weights that do not do, or an `out` begun with other options.
+    """
+    name, distance = open_distance(options.lpips)
+    if isinstance(distance, nn.Module) and torch.cuda.is_available():
+        distance.cuda()
+    print(f"perceptual loss: {name}{'' if options.lpips else INSTEAD}")
+    state, entry = train_one("lway", lambda: LWayStage(LWay(config), options, name, distance), source, data,
+                             options.batch, data.crop, training, out, machine)  # fmt: skip
+    path = out / "lway.safetensors"
+    if rank_and_world()[0] == 0:
+        told = dataclasses.asdict(options) | {"lpips": [p.name for p in options.lpips] if options.lpips else None}
+        save(state, config, path, [entry | {"options": told, "perceptual": name}], {})
+    return path
