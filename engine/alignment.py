@@ -17,6 +17,7 @@ from .images import Pixels
 
 EXPLAINED = 0.2  # of what the unshifted HR leaves over: the least that a shift has to explain
 CLIPPED = 0.4  # of a noise's standard deviation: 1 / sqrt(2 pi), by which clipping at black moves a mean
+SMALLEST = 8  # pixels: a smaller LR shows nothing
 COLOUR, BORDER = 10.0, 128.0  # grey levels; the second over the LR's side, for what blur brings in from outside
 
 
@@ -43,6 +44,8 @@ def shift(sharp: Pixels, lq: Pixels) -> tuple[float, float]:
     than at the opposite one. Noise and blur spoil all three alike.
     """
     height, width = lq.shape[:2]
+    if min(height, width) < SMALLEST:
+        return 0.0, 0.0
     window = np.outer(np.hanning(height + 2)[1:-1], np.hanning(width + 2)[1:-1])
     one, other = _plane(sharp, window), _plane(lq, window)
     norm = float(np.linalg.norm(one) * np.linalg.norm(other))

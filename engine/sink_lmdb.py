@@ -18,6 +18,7 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ class LmdbSink(TarSink):
     with_rows = False
 
     def holds(self, shard: int, stems: Sequence[str]) -> bool:
-        return self.tar(shard).is_file() or self._databases_hold(stems)
+        return self.tar(shard).is_file() or (self._whole and self._databases_hold(stems))
 
     def finish(self, rows: Iterable[Row], rejects: Iterable[Row]) -> None:
         rows = list(rows)
@@ -75,6 +76,21 @@ class LmdbSink(TarSink):
             if final.exists():
                 os.replace(final, path.with_suffix(".old"))
             os.replace(path, final)
+
+    @cached_property
+    def _whole(self) -> bool:
+        """Whether the databases that were there at the beginning are as they were made. They are one thing: where one
+        pair is gone, every shard is made again.
+        """
+        for role in ROLES:
+            try:
+                with open(self.out / f"{role}.lmdb" / META, "rb") as lines:
+                    stems = [line.partition(b".")[0].decode("ascii") for line in lines]
+            except (OSError, UnicodeDecodeError):
+                return False
+            if not self._databases_hold(stems, nothing_else=True):
+                return False
+        return True
 
     def _databases_hold(self, stems: Sequence[str], nothing_else: bool = False) -> bool:
         """Whether both databases are there and hold these pairs; nothing_else: and no other."""

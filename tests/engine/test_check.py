@@ -14,8 +14,8 @@ from PIL import Image, ImageCms
 
 from degrade_engine.cli import main
 from degrade_engine.engine import alignment, images
-from degrade_engine.engine.check import check
-from degrade_engine.engine.pairs import kind_of, pick
+from degrade_engine.engine.check import check, look
+from degrade_engine.engine.pairs import Sample, kind_of, pick
 
 from .pair_sets import KINDS, PAIRS, generate, photograph, photographs, put, stored
 
@@ -217,6 +217,14 @@ def test_the_page_and_the_exit_codes(sets, tmp_path, capsys):
 def test_some_pairs_by_their_stems(sets, kind):
     found = pick(sets[kind], kind, [BAD, "0000099"])
     assert list(found) == [BAD] and found[BAD].gt == stored(sets[kind], kind, BAD, "gt")
+
+
+@pytest.mark.parametrize("size", [(1, 1), (7, 40), (9, 11)])
+def test_small_and_odd_images_are_looked_at_all_the_same(size):
+    lq = photograph(3, 64)[: size[0], : size[1]]
+    looked = look(Sample("a", png(np.kron(lq, np.ones((2, 2, 1), np.uint8))), png(lq)), scale=None)
+    assert [one.check for one in looked.problems] == (["constant"] * 2 if size == (1, 1) else [])
+    assert looked.gt_size == (2 * size[0], 2 * size[1]) and looked.lq_size == size
 
 
 def test_a_shift_is_measured_in_lr_pixels():

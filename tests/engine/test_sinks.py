@@ -28,7 +28,7 @@ from degrade_engine.engine import images, sink_lmdb, sinks, tars
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.sink import stem_of
 
-from .pair_sets import KINDS, PAIRS, generate, photographs, tree, words
+from .pair_sets import KINDS, PAIRS, generate, photographs, put, tree, words
 
 Read = dict[str, tuple[np.ndarray, np.ndarray]]  # key -> GT and LQ, BGR as OpenCV decodes them
 
@@ -271,8 +271,12 @@ def test_what_has_vanished_is_made_again_and_nothing_else(runs, photos, tmp_path
         else:
             (out / "webdataset" / "pairs-00001.tar").unlink()
         assert generate(kind, photos, out) == 0
-    assert done == ([0, 1] if kind == "lmdb" else [1])  # a database is one thing
-    assert tree(out) == tree(runs[kind])
+        assert done == ([0, 1] if kind == "lmdb" else [1])  # a database is one thing
+        assert tree(out) == tree(runs[kind])
+        if kind == "lmdb":
+            put(out, kind, "0000003", "gt", None)
+            assert generate(kind, photos, out) == 0
+            assert done == [0, 1, 0, 1] and tree(out) == tree(runs[kind])
 
 
 def test_a_torn_record_of_a_finished_lmdb_run_makes_one_shard_again(runs, photos, tmp_path):
