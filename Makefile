@@ -51,8 +51,9 @@ demo: .venv/demo
 	printf '\nThe pairs: %s\nThe page:  %s\nFrom checkpoint to page it took %d s.\n' "$(abspath $(OUT)/pairs)" \
 		"$(abspath $(OUT)/report.html)" $$((SECONDS - began))
 
+# Two processes: most of a test's time is one core's, and the networks' threads are few.
 test: .venv/test lint
-	$(BIN)/pytest -q
+	$(BIN)/pytest -q --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 
 test-slow: .venv/test
 	$(BIN)/pytest -q -m slow

@@ -17,7 +17,7 @@ from torch import Tensor
 from degrade_engine.engine.layout import lay_out
 from degrade_engine.engine.schedule import SolverTable
 from degrade_engine.kernels import philox, pixels
-from degrade_engine.originals.checkpoint import load_realdgen
+from degrade_engine.originals.checkpoint import load
 from degrade_engine.originals.realdgen.model import RealDGen
 from degrade_engine.originals.realdgen.oracle import generate, relative_error
 
@@ -36,7 +36,7 @@ def one_by_one(
     checkpoint: Path, content: Bytes, reference: Bytes, k: int, *, channels_last: bool = False
 ) -> Callable[[int, int], Bytes]:
     """The original way: pair i and tau to its candidates, uint8 [K, h, w, 3]; every step of tau, start Rec_lr."""
-    model = load_realdgen(checkpoint)[0].eval()
+    model = load(checkpoint, RealDGen)[0].eval()
     if channels_last:
         # convolutions hand the layout on
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
@@ -64,7 +64,7 @@ class Eager:
     def __init__(self, checkpoint: Path, content: Bytes, reference: Bytes, k: int, *,
                  channels_last: bool = False, compiled: bool = False, bf16: bool = False) -> None:  # fmt: skip
         self.layout = torch.channels_last if channels_last else torch.contiguous_format
-        self.model: RealDGen = load_realdgen(checkpoint)[0].eval()
+        self.model: RealDGen = load(checkpoint, RealDGen)[0].eval()
         self.model.to(memory_format=self.layout)  # type: ignore[call-overload]  # torch's stub lacks it
         self.unet: Callable[..., Tensor] = self.model.unet
         if compiled:

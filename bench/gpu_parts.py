@@ -212,12 +212,12 @@ def random_paper(path: Path) -> Path:
     """The paper's architecture, as initialised."""
     import torch
 
-    from degrade_engine.originals.checkpoint import save_realdgen
+    from degrade_engine.originals.checkpoint import save
     from degrade_engine.originals.realdgen.config import PAPER as ARCHITECTURE
     from degrade_engine.originals.realdgen.model import RealDGen
 
     torch.manual_seed(0)
-    save_realdgen(RealDGen(ARCHITECTURE).state_dict(), ARCHITECTURE, path, [], {"about": "random weights, for timing"})
+    save(RealDGen(ARCHITECTURE).state_dict(), ARCHITECTURE, path, [], {"about": "random weights, for timing"})
     return path
 
 

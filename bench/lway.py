@@ -22,7 +22,7 @@ import torch
 
 from degrade_engine.engine.artefact import sha256_file
 from degrade_engine.engine.images import resize_bicubic
-from degrade_engine.originals.checkpoint import load_lway
+from degrade_engine.originals.checkpoint import load
 from degrade_engine.originals.lway.adapt import AdaptOptions, adapt, prepare, super_resolve
 from degrade_engine.originals.lway.model import LWay
 from degrade_engine.originals.lway.perceptual import open_distance
@@ -88,7 +88,7 @@ def main(data: Path, checkpoint: Path, sr: tuple[Path, ...], split: str, learnin
          crop: int, threads: int, out: Path) -> None:  # fmt: skip
     """Measure a reconstruction network, and what adapting by it does to SR models."""
     torch.set_num_threads(threads)
-    lway, record = load_lway(checkpoint)
+    lway, record = load(checkpoint, LWay)
     pairs = read_pairs(data, split, 128)
     name, distance = open_distance(None)
     about = {"split": split, "pairs": len(pairs.hr), "scale": pairs.scale, "lway": record.weights_sha256[:16],

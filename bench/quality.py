@@ -22,6 +22,7 @@ import numpy as np
 
 from degrade_engine.calib.features import Features, open_features
 from degrade_engine.engine.api import Engine
+from degrade_engine.engine.degraders import open_degrader
 from degrade_engine.engine.images import read_rgb, resize_bicubic
 from degrade_engine.engine.schedule import Solver, Spacing
 from degrade_engine.engine.spec import Start
@@ -126,18 +127,25 @@ def figures(made: list[Image], real: list[Image]) -> dict[str, Any]:
     }
 
 
-def baselines(pairs: Pairs) -> dict[str, list[Image]]:
+def baselines(pairs: Pairs, seed: int) -> dict[str, list[Image]]:
+    """What needs no model: bicubic, the same with one fixed blur, and BSRGAN's random degradation."""
+    bsrgan = open_degrader("bsrgan")
+    shuffled = [
+        bsrgan.degrade(h, scale=pairs.scale, seed=seed, pair=i, noise_seed=i)[0] for i, h in enumerate(pairs.hr)
+    ]
     bicubic = [resize_bicubic(h, r.shape[:2]) for h, r in zip(pairs.hr, pairs.lr, strict=True)]
-    return {"bicubic": bicubic, "bicubic, Gaussian sigma 0.5": [cv2.GaussianBlur(b, (0, 0), 0.5) for b in bicubic]}
+    blurred = [cv2.GaussianBlur(b, (0, 0), 0.5) for b in bicubic]
+    return {"bicubic": bicubic, "bicubic, Gaussian sigma 0.5": blurred, "BSRGAN": shuffled}
 
 
 def generated(engine: Engine, pairs: Pairs, setting: Setting, seed: int) -> tuple[list[Image], dict[str, Any]]:
-    """The engine's images and how they were made."""
+    """The engine's images and how they were made. Its kind may read no reference and have no filter."""
+    spec = engine.spec
     taus = setting.taus(len(pairs.hr), seed)
     began = time.perf_counter()
     result = engine.degrade(
         pairs.hr,
-        pairs.references[setting.reference],
+        pairs.references[setting.reference] if spec.reads_reference else None,
         scale=pairs.scale,
         tau=taus,
         steps=setting.steps,
@@ -146,7 +154,7 @@ def generated(engine: Engine, pairs: Pairs, setting: Setting, seed: int) -> tupl
         eta=setting.eta,
         start=setting.start,
         seed=seed,
-        filter=setting.filter,
+        filter=setting.filter and spec.can_filter,
     )
     calls = [0 if t == 0 else t if setting.steps is None else min(t, setting.steps) for t in taus]
     return list(result.lr), {"mean_tau": float(np.mean(taus)), "denoiser_calls": float(np.mean(calls)),
@@ -190,16 +198,20 @@ GRID = [
 @click.command()
 @click.option("--data", type=click.Path(exists=True, path_type=Path), required=True)
 @click.option("--engine", "folder", type=click.Path(exists=True, path_type=Path), required=True)
+@click.option("--features-from", type=click.Path(exists=True, path_type=Path),
+              help="Engine whose E_deg measures the Fréchet distance, where --engine has none.")  # fmt: skip
 @click.option("--split", type=click.Choice(["chosen", "reported", "scale2"]), default="chosen", show_default=True)
 @click.option("--settings", type=str, help="JSON list of settings (default: the grid).")
 @click.option("--seed", type=int, default=0)
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="JSONL; rows are appended.")
-def main(data: Path, folder: Path, split: str, settings: str | None, seed: int, out: Path) -> None:
+def main(
+    data: Path, folder: Path, features_from: Path | None, split: str, settings: str | None, seed: int, out: Path
+) -> None:
     """Measure an engine and the baselines on true pairs."""
     chosen = parse_settings(settings) if settings else GRID
     with Engine.open(folder) as engine, out.open("a") as f:
         pairs = read_pairs(data, split, engine.spec.lr_size)
-        features = open_features("e-deg", folder)
+        features = open_features("e-deg", features_from or folder)
         about = context(engine) | {"split": split, "pairs": len(pairs.hr), "scale": pairs.scale, "seed": seed}
 
         def record(row: dict[str, Any]) -> None:
@@ -207,12 +219,14 @@ def main(data: Path, folder: Path, split: str, settings: str | None, seed: int, 
             f.flush()
             click.echo(line(row))
 
-        for name, made in baselines(pairs).items():
+        for name, made in baselines(pairs, seed).items():
             record({"generator": name, "setting": {}} | measure(made, pairs.lr, features))
         for setting in chosen:
+            if not engine.spec.reads_reference:
+                setting = dataclasses.replace(setting, reference="none", filter=False)
             images, how = generated(engine, pairs, setting, seed)
             record(
-                {"generator": "realdgen", "setting": dataclasses.asdict(setting)}
+                {"generator": engine.spec.kind, "setting": dataclasses.asdict(setting)}
                 | how
                 | measure(images, pairs.lr, features)
             )

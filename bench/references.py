@@ -3,12 +3,15 @@
     python -m degrade_engine.bench.references --data DATA --engine ENGINE -o bench/results/references.jsonl
 
 The references are other scenes' sharp images at LR size, degraded by one known operation each. A row
-holds sharpness, noise and blockiness of reference and output: the output should move as the reference does.
+holds sharpness, noise and blockiness of reference and output: the output should move as the reference does. The last
+kind is no degradation: crops that are texture all over, of the bundled cameras, whose fine texture measures as noise;
+the output should stay near the clean reference's.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -19,9 +22,13 @@ import cv2
 import numpy as np
 
 from degrade_engine.engine.api import Engine
+from degrade_engine.engine.images import read_rgb
+from degrade_engine.originals.noise import roughness
 
 from . import metrics
 from .quality import Image, context, generated, parse_settings, read_pairs
+
+CAMERAS = Path(__file__).resolve().parent.parent / "samples" / "reference"
 
 
 def noisy(sigma: float) -> Callable[[Image, int], Image]:
@@ -50,6 +57,23 @@ def jpeg(quality: int) -> Callable[[Image, int], Image]:
     return apply
 
 
+@functools.cache
+def roughest(size: int) -> list[Image]:
+    """The roughest square of each bundled camera's photograph."""
+    crops = []
+    for path in sorted(CAMERAS.iterdir()):
+        image = read_rgb(path)
+        rows, columns = (range(0, n - size + 1, size // 2) for n in image.shape[:2])
+        crops.append(max((image[y : y + size, x : x + size] for y in rows for x in columns), key=roughness))
+    return crops
+
+
+def texture(image: Image, seed: int) -> Image:
+    """One of `roughest`, whatever the image."""
+    crops = roughest(image.shape[0])
+    return crops[seed % len(crops)]
+
+
 KINDS: dict[str, Callable[[Image, int], Image]] = {
     "clean": lambda image, seed: image,
     "noise 5": noisy(5),
@@ -58,6 +82,7 @@ KINDS: dict[str, Callable[[Image, int], Image]] = {
     "blur 1.5": blurred(1.5),
     "JPEG 30": jpeg(30),
     "JPEG 10": jpeg(10),
+    "texture": texture,
 }
 
 

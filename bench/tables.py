@@ -33,16 +33,24 @@ REFERENCES = {"other": "another scene's real LR", "paired": "the paired real LR"
 
 def what(row: Row) -> str:
     """A generator in words."""
-    if row["generator"] != "realdgen":
-        return str(row["generator"])
     s = row["setting"]
+    if not s:
+        return str(row["generator"])
+    if row["generator"] != "realdgen":
+        return f"{row['generator']}: {in_words(s)}"
+    return in_words(s)
+
+
+def in_words(s: dict[str, Any]) -> str:
+    """A setting."""
     if s["tau"] == 0:
         return "start alone: " + {"reconstruction": "Rec_lr", "bicubic": "bicubic", "realesrgan": "D(x_hr)"}[s["start"]]
     tau = f"{s['tau'][0]}:{s['tau'][1]}" if isinstance(s["tau"], list) else s["tau"]
     spacing = f" {s['spacing']}" if s["spacing"] != "even" else ""
     steps = "every step" if s["steps"] is None else f"{s['steps']}{spacing} step{'s' if s['steps'] > 1 else ''}"
     start = "" if s["start"] == "reconstruction" else f", start {s['start']}"
-    return f"tau {tau}, {steps}, {s['solver']}{start}" + ("" if s["filter"] else ", no filter")
+    unfiltered = "" if s["filter"] or s["reference"] == "none" else ", no filter"
+    return f"tau {tau}, {steps}, {s['solver']}{start}{unfiltered}"
 
 
 def quality(split: str) -> str:

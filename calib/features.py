@@ -111,9 +111,10 @@ def _e_deg_of_engine(folder: Path, threads: int | None) -> Features:
 
 def _e_deg_of_checkpoint(path: Path, threads: int | None) -> Features:
     _torch(threads)
-    from ..originals.checkpoint import load_realdgen
+    from ..originals.checkpoint import load
+    from ..originals.realdgen.model import RealDGen
 
-    model, record = load_realdgen(path)
+    model, record = load(path, RealDGen)
     return Features(
         {"name": "e-deg", "checkpoint": record.weights_sha256},
         _extract(model.degradation, lambda x: x / 127.5 - 1),

@@ -75,11 +75,11 @@ def calibrate(
     """
     import torch
 
-    from ..originals.checkpoint import load_realdgen
+    from ..originals.checkpoint import load
 
     if threads:
         torch.set_num_threads(threads)
-    model, _ = load_realdgen(checkpoint)
+    model, _ = load(checkpoint, RealDGen)
     if lr_size < 1 or lr_size % model.config.lr_multiple:
         raise DegradeError(f"The LR size is {lr_size}", wanted=f"a multiple of {model.config.lr_multiple}, the model's")
     if not 0 < bound_grey < math.inf:

@@ -106,7 +106,7 @@ class Engine:
     def degrade(
         self,
         hr: Bytes | Sequence[Bytes],
-        reference: Bytes | Sequence[Bytes],
+        reference: Bytes | Sequence[Bytes] | None = None,
         *,
         scale: int = 4,
         tau: int | Sequence[int] = 30,
@@ -114,33 +114,40 @@ class Engine:
         spacing: Spacing = "even",
         solver: Solver = "ddpm",
         eta: float = 0.0,
-        start: Start = "reconstruction",
+        start: Start | None = None,
         seed: int = 0,
-        filter: bool = True,
+        filter: bool | None = None,
     ) -> BatchResult:
         """LR images with the content of `hr` and the degradation of `reference`, any number of them.
 
         hr         uint8 [n, scale·s, scale·s, 3] or a list of such images, sRGB; s is `spec.lr_size`
-        reference  uint8 [n, s, s, 3] or a list: real LR photographs, cropped, never resized
+        reference  uint8 [n, s, s, 3] or a list: real LR photographs, cropped, never resized; None for a kind of
+                   engine that reads none
         tau        noising steps of the start image, 0 (the start image itself) to T; or one for each pair
         steps      network calls a candidate, None = tau of them; spacing: see `schedule.timesteps`;
                    solver, eta: see `schedule.table`
         start      the image that is noised: "reconstruction", the model's feed-forward LR; "bicubic", the HR
-                   at LR size; "realesrgan", the HR through that classical degradation (the paper's D)
+                   at LR size; "realesrgan", the HR through that classical degradation (the paper's D); None = the
+                   first of `spec.starts`
         seed       decides all noise, 0..2^64-1; image i is pair i, and its noise depends on nothing else
-        filter     False keeps candidate 0 and leaves the scores NaN
+        filter     False keeps candidate 0 and leaves the scores NaN; None = filter where the engine can
 
         Returns the BatchResult of all n. Raises DegradeError for sizes or settings that do not fit.
         """
         size = self.spec.lr_size
         sharp = _images("hr", hr, size * scale)
-        camera = _images("reference", reference, size)
         n = len(sharp)
+        if (reference is not None) != self.spec.reads_reference:
+            came = "No references came" if reference is None else "References came"
+            needs = "needs" if self.spec.reads_reference else "reads no"
+            raise DegradeError(f"{came}, and an engine of the kind {self.spec.kind} {needs} reference")
+        camera = None if reference is None else _images("reference", reference, size)
+        start = start or self.spec.starts[0]
         taus = [tau] * n if isinstance(tau, int) else [int(one) for one in tau]
-        if len(camera) != n or len(taus) != n:
+        if len(taus) != n or (camera is not None and len(camera) != n):
+            references = "" if camera is None else f", {len(camera)} references"
             raise DegradeError(
-                f"{n} HR images, {len(camera)} references and {len(taus)} values of tau came",
-                wanted="as many of each",
+                f"{n} HR images{references} and {len(taus)} values of tau came", wanted="as many of each"
             )
         if start not in self.spec.starts:
             raise DegradeError(f"The start is {start!r}", wanted=f"one of {', '.join(self.spec.starts)}")
@@ -151,13 +158,13 @@ class Engine:
             content = [_shrink(sharp[i], size) for i in rows]
             batch = Batch(
                 content=np.stack(content),
-                reference=np.stack([camera[i] for i in rows]),
+                reference=None if camera is None else np.stack([camera[i] for i in rows]),
                 start=_starts(start, content, [sharp[i] for i in rows], scale, seed, first),
                 pairs=np.arange(rows.start, rows.stop, dtype=np.uint32),
                 tables=[tables[taus[i]] for i in rows],
                 seed=seed,
             )
-            results.append(self.run(batch, filter=filter))
+            results.append(self.run(batch, filter=self.spec.can_filter if filter is None else filter))
         return _join(results)
 
 

@@ -38,7 +38,7 @@ from .engine_spec import (
 from .errors import DegradeError
 from .executor import Executor
 from .lock import only_one
-from .spec import Bundle, PartSpec, Precision, file_ref, open_bundle
+from .spec import Bundle, PartSpec, Precision, can_filter, file_ref, open_bundle
 
 Choice = Literal["auto"] | BackendName
 
@@ -62,7 +62,7 @@ def build(
     precision: Precision = "fp32",
     lr_size: int = 128,
     batch: int = 16,
-    candidates: int = 3,
+    candidates: int | None = None,
     threads: int | None = None,
     rebuild: bool = False,
     say: Callable[[str], None] = lambda text: None,
@@ -70,9 +70,10 @@ def build(
     """Builds the engine folder `out`, whole or not at all; an engine that is there with the same key is kept.
 
     target: the GPU to build for, such as "sm_89", None = this machine; lr_size: side of an LR image in pixels;
-    batch: pairs; candidates: K; threads: of the parity run; rebuild: also an engine with the same key. say: is
-    told what is being done. Raises DegradeError for a bundle, size, target or backend that cannot be used, and
-    for an engine that fails the parity gate, which is then kept as OUT.quarantine.
+    batch: pairs; candidates: K, None = 3 where there is something to choose by, else 1; threads: of the parity run;
+    rebuild: also an engine with the same key. say: is told what is being done. Raises DegradeError for a bundle, size,
+    target or backend that cannot be used, and for an engine that fails the parity gate, which is then kept as
+    OUT.quarantine.
     """
     if precision not in ("fp32", "fp16"):
         raise DegradeError(f"The precision is {precision!r}", wanted="fp32 or fp16")
@@ -83,6 +84,12 @@ def build(
         raise DegradeError(
             f"The LR size is {lr_size}", wanted=f"a multiple of {multiple}, as the bundle's networks need"
         )
+    choose = can_filter(bundle.spec.parts)
+    if candidates is None:
+        candidates = 3 if choose else 1
+    if candidates > 1 and not choose:
+        fact = f"{candidates} candidates are asked for, and the kind {bundle.spec.kind} has nothing to choose by"
+        raise DegradeError(fact, wanted="1")
     if batch < 1 or candidates < 1:
         raise DegradeError(f"The batch is {batch} and the candidates are {candidates}", wanted="at least 1 of each")
     check_replaceable(out, ENGINE_JSON)

@@ -18,7 +18,18 @@ from .artefact import from_json, parse_json, read_bytes, sha256_json
 from .backends import BackendName
 from .errors import DegradeError
 from .schedule import Schedule
-from .spec import FilterWeights, PartSpec, Precision, Preprocessing, Start, check_file, check_parts
+from .spec import (
+    FilterWeights,
+    Kind,
+    PartSpec,
+    Precision,
+    Preprocessing,
+    Start,
+    can_filter,
+    check_file,
+    check_parts,
+    reads_reference,
+)
 from .tensorrt import PlanProof
 
 ENGINE_JSON = "engine.json"
@@ -123,7 +134,7 @@ class EngineSpec:
     the proof of its precision; none on a CPU. key_sha256 seals the key and the files' hashes (`seal`).
     """
 
-    kind: Literal["realdgen"]
+    kind: Kind
     schedule: Schedule
     preprocessing: Preprocessing
     starts: tuple[Start, ...]
@@ -138,7 +149,17 @@ class EngineSpec:
     format: Format = "degrade-engine/engine/2"
 
     def __post_init__(self) -> None:
-        check_parts(self.parts, ENGINE_JSON)
+        check_parts(self.kind, self.parts, ENGINE_JSON)
+
+    @property
+    def reads_reference(self) -> bool:
+        """Whether a pair needs a real LR photograph."""
+        return reads_reference(self.parts)
+
+    @property
+    def can_filter(self) -> bool:
+        """Whether it can tell a pair's candidates apart."""
+        return can_filter(self.parts)
 
     @property
     def lr_size(self) -> int:

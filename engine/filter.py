@@ -13,6 +13,7 @@ errors comparable.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -21,9 +22,11 @@ from .device import Device
 from .executor import Executor
 from .spec import FilterWeights
 
+FEATURES = {"degradation": "f_deg", "content": "f_cont"}  # what each extractor makes
 
 class Filter:
-    """Buffers and networks of the filter, made once.
+    """Buffers and networks of the filter, made once. extractors: "degradation" and "content", or none for a kind of
+    model that has none; then there is only `skip`.
 
     After `run`, its findings lie on the device: `degradation`, `content` and `score` (float32 [K, B]), `finite`
     (bool [K, B]) and `kept` (int32 [B]).
@@ -32,15 +35,14 @@ class Filter:
     def __init__(
         self,
         device: Device,
-        degradation: Executor,
-        content: Executor,
+        extractors: Mapping[str, Executor],
         weights: FilterWeights,
         *,
         batch: int,
         candidates: int,
     ) -> None:
         self._device = device
-        self._extractors = ((degradation, "f_deg"), (content, "f_cont"))
+        self._extractors = [(executor, FEATURES[name]) for name, executor in extractors.items()]
         self._weights = (weights.degradation, weights.content)
         self._batch, self._candidates = batch, candidates
         self._features = {

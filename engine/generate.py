@@ -121,7 +121,7 @@ def assemble(plan: Plan, schedule: Schedule, outcomes: Sequence[Outcome]) -> Bat
     taus = [plan.taus[outcome.pair] for outcome in outcomes]
     return Batch(
         content=content,
-        reference=reference,
+        reference=reference if plan.reference else None,
         start=None if options.start == "reconstruction" else start,
         pairs=np.array([outcome.pair for outcome in outcomes], np.uint32),
         tables=[

@@ -45,7 +45,7 @@ from .errors import DegradeError
 from .executor import Executor, OnnxRuntimeExecutor
 from .sampler import Batch, Sampler
 from .schedule import table
-from .spec import Bundle, Precision
+from .spec import Bundle, Precision, can_filter
 
 Float32 = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
@@ -209,7 +209,10 @@ def _end_to_end(
         batch=batch, candidates=candidates, height=lr_size, width=lr_size,
     )  # fmt: skip
     tables = [table(spec.schedule, "ddpm", tau, STEPS)] * batch
-    sampler.run(Batch(content, reference, pairs, tables, seed=SEED), inspect=False)
+    start = None if "reconstruction" in spec.parts else content
+    sampler.run(
+        Batch(content, reference, pairs, tables, start=start, seed=SEED), filter=can_filter(spec.parts), inspect=False
+    )
     return side.device.download(sampler.x)[0].reshape(candidates, batch, 3, lr_size, lr_size)
 
 

@@ -227,7 +227,8 @@ def make(
                 mend=f"give another folder, or build an engine with an --lr-size smaller than {lr_size}",
             )
     if listed is not None and not any(a >= 0 and b >= 0 for a, b in listed):
-        raise DegradeError("no pair of the list has both a usable HR and a usable reference image")
+        both = "a usable HR image" if reference is None else "both a usable HR and a usable reference image"
+        raise DegradeError(f"no pair of the list has {both}")
     return Plan(
         options,
         lr_size,

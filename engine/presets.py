@@ -1,4 +1,4 @@
-"""Named settings of `generate`. An option given by hand overrides its field; the rest stays.
+"""Named settings of `generate`, for each kind of engine. An option given by hand overrides its field; the rest stays.
 
 tau is the number of noising steps that the start image gets (RealDGen, Algorithm 2 and Table 9): small keeps
 the start, large lets the diffusion rewrite it. `steps` is how many network calls bring it back: None means
@@ -7,11 +7,11 @@ every timestep, as in the paper.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .plan import Options
 from .schedule import Solver, Spacing
-from .spec import Start
+from .spec import Kind, Start
 
 
 @dataclass(frozen=True)
@@ -56,12 +56,29 @@ their own start more real: few calls smooth a weak noise of the reference away (
 leaves open; here the last is at t = 8), many from a small tau keep the start's sharpness. A start at Rec_lr with a
 small tau is a little nearer to the truth there, but its start is already as sharp as real LR and the diffusion only
 adds to it."""
-PRESETS = {preset.name: preset for preset in (RECOMMENDED, PAPER)}
+SYNDIFF_PAPER = Preset(
+    name="paper",
+    tau_low=1,
+    tau_high=125,
+    steps=None,
+    spacing="even",
+    solver="ddpm",
+    eta=0.0,
+    start="realesrgan",
+    candidates=1,
+)
+"""A random strength up to a quarter of the schedule, from a classical degradation of the HR (Yang et al. 2023, as
+RealDGen describes it)."""
+SYNDIFF_RECOMMENDED = replace(SYNDIFF_PAPER, name="recommended", steps=5, spacing="quadratic", solver="ddim")
+PRESETS: dict[Kind, dict[str, Preset]] = {
+    "realdgen": {preset.name: preset for preset in (RECOMMENDED, PAPER)},
+    "syndiff": {preset.name: preset for preset in (SYNDIFF_RECOMMENDED, SYNDIFF_PAPER)},
+}
 
 
 def label(options: Options) -> str:
-    """The preset whose settings these are, or "custom"."""
-    for preset in PRESETS.values():
+    """The preset, of any kind of engine, whose settings these are, or "custom"."""
+    for preset in (preset for named in PRESETS.values() for preset in named.values()):
         fields = (field for field in vars(preset) if field != "name")
         if all(getattr(preset, field) == getattr(options, field) for field in fields):
             return preset.name

@@ -110,8 +110,9 @@ def run(
                 records.write(out, record)
                 done[shard] = record.sealed()
             return finish(plan, sink, out, [done[shard] for shard in range(len(plan.shards))], rejects)
-    except KeyboardInterrupt:
-        raise Interrupted(len(done), len(plan.shards)) from None
+    except KeyboardInterrupt:  # it may have come between a record's rename and `done`
+        late = sum(records.read(out, plan.sha256, shard) is not None for shard in missing if shard not in done)
+        raise Interrupted(len(done) + late, len(plan.shards)) from None
     except OSError as error:
         raise DegradeError(
             f"{error.filename or out} cannot be written ({error.strerror or error})",

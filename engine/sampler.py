@@ -11,6 +11,8 @@ of the batch joins late and is left untouched (identity coefficients) until then
 decides, coefficients, timesteps and noise counters of every step and row, is uploaded before the first
 launch; the loop allocates nothing, reads nothing back, and each of its steps is the same few launches, so a
 graph device can replay one. What is read back is the result, once, after the last launch.
+
+So it is with RealDGen; a kind of model with fewer parts (spec.PARTS) does without their lines.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from .executor import Executor
 from .filter import Filter
 from .layout import lay_out
 from .schedule import Schedule, SolverTable
-from .spec import FilterWeights, PartSpec
+from .spec import EXTRACTORS, FilterWeights, PartSpec, can_filter, reads_reference
 
 Bytes = NDArray[np.uint8]
 Float32 = NDArray[np.float32]
@@ -39,7 +41,7 @@ class Batch:
     """n pairs, 1 <= n <= B; the rows up to B are padding.
 
     content    u8 [n, h, w, 3]: the HR brought to LR size
-    reference  u8 [n, h, w, 3]: the crop whose degradation is wanted
+    reference  u8 [n, h, w, 3]: the crop whose degradation is wanted; None for a kind that reads none
     pairs      uint32 [n]: numbers of the pairs within the run, the noise counters
     tables     n SolverTables; their number of steps may differ, clip is common
     start      u8 [n, h, w, 3], or None for Rec_lr, the model's own reconstruction (float, not quantised)
@@ -49,7 +51,7 @@ class Batch:
     """
 
     content: Bytes
-    reference: Bytes
+    reference: Bytes | None
     pairs: NDArray[np.uint32]
     tables: Sequence[SolverTable]
     start: Bytes | None = None
@@ -133,8 +135,7 @@ class Sampler:
         self.tensors = self._allocate_tensors()
         self._filter = Filter(
             device,
-            executors["degradation"],
-            executors["content"],
+            {name: executors[name] for name in EXTRACTORS} if can_filter(parts) else {},
             weights,
             batch=batch,
             candidates=candidates,
@@ -152,6 +153,8 @@ class Sampler:
             raise DegradeError(
                 f"One of {candidates} candidates was to be kept", wanted=f"1 to {self.candidates}, as the engine makes"
             )
+        if filter and not can_filter(self._parts):
+            raise DegradeError("This kind of engine has nothing to filter by", mend="run it with filter=False")
         valid = self._check(batch)
         n, launch = len(batch.content), self._device.launch
         tables = [table if good else None for table, good in zip(batch.tables, valid, strict=True)]
@@ -160,7 +163,8 @@ class Sampler:
         calls = dict.fromkeys(self._parts, 0)
 
         self._upload_images(batch.content, self._content)
-        self._upload_images(batch.reference, self._reference)
+        if batch.reference is not None:
+            self._upload_images(batch.reference, self._reference)
         if batch.start is not None:
             self._upload_images(batch.start, self._x_start[: self.batch])
         for name, part in self._parts.items():
@@ -182,8 +186,8 @@ class Sampler:
         if filter:
             f_deg, f_cont = (self.tensors[name][: self.batch] for name in ("f_deg", "f_cont"))
             self._filter.run(self.x, f_deg, f_cont, candidates)
-            calls["degradation"] += self.candidates
-            calls["content"] += self.candidates
+            for name in EXTRACTORS:
+                calls[name] += self.candidates
         else:
             self._filter.skip(self.x)
         useful = self.candidates * sum(len(table) for table in tables if table is not None)
@@ -284,6 +288,12 @@ class Sampler:
                 f"{n} images, {len(batch.tables)} tables, pairs {batch.pairs.dtype} {batch.pairs.shape} came",
                 wanted="one table and one uint32 number a pair",
             )
+        for name, images, needed in (
+            ("reference images", batch.reference, reads_reference(self._parts)),
+            ("start images", batch.start, "reconstruction" not in self._parts),
+        ):
+            if images is None and needed:
+                raise DegradeError(f"A batch came without {name}", wanted=f"{name}: this kind of engine needs them")
         valid = np.ones(n, np.bool_) if batch.valid is None else batch.valid
         if valid.shape != (n,) or valid.dtype != np.bool_:
             raise DegradeError(f"valid is {valid.dtype} {valid.shape}", wanted=f"bool ({n},)")

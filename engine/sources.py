@@ -42,23 +42,26 @@ def from_folders(hr: Path, reference: Path | None, *, hr_size: int, reference_si
 
 
 def from_list(
-    path: Path, hr: Path | None, reference: Path | None, *, hr_size: int, reference_size: int
+    path: Path, hr: Path | None, reference: Path | None, *, hr_size: int, reference_size: int | None
 ) -> Sources:
-    """The pairs of a CSV with the columns hr and reference, in its order. Paths are relative to the folders
-    given, or else to the CSV's. Raises DegradeError for a file that is not such a list.
+    """The pairs of a CSV with the columns hr and reference, or hr alone where reference_size is None, in its order.
+    Paths are relative to the folders given, or else to the CSV's. Raises DegradeError for a file that is not such a
+    list.
     """
-    pairs = read_list(path)
+    pairs = read_list(path, ["hr"] if reference_size is None else COLUMNS)
     folders = Folders(hr or path.parent, reference or path.parent)
-    sharp, sharp_index, sharp_rejects = _look(folders.hr, "hr", [a for a, _ in pairs], hr_size)
+    sharp, sharp_index, sharp_rejects = _look(folders.hr, "hr", [pair[0] for pair in pairs], hr_size)
+    if reference_size is None:
+        return Sources(folders, sharp, (), sharp_rejects, tuple((sharp_index[pair[0]], 0) for pair in pairs))
     real, real_index, real_rejects = _look(
-        folders.reference, "reference", [b for _, b in pairs], reference_size
+        folders.reference, "reference", [pair[1] for pair in pairs], reference_size
     )
-    listed = tuple((sharp_index[a], real_index[b]) for a, b in pairs)
+    listed = tuple((sharp_index[pair[0]], real_index[pair[1]]) for pair in pairs)
     return Sources(folders, sharp, real, sharp_rejects + real_rejects, listed)
 
 
-def read_list(path: Path) -> list[tuple[str, str]]:
-    """(HR path, reference path) of each line."""
+def read_list(path: Path, columns: list[str]) -> list[list[str]]:
+    """The paths of each line, in the order of `columns`, which the first line has to name."""
     try:
         text = read_bytes(path).decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -66,17 +69,18 @@ def read_list(path: Path) -> list[tuple[str, str]]:
     lines = csv.reader(io.StringIO(text), strict=True)
     try:
         head = [name.strip() for name in next(lines, [])]
-        if sorted(head) != COLUMNS:
+        if sorted(head) != columns:
             raise DegradeError(
-                f"{path} has the columns {', '.join(head) or 'none'}", wanted="hr,reference in its first line"
+                f"{path} has the columns {', '.join(head) or 'none'}", wanted=f"{','.join(columns)} in its first line"
             )
         pairs = []
         for line in lines:
             if not line:
                 continue
-            if len(line) != 2 or not all(cell.strip() for cell in line):
-                raise DegradeError(f"{path}, line {lines.line_num}: {','.join(line)!r}", wanted="two paths")
-            pairs.append((line[head.index("hr")].strip(), line[head.index("reference")].strip()))
+            if len(line) != len(columns) or not all(cell.strip() for cell in line):
+                wanted = "two paths" if len(columns) == 2 else "one path"
+                raise DegradeError(f"{path}, line {lines.line_num}: {','.join(line)!r}", wanted=wanted)
+            pairs.append([line[head.index(name)].strip() for name in columns])
     except csv.Error as error:
         raise DegradeError(f"{path}, line {lines.line_num}: {error}", wanted="a CSV file") from None
     if not pairs:

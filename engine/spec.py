@@ -10,6 +10,9 @@ part it says how often it runs, and that word lets one runtime drive every kind 
     candidate   once a candidate            (none in RealDGen; the filter runs the extractors again by itself)
     step        once a denoising step       denoiser:       x_t, t, condition -> eps
 
+These are RealDGen's. SynDiff has a denoiser alone, x_t, t -> eps: it reads no reference, and there is nothing to filter
+by.
+
 Parts are listed in the order in which they run. Their outer tensors are float32 (t int32) whatever the
 precision within.
 """
@@ -29,7 +32,12 @@ Format = Literal["degrade-engine/bundle/2"]
 Precision = Literal["fp32", "fp16"]
 Start = Literal["reconstruction", "bicubic", "realesrgan"]
 Runs = Literal["reference", "pair", "candidate", "step"]
-REALDGEN_PARTS = ("degradation", "content", "modulation", "reconstruction", "denoiser")
+Kind = Literal["realdgen", "syndiff"]
+PARTS: dict[Kind, tuple[str, ...]] = {
+    "realdgen": ("degradation", "content", "modulation", "reconstruction", "denoiser"),
+    "syndiff": ("denoiser",),
+}
+EXTRACTORS = ("degradation", "content")  # what the filter runs again on every candidate
 
 
 @dataclass(frozen=True)
@@ -115,7 +123,7 @@ class BundleSpec:
     that always are.
     """
 
-    kind: Literal["realdgen"]
+    kind: Kind
     schedule: Schedule
     lr_multiple: int
     starts: tuple[Start, ...]
@@ -130,7 +138,7 @@ class BundleSpec:
     format: Format = "degrade-engine/bundle/2"
 
     def __post_init__(self) -> None:
-        check_parts(self.parts, BUNDLE_JSON)
+        check_parts(self.kind, self.parts, BUNDLE_JSON)
         if self.lr_multiple < 1:
             raise DegradeError(f"{BUNDLE_JSON}: lr_multiple is {self.lr_multiple}", wanted="1 or more")
 
@@ -199,14 +207,25 @@ def check_file(folder: Path, reference: FileRef) -> None:
         )
 
 
-def check_parts(parts: dict[str, PartSpec], where: str) -> None:
-    """DegradeError unless the parts are RealDGen's five, with files, in an order in which they can run."""
-    for name in REALDGEN_PARTS:
+def reads_reference(parts: dict[str, PartSpec]) -> bool:
+    """Whether a pair needs a real LR photograph."""
+    return any(part.runs == "reference" for part in parts.values())
+
+
+def can_filter(parts: dict[str, PartSpec]) -> bool:
+    """Whether candidates can be told apart: both extractors are there."""
+    return all(name in parts for name in EXTRACTORS)
+
+
+def check_parts(kind: Kind, parts: dict[str, PartSpec], where: str) -> None:
+    """DegradeError unless the parts are the kind's, with files, in an order in which they can run."""
+    wanted = PARTS[kind]
+    for name in wanted:
         if name not in parts:
-            raise DegradeError(f"{where}: the part {name!r} is missing", wanted=", ".join(REALDGEN_PARTS))
+            raise DegradeError(f"{where}: the part {name!r} is missing", wanted=", ".join(wanted))
     for name, part in parts.items():
-        if name not in REALDGEN_PARTS:
-            raise DegradeError(f"{where}: the part {name!r} is unknown", wanted=", ".join(REALDGEN_PARTS))
+        if name not in wanted:
+            raise DegradeError(f"{where}: the part {name!r} is unknown", wanted=", ".join(wanted))
         if "fp32" not in part.files and "engine" not in part.files:
             raise DegradeError(f"{where}: the part {name!r} has no file", wanted="an fp32 file, or an engine's")
     made = {"image", "x_t", "t"}

@@ -1,4 +1,4 @@
-"""Checkpoint to bundle: five networks as ONNX, FP32 and FP16-typed, and `bundle.json`.
+"""Checkpoint to bundle: its networks as ONNX, FP32 and FP16-typed, and `bundle.json`.
 
 Batch, height and width stay dynamic; the build fixes them. An export whose ONNX is further from PyTorch than rounding
 explains is refused (`parity.py`) and leaves nothing behind.
@@ -16,20 +16,26 @@ from typing import cast
 
 import onnx
 import torch
+from torch import nn
 from torch.export import Dim
 
 from degrade_engine.engine.artefact import new_folder, sha256_file, tool_versions, write_json_atomic
 from degrade_engine.engine.calibration_spec import read_precision
 from degrade_engine.engine.errors import DegradeError
-from degrade_engine.engine.spec import BUNDLE_JSON, BundleSpec, PartSpec, Precision, Start, TensorSpec, file_ref
-from degrade_engine.originals.checkpoint import load_realdgen
-from degrade_engine.originals.realdgen.model import RealDGen
+from degrade_engine.engine.spec import BUNDLE_JSON, BundleSpec, Kind, PartSpec, Precision, Start, TensorSpec, file_ref
+from degrade_engine.originals.checkpoint import load
+from degrade_engine.originals.realdgen.config import RealDGenConfig
+from degrade_engine.originals.syndiff.config import SynDiffConfig
 
 from .half import half_layers, half_typed
 from .parity import check_parity
-from .parts import Part, realdgen_parts
+from .parts import Part, parts_of
 from .spelled import spelled_out
 
+STARTS: dict[Kind, tuple[Start, ...]] = {  # that make sense for a kind of model, the model's own first
+    "realdgen": ("reconstruction", "bicubic", "realesrgan"),
+    "syndiff": ("realesrgan", "bicubic"),
+}
 OPSET = 22  # the first whole set after GroupNormalization with FP32 statistics (21); TensorRT 10.12 and later read it
 
 
@@ -47,13 +53,14 @@ def export_checkpoint(
     Raises DegradeError for a checkpoint that does not read, a calibration of another one, an `out` that is something
     else, or an ONNX file that does not agree with PyTorch.
     """
-    model, record = load_realdgen(checkpoint)
+    model, record = load(checkpoint, nn.Module)
+    exact, config = parts_of(model), cast(RealDGenConfig | SynDiffConfig, record.config)
     parent = {"checkpoint_sha256": sha256_file(checkpoint)}
     islands: tuple[str, ...] = ()
     if calibration is not None:
         found, parent["calibration_sha256"] = read_precision(calibration, parent["checkpoint_sha256"])
         islands = tuple(island.layer for island in found.islands)
-    models: dict[Precision, RealDGen] = {"fp32": spelled_out(model)}
+    models: dict[Precision, nn.Module] = {"fp32": spelled_out(model)}
     if "fp16" in precisions:
         models["fp16"] = half_typed(model, islands)
         halves, layers = half_layers(models["fp16"])
@@ -62,22 +69,22 @@ def export_checkpoint(
         say(f"{halves} of {layers} convolutions and linear layers in FP16, the rest are FP32 islands")
     with new_folder(out, BUNDLE_JSON) as folder:
         parts, agreement = {}, {}
-        written = {precision: realdgen_parts(m) for precision, m in models.items()}
-        for name, part in realdgen_parts(model).items():
+        written = {precision: parts_of(m) for precision, m in models.items()}
+        for name, part in exact.items():
             files: dict[Precision, Path] = {p: folder / f"{name}.{p}.onnx" for p in written}
             for precision, path in files.items():
-                write_onnx(written[precision][name], model.config.lr_multiple, path)
-            report = check_parity(name, part, model.config.lr_multiple, files, islands)
+                write_onnx(written[precision][name], config.lr_multiple, path)
+            report = check_parity(name, part, config.lr_multiple, files, islands)
             agreement[name] = report
             say(f"{name}: RMS from PyTorch " + ", ".join(f"{r['error']:.1e} in {p}" for p, r in report.items()))
             parts[name] = PartSpec(
                 part.runs, part.inputs, part.outputs, {p: file_ref(folder, f.name) for p, f in files.items()}
             )
         spec = BundleSpec(
-            kind="realdgen",
-            schedule=model.config.diffusion,
-            lr_multiple=model.config.lr_multiple,
-            starts=starts(model),
+            kind=cast(Kind, record.kind),
+            schedule=config.diffusion,
+            lr_multiple=config.lr_multiple,
+            starts=STARTS[cast(Kind, record.kind)],
             parts=parts,
             licence=str(record.card.get("licence", "not stated in the checkpoint's card")),
             card={"checkpoint": record.card, "training": record.training, "parity": agreement},
@@ -87,11 +94,6 @@ def export_checkpoint(
         )
         write_json_atomic(folder / BUNDLE_JSON, spec)
     return out
-
-
-def starts(model: RealDGen) -> tuple[Start, ...]:
-    """Start images that make sense for a RealDGen model (design, section 3): its own reconstruction first."""
-    return ("reconstruction", "bicubic", "realesrgan")
 
 
 def write_onnx(part: Part, lr_multiple: int, path: Path) -> None:

@@ -18,13 +18,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Collection
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from degrade_engine.engine.errors import DegradeError
-from degrade_engine.originals.realdgen.model import RealDGen
 
 
 class Inside(nn.Module):
@@ -72,9 +71,10 @@ class TensorCore(nn.Module):
         return self.layer(x.half().float()).half()
 
 
+M = TypeVar("M", bound=nn.Module)
 Policy = Literal["half", "enter", "exit", "island"]
 
-# Names of the layers of RealDGen that are not simply Inside; a name stands for everything below it.
+# Names of the layers of our models that are not simply Inside; a name stands for everything below it.
 ENTER = ("vqvae.encoder.down.0", "degradation.features", "modulation.inp", "modulation.layers.*.unit", "unet.from_x",
          "unet.*.embed")  # fmt: skip
 EXIT = ("vqvae.encoder.out", "modulation.out.0", "modulation.image", "unet.from_c", "unet.out")
@@ -92,7 +92,7 @@ def layer_names(model: nn.Module) -> list[str]:
     return [name for name, m in model.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)]
 
 
-def half_typed(model: RealDGen, islands: Collection[str] = ()) -> RealDGen:
+def half_typed(model: M, islands: Collection[str] = ()) -> M:
     """A copy of the model, typed as above; its inputs and outputs stay FP32.
 
     islands: names of further layers that become an Exit, from a calibration. DegradeError for one that is none.
@@ -113,7 +113,7 @@ def half_typed(model: RealDGen, islands: Collection[str] = ()) -> RealDGen:
     return typed.eval()
 
 
-def on_tensor_cores(typed: RealDGen) -> RealDGen:
+def on_tensor_cores(typed: M) -> M:
     """A typed model with every Inside replaced, in place, by its TensorCore: the same roundings, fast on a CPU."""
     for name, m in list(typed.named_modules()):
         if isinstance(m, Inside):

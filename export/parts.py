@@ -1,20 +1,27 @@
-"""RealDGen cut into the parts that a bundle holds, each an nn.Module with named tensors, as the runtime calls them."""
+"""Models cut into the parts that a bundle holds, each an nn.Module with named tensors, as the runtime calls them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.spec import Runs, TensorSpec
 from degrade_engine.originals.realdgen.model import RealDGen
+from degrade_engine.originals.syndiff.model import SynDiff
+
+IMAGE = TensorSpec("image", "float32", ("batch", 3, "height", "width"))
+X_T, EPS = (TensorSpec(name, "float32", IMAGE.shape) for name in ("x_t", "eps"))
+T = TensorSpec("t", "int32", ("batch",))
 
 
 class OfModel(nn.Module):
     """One part of a model; forward's arguments are the part's tensors."""
 
-    def __init__(self, model: RealDGen) -> None:
+    def __init__(self, model: Any) -> None:  # Any: each part knows what its kind of model has
         super().__init__()
         self.model = model
 
@@ -54,6 +61,13 @@ class Denoiser(OfModel):
         return self.model.unet(x_t, t, condition)
 
 
+class UnconditionalDenoiser(OfModel):
+    """eps_theta of SynDiff: x_t, t -> eps."""
+
+    def forward(self, x_t: Tensor, t: Tensor) -> Tensor:
+        return self.model(x_t, t)
+
+
 @dataclass(frozen=True)
 class Part:
     """A part to export: its module, how often it runs, its tensors."""
@@ -76,20 +90,31 @@ class Part:
         return tuple(tensors)
 
 
+def parts_of(model: nn.Module) -> dict[str, Part]:
+    """The parts of a model of any kind, in the order in which they run."""
+    if isinstance(model, RealDGen):
+        return realdgen_parts(model)
+    if isinstance(model, SynDiff):
+        return syndiff_parts(model)
+    raise DegradeError(f"{type(model).__name__} cannot be exported", wanted="a RealDGen or SynDiff checkpoint")
+
+
+def syndiff_parts(model: SynDiff) -> dict[str, Part]:
+    """The one part of SynDiff."""
+    return {"denoiser": Part(UnconditionalDenoiser(model), "step", (X_T, T), (EPS,))}
+
+
 def realdgen_parts(model: RealDGen) -> dict[str, Part]:
     """The five parts of RealDGen in the order in which they run."""
     config = model.config
     f = config.content.factor
-    image = TensorSpec("image", "float32", ("batch", 3, "height", "width"))
-    x_t, eps = (TensorSpec(n, "float32", image.shape) for n in ("x_t", "eps"))
-    t = TensorSpec("t", "int32", ("batch",))
     f_deg = TensorSpec("f_deg", "float32", ("batch", config.degradation.vector))
     f_cont = TensorSpec("f_cont", "float32", ("batch", config.content.channels, f"height/{f}", f"width/{f}"))
     condition = TensorSpec("condition", "float32", ("batch", config.unet.condition_channels, "height", "width"))
     return {
-        "degradation": Part(Degradation(model), "reference", (image,), (f_deg,)),
-        "content": Part(Content(model), "pair", (image,), (f_cont,)),
+        "degradation": Part(Degradation(model), "reference", (IMAGE,), (f_deg,)),
+        "content": Part(Content(model), "pair", (IMAGE,), (f_cont,)),
         "modulation": Part(Modulation(model), "pair", (f_cont, f_deg), (condition,)),
-        "reconstruction": Part(Reconstruction(model), "pair", (f_cont, f_deg), (image,)),
-        "denoiser": Part(Denoiser(model), "step", (x_t, t, condition), (eps,)),
+        "reconstruction": Part(Reconstruction(model), "pair", (f_cont, f_deg), (IMAGE,)),
+        "denoiser": Part(Denoiser(model), "step", (X_T, T, condition), (EPS,)),
     }

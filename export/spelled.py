@@ -22,13 +22,15 @@ The FP16 files keep both as they are: TensorRT has kernels of its own for them.
 from __future__ import annotations
 
 import copy
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from degrade_engine.originals.realdgen.model import RealDGen
 from degrade_engine.originals.realdgen.unet import GroupNorm, Upsample
+
+M = TypeVar("M", bound=nn.Module)
 
 
 class SpelledGroupNorm(nn.Module):
@@ -73,7 +75,7 @@ class SpelledUpsample(nn.Module):
         return torch.stack([even, odd], dim=3).reshape(batch, -1, 2 * height, 2 * width)
 
 
-def spelled_out(model: RealDGen) -> RealDGen:
+def spelled_out(model: M) -> M:
     """A copy of the model with both layers spelled out."""
     lean = copy.deepcopy(model)
     for name, layer in list(lean.named_modules()):

@@ -65,10 +65,13 @@ class Photographs:
         self.lr_noise = [at_most(image) for image in self.lr]
         for table in pairs:
             self._table(table, least)
-        if not self.hr:
-            raise DegradeError(
-                "no usable HR photograph was found", wanted=f"images of at least {least} px", mend="check --hr"
-            )
+        for name, folders, found in (("HR", hr, self.hr), ("LR", lr, self.lr)):
+            if folders and not found:
+                raise DegradeError(
+                    f"no usable {name} photograph was found",
+                    wanted=f"images of at least {least} px",
+                    mend=f"check --{name.lower()}",
+                )
         return self
 
     def _table(self, table: Path, least: int) -> None:

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from degrade_engine.engine.artefact import sha256_file, tool_versions, write_json_atomic
 from degrade_engine.engine.errors import DegradeError
 
-from .checkpoint import load_srresnet, save_srresnet
+from .checkpoint import load, save
+from .srresnet import SRResNet
 
 Save = Callable[[Path, dict[str, Any]], None]  # a path .safetensors, and what was done to the model
 
@@ -67,12 +68,12 @@ ADAPTED = "adapted"
 
 
 def _own(path: Path) -> SRModel:
-    net, record = load_srresnet(path)
+    net, record = load(path, SRResNet)
 
-    def save(to: Path, adapted: dict[str, Any]) -> None:
-        save_srresnet(net.state_dict(), record.config, to, [*record.training, adapted], record.card)
+    def write(to: Path, adapted: dict[str, Any]) -> None:
+        save(net.state_dict(), record.config, to, [*record.training, adapted], record.card)
 
-    return SRModel("SRResNet", net, record.config.scale, save)
+    return SRModel("SRResNet", net, net.config.scale, write)
 
 
 def _foreign(path: Path) -> SRModel:
@@ -93,11 +94,11 @@ def _foreign(path: Path) -> SRModel:
     net = Spandrel(found.model.eval(), found.call_fn)
     size = found.size_requirements
 
-    def save(to: Path, adapted: dict[str, Any]) -> None:
+    def write(to: Path, adapted: dict[str, Any]) -> None:
         tensors = {k: v.detach().contiguous().clone() for k, v in found.model.state_dict().items()}
         save_file(tensors, to)
         page = {"kind": ADAPTED, "architecture": found.architecture.name, "weights_sha256": sha256_file(to),
                 "training": [adapted], "tools": tool_versions()}  # fmt: skip
         write_json_atomic(to.with_suffix(".json"), page)
 
-    return SRModel(found.architecture.name, net, found.scale, save, size.multiple_of or 1, size.minimum or 1)
+    return SRModel(found.architecture.name, net, found.scale, write, size.multiple_of or 1, size.minimum or 1)

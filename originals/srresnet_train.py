@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .checkpoint import save_srresnet
+from .checkpoint import save
 from .runs import Machine, Source, train_one
 from .srresnet import SRData, SRResNet, SRResNetConfig, SRStage
 from .trainer import TrainOptions, rank_and_world
@@ -22,5 +22,5 @@ def train_srresnet(
                              training, out, machine)  # fmt: skip
     path = out / "srresnet.safetensors"
     if rank_and_world()[0] == 0:
-        save_srresnet(state, config, path, [entry | {"options": {"lr": lr}}], {})
+        save(state, config, path, [entry | {"options": {"lr": lr}}], {})
     return path

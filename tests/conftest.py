@@ -1,4 +1,4 @@
-"""What every test may use."""
+"""What every test may use, and how the tests are dealt out to the processes of `make test` (pytest-xdist)."""
 
 from __future__ import annotations
 
@@ -9,8 +9,30 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# What takes a minute or more, and shares nothing with its neighbours: a process of its own each, and first.
+LONG = (
+    "test_paper_preset_at_64",
+    "test_the_papers_unet_has_half_the_plan",
+    "test_the_trained_tiny_bundle",
+    "test_tiny",
+)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A file's tests go to one process, since they share what the file has made; `LONG` ones to whichever is free."""
+
+    def rank(item: pytest.Item) -> int:
+        name = item.name.partition("[")[0]
+        return LONG.index(name) if name in LONG else len(LONG)
+
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(item.name if rank(item) < len(LONG) else item.location[0]))
+    items.sort(key=rank)
 
 
 @pytest.fixture(scope="session")
@@ -33,11 +55,15 @@ def checkpoint(root: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def realdgen_bundle(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The trained tiny RealDGen, exported once for the whole run (needs the extra train)."""
+    """The trained tiny RealDGen, exported once for the whole run, by the first process that needs it (needs the extra
+    train)."""
     pytest.importorskip("torch", reason="needs the extra train")
     from degrade_engine.export import export_checkpoint
 
-    return export_checkpoint(checkpoint, tmp_path_factory.mktemp("tiny") / "bundle")
+    base = tmp_path_factory.getbasetemp()
+    bundle = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "realdgen-tiny-bundle"
+    with FileLock(f"{bundle}.lock"):
+        return bundle if bundle.exists() else export_checkpoint(checkpoint, bundle)
 
 
 @pytest.fixture(scope="session")

@@ -19,10 +19,12 @@ from degrade_engine.engine.sampler import Batch, BatchResult  # noqa: E402
 from degrade_engine.engine.schedule import table  # noqa: E402
 from degrade_engine.export import export_checkpoint  # noqa: E402
 from degrade_engine.kernels import philox, pixels  # noqa: E402
-from degrade_engine.originals.checkpoint import load_realdgen, save_realdgen  # noqa: E402
+from degrade_engine.originals.checkpoint import load, save  # noqa: E402
 from degrade_engine.originals.realdgen.config import PAPER  # noqa: E402
 from degrade_engine.originals.realdgen.model import RealDGen  # noqa: E402
 from degrade_engine.originals.realdgen.oracle import Generated, generate  # noqa: E402
+from degrade_engine.originals.syndiff import config as syndiff_config  # noqa: E402
+from degrade_engine.originals.syndiff import model as syndiff  # noqa: E402
 
 SEED = 11
 
@@ -83,7 +85,7 @@ def agree(result: BatchResult, row: int, oracle: Generated, tau: int) -> None:
 @pytest.mark.parametrize("start", [False, True], ids=["reconstruction", "bicubic"])
 @pytest.mark.parametrize("batch", [1, 8])
 def test_tiny(batch: int, start: bool, realdgen_bundle: Path, checkpoint: Path, samples: Path, tmp_path: Path) -> None:
-    model = load_realdgen(checkpoint)[0]
+    model = load(checkpoint, RealDGen)[0]
     engine = build(
         realdgen_bundle, tmp_path / "engine", backend="onnxruntime", lr_size=64, batch=batch, candidates=3
     ).folder
@@ -98,6 +100,34 @@ def test_tiny(batch: int, start: bool, realdgen_bundle: Path, checkpoint: Path, 
         compare(result, model, content, reference, [0, 1, 2, 3, 5], taus, start)
 
 
+def test_syndiff(samples: Path, tmp_path: Path) -> None:
+    """Random weights, the tiny preset, tau up to a quarter of the schedule; late joiners."""
+    torch.manual_seed(0)
+    config = syndiff_config.TINY
+    model = syndiff.SynDiff(config).eval()
+    torch.nn.init.normal_(model.unet.out.weight, std=0.05)
+    save(model.state_dict(), config, tmp_path / "syndiff.safetensors", [], {})
+    bundle = export_checkpoint(tmp_path / "syndiff.safetensors", tmp_path / "bundle", precisions=("fp32",))
+    folder = build(bundle, tmp_path / "engine", backend="onnxruntime", lr_size=64, batch=4).folder
+    content, _ = images(samples, 64, 4)
+    taus = [0, 7, 30, config.strongest]
+    with Engine.open(folder, threads=2) as engine:
+        tables = [table(engine.spec.schedule, "ddpm", tau, None, 0.0) for tau in taus]
+        batch = Batch(content, None, np.arange(4, dtype=np.uint32), tables, start=content, seed=SEED)
+        result = engine.run(batch, filter=False)
+    for pair, tau in enumerate(taus):
+
+        def noise(step: int, pair: int = pair) -> np.ndarray:
+            out = np.empty((1, 3, 64, 64), np.float32)
+            one = {name: np.array([n], np.uint32) for name, n in (("pairs", pair), ("candidates", 0), ("steps", step))}
+            philox.normals(out, seed=SEED, **one)
+            return out[0]
+
+        x = syndiff.generate(model, torch.from_numpy(pixels.to_planar(content[pair : pair + 1])[0]), tau, noise)
+        off = np.abs(result.lr[pair].astype(int) - pixels.to_bytes(x[None].numpy())[0].astype(int))
+        assert (off > 1).mean() <= 1e-3, (tau, off.max())
+
+
 @pytest.fixture(scope="module")
 def paper(tmp_path_factory: pytest.TempPathFactory) -> tuple[RealDGen, Path]:
     """The paper preset with random weights (zero-initialised layers too), and its bundle."""
@@ -108,7 +138,7 @@ def paper(tmp_path_factory: pytest.TempPathFactory) -> tuple[RealDGen, Path]:
             if p.ndim > 1 and not p.any():
                 torch.nn.init.normal_(p, std=0.01)
     folder = tmp_path_factory.mktemp("paper")
-    save_realdgen(model.state_dict(), PAPER, folder / "paper.safetensors", [], {})
+    save(model.state_dict(), PAPER, folder / "paper.safetensors", [], {})
     return model, export_checkpoint(folder / "paper.safetensors", folder / "bundle", precisions=("fp32",))
 
 

@@ -59,11 +59,12 @@ class Adaptation:
 
     def __init__(self, sr: Path, lway: Path, lpips: tuple[Path, Path] | None, options: AdaptOptions) -> None:
         from degrade_engine.engine.artefact import sha256_file
-        from degrade_engine.originals.checkpoint import load_lway
+        from degrade_engine.originals.checkpoint import load
+        from degrade_engine.originals.lway.model import LWay
         from degrade_engine.originals.lway.perceptual import INSTEAD, open_distance
 
         self.sr, self.options = sr, options
-        self.lway = load_lway(lway)[0]
+        self.lway = load(lway, LWay)[0]
         self.name, self.distance = open_distance(lpips)
         self.parents = {"sr_sha256": sha256_file(sr), "lway_sha256": sha256_file(lway)}
         click.echo(f"perceptual loss: {self.name}{'' if lpips else INSTEAD}")

@@ -27,8 +27,8 @@ from degrade_engine.engine.errors import DegradeError
               help="Of the networks; on a CPU, fp16 computes in FP32 and says so.")  # fmt: skip
 @click.option("--lr-size", type=click.IntRange(1), default=128, show_default=True, help="Side of an LR image, pixels.")
 @click.option("--batch", type=click.IntRange(1), default=16, show_default=True, help="Pairs computed at a time.")
-@click.option("--candidates", type=click.IntRange(1), default=3, show_default=True,
-              help="Candidates a pair, of which the filter keeps one.")  # fmt: skip
+@click.option("--candidates", type=click.IntRange(1),
+              help="Candidates a pair, of which the filter keeps one. [default: 3; 1 without a filter]")  # fmt: skip
 @click.option("--rebuild", is_flag=True, help="Build again even where nothing has changed.")
 @click.option("--threads", type=click.IntRange(1), help="Threads of the parity run. [default: one a physical core]")
 def command(source: Path, out: Path, **options: Any) -> None:

@@ -16,7 +16,7 @@ from degrade_engine.engine import degraders, presets, sources
 from degrade_engine.engine import plan as plans
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.schedule import SOLVERS, SPACINGS
-from degrade_engine.engine.spec import Start
+from degrade_engine.engine.spec import Kind, Start
 
 INTERRUPTED = 130
 LR_SIZE, BATCH = 128, 16  # of a degrader's pairs; the batch is how many are read ahead at a time
@@ -26,8 +26,8 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 def _presets(of: Callable[[presets.Preset], object]) -> str:
-    """What each preset sets, for an option's help: "[recommended: 2, paper: full]"."""
-    return "[" + ", ".join(f"{name}: {of(preset)}" for name, preset in presets.PRESETS.items()) + "]"
+    """What each preset of RealDGen sets, for an option's help: "[recommended: 2, paper: full]"."""
+    return "[" + ", ".join(f"{name}: {of(preset)}" for name, preset in presets.PRESETS["realdgen"].items()) + "]"
 
 
 @click.command("generate", short_help="Make LR/HR training pairs with an engine.")
@@ -48,15 +48,15 @@ def _presets(of: Callable[[presets.Preset], object]) -> str:
 @click.option(
     "--pair-list",
     type=FILE,
-    help="CSV with the columns hr,reference: exactly these pairs, in this order. Paths are relative to --hr "
-    "and --reference, or else to the CSV's folder.",
+    help="CSV with the columns hr,reference, or hr alone where no reference is read: exactly these pairs, in this "
+    "order. Paths are relative to --hr and --reference, or else to the CSV's folder.",
 )
 @click.option(
     "--preset",
-    type=click.Choice(list(presets.PRESETS)),
+    type=click.Choice(list(presets.PRESETS["realdgen"])),
     default=presets.RECOMMENDED.name,
     show_default=True,
-    help="Settings to start from; each of the next seven options overrides one of them.",
+    help="Settings to start from; each of the next seven options overrides one of them. Shown are RealDGen's.",
 )
 @click.option(
     "--tau",
@@ -149,8 +149,8 @@ def command(ctx: click.Context, engine_path: Path | None, out: Path, threads: in
             raise DegradeError(f"--{name.replace('_', '-')} belongs to --degrader, which was not given")
     if engine_path is None:
         raise DegradeError("neither --engine nor --degrader was given", wanted="one of them")
-    settings = settled(asked)
     with Engine.open(engine_path, threads=threads) as engine:
+        settings = settled(engine.spec.kind, asked)
         plan, found = make_plan(engine, asked, settings)
         make_pairs(ctx, plan, found, engine, engine.spec.schedule, out, threads)
 
@@ -200,31 +200,45 @@ def make_pairs(
 def make_degrader_plan(asked: dict[str, Any]) -> tuple[plans.Plan, sources.Sources]:
     """The plan of a run without networks: tau 0, one candidate, no references."""
     degrader = degraders.open_degrader(asked["degrader"], asked["degrader_options"], asked["weights"])
-    foreign = ("tau", "steps", "spacing", "solver", "eta", "start", "candidates", "reference", "pair_list")
+    foreign = ("tau", "steps", "spacing", "solver", "eta", "start", "candidates", "reference")
     given = [name for name in foreign if asked[name] is not None]
     if given:
         raise DegradeError(
             f"--{given[0].replace('_', '-')} was given with the degrader {degrader.kind}, which has no use for it",
             mend="leave it out",
         )
-    if not asked["hr"] or not asked["pairs"]:
-        raise DegradeError("--hr or --pairs was not given", wanted="both with --degrader")
-    pairs, scale, lr_size = asked["pairs"], int(asked["scale"]), asked["lr_size"] or LR_SIZE
-    found = sources.from_folders(asked["hr"], None, hr_size=lr_size * scale, reference_size=lr_size)
+    scale, lr_size = int(asked["scale"]), asked["lr_size"] or LR_SIZE
+    if asked["pair_list"]:
+        found = listed(asked, hr_size=lr_size * scale, reference_size=None)
+    elif not asked["hr"] or not asked["pairs"]:
+        raise DegradeError("--hr or --pairs was not given", wanted="both with --degrader, or --pair-list")
+    else:
+        found = sources.from_folders(asked["hr"], None, hr_size=lr_size * scale, reference_size=lr_size)
+    pairs = asked["pairs"] if found.listed is None else len(found.listed)
     options = plans.Options(
         seed=asked["seed"], pairs=pairs, scale=scale, tau_low=0, tau_high=0, steps=None, spacing="even", solver="ddpm",
         eta=0.0, start=degrader.kind, candidates=1, filter=False, save_candidates=False,
         shard_pairs=asked["shard_pairs"] or plans.default_shard_pairs(pairs, BATCH),
     )  # fmt: skip
     plan = plans.make(
-        options, lr_size=lr_size, batch=BATCH, engine=degrader.sha256, hr=found.hr, reference=None, degrader=degrader
-    )
+        options, lr_size=lr_size, batch=BATCH, engine=degrader.sha256, hr=found.hr, reference=None,
+        listed=found.listed, degrader=degrader,
+    )  # fmt: skip
     return plan, found
 
 
-def settled(asked: dict[str, Any]) -> presets.Preset:
-    """The preset with the options given by hand put over it."""
-    preset = presets.PRESETS[asked["preset"]]
+def listed(asked: dict[str, Any], **sizes: Any) -> sources.Sources:
+    """The images of --pair-list."""
+    if asked["pairs"]:
+        raise DegradeError(
+            "--pairs and --pair-list were both given", mend="leave --pairs out: the list has its length"
+        )
+    return sources.from_list(asked["pair_list"], asked["hr"], asked["reference"], **sizes)
+
+
+def settled(kind: Kind, asked: dict[str, Any]) -> presets.Preset:
+    """The kind's preset with the options given by hand put over it."""
+    preset = presets.PRESETS[kind][asked["preset"]]
     given: dict[str, Any] = {
         name: asked[name] for name in ("spacing", "solver", "start", "candidates", "eta") if asked[name] is not None
     }
@@ -241,19 +255,18 @@ def make_plan(
     """Check the settings against the engine, look at the folders, settle the plan."""
     spec, scale = engine.spec, int(asked["scale"])
     check(spec, settings)
-    sizes = {"hr_size": spec.lr_size * scale, "reference_size": spec.lr_size}
+    inputs = ("hr", "reference", "pairs") if spec.reads_reference else ("hr", "pairs")
+    if asked["reference"] and not spec.reads_reference:
+        fact = f"--reference was given, and an engine of the kind {spec.kind} reads no reference"
+        raise DegradeError(fact, mend="leave it out")
+    sizes = {"hr_size": spec.lr_size * scale, "reference_size": spec.lr_size if spec.reads_reference else None}
     if asked["pair_list"]:
-        if asked["pairs"]:
-            raise DegradeError(
-                "--pairs and --pair-list were both given", mend="leave --pairs out: the list has its length"
-            )
-        found = sources.from_list(asked["pair_list"], asked["hr"], asked["reference"], **sizes)
+        found = listed(asked, **sizes)
     else:
-        missing = [f"--{name}" for name in ("hr", "reference", "pairs") if not asked[name]]
+        missing = [f"--{name}" for name in inputs if not asked[name]]
         if missing:
-            raise DegradeError(
-                f"{' and '.join(missing)} not given", wanted="--hr, --reference and --pairs, or --pair-list"
-            )
+            wanted = ", ".join(f"--{name}" for name in inputs[:-1]) + f" and --{inputs[-1]}, or --pair-list"
+            raise DegradeError(f"{' and '.join(missing)} not given", wanted=wanted)
         found = sources.from_folders(asked["hr"], asked["reference"], **sizes)
     pairs = asked["pairs"] if found.listed is None else len(found.listed)
     save = asked["save_candidates"]
@@ -261,7 +274,7 @@ def make_plan(
         seed=asked["seed"],
         pairs=pairs,
         scale=scale,
-        filter=not asked["no_filter"],
+        filter=spec.can_filter and not asked["no_filter"],
         shard_pairs=asked["shard_pairs"] or plans.default_shard_pairs(pairs, spec.batch),
         save_candidates=pairs <= SAVE_UP_TO if save is None else save,
         **{field.name: getattr(settings, field.name) for field in fields(settings) if field.name != "name"},
@@ -272,7 +285,7 @@ def make_plan(
         batch=spec.batch,
         engine=engine.sha256,
         hr=found.hr,
-        reference=found.reference,
+        reference=found.reference if spec.reads_reference else None,
         listed=found.listed,
     )
     return plan, found
@@ -284,6 +297,11 @@ def check(spec: Any, settings: presets.Preset) -> None:
         raise DegradeError(
             f"{settings.candidates} candidates are asked for and the engine makes {spec.candidates}",
             mend=f"give --candidates {spec.candidates}, or build an engine with more",
+        )
+    if settings.candidates > 1 and not spec.can_filter:
+        raise DegradeError(
+            f"{settings.candidates} candidates are asked for, and the kind {spec.kind} has nothing to choose by",
+            wanted="--candidates 1",
         )
     if settings.start not in spec.starts:
         raise DegradeError(

@@ -12,6 +12,8 @@ import click
 from degrade_engine.commands import train_lway
 from degrade_engine.engine.errors import DegradeError
 
+from .train_syndiff import command as syndiff
+
 FOLDERS = click.Path(exists=True, path_type=Path)
 
 
@@ -20,10 +22,13 @@ def command() -> None:
     """Train one of the originals (needs the extra `train`)."""
 
 
+command.add_command(syndiff)
+
+
 @command.command("realdgen")
 @click.option("--stage", type=click.Choice(["vqvae", "content", "degradation", "ddpm"]), required=True)
 @click.option("--preset", type=click.Choice(["paper", "tiny"]), default="tiny", show_default=True)
-@click.option("--hr", type=FOLDERS, multiple=True, help="Folder of sharp photographs (repeatable).")
+@click.option("--hr", type=FOLDERS, multiple=True, required=True, help="Folder of sharp photographs (repeatable).")
 @click.option("--lr", "lr_", type=FOLDERS, multiple=True, help="Folder of real LR photographs, unpaired (repeatable).")
 @click.option(
     "--pairs", type=FOLDERS, multiple=True, help="CSV hr,lr,group of true pairs, where you have some (repeatable)."

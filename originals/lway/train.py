@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from degrade_engine.originals.checkpoint import save_lway
+from degrade_engine.originals.checkpoint import save
 from degrade_engine.originals.runs import Machine, Source, train_one
 from degrade_engine.originals.trainer import TrainOptions, rank_and_world
 
@@ -75,5 +75,5 @@ def train_lway(
     path = out / "lway.safetensors"
     if rank_and_world()[0] == 0:
         told = dataclasses.asdict(options) | {"lpips": [p.name for p in options.lpips] if options.lpips else None}
-        save_lway(state, config, path, [entry | {"options": told, "perceptual": name}], {})
+        save(state, config, path, [entry | {"options": told, "perceptual": name}], {})
     return path

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from degrade_engine.engine.errors import DegradeError
-from degrade_engine.originals.checkpoint import load_realdgen, save_realdgen
+from degrade_engine.originals.checkpoint import load, save
 from degrade_engine.originals.photographs import Photographs, batches
 from degrade_engine.originals.runs import last_step
 from degrade_engine.originals.trainer import TrainOptions, rank_and_world, train
@@ -53,7 +53,7 @@ def run_stage(run: Run) -> Path:
                 wanted=f"stage {earlier} trained first",
                 mend=f"run `--stage {earlier}` with the same --out",
             )
-        before, record = load_realdgen(path)
+        before, record = load(path, RealDGen)
         if dataclasses.replace(before.config, without=run.config.without) != run.config:
             raise DegradeError(
                 f"{path} was trained as preset {before.config.preset!r}",
@@ -83,5 +83,5 @@ def run_stage(run: Run) -> Path:
              "training": dataclasses.asdict(run.training)}  # fmt: skip
     path = run.out / f"{run.stage}.safetensors"
     if rank == 0:
-        save_realdgen(model_state, run.config, path, [*history, entry], {})
+        save(model_state, run.config, path, [*history, entry], {})
     return path

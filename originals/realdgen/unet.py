@@ -102,7 +102,8 @@ class Upsample(nn.Conv2d):
 
 
 class UNet(nn.Module):
-    """eps_theta. `condition` once a pair, `forward` once a step."""
+    """eps_theta. `condition` once a pair, `forward` once a step. condition: channels of c, and of mu where the residual
+    preconditioning is on; 0 for a model without a condition."""
 
     abar: Tensor  # [T + 1], abar[0] = 1
 
@@ -116,7 +117,7 @@ class UNet(nn.Module):
             nn.Linear(config.width, embedding), nn.SiLU(), nn.Linear(embedding, embedding), nn.SiLU()
         )
         self.from_x = nn.Conv2d(3, config.width, 3, padding=1)
-        self.from_c = nn.Conv2d(condition, config.width, 3, padding=1)
+        self.from_c = nn.Conv2d(condition, config.width, 3, padding=1) if condition else None
 
         def level(i: int, inp: int) -> nn.ModuleList:
             attention = Attention(widths[i]) if i in config.attention else nn.Identity()
@@ -146,6 +147,7 @@ class UNet(nn.Module):
     def condition(self, c: Tensor, mu: Tensor, s: Tensor | None = None) -> Tensor:
         """c [B, channels, h, w], Rec_lr's image mu [B, 3, h, w] and the noise s [B] of the reference -> what the steps
         need of them, FP32 [B, condition_channels, h, w]."""
+        assert self.from_c is not None, "an unconditional U-Net has no condition"
         if self.config.residual_std > 0:
             parts = [self.from_c(torch.cat([c, mu.to(c.dtype)], dim=1)).float(), mu.float()]
         else:
@@ -154,9 +156,11 @@ class UNet(nn.Module):
             parts.append(s.float()[:, None, None, None].expand(-1, 1, c.shape[2], c.shape[3]))
         return torch.cat(parts, dim=1)
 
-    def forward(self, x_t: Tensor, t: Tensor, condition: Tensor) -> Tensor:
+    def forward(self, x_t: Tensor, t: Tensor, condition: Tensor | None = None) -> Tensor:
         """x_t FP32 [B, 3, h, w], t integers [B] in 1..T, condition as `condition` returns it -> eps FP32 [B, 3, h,
         w]."""
+        if condition is None:
+            return self.network(x_t, t, None).float()
         width, abar = self.config.width, self.abar[t.long()][:, None, None, None]
         eps = self.ungated(x_t, t, condition[:, :width], condition[:, width : width + 3].float(), abar)
         if not self.config.noise_gate:
@@ -174,10 +178,11 @@ class UNet(nn.Module):
         f = self.network(d / v.sqrt(), t, hoisted).float()
         return (1 - abar).sqrt() / v * d + sigma * (abar / v).sqrt() * f
 
-    def network(self, x: Tensor, t: Tensor, hoisted: Tensor) -> Tensor:
+    def network(self, x: Tensor, t: Tensor, hoisted: Tensor | None) -> Tensor:
         e = self.embed(timestep_embedding(t, self.config.width))
         h = self.from_x(x)
-        h = h + hoisted.to(h.dtype)
+        if hoisted is not None:
+            h = h + hoisted.to(h.dtype)
         skips = [h]
         for layer in self.down:
             h = layer[1](layer[0](h, e)) if isinstance(layer, nn.ModuleList) else layer(h)

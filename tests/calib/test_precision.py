@@ -22,7 +22,7 @@ from degrade_engine.engine.errors import DegradeError  # noqa: E402
 from degrade_engine.engine.presets import PAPER, RECOMMENDED  # noqa: E402
 from degrade_engine.engine.spec import open_bundle  # noqa: E402
 from degrade_engine.export import bundle as exporting  # noqa: E402
-from degrade_engine.originals.checkpoint import save_realdgen  # noqa: E402
+from degrade_engine.originals.checkpoint import save  # noqa: E402
 
 Micro, Ask = Callable[[str], Any], Callable[..., Precision]
 LOUD, COARSE = "unet.middle.0.conv1", "unet.up.3.0.conv1"
@@ -140,7 +140,7 @@ def calibrated(micro: Micro, samples: Path, tmp_path_factory: pytest.TempPathFac
     folder = tmp_path_factory.mktemp("calibrated")
     checkpoint, out = folder / "micro.safetensors", folder / "calibration.json"
     model = loud_block(micro("paper"))
-    save_realdgen(model.state_dict(), model.config, checkpoint, [], {})
+    save(model.state_dict(), model.config, checkpoint, [], {})
     call = ["calibrate", "precision", checkpoint, "--hr", samples / "hr", "--reference", samples / "reference",
             "-o", out, "--pairs", 1, "--lr-size", 16]  # fmt: skip
     assert main([str(word) for word in call]) == 0
@@ -215,7 +215,7 @@ def test_another_checkpoint_s_calibration_is_refused(
 ) -> None:
     model = micro("tiny")
     other = tmp_path / "other.safetensors"
-    save_realdgen(model.state_dict(), model.config, other, [], {})
+    save(model.state_dict(), model.config, other, [], {})
     assert main(["export", str(other), "-o", str(tmp_path / "bundle"), "--calibration", str(calibrated[1])]) == 2
     said = capsys.readouterr().err
     assert "is of another checkpoint" in said and sha256_file(other) in said and "Traceback" not in said

@@ -162,3 +162,14 @@ def test_bicubic_is_pillows(photos):
 def test_a_record_of_no_kind_is_refused():
     with pytest.raises(DegradeError, match="of the kind 'magic'"):
         replay({"kind": "magic"}, photograph(0), scale=2)
+
+
+def test_a_pair_list_of_hr_alone(photos, tmp_path):
+    listed = tmp_path / "hr.csv"
+    listed.write_text("hr\n2.png\n0.png\n2.png\n")
+    out = tmp_path / "pairs"
+    command = ["generate", "--degrader", "bsrgan", "--hr", photos, "--lr-size", 16, "--pair-list", listed, "--out", out]
+    assert main([str(word) for word in command]) == 0
+    rows = [json.loads(line) for line in (out / "manifest.jsonl").read_text().splitlines()]
+    assert [row["hr"]["path"] for row in rows] == ["2.png", "0.png", "2.png"]
+    assert rows[0]["start"] != rows[2]["start"], "a pair's parameters are its own"

@@ -26,7 +26,7 @@ from PIL import Image, ImageCms
 
 from degrade_engine.cli import main
 from degrade_engine.engine import generate as shards
-from degrade_engine.engine import images, inventory, runner
+from degrade_engine.engine import images, inventory, records, runner
 from degrade_engine.engine.build import build
 from degrade_engine.engine.presets import RECOMMENDED
 from degrade_engine.engine.sampler import BatchResult
@@ -245,6 +245,18 @@ def test_ctrl_c_ends_cleanly_and_says_how_to_go_on(engines, photos, run, tmp_pat
     assert "Traceback" not in said and re.search("[123] of 4 shards are done. The same command goes on", said)
     assert generate(engines[4], photos, out, *USUAL) == 0
     assert tree(out, *FOREVER) == tree(run, *FOREVER)
+
+
+def test_a_stop_just_after_a_shard_was_committed_counts_it(engines, photos, tmp_path, monkeypatch, capsys):
+    write = records.write
+
+    def interrupted(out, record):
+        write(out, record)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(records, "write", interrupted)
+    assert generate(engines[4], photos, tmp_path / "pairs", *USUAL) == 130
+    assert "1 of 4 shards are done" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

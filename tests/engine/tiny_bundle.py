@@ -1,4 +1,4 @@
-"""A RealDGen bundle of a few hundred weights, made with onnx.helper: no torch, no training, real ONNX.
+"""A bundle of a few hundred weights, of any kind, made with onnx.helper: no torch, no training, real ONNX.
 
 The networks are random but not degenerate: every output depends on every input, the condition steers the
 denoiser, and the outputs have the size that trained networks have. Weights depend on the seed only.
@@ -19,7 +19,7 @@ from degrade_engine.engine.schedule import Schedule
 F_DEG, F_CONT, CONDITION, HIDDEN = 8, 6, 6, 8
 
 
-def make(folder: Path, *, seed: int = 0, schedule: Schedule | None = None) -> Path:
+def make(folder: Path, *, kind: spec.Kind = "realdgen", seed: int = 0, schedule: Schedule | None = None) -> Path:
     """Writes the bundle into `folder` and returns it. LR height and width must be even."""
     folder.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(seed)
@@ -28,14 +28,15 @@ def make(folder: Path, *, seed: int = 0, schedule: Schedule | None = None) -> Pa
         "content": _content(random),
         "modulation": _modulation(random),
         "reconstruction": _reconstruction(random),
-        "denoiser": _denoiser(random),
+        "denoiser": _denoiser(random, conditional=kind == "realdgen"),
     }
     runs: dict[str, spec.Runs] = {
         "degradation": "reference", "content": "pair", "modulation": "pair", "reconstruction": "pair",
         "denoiser": "step",
     }  # fmt: skip
     parts = {}
-    for name, graph in graphs.items():
+    for name in spec.PARTS[kind]:
+        graph = graphs[name]
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
         onnx.checker.check_model(model, full_check=True)
         onnx.save(model, str(folder / f"{name}.onnx"))
@@ -43,10 +44,10 @@ def make(folder: Path, *, seed: int = 0, schedule: Schedule | None = None) -> Pa
         files = {"fp32": spec.file_ref(folder, f"{name}.onnx")}
         parts[name] = spec.PartSpec(runs[name], tuple(inputs), tuple(outputs), files)
     bundle = spec.BundleSpec(
-        kind="realdgen",
+        kind=kind,
         schedule=schedule or Schedule(),
         lr_multiple=2,
-        starts=("reconstruction", "bicubic", "realesrgan"),
+        starts=("reconstruction", "bicubic", "realesrgan") if "reconstruction" in parts else ("realesrgan", "bicubic"),
         parts=parts,
         licence="Apache-2.0",
         card={"about": "random weights, for tests"},
@@ -141,15 +142,16 @@ def _reconstruction(random: np.random.Generator) -> onnx.GraphProto:
     return g.build("reconstruction", {"f_cont": HALF, "f_deg": DEG}, {"image": IMAGE})
 
 
-def _denoiser(random: np.random.Generator) -> onnx.GraphProto:
+def _denoiser(random: np.random.Generator, conditional: bool) -> onnx.GraphProto:
     g = Graph(random)
     time = g.node("Unsqueeze", g.node("Cast", "t", to=TensorProto.FLOAT), g.constant(np.array([1], np.int64)))
     time = g.node("Sin", g.gemm(g.node("Mul", time, g.constant(np.array(0.01, np.float32))), 1, HIDDEN))
-    x = g.node("Concat", "x_t", "condition", axis=1)
-    x = g.node("Add", g.conv(x, 3 + CONDITION, HIDDEN), g.per_channel(time))
+    x = g.node("Concat", "x_t", "condition", axis=1) if conditional else "x_t"
+    x = g.node("Add", g.conv(x, 3 + CONDITION * conditional, HIDDEN), g.per_channel(time))
     x = g.node("Mul", x, g.node("Sigmoid", x))
     g.conv(x, HIDDEN, 3, out="eps")
-    return g.build("denoiser", {"x_t": IMAGE, "t": ["batch"], "condition": COND}, {"eps": IMAGE})
+    condition = {"condition": COND} if conditional else {}
+    return g.build("denoiser", {"x_t": IMAGE, "t": ["batch"], **condition}, {"eps": IMAGE})
 
 
 def _tensor(value: onnx.ValueInfoProto) -> spec.TensorSpec:

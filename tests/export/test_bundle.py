@@ -18,7 +18,8 @@ from degrade_engine.export import parity  # noqa: E402
 from degrade_engine.export.half import half_layers, half_typed  # noqa: E402
 from degrade_engine.export.parts import realdgen_parts  # noqa: E402
 from degrade_engine.export.spelled import SpelledGroupNorm, SpelledUpsample  # noqa: E402
-from degrade_engine.originals.checkpoint import load_realdgen  # noqa: E402
+from degrade_engine.originals.checkpoint import load  # noqa: E402
+from degrade_engine.originals.realdgen.model import RealDGen  # noqa: E402
 from degrade_engine.originals.realdgen.unet import GroupNorm, Upsample  # noqa: E402
 
 FLOAT, HALF = 1, 10  # onnx.TensorProto
@@ -61,7 +62,7 @@ def test_nothing_of_the_machine_is_in_the_files(realdgen_bundle: Path, root: Pat
 
 
 def test_islands_are_left_alone(checkpoint: Path) -> None:
-    model = load_realdgen(checkpoint)[0]
+    model = load(checkpoint, RealDGen)[0]
     typed = half_typed(model)
     halves, layers = half_layers(typed)
     assert 0.6 * layers < halves < layers
@@ -100,7 +101,7 @@ def test_a_damaged_bundle_is_refused(realdgen_bundle: Path, tmp_path: Path) -> N
 
 def test_parts_share_the_oracle_s_arithmetic(checkpoint: Path) -> None:
     """The cut into parts changes nothing: the parts in order are the model."""
-    model = load_realdgen(checkpoint)[0]
+    model = load(checkpoint, RealDGen)[0]
     parts = realdgen_parts(model)
     x, reference = torch.rand(1, 3, 16, 16) * 2 - 1, torch.rand(1, 3, 16, 16) * 2 - 1
     with torch.no_grad():

@@ -19,7 +19,8 @@ from degrade_engine.export.half import (  # noqa: E402
     policy,
 )
 from degrade_engine.export.parts import realdgen_parts  # noqa: E402
-from degrade_engine.originals.checkpoint import load_realdgen  # noqa: E402
+from degrade_engine.originals.checkpoint import load  # noqa: E402
+from degrade_engine.originals.realdgen.model import RealDGen  # noqa: E402
 
 
 def test_factors_are_rounded_sums_are_not_and_the_result_is_rounded_once() -> None:
@@ -45,7 +46,7 @@ def test_what_fp16_cannot_hold_overflows() -> None:
 
 def test_a_whole_network_is_as_far_from_fp32_as_with_pytorch_s_half_precision(checkpoint: Path) -> None:
     """An implementation of its own, with other orders and roundings of sums: the errors differ, their size does not."""
-    model = load_realdgen(checkpoint)[0]
+    model = load(checkpoint, RealDGen)[0]
     typed = half_typed(model)
     inputs = realdgen_parts(model)["degradation"].example(1, 16, 16)
     with torch.no_grad():
@@ -56,7 +57,7 @@ def test_a_whole_network_is_as_far_from_fp32_as_with_pytorch_s_half_precision(ch
 
 
 def test_islands_of_a_calibration_are_fp32_and_the_rest_is_as_before(checkpoint: Path) -> None:
-    model = load_realdgen(checkpoint)[0]
+    model = load(checkpoint, RealDGen)[0]
     islands = ("unet.middle.0.conv1", "unet.from_x")  # one that would be FP16, one whose output would be
     plain, typed = half_typed(model), half_typed(model, islands)
     for name in layer_names(model):

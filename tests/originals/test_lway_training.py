@@ -16,11 +16,13 @@ from degrade_engine.cli import main  # noqa: E402
 from degrade_engine.commands import train_lway  # noqa: E402
 from degrade_engine.engine.errors import DegradeError  # noqa: E402
 from degrade_engine.engine.images import encode_png  # noqa: E402
-from degrade_engine.originals.checkpoint import load_lway, load_realdgen, load_srresnet  # noqa: E402
+from degrade_engine.originals.checkpoint import load  # noqa: E402
 from degrade_engine.originals.lway.data import LWayBatches, LWayData  # noqa: E402
+from degrade_engine.originals.lway.model import LWay  # noqa: E402
 from degrade_engine.originals.photographs import Photographs, StepDataset  # noqa: E402
+from degrade_engine.originals.realdgen.model import RealDGen  # noqa: E402
 from degrade_engine.originals.sr_models import open_sr  # noqa: E402
-from degrade_engine.originals.srresnet import SRBatches, SRData  # noqa: E402
+from degrade_engine.originals.srresnet import SRBatches, SRData, SRResNet  # noqa: E402
 
 SHORT = ["--steps", "2", "--batch", "2", "--workers", "0", "--no-bf16"]
 
@@ -115,7 +117,7 @@ def test_a_killed_training_resumes_exactly(
 
 def test_the_log_and_the_checkpoint_name_the_substitute(trained: Path, samples: Path, tmp_path: Path,
                                                         capsys: pytest.CaptureFixture) -> None:  # fmt: skip
-    record = load_lway(trained / "lway.safetensors")[1]
+    record = load(trained / "lway.safetensors", LWay)[1]
     assert record.training[0]["perceptual"] == "haar-l1"
     call = ["train", "lway", "--hr", str(samples / "hr"), *SHORT, "--steps", "20", "--crop", "35", "--batch", "1"]
     assert main([*call, "--out", str(tmp_path)]) == 0
@@ -127,11 +129,11 @@ def test_the_log_and_the_checkpoint_name_the_substitute(trained: Path, samples: 
 def test_adapt_writes_a_model_that_opens_and_says_how_it_came(trained: Path, tests: Path, tmp_path: Path) -> None:
     out = tmp_path / "model2.safetensors"
     assert main(adapt_call(trained, tests, out)) == 0
-    model, record = load_srresnet(out)
+    model, record = load(out, SRResNet)
     entry = record.training[-1]
     assert [e["stage"] for e in record.training] == ["srresnet", "adapt"]
     assert entry["images"] == ["a.png", "b.png"] and entry["perceptual"] == "haar-l1"
-    before = load_srresnet(trained / "srresnet.safetensors")[0].state_dict()
+    before = load(trained / "srresnet.safetensors", SRResNet)[0].state_dict()
     moved = sum(v.numel() for k, v in model.state_dict().items() if not torch.equal(v, before[k]))
     assert moved / sum(v.numel() for v in before.values()) == pytest.approx(entry["share_moved"], abs=0.02)
     assert len(out.with_suffix(".jsonl").read_text().splitlines()) == 2
@@ -140,7 +142,7 @@ def test_adapt_writes_a_model_that_opens_and_says_how_it_came(trained: Path, tes
 
 def test_adapt_per_image_makes_a_model_of_each(trained: Path, tests: Path, tmp_path: Path) -> None:
     assert main(adapt_call(trained, tests, tmp_path / "models", "--per-image")) == 0
-    a, b = (load_srresnet(tmp_path / "models" / f"{name}.safetensors") for name in "ab")
+    a, b = (load(tmp_path / "models" / f"{name}.safetensors", SRResNet) for name in "ab")
     assert a[1].training[-1]["images"] == ["a.png"] and b[1].training[-1]["images"] == ["b.png"]
     assert a[1].weights_sha256 != b[1].weights_sha256
 
@@ -160,7 +162,7 @@ def test_mistakes_are_one_sentence(trained: Path, tests: Path, samples: Path, tm
     assert "60x20" in said(adapt_call(trained, tmp_path / "small", out))
     swapped = adapt_call(trained, tests, out)
     swapped[4] = str(trained / "srresnet.safetensors")
-    assert 'kind is "srresnet"' in said(swapped) and not out.exists()
+    assert "of the kind 'srresnet'" in said(swapped) and not out.exists()
     monkeypatch.setitem(sys.modules, "spandrel", None)
     foreign = tmp_path / "foreign.pth"
     foreign.write_bytes(b"weights")
@@ -176,7 +178,7 @@ def test_mistakes_are_one_sentence(trained: Path, tests: Path, samples: Path, tm
 
 
 def test_a_checkpoint_of_another_kind_is_refused(trained: Path, checkpoint: Path) -> None:
-    with pytest.raises(DegradeError, match='kind is "lway"'):
-        load_realdgen(trained / "lway.safetensors")
-    with pytest.raises(DegradeError, match='kind is "realdgen"'):
-        load_lway(checkpoint)
+    with pytest.raises(DegradeError, match="kind 'lway'"):
+        load(trained / "lway.safetensors", RealDGen)
+    with pytest.raises(DegradeError, match="kind 'realdgen'"):
+        load(checkpoint, LWay)

@@ -15,11 +15,12 @@ torch = pytest.importorskip("torch", reason="needs the extra train")
 from degrade_engine.engine.errors import DegradeError  # noqa: E402
 from degrade_engine.engine.images import read_rgb  # noqa: E402
 from degrade_engine.originals import noise  # noqa: E402
-from degrade_engine.originals.checkpoint import load_realdgen, read_sidecar  # noqa: E402
+from degrade_engine.originals.checkpoint import load, read_sidecar  # noqa: E402
 from degrade_engine.originals.noise import difference  # noqa: E402
 from degrade_engine.originals.photographs import Photographs, StepDataset  # noqa: E402
 from degrade_engine.originals.realdgen import data  # noqa: E402
 from degrade_engine.originals.realdgen.config import TINY  # noqa: E402
+from degrade_engine.originals.realdgen.model import RealDGen  # noqa: E402
 from degrade_engine.originals.realdgen.stages import TINY_STAGES, stage_module  # noqa: E402
 from degrade_engine.originals.realdgen.train import Run, run_stage  # noqa: E402
 from degrade_engine.originals.trainer import TrainOptions  # noqa: E402
@@ -137,8 +138,6 @@ def test_textured_crops_are_rougher(samples: Path) -> None:
 
 @pytest.mark.parametrize("name", ["vqvae", "content", "degradation", "ddpm"])
 def test_each_stage_trains_only_what_it_says(name: str, photographs: Photographs) -> None:
-    from degrade_engine.originals.realdgen.model import RealDGen
-
     torch.manual_seed(0)
     stage = stage_module(name, RealDGen(SMALL), dataclasses.replace(TINY_STAGES, lr_degradation=0.0))
     groups = stage.prepare()
@@ -227,7 +226,7 @@ def test_stages_follow_one_another_and_leave_a_strict_checkpoint(samples: Path, 
         run_stage(make_run(samples, tmp_path, "content", 2))
     for stage in ("vqvae", "content", "degradation", "ddpm"):
         path = run_stage(make_run(samples, tmp_path, stage, 2))
-    model, record = load_realdgen(path)
+    model, record = load(path, RealDGen)
     assert model.config == SMALL
     assert [e["stage"] for e in record.training] == ["vqvae", "content", "degradation", "ddpm"]
     sidecar = path.with_suffix(".json")
@@ -241,4 +240,4 @@ def test_foreign_weights_are_refused(samples: Path, tmp_path: Path) -> None:
     path = run_stage(make_run(samples, tmp_path, "vqvae", 2))
     path.write_bytes(path.read_bytes()[:-8])
     with pytest.raises(DegradeError, match="SHA-256"):
-        load_realdgen(path)
+        load(path, RealDGen)
