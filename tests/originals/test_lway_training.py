@@ -6,11 +6,14 @@ import dataclasses
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra train")
+
+from safetensors.torch import load_file  # noqa: E402
 
 from degrade_engine.cli import main  # noqa: E402
 from degrade_engine.commands import train_lway  # noqa: E402
@@ -145,6 +148,44 @@ def test_adapt_per_image_makes_a_model_of_each(trained: Path, tests: Path, tmp_p
     a, b = (load(tmp_path / "models" / f"{name}.safetensors", SRResNet) for name in "ab")
     assert a[1].training[-1]["images"] == ["a.png"] and b[1].training[-1]["images"] == ["b.png"]
     assert a[1].weights_sha256 != b[1].weights_sha256
+
+
+def test_what_spandrel_reads_is_adapted_and_saved_under_its_own_names(
+    trained: Path, tests: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stand-in for spandrel 0.4, which need not be installed: its descriptor's own call lets nothing learn."""
+    layers = [torch.nn.Conv2d(3, 3, 3, padding=1) for _ in range(3)]
+    net = torch.nn.Sequential(*layers, torch.nn.Upsample(scale_factor=4))
+
+    class ImageModelDescriptor:
+        model, scale, input_channels, output_channels = net, 4, 3, 3
+        architecture = SimpleNamespace(name="Stand-in")
+        size_requirements = SimpleNamespace(multiple_of=8, minimum=0)
+
+        def _call_fn(self, model: torch.nn.Module, image: torch.Tensor) -> torch.Tensor:
+            assert image.min() >= 0 and image.max() <= 1 and image.shape[2] % 8 == 0
+            return model(image)
+
+    class ModelLoader:
+        def __init__(self, device: str) -> None: ...
+
+        def load_from_file(self, path: Path) -> ImageModelDescriptor:
+            return ImageModelDescriptor()
+
+    stand_in = SimpleNamespace(ModelLoader=ModelLoader, ImageModelDescriptor=ImageModelDescriptor)
+    monkeypatch.setitem(sys.modules, "spandrel", stand_in)
+    before = {k: v.clone() for k, v in net.state_dict().items()}
+    foreign = tmp_path / "model.pth"
+    foreign.write_bytes(b"weights")
+    call = adapt_call(trained, tests, tmp_path / "model2.safetensors")
+    call[2] = str(foreign)
+    assert main(call) == 0
+    made = load_file(tmp_path / "model2.safetensors")
+    assert made.keys() == before.keys() and {k for k in made if not torch.equal(made[k], before[k])} == {
+        "1.weight", "1.bias", "2.weight", "2.bias"}, "two of three layers are nearest to 65 %"  # fmt: skip
+    record = json.loads((tmp_path / "model2.json").read_text())
+    assert record["kind"] == "adapted" and record["training"][0]["share_moved"] == pytest.approx(2 / 3, abs=1e-4)
+    assert open_sr(tmp_path / "model2.safetensors").name == "Stand-in", "an adapted model is no checkpoint of ours"
 
 
 def test_mistakes_are_one_sentence(trained: Path, tests: Path, samples: Path, tmp_path: Path,
