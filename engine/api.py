@@ -14,6 +14,7 @@ from .build import open_engine_part
 from .device import Device
 from .engine_spec import EngineSpec, open_engine_spec
 from .errors import DegradeError
+from .feedforward import FeedForward, open_sampler
 from .sampler import Batch, BatchResult, Sampler
 from .schedule import Solver, Spacing, table
 from .spec import Start
@@ -36,10 +37,10 @@ class Engine:
     True
     """
 
-    def __init__(self, folder: Path, spec: EngineSpec, device: Device, sampler: Sampler) -> None:
+    def __init__(self, folder: Path, spec: EngineSpec, device: Device, sampler: Sampler | FeedForward) -> None:
         self.folder, self.spec = folder, spec
         self._device = device
-        self._sampler: Sampler | None = sampler
+        self._sampler: Sampler | FeedForward | None = sampler
 
     @classmethod
     def open(cls, path: str | Path, threads: int | None = None) -> Engine:
@@ -55,7 +56,7 @@ class Engine:
         device = backends.named(spec.key.backend).device(threads)
         try:
             executors = {name: open_engine_part(folder, spec, name, device, threads=threads) for name in spec.parts}
-            sampler = Sampler(
+            sampler = open_sampler(
                 device, executors, spec.parts, spec.schedule, spec.filter,
                 batch=spec.batch, candidates=spec.candidates, height=spec.lr_size, width=spec.lr_size,
             )  # fmt: skip
@@ -109,7 +110,7 @@ class Engine:
         reference: Bytes | Sequence[Bytes] | None = None,
         *,
         scale: int = 4,
-        tau: int | Sequence[int] = 30,
+        tau: int | Sequence[int] | None = None,
         steps: int | None = 2,
         spacing: Spacing = "even",
         solver: Solver = "ddpm",
@@ -123,7 +124,8 @@ class Engine:
         hr         uint8 [n, scale·s, scale·s, 3] or a list of such images, sRGB; s is `spec.lr_size`
         reference  uint8 [n, s, s, 3] or a list: real LR photographs, cropped, never resized; None for a kind of
                    engine that reads none
-        tau        noising steps of the start image, 0 (the start image itself) to T; or one for each pair
+        tau        noising steps of the start image, 0 (the start image itself) to T; or one for each pair; None = 30,
+                   or 0 for a kind of engine without steps
         steps      network calls a candidate, None = tau of them; spacing: see `schedule.timesteps`;
                    solver, eta: see `schedule.table`
         start      the image that is noised: "reconstruction", the model's feed-forward LR; "bicubic", the HR
@@ -143,6 +145,8 @@ class Engine:
             raise DegradeError(f"{came}, and an engine of the kind {self.spec.kind} {needs} reference")
         camera = None if reference is None else _images("reference", reference, size)
         start = start or self.spec.starts[0]
+        if tau is None:
+            tau = 30 if self.spec.has_steps else 0
         taus = [tau] * n if isinstance(tau, int) else [int(one) for one in tau]
         if len(taus) != n or (camera is not None and len(camera) != n):
             references = "" if camera is None else f", {len(camera)} references"

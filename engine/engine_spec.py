@@ -28,6 +28,7 @@ from .spec import (
     can_filter,
     check_file,
     check_parts,
+    has_steps,
     reads_reference,
 )
 from .tensorrt import PlanProof
@@ -155,6 +156,11 @@ class EngineSpec:
     def reads_reference(self) -> bool:
         """Whether a pair needs a real LR photograph."""
         return reads_reference(self.parts)
+
+    @property
+    def has_steps(self) -> bool:
+        """Whether a start image is noised and denoised; tau is 0 without."""
+        return has_steps(self.parts)
 
     @property
     def can_filter(self) -> bool:

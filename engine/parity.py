@@ -43,9 +43,10 @@ from .device import Device, HostDevice
 from .engine_spec import Against, Bound, Measure, Parity, Unit
 from .errors import DegradeError
 from .executor import Executor, OnnxRuntimeExecutor
-from .sampler import Batch, Sampler
+from .feedforward import open_sampler
+from .sampler import Batch
 from .schedule import table
-from .spec import Bundle, Precision, can_filter
+from .spec import Bundle, Precision, can_filter, has_steps
 
 Float32 = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
@@ -93,7 +94,8 @@ def check(
     engine = Side(engine.device, cache(engine.open))  # a plan and its memory are large: each is opened once
     measures = _parts(bundle, exact, engine, yardstick, content, reference, batch, candidates, fixed_batch)
 
-    tau, pairs = min(TAU, bundle.spec.schedule.T), np.arange(batch, dtype=np.uint32) % distinct
+    tau = min(TAU, bundle.spec.schedule.T) if has_steps(bundle.spec.parts) else 0
+    pairs = np.arange(batch, dtype=np.uint32) % distinct
     whole = partial(_end_to_end, bundle, candidates=candidates, lr_size=lr_size, tau=tau)
     of_rows, of_pairs = (content[pairs], reference[pairs], pairs), (content, reference, pairs[:distinct])
     found, wanted = whole(engine, of_rows), whole(exact, of_pairs)
@@ -130,7 +132,7 @@ def _parts(
     noise = np.random.default_rng(SEED).standard_normal(images["pair"].shape)
     s, n = (np.sqrt(v)[:, None, None, None] for v in (schedule.alphas_bar[t], 1 - schedule.alphas_bar[t]))
     known: dict[str, Float32 | NDArray[np.int32]] = {
-        "t": t, "x_t": (s * images["pair"] + n * noise).astype(np.float32)
+        "content": images["pair"], "t": t, "x_t": (s * images["pair"] + n * noise).astype(np.float32)
     }  # fmt: skip
     measures = []
     for name, part in bundle.spec.parts.items():
@@ -204,7 +206,7 @@ def _end_to_end(
     executors = {
         name: side.open(name, batch * candidates if part.runs == "step" else batch) for name, part in spec.parts.items()
     }
-    sampler = Sampler(
+    sampler = open_sampler(
         side.device, executors, spec.parts, spec.schedule, spec.filter,
         batch=batch, candidates=candidates, height=lr_size, width=lr_size,
     )  # fmt: skip

@@ -70,9 +70,22 @@ SYNDIFF_PAPER = Preset(
 """A random strength up to a quarter of the schedule, from a classical degradation of the HR (Yang et al. 2023, as
 RealDGen describes it)."""
 SYNDIFF_RECOMMENDED = replace(SYNDIFF_PAPER, name="recommended", steps=5, spacing="quadratic", solver="ddim")
+LWAY = Preset(
+    name="recommended",
+    tau_low=0,
+    tau_high=0,
+    steps=None,
+    spacing="even",
+    solver="ddpm",
+    eta=0.0,
+    start="reconstruction",
+    candidates=1,
+)
+"""All that LWay has: its own reconstruction, as it is. The paper makes no pairs; this is its one setting."""
 PRESETS: dict[Kind, dict[str, Preset]] = {
     "realdgen": {preset.name: preset for preset in (RECOMMENDED, PAPER)},
     "syndiff": {preset.name: preset for preset in (SYNDIFF_RECOMMENDED, SYNDIFF_PAPER)},
+    "lway": {name: replace(LWAY, name=name) for name in ("recommended", "paper")},
 }
 
 

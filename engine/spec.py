@@ -11,7 +11,11 @@ part it says how often it runs, and that word lets one runtime drive every kind 
     step        once a denoising step       denoiser:       x_t, t, condition -> eps
 
 These are RealDGen's. SynDiff has a denoiser alone, x_t, t -> eps: it reads no reference, and there is nothing to filter
-by.
+by. LWay has no steps: two calls make a pair,
+
+    reference   degradation: image -> f_deg       pair    reconstruction: content, f_deg -> image
+
+where content is what RealDGen's E_cont sees, the HR brought to LR size.
 
 Parts are listed in the order in which they run. Their outer tensors are float32 (t int32) whatever the
 precision within.
@@ -32,10 +36,11 @@ Format = Literal["degrade-engine/bundle/2"]
 Precision = Literal["fp32", "fp16"]
 Start = Literal["reconstruction", "bicubic", "realesrgan"]
 Runs = Literal["reference", "pair", "candidate", "step"]
-Kind = Literal["realdgen", "syndiff"]
+Kind = Literal["realdgen", "syndiff", "lway"]
 PARTS: dict[Kind, tuple[str, ...]] = {
     "realdgen": ("degradation", "content", "modulation", "reconstruction", "denoiser"),
     "syndiff": ("denoiser",),
+    "lway": ("degradation", "reconstruction"),
 }
 EXTRACTORS = ("degradation", "content")  # what the filter runs again on every candidate
 
@@ -117,10 +122,10 @@ class FilterWeights:
 class BundleSpec:
     """bundle.json.
 
-    lr_multiple: LR height and width must be multiples of it. starts: the start images that make sense. card:
-    free form, the training card. parent: {"checkpoint_sha256": …}, and "calibration_sha256" where one was used.
-    tools: the versions that made it. islands: layers that a calibration keeps in FP32 in the fp16 files, beyond those
-    that always are.
+    schedule: of the diffusion; not read where a kind has no steps. lr_multiple: LR height and width must be multiples
+    of it. starts: the start images that make sense. card: free form, the training card. parent: {"checkpoint_sha256":
+    …}, and "calibration_sha256" where one was used. tools: the versions that made it. islands: layers that a
+    calibration keeps in FP32 in the fp16 files, beyond those that always are.
     """
 
     kind: Kind
@@ -217,6 +222,11 @@ def can_filter(parts: dict[str, PartSpec]) -> bool:
     return all(name in parts for name in EXTRACTORS)
 
 
+def has_steps(parts: dict[str, PartSpec]) -> bool:
+    """Whether a start image is noised and denoised; without, tau is 0 and the model's LR is the result."""
+    return any(part.runs == "step" for part in parts.values())
+
+
 def check_parts(kind: Kind, parts: dict[str, PartSpec], where: str) -> None:
     """DegradeError unless the parts are the kind's, with files, in an order in which they can run."""
     wanted = PARTS[kind]
@@ -228,7 +238,7 @@ def check_parts(kind: Kind, parts: dict[str, PartSpec], where: str) -> None:
             raise DegradeError(f"{where}: the part {name!r} is unknown", wanted=", ".join(wanted))
         if "fp32" not in part.files and "engine" not in part.files:
             raise DegradeError(f"{where}: the part {name!r} has no file", wanted="an fp32 file, or an engine's")
-    made = {"image", "x_t", "t"}
+    made = {"image", "content", "x_t", "t"}
     for name, part in parts.items():
         lacking = [tensor.name for tensor in part.inputs if tensor.name not in made]
         if lacking:

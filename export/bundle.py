@@ -22,8 +22,10 @@ from torch.export import Dim
 from degrade_engine.engine.artefact import new_folder, sha256_file, tool_versions, write_json_atomic
 from degrade_engine.engine.calibration_spec import read_precision
 from degrade_engine.engine.errors import DegradeError
+from degrade_engine.engine.schedule import Schedule
 from degrade_engine.engine.spec import BUNDLE_JSON, BundleSpec, Kind, PartSpec, Precision, Start, TensorSpec, file_ref
 from degrade_engine.originals.checkpoint import load
+from degrade_engine.originals.lway.config import LWayConfig
 from degrade_engine.originals.realdgen.config import RealDGenConfig
 from degrade_engine.originals.syndiff.config import SynDiffConfig
 
@@ -35,6 +37,7 @@ from .spelled import spelled_out
 STARTS: dict[Kind, tuple[Start, ...]] = {  # that make sense for a kind of model, the model's own first
     "realdgen": ("reconstruction", "bicubic", "realesrgan"),
     "syndiff": ("realesrgan", "bicubic"),
+    "lway": ("reconstruction",),
 }
 OPSET = 22  # the first whole set after GroupNormalization with FP32 statistics (21); TensorRT 10.12 and later read it
 
@@ -54,7 +57,7 @@ def export_checkpoint(
     else, or an ONNX file that does not agree with PyTorch.
     """
     model, record = load(checkpoint, nn.Module)
-    exact, config = parts_of(model), cast(RealDGenConfig | SynDiffConfig, record.config)
+    exact, config = parts_of(model), cast(RealDGenConfig | SynDiffConfig | LWayConfig, record.config)
     parent = {"checkpoint_sha256": sha256_file(checkpoint)}
     islands: tuple[str, ...] = ()
     if calibration is not None:
@@ -82,7 +85,7 @@ def export_checkpoint(
             )
         spec = BundleSpec(
             kind=cast(Kind, record.kind),
-            schedule=config.diffusion,
+            schedule=Schedule() if isinstance(config, LWayConfig) else config.diffusion,
             lr_multiple=config.lr_multiple,
             starts=STARTS[cast(Kind, record.kind)],
             parts=parts,

@@ -76,8 +76,8 @@ Policy = Literal["half", "enter", "exit", "island"]
 
 # Names of the layers of our models that are not simply Inside; a name stands for everything below it.
 ENTER = ("vqvae.encoder.down.0", "degradation.features", "modulation.inp", "modulation.layers.*.unit", "unet.from_x",
-         "unet.*.embed")  # fmt: skip
-EXIT = ("vqvae.encoder.out", "modulation.out.0", "modulation.image", "unet.from_c", "unet.out")
+         "unet.*.embed", "reconstructor.inp", "reconstructor.blocks.*.unit")  # fmt: skip
+EXIT = ("vqvae.encoder.out", "modulation.out.0", "modulation.image", "unet.from_c", "unet.out", "reconstructor.out")
 ISLANDS = ("unet.embed", "noise", "degradation.mapping", "vqvae.decoder", "vqvae.quantiser")
 
 

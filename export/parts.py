@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.spec import Runs, TensorSpec
+from degrade_engine.originals.lway.model import LWay
 from degrade_engine.originals.realdgen.model import RealDGen
 from degrade_engine.originals.syndiff.model import SynDiff
 
@@ -68,6 +69,20 @@ class UnconditionalDenoiser(OfModel):
         return self.model(x_t, t)
 
 
+class Encoder(OfModel):
+    """E of LWay: image -> f_deg, which the paper calls e."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.model.e(image)
+
+
+class Reconstructor(OfModel):
+    """R of LWay: content, f_deg -> image. content: the HR brought to LR size, which is R's first step."""
+
+    def forward(self, content: Tensor, f_deg: Tensor) -> Tensor:
+        return self.model.reconstructor(content, f_deg)
+
+
 @dataclass(frozen=True)
 class Part:
     """A part to export: its module, how often it runs, its tensors."""
@@ -96,12 +111,24 @@ def parts_of(model: nn.Module) -> dict[str, Part]:
         return realdgen_parts(model)
     if isinstance(model, SynDiff):
         return syndiff_parts(model)
-    raise DegradeError(f"{type(model).__name__} cannot be exported", wanted="a RealDGen or SynDiff checkpoint")
+    if isinstance(model, LWay):
+        return lway_parts(model)
+    raise DegradeError(f"{type(model).__name__} cannot be exported", wanted="a checkpoint of a degradation model")
 
 
 def syndiff_parts(model: SynDiff) -> dict[str, Part]:
     """The one part of SynDiff."""
     return {"denoiser": Part(UnconditionalDenoiser(model), "step", (X_T, T), (EPS,))}
+
+
+def lway_parts(model: LWay) -> dict[str, Part]:
+    """The two parts of LWay in the order in which they run."""
+    f_deg = TensorSpec("f_deg", "float32", ("batch", model.config.degradation.vector))
+    content = TensorSpec("content", "float32", IMAGE.shape)
+    return {
+        "degradation": Part(Encoder(model), "reference", (IMAGE,), (f_deg,)),
+        "reconstruction": Part(Reconstructor(model), "pair", (content, f_deg), (IMAGE,)),
+    }
 
 
 def realdgen_parts(model: RealDGen) -> dict[str, Part]:

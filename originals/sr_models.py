@@ -91,7 +91,7 @@ def _foreign(path: Path) -> SRModel:
         raise DegradeError(f"spandrel cannot read {path.name} ({e})", wanted="an SR model that it knows") from e
     if not isinstance(found, spandrel.ImageModelDescriptor) or found.input_channels != 3 or found.output_channels != 3:
         raise DegradeError(f"{path.name} is a model for {found.purpose}", wanted="one from RGB image to RGB image")
-    net = Spandrel(found.model.eval(), found.call_fn)
+    net = Spandrel(found.model.eval(), found._call_fn)  # calling `found` runs in inference mode: nothing could learn
     size = found.size_requirements
 
     def write(to: Path, adapted: dict[str, Any]) -> None:

@@ -16,7 +16,6 @@ from .train_lway import FILE, FOLDERS, training_extra
 
 if TYPE_CHECKING:
     from degrade_engine.originals.lway.adapt import AdaptOptions
-    from degrade_engine.originals.sr_models import SRModel
 
 
 @click.command("adapt")
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True,
               help="The adapted model, .safetensors; with --per-image a folder of them.")  # fmt: skip
 @click.option("--per-image", is_flag=True, help="A model of its own for each test image.")
-@click.option("--images", type=click.Path(file_okay=False, path_type=Path),
-              help="Folder for the test images, super-resolved by the adapted model.")  # fmt: skip
 @click.option("--steps", type=click.IntRange(1), default=300, show_default=True, help="The paper: 150 to 500.")
 @click.option("--batch", type=click.IntRange(1), default=6, show_default=True, help="Patches a step.")
 @click.option("--crop", type=click.IntRange(35), default=128, show_default=True, help="LR pixels a side of a patch.")
@@ -39,7 +36,7 @@ if TYPE_CHECKING:
               help="LPIPS's weights, as for `train lway`. [default: a substitute, named in the log]")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(1), help="CPU threads.")
-def command(sr: Path, lway: Path, lr_: tuple[Path, ...], out: Path, per_image: bool, images: Path | None,
+def command(sr: Path, lway: Path, lr_: tuple[Path, ...], out: Path, per_image: bool,
             lpips: tuple[Path, Path] | None, threads: int | None, **given: Any) -> None:  # fmt: skip
     """Fine-tune an SR model on the LR images that it is to be used on, without any HR (LWay).
 
@@ -54,21 +51,19 @@ def command(sr: Path, lway: Path, lr_: tuple[Path, ...], out: Path, per_image: b
         raise DegradeError(f"-o is {out}", wanted="a file that ends in .safetensors", mend="or give --per-image")
     options = AdaptOptions(steps=given["steps"], batch=given["batch"], lr=given["learning_rate"], share=given["share"],
                            crop=given["crop"], seed=given["seed"])  # fmt: skip
-    Adaptation(sr, lway, lpips, options, images).run(lr_, out, per_image)
+    Adaptation(sr, lway, lpips, options).run(lr_, out, per_image)
 
 
 class Adaptation:
     """One call of the command: what it reads once, and how it adapts to a set of images."""
 
-    def __init__(
-        self, sr: Path, lway: Path, lpips: tuple[Path, Path] | None, options: AdaptOptions, images: Path | None
-    ) -> None:
+    def __init__(self, sr: Path, lway: Path, lpips: tuple[Path, Path] | None, options: AdaptOptions) -> None:
         from degrade_engine.engine.artefact import sha256_file
         from degrade_engine.originals.checkpoint import load
         from degrade_engine.originals.lway.model import LWay
         from degrade_engine.originals.lway.perceptual import INSTEAD, open_distance
 
-        self.sr, self.options, self.images = sr, options, images
+        self.sr, self.options = sr, options
         self.lway = load(lway, LWay)[0]
         self.name, self.distance = open_distance(lpips)
         self.parents = {"sr_sha256": sha256_file(sr), "lway_sha256": sha256_file(lway)}
@@ -116,15 +111,3 @@ class Adaptation:
                  "seconds": round(time.monotonic() - began)} | self.parents  # fmt: skip
         model.save(out, entry)
         click.echo(f"wrote {out}: {share:.0%} of the parameters of {model.name} moved, on {len(images)} images")
-        if self.images:
-            self.write_images(model, images, self.images)
-
-    def write_images(self, model: SRModel, images: dict[Path, Any], folder: Path) -> None:
-        """FOLDER/STEM.png of each image, super-resolved."""
-        from degrade_engine.engine.images import encode_png
-        from degrade_engine.originals.lway.adapt import super_resolve
-
-        folder.mkdir(parents=True, exist_ok=True)
-        for path, image in images.items():
-            made = super_resolve(model.net, image, model.scale, model.multiple)
-            (folder / f"{path.stem}.png").write_bytes(encode_png(made))

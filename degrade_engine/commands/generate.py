@@ -320,6 +320,10 @@ def check(spec: Any, settings: presets.Preset) -> None:
             f"the start image {settings.start} does not fit this engine", wanted=" or ".join(spec.starts)
         )
     spec.schedule.check_tau(settings.tau_high)
+    if settings.tau_high and not spec.has_steps:
+        raise DegradeError(
+            f"tau is {settings.tau_high}, and an engine of the kind {spec.kind} has no steps", mend="leave --tau out"
+        )
     if settings.eta and settings.solver != "ddim":
         raise DegradeError(
             f"--eta {settings.eta:g} was given with the solver {settings.solver}", wanted="--solver ddim"

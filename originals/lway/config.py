@@ -28,6 +28,11 @@ class LWayConfig:
     degradation: DegradationConfig
     reconstructor: ReconstructorConfig
 
+    @property
+    def lr_multiple(self) -> int:
+        """Height and width of an LR image must be multiples of this: E halves them so often."""
+        return 2 ** (len(self.degradation.widths) - 1)
+
 
 PAPER = LWayConfig(
     preset="paper",

@@ -20,6 +20,7 @@ from degrade_engine.engine.spec import PARTS, Kind, open_bundle
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 LR = 16
+STEPLESS = [kind for kind in KINDS if "denoiser" not in PARTS[kind]]
 ALONE = [kind for kind in KINDS if "degradation" not in PARTS[kind]]  # read no reference
 
 
@@ -89,7 +90,7 @@ def test_it_is_built_through_the_gate_with_as_many_candidates_as_it_can_choose_a
         assert spec.kind == kind and spec.parity.passed and tuple(spec.parts) == PARTS[kind]
         assert {m.part for m in spec.parity.measures} == {*PARTS[kind], "end to end"}
         assert spec.candidates == (3 if spec.can_filter else 1)
-        assert spec.can_filter == spec.reads_reference == (kind not in ALONE)
+        assert spec.reads_reference == (kind not in ALONE) and spec.can_filter == (kind == "realdgen")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -129,10 +130,9 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(
 def test_the_batch_changes_no_pixel_by_more_than_one_level(
     kind: Kind, engines: dict[tuple[Kind, int], Path], photos: Path, tmp_path: Path
 ) -> None:
+    steps = [] if kind in STEPLESS else ["--tau", "0:9", "--steps", "full"]
     for batch in (1, 4):
-        assert (
-            generate(kind, engines[kind, batch], photos, tmp_path / str(batch), "--tau", "0:9", "--steps", "full") == 0
-        )
+        assert generate(kind, engines[kind, batch], photos, tmp_path / str(batch), *steps) == 0
     one, four = ([images.read_rgb(p).astype(int) for p in sorted((tmp_path / b / "lq").iterdir())] for b in ("1", "4"))
     off = np.abs(np.stack(one) - np.stack(four))
     assert off.max() <= 1 and (off > 0).mean() <= 0.001
@@ -154,6 +154,32 @@ def test_what_it_has_no_use_for_is_refused(
     given = [photos / word if str(word).startswith("hr") else word for word in options]
     assert generate(kind, engines[kind, 4], photos, tmp_path / "pairs", *given) == 2
     assert said.format(kind=kind) in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", STEPLESS)
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--tau", 30), "tau is 30, and an engine of the kind {kind} has no steps"),
+        (("--candidates", 2), "2 candidates are asked for"),
+        (("--start", "bicubic"), "the start image bicubic does not fit this engine"),
+    ],
+)
+def test_without_steps_there_is_nothing_to_noise_and_one_candidate(
+    kind: Kind, options: tuple, said: str, engines: dict[tuple[Kind, int], Path], photos: Path, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    assert generate(kind, engines[kind, 4], photos, tmp_path / "pairs", *options) == 2
+    assert said.format(kind=kind) in capsys.readouterr().err
+    hr, camera = photographs(1, 2 * LR, 0), photographs(1, LR, 1)
+    with Engine.open(engines[kind, 1], threads=1) as engine:
+        with pytest.raises(DegradeError, match="no steps"):
+            engine.degrade(hr, camera, scale=2, tau=30)
+        with pytest.raises(DegradeError, match="one candidate"):
+            engine.degrade(hr, camera, scale=2, filter=True)
+        made = engine.degrade(hr, camera, scale=2)
+    assert made.calls == {"degradation": 1, "reconstruction": 1} and made.finite.all() and np.isnan(made.score).all()
+    assert np.array_equal(made.start, made.lr) and np.array_equal(made.candidates[0], made.lr)
 
 
 @pytest.mark.parametrize("kind", KINDS)

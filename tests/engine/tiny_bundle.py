@@ -27,7 +27,7 @@ def make(folder: Path, *, kind: spec.Kind = "realdgen", seed: int = 0, schedule:
         "degradation": _degradation(random),
         "content": _content(random),
         "modulation": _modulation(random),
-        "reconstruction": _reconstruction(random),
+        "reconstruction": _lways_reconstruction(random) if kind == "lway" else _reconstruction(random),
         "denoiser": _denoiser(random, conditional=kind == "realdgen"),
     }
     runs: dict[str, spec.Runs] = {
@@ -47,7 +47,7 @@ def make(folder: Path, *, kind: spec.Kind = "realdgen", seed: int = 0, schedule:
         kind=kind,
         schedule=schedule or Schedule(),
         lr_multiple=2,
-        starts=("reconstruction", "bicubic", "realesrgan") if "reconstruction" in parts else ("realesrgan", "bicubic"),
+        starts=STARTS[kind],
         parts=parts,
         licence="Apache-2.0",
         card={"about": "random weights, for tests"},
@@ -103,6 +103,11 @@ class Graph:
         return helper.make_graph(self.nodes, name, ends[0], ends[1], self.weights)
 
 
+STARTS: dict[spec.Kind, tuple[spec.Start, ...]] = {
+    "realdgen": ("reconstruction", "bicubic", "realesrgan"),
+    "syndiff": ("realesrgan", "bicubic"),
+    "lway": ("reconstruction",),
+}
 IMAGE = ["batch", 3, "height", "width"]
 HALF = ["batch", F_CONT, "height/2", "width/2"]
 DEG = ["batch", F_DEG]
@@ -140,6 +145,13 @@ def _reconstruction(random: np.random.Generator) -> onnx.GraphProto:
     g = Graph(random)
     g.node("Tanh", _upsampled(g, 3), out="image")
     return g.build("reconstruction", {"f_cont": HALF, "f_deg": DEG}, {"image": IMAGE})
+
+
+def _lways_reconstruction(random: np.random.Generator) -> onnx.GraphProto:
+    g = Graph(random)
+    x = g.node("Mul", g.conv("content", 3, HIDDEN), g.per_channel(g.gemm("f_deg", F_DEG, HIDDEN)))
+    g.node("Tanh", g.node("Add", "content", g.conv(x, HIDDEN, 3)), out="image")
+    return g.build("reconstruction", {"content": IMAGE, "f_deg": DEG}, {"image": IMAGE})
 
 
 def _denoiser(random: np.random.Generator, conditional: bool) -> onnx.GraphProto:
