@@ -26,6 +26,8 @@ COMMANDS = {
     "build": "Build an engine from a bundle for one LR size, batch and number of candidates.",
     "verify": "Run an engine's parity gate on this machine.",
     "generate": "Make LR/HR training pairs with an engine, from two folders of photographs.",
+    "status": "Say which shards and pairs of a run are done, missing or failed.",
+    "check": "Read a set of pairs back and prove that trainers can use it.",
     "report": "Write one self-contained HTML page that shows a run's pairs.",
     "doctor": "Say what this machine can run, and why not the rest.",
 }

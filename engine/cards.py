@@ -14,6 +14,7 @@ from PIL import Image
 
 from .figures import score
 from .images import encode_png, read_rgb, resize_bicubic
+from .pairs import Sample
 
 Pixels = NDArray[np.uint8]
 ZOOM = 32  # side of the zoomed region, LR pixels
@@ -22,10 +23,11 @@ STARTS = {"bicubic": "bicubic", "reconstruction": "Rec_lr", "realesrgan": "secon
           "bsrgan-plus": "BSRGAN+", "binned": "binned"}  # fmt: skip
 
 
-def card(folder: Path, row: dict[str, Any]) -> str:
-    """One pair: its images, the candidates with their scores, and the same region of each enlarged."""
+def card(folder: Path, row: dict[str, Any], pair: Sample) -> str:
+    """One pair: its images, the candidates with their scores, and the same region of each enlarged. folder: the run's,
+    which holds extra/."""
     name, scale, kind = row["name"], row["scale"], row["start"]["kind"]
-    gt = read_rgb(folder / "gt" / f"{name}.png")
+    gt = _decoded(pair.gt)
     size = gt.shape[0] // scale
     bicubic = resize_bicubic(gt, (size, size))
     top, left, side = textured(bicubic, ZOOM)
@@ -49,7 +51,7 @@ def card(folder: Path, row: dict[str, Any]) -> str:
     for k, scores in enumerate(row["candidates"]):
         pixels = _read(extra / f"candidate{k}" / f"{name}.png")
         if k == row["kept"]:
-            pixels = read_rgb(folder / "lq" / f"{name}.png")
+            pixels = _decoded(pair.lq)
         if pixels is not None:
             tiles.append(_candidate_tile(k, k == row["kept"], scores, pixels, region))
     reference = _read(extra / "reference" / f"{name}.png")
@@ -123,6 +125,11 @@ def _box(region: tuple[int, int, int], size: int) -> str:
 
 def _read(path: Path) -> Pixels | None:
     return read_rgb(path) if path.is_file() else None
+
+
+def _decoded(png: bytes) -> Pixels:
+    with Image.open(io.BytesIO(png), formats=("PNG",)) as image:
+        return np.asarray(image.convert("RGB"))
 
 
 def _png(pixels: Pixels) -> str:

@@ -14,7 +14,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from . import figures
+from . import figures, pairs
 from .artefact import parse_json, read_bytes, write_bytes_atomic
 from .cards import STARTS, card, counted
 from .errors import DegradeError
@@ -70,7 +70,12 @@ def html(run: Run, limit: int) -> str:
     """The page. limit: pairs that get a card with images; facts and figures cover all of them."""
     style = Path(__file__).with_name("report.css").read_text(encoding="utf-8")
     shown = run.rows[:limit]
-    cards = "\n".join(card(run.folder, row) for row in shown)
+    found = pairs.pick(run.folder, pairs.kind_of(run.folder), [row["name"] for row in shown])
+    if len(found) < len(shown):
+        gone = next(row["name"] for row in shown if row["name"] not in found)
+        fact = f"The pair {gone} of the manifest is not in {run.folder}"
+        raise DegradeError(fact, mend="repeat the generate command")
+    cards = "\n".join(card(run.folder, row, found[row["name"]]) for row in shown)
     more = f"The first {len(shown)} of {len(run.rows)}. " if len(shown) < len(run.rows) else ""
     return f"""<!doctype html>
 <html lang="en">

@@ -32,10 +32,12 @@ from .plan import Plan
 from .presets import label
 from .records import Record
 from .schedule import Schedule
-from .sink import FolderSink
+from .sink import Sink
+from .sinks import Kind, open_sink, require
 
 PLAN_JSON = "plan.json"
 RUN_JSON = "run.json"
+SINK = "sink"  # the key of plan.json that is not the plan's
 
 
 class Interrupted(Exception):
@@ -65,20 +67,22 @@ def run(
     folders: Folders,
     rejects: Sequence[Reject] = (),
     workers: int | None = None,
+    kind: Kind = "folder",
     on_progress: Callable[[Progress], None] | None = None,
 ) -> dict[str, Any]:
     """Make all pairs of the plan in `out` and return the page that is written to run.json.
 
     rejects: inputs that the inventory refused. workers: threads that decode and write (default: one a core, 8
-    at most). Raises DegradeError (another plan lies in `out`, no pair could be made, the disk is full),
-    Interrupted.
+    at most). kind: of the sink. Raises DegradeError (another plan or kind lies in `out`, no pair could be made, the
+    disk is full), Interrupted.
     """
-    open_folder(out, plan)
-    sink = FolderSink(out)
+    require(kind)
+    open_folder(out, plan, kind)
+    sink = open_sink(kind, out)
     done = {
         shard: record
         for shard in range(len(plan.shards))
-        if (record := records.read(out, plan.sha256, shard))
+        if (record := records.read(out, plan.sha256, shard)) and sink.holds(shard, record.stems)
     }
     missing = [shard for shard in range(len(plan.shards)) if shard not in done]
     batches = [batch for shard in missing for batch in plan.shards[shard]]
@@ -107,6 +111,7 @@ def run(
                     loaded=islice(loaded, len(plan.shards[shard])),
                     on_batch=on_batch,
                 )
+                sink.commit(shard, record.rows)
                 records.write(out, record)
                 done[shard] = record.sealed()
             return finish(plan, sink, out, [done[shard] for shard in range(len(plan.shards))], rejects)
@@ -150,9 +155,12 @@ class Clock:
         return Progress(self._pairs - self._made[-1] + made, self._pairs, rate, seconds_left)
 
 
-def open_folder(out: Path, plan: Plan) -> None:
-    """Make `out` and put the plan's page there, or make sure that the page that lies there is this plan's."""
-    path, page = out / PLAN_JSON, plan.to_json()
+def open_folder(out: Path, plan: Plan, kind: Kind) -> None:
+    """Make `out` and put the plan's page there, or make sure that the page that lies there is this plan's.
+
+    The sink stands on the page and not in the plan: it decides where pairs go, not which they are.
+    """
+    path, page = out / PLAN_JSON, {**plan.to_json(), SINK: kind}
     if path.is_file():
         before = parse_json(read_bytes(path), PLAN_JSON)
         said = plans.difference(before if isinstance(before, dict) else {}, page)
@@ -161,17 +169,19 @@ def open_folder(out: Path, plan: Plan) -> None:
                 f"{out} holds a run with another plan: {said}",
                 mend="repeat the options of that run to go on with it, or choose another output folder",
             )
+        (out / "shards").mkdir(exist_ok=True)
         return
     if out.exists() and (not out.is_dir() or any(not one.name.startswith(".") for one in out.iterdir())):
         raise DegradeError(
             f"{out} is there and is not a run of ours", mend="choose another output folder, or empty it"
         )
-    (out / "shards").mkdir(parents=True, exist_ok=True)
-    write_json_atomic(path, page)
+    out.mkdir(parents=True, exist_ok=True)
+    write_json_atomic(path, page)  # first: a run killed right after it is known for ours
+    (out / "shards").mkdir(exist_ok=True)
 
 
 def finish(
-    plan: Plan, sink: FolderSink, out: Path, done: Sequence[Record], rejects: Iterable[Reject]
+    plan: Plan, sink: Sink, out: Path, done: Sequence[Record], rejects: Iterable[Reject]
 ) -> dict[str, Any]:
     """Write manifest, meta files, rejects and run.json, all in pair order; returns run.json's page."""
     rows = sorted((row for record in done for row in record.rows), key=lambda row: row["pair"])

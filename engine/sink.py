@@ -1,4 +1,5 @@
-"""Pairs on disk, as BasicSR, Real-ESRGAN, KAIR, neosr and traiNNer-redux read them without a change.
+"""Where pairs go. `Sink` is what every kind keeps; `FolderSink` is the usual one, PNG files as BasicSR, Real-ESRGAN,
+KAIR, neosr and traiNNer-redux read them without a change.
 
     OUT/gt/STEM.png  lq/STEM.png      flat, same stems, nothing else inside; 8-bit RGB without profile or EXIF
     OUT/meta_info_GT.txt              STEM.png (h,w,c)
@@ -7,8 +8,9 @@
     OUT/rejects.jsonl                 every input left out and why
     OUT/extra/KIND/STEM.png           what a report shows (start image, candidates), where it was asked for
 
-Every file is written under OUT/.partial and renamed, so that a kill leaves whole files or none where trainers
-look. The pixels fix the bytes: PNGs are those of `images.encode_png` (libvips, level 2; its docstring has the
+The other kinds (`sink_webdataset.py`, `sink_lmdb.py`) have manifest, rejects and extra in the same place. Whatever is
+written lies under OUT/.partial until it is whole and is then renamed, so that a kill leaves whole files or none where
+trainers look. The pixels fix the bytes: PNGs are those of `images.encode_png` (libvips, level 2; its docstring has the
 measurement against OpenCV and Pillow).
 """
 
@@ -19,9 +21,11 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterable, Mapping
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -31,11 +35,11 @@ from .errors import DegradeError
 from .images import encode_png
 
 Pixels = npt.NDArray[np.uint8]  # [H, W, 3], RGB
-
-TEXTS = ("meta_info_GT.txt", "meta_info_pair.txt", "rejects.jsonl", "manifest.jsonl")  # written in this order
+Row = Mapping[str, Any]  # a JSON object
 
 _STEM = re.compile(r"[a-z0-9_-]+")
 _SCALE_MARK = re.compile(r"x[2348]")  # trainers cut these from a name, or look for a file with them
+_TORN = re.compile(r"\..+\.(?:json|jsonl|txt)\.\d+\.tmp")  # what `write_bytes_atomic` leaves when it is killed
 _PNG_HEAD = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 
 
@@ -53,13 +57,16 @@ def check_stem(stem: str) -> str:
     return stem
 
 
-class FolderSink:
+class Sink(ABC):
     """Writes pairs into `out`, which is made if it is missing. Several threads may write at once.
 
-    clean: remove what a killed run left unfinished. Give False in all but the first of several processes that
-    write into one folder, since they would remove each other's unfinished files. sync: have each image on the
-    disk before it gets its name (against power cuts, not kills; several times slower).
+    The order of a run: `write` and `write_extra` for the images of a shard, `commit` before its record is written, and
+    `finish` when every shard is there. clean: remove what a killed run left unfinished. Give False in all but the first
+    of several processes that write into one folder, since they would remove each other's unfinished files. sync: have
+    each image on the disk before it gets its name (against power cuts, not kills; several times slower).
     """
+
+    texts: ClassVar[tuple[str, ...]] = ("rejects.jsonl", "manifest.jsonl")  # written in this order
 
     def __init__(self, out: Path, *, clean: bool = True, sync: bool = False, png_level: int = 2) -> None:
         self.out = Path(out)
@@ -69,11 +76,10 @@ class FolderSink:
         self._count = itertools.count()
         if clean:
             shutil.rmtree(self._partial, ignore_errors=True)
-            for name in TEXTS:
-                for torn in self.out.glob(f".{name}.*.tmp"):
+            for torn in (one for where in (".", "shards") for one in (self.out / where).glob(".*.tmp")):
+                if _TORN.fullmatch(torn.name):
                     torn.unlink(missing_ok=True)
-        for folder in (self._partial, self.out / "gt", self.out / "lq"):
-            folder.mkdir(parents=True, exist_ok=True)
+        self._partial.mkdir(parents=True, exist_ok=True)
 
     def write(self, stem: str, gt: Pixels, lq: Pixels) -> None:
         """A pair, uint8 [H, W, 3] RGB each: GT a whole number of times as large as LQ, the same for all.
@@ -86,13 +92,12 @@ class FolderSink:
             if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
                 fact = f"The {role} of pair {stem} is {image.dtype} {list(image.shape)}"
                 raise DegradeError(fact, wanted="uint8 [H, W, 3]")
-        scale = _scale_of(stem, gt.shape[:2], lq.shape[:2])
+        scale = scale_of(stem, gt.shape[:2], lq.shape[:2])
         if self._scale is None:
             self._scale = scale
         if scale != self._scale:
             raise DegradeError(f"Pair {stem} is of scale {scale}, the pairs before it of {self._scale}")
-        self._put(self.out / "lq" / f"{stem}.png", lq)
-        self._put(self.out / "gt" / f"{stem}.png", gt)
+        self._store(stem, encode_png(gt, self._png_level), encode_png(lq, self._png_level))
 
     def write_extra(self, name: str, pixels: Pixels) -> None:
         """Another image of a pair, uint8 [H, W, 3], as extra/NAME.png; name is "KIND/STEM"."""
@@ -101,53 +106,31 @@ class FolderSink:
             raise DegradeError(f"{name!r} cannot name an extra image", wanted="KIND/STEM of a-z, 0-9, _ and -")
         path = self.out / "extra" / kind / f"{check_stem(stem)}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._put(path, pixels)
+        self._put(path, encode_png(pixels, self._png_level))
 
-    def finish(self, rows: Iterable[Mapping[str, Any]], rejects: Iterable[Mapping[str, Any]]) -> None:
+    @abstractmethod
+    def commit(self, shard: int, rows: Sequence[Row]) -> None:
+        """The images of a shard are all written; rows: those of its record. Raises OSError if the disk does."""
+
+    @abstractmethod
+    def holds(self, shard: int, stems: Sequence[str]) -> bool:
+        """Whether every pair of a shard that was committed is still there."""
+
+    @abstractmethod
+    def finish(self, rows: Iterable[Row], rejects: Iterable[Row]) -> None:
         """Write the meta files, manifest and rejects, in the order given; a second call replaces them.
 
-        rows: one JSON object a pair, its stem under "name". Raises DegradeError if an image of a row is
-        missing or is no pair with the other, if a stem comes twice, or if gt/ or lq/ hold anything else.
+        rows: one JSON object a pair, its stem under "name". Raises DegradeError if an image of a row is missing or is
+        no pair with the other, if a stem comes twice, or if there is anything else where trainers look.
         """
-        rows = list(rows)
-        stems = [check_stem(str(row.get("name"))) for row in rows]
-        for role in ("gt", "lq"):
-            self._compare(role, stems)
-        gt_lines, pair_lines = [], []
-        scales: set[int] = set()
-        for stem in stems:
-            (height, width), lq_size = (_png_size(self.out / role / f"{stem}.png") for role in ("gt", "lq"))
-            scales.add(_scale_of(stem, (height, width), lq_size))
-            gt_lines.append(f"{stem}.png ({height},{width},3)\n")
-            pair_lines.append(f"gt/{stem}.png, lq/{stem}.png\n")
-        if len(scales) > 1:
-            raise DegradeError(f"{self.out} holds pairs of the scales {sorted(scales)}", wanted="one scale")
-        texts = ("".join(gt_lines), "".join(pair_lines), _lines(rejects), _lines(rows))
-        for name, text in zip(TEXTS, texts, strict=True):
-            write_bytes_atomic(self.out / name, text.encode())
-        shutil.rmtree(self._partial, ignore_errors=True)
 
-    def _compare(self, role: str, stems: list[str]) -> None:
-        wanted = {f"{stem}.png" for stem in stems}
-        if len(wanted) < len(stems):
-            twice = next(stem for stem in stems if stems.count(stem) > 1)
-            raise DegradeError(f"Two rows of the manifest have the name {twice}")
-        there = {one.name for one in os.scandir(self.out / role)}
-        if missing := sorted(wanted - there):
-            more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-            raise DegradeError(f"{role}/{missing[0]}{more} of the manifest is not in {self.out}", mend="run again")
-        if strange := sorted(there - wanted):
-            more = f" and {len(strange) - 1} more" if len(strange) > 1 else ""
-            raise DegradeError(
-                f"{self.out / role} holds {strange[0]}{more}, which is no pair of this run",
-                wanted="nothing but the run's pairs, since trainers read all that is there",
-                mend="move it elsewhere",
-            )
+    @abstractmethod
+    def _store(self, stem: str, gt: bytes, lq: bytes) -> None:
+        """Put the PNGs of a pair where `finish` or `commit` finds them."""
 
-    def _put(self, path: Path, image: Pixels) -> None:
-        data = encode_png(image, self._png_level)
+    def _put(self, path: Path, data: bytes) -> None:
         self._partial.mkdir(exist_ok=True)
-        temporary = self._partial / f"{os.getpid()}-{next(self._count)}.png"
+        temporary = self._partial / f"{os.getpid()}-{next(self._count)}.tmp"
         try:
             with open(temporary, "wb") as file:
                 file.write(data)
@@ -158,8 +141,80 @@ class FolderSink:
         finally:
             temporary.unlink(missing_ok=True)
 
+    def _close_books(self, texts: Iterable[str]) -> None:
+        """Write the texts, in the order of `self.texts`, and remove what is only needed on the way."""
+        for name, text in zip(self.texts, texts, strict=True):
+            write_bytes_atomic(self.out / name, text.encode())
+        shutil.rmtree(self._partial, ignore_errors=True)
 
-def _scale_of(stem: str, gt: tuple[int, ...], lq: tuple[int, ...]) -> int:
+
+class FolderSink(Sink):
+    """gt/ and lq/, a PNG an image: see the module's docstring."""
+
+    texts = ("meta_info_GT.txt", "meta_info_pair.txt", *Sink.texts)
+
+    def __init__(self, out: Path, *, clean: bool = True, sync: bool = False, png_level: int = 2) -> None:
+        super().__init__(out, clean=clean, sync=sync, png_level=png_level)
+        for role in ("gt", "lq"):
+            (self.out / role).mkdir(exist_ok=True)
+
+    def commit(self, shard: int, rows: Sequence[Row]) -> None:
+        """Nothing is left to do: each image is whole by itself."""
+
+    def holds(self, shard: int, stems: Sequence[str]) -> bool:
+        return all((self.out / role / f"{stem}.png").is_file() for stem in stems for role in ("gt", "lq"))
+
+    def finish(self, rows: Iterable[Row], rejects: Iterable[Row]) -> None:
+        rows = list(rows)
+        stems = stems_of(rows)
+        for role in ("gt", "lq"):
+            compare({one.name for one in os.scandir(self.out / role)}, [f"{s}.png" for s in stems], self.out / role)
+        gt_lines, pair_lines = [], []
+        scales: set[int] = set()
+        for stem in stems:
+            (height, width), lq_size = (_file_size(self.out / role / f"{stem}.png") for role in ("gt", "lq"))
+            scales.add(scale_of(stem, (height, width), lq_size))
+            gt_lines.append(f"{stem}.png ({height},{width},3)\n")
+            pair_lines.append(f"gt/{stem}.png, lq/{stem}.png\n")
+        one_scale(scales, self.out)
+        self._close_books(("".join(gt_lines), "".join(pair_lines), json_lines(rejects), json_lines(rows)))
+
+    def _store(self, stem: str, gt: bytes, lq: bytes) -> None:
+        self._put(self.out / "lq" / f"{stem}.png", lq)
+        self._put(self.out / "gt" / f"{stem}.png", gt)
+
+
+def stems_of(rows: Sequence[Row]) -> list[str]:
+    """The stems of a manifest's rows, in their order; DegradeError for one that is none or comes twice."""
+    stems = [check_stem(str(row.get("name"))) for row in rows]
+    if len(set(stems)) < len(stems):
+        twice = next(stem for stem, times in Counter(stems).items() if times > 1)
+        raise DegradeError(f"Two rows of the manifest have the name {twice}")
+    return stems
+
+
+def compare(there: set[str], wanted: Sequence[str], where: Path) -> None:
+    """DegradeError unless `where` holds just what the manifest wants."""
+    if missing := sorted(set(wanted) - there):
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise DegradeError(f"{missing[0]}{more} of the manifest is not in {where}", mend="run again")
+    if strange := sorted(there - set(wanted)):
+        more = f" and {len(strange) - 1} more" if len(strange) > 1 else ""
+        raise DegradeError(
+            f"{where} holds {strange[0]}{more}, which is no pair of this run",
+            wanted="nothing but the run's pairs, since trainers read all that is there",
+            mend="move it elsewhere",
+        )
+
+
+def one_scale(scales: set[int], where: Path) -> None:
+    """DegradeError for more than one scale."""
+    if len(scales) > 1:
+        raise DegradeError(f"{where} holds pairs of the scales {sorted(scales)}", wanted="one scale")
+
+
+def scale_of(stem: str, gt: tuple[int, ...], lq: tuple[int, ...]) -> int:
+    """How many times the GT (height, width) is the LQ; DegradeError unless that is one whole number."""
     scale = gt[0] // lq[0]
     if scale < 1 or gt != (lq[0] * scale, lq[1] * scale):
         raise DegradeError(
@@ -169,18 +224,26 @@ def _scale_of(stem: str, gt: tuple[int, ...], lq: tuple[int, ...]) -> int:
     return scale
 
 
-def _png_size(path: Path) -> tuple[int, int]:
-    """(height, width) from the first 26 bytes; DegradeError if they are not those of an 8-bit RGB PNG."""
-    with open(path, "rb") as file:
-        head = file.read(26)
+def png_size(head: bytes, name: str) -> tuple[int, int]:
+    """(height, width) from the first 26 bytes of a file; DegradeError if they are not those of an 8-bit RGB PNG."""
     if len(head) < 26 or not head.startswith(_PNG_HEAD) or head[24:26] != b"\x08\x02":
-        raise DegradeError(f"{path} is not an 8-bit RGB PNG", mend="delete it and run again")
+        raise DegradeError(f"{name} is not an 8-bit RGB PNG", mend="delete it and run again")
     return int.from_bytes(head[20:24], "big"), int.from_bytes(head[16:20], "big")
 
 
-def _lines(records: Iterable[Mapping[str, Any]]) -> str:
+def _file_size(path: Path) -> tuple[int, int]:
+    with open(path, "rb") as file:
+        return png_size(file.read(26), str(path))
+
+
+def json_lines(records: Iterable[Row]) -> str:
     """JSON lines in ASCII: a path may hold U+2028, which some readers take for the end of a line."""
+    return "".join(json_line(record) for record in records)
+
+
+def json_line(record: Row) -> str:
+    """One of them; DegradeError for NaN and what is no JSON."""
     try:
-        return "".join(json.dumps(record, allow_nan=False) + "\n" for record in records)
+        return json.dumps(record, allow_nan=False) + "\n"
     except (TypeError, ValueError) as error:
         raise DegradeError(f"A row cannot be written as JSON ({error})", wanted="null for NaN") from error

@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from degrade_engine.engine import degraders, presets, sources
+from degrade_engine.engine import degraders, presets, sinks, sources
 from degrade_engine.engine import plan as plans
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.schedule import SOLVERS, SPACINGS
@@ -44,6 +44,14 @@ def _presets(of: Callable[[presets.Preset], object]) -> str:
 @click.option("--hr", type=FOLDER, help="Folder of sharp photographs: the content, and the GT of the pairs.")
 @click.option("--reference", type=FOLDER, help="Folder of real LR photographs: the degradation to imitate.")
 @click.option("--out", type=FOLDER, required=True, help="Where the pairs go; a run that stopped goes on.")
+@click.option(
+    "--sink",
+    type=click.Choice(sinks.KINDS),
+    default="folder",
+    show_default=True,
+    help="How: PNG files in gt/ and lq/; gt.lmdb and lq.lmdb, as BasicSR and its relatives read them; tars in "
+    "webdataset/. All three hold the same PNGs.",
+)
 @click.option("--pairs", type=click.IntRange(1), metavar="N", help="How many pairs to make.")
 @click.option(
     "--pair-list",
@@ -127,12 +135,15 @@ def _presets(of: Callable[[presets.Preset], object]) -> str:
     f"{SAVE_UP_TO} pairs]",
 )
 @click.pass_context
-def command(ctx: click.Context, engine_path: Path | None, out: Path, threads: int | None, **asked: Any) -> None:
+def command(
+    ctx: click.Context, engine_path: Path | None, out: Path, sink: sinks.Kind, threads: int | None,
+    **asked: Any,
+) -> None:  # fmt: skip
     """Make LR/HR training pairs: content from sharp photographs, degradation from real LR ones.
 
-    OUT gets gt/ and lq/ (PNG only, same names), meta_info files, manifest.jsonl (how each pair came about)
-    and rejects.jsonl (what was left out and why). Ctrl-C stops cleanly; the same command goes on where it
-    stopped and ends with the same bytes.
+    OUT gets gt/ and lq/ (PNG only, same names) and meta_info files, or what --sink says; manifest.jsonl (how each
+    pair came about) and rejects.jsonl (what was left out and why). Ctrl-C stops cleanly; the same command goes
+    on where it stopped and ends with the same bytes.
     """
     from degrade_engine.engine.api import Engine  # here, so that --help needs no network runtime
     from degrade_engine.engine.schedule import Schedule
@@ -142,7 +153,7 @@ def command(ctx: click.Context, engine_path: Path | None, out: Path, threads: in
         if engine_path:
             raise DegradeError("--engine and --degrader were both given", wanted="one of them")
         plan, found = make_degrader_plan(asked)
-        make_pairs(ctx, plan, found, StartEngine(), Schedule(), out, threads)
+        make_pairs(ctx, plan, found, StartEngine(), Schedule(), out, sink, threads)
         return
     for name in ("weights", "degrader_options", "lr_size"):
         if asked[name] is not None:
@@ -152,12 +163,12 @@ def command(ctx: click.Context, engine_path: Path | None, out: Path, threads: in
     with Engine.open(engine_path, threads=threads) as engine:
         settings = settled(engine.spec.kind, asked)
         plan, found = make_plan(engine, asked, settings)
-        make_pairs(ctx, plan, found, engine, engine.spec.schedule, out, threads)
+        make_pairs(ctx, plan, found, engine, engine.spec.schedule, out, sink, threads)
 
 
 def make_pairs(
     ctx: click.Context, plan: plans.Plan, found: sources.Sources, engine: Any, schedule: Any, out: Path,
-    threads: int | None,
+    sink: sinks.Kind, threads: int | None,
 ) -> None:  # fmt: skip
     """Run the plan, with a progress bar, and say what came of it."""
     from degrade_engine.engine import runner
@@ -185,6 +196,7 @@ def make_pairs(
                 folders=found.folders,
                 rejects=found.rejects,
                 workers=threads,
+                kind=sink,
                 on_progress=on_progress,
             )
     except runner.Interrupted as stop:

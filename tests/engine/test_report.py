@@ -18,6 +18,7 @@ from degrade_engine.cli import main
 from degrade_engine.engine import cards, figures, images, report
 from degrade_engine.engine.build import build
 from degrade_engine.engine.errors import DegradeError
+from degrade_engine.engine.pairs import pick
 from degrade_engine.engine.presets import RECOMMENDED
 
 LR = 48  # larger than a zoomed region
@@ -88,7 +89,7 @@ def test_the_page_loads_nothing(pairs):
 
 def test_the_kept_candidate_is_marked_and_its_zoom_is_the_same_region(pairs):
     row = report.open_run(pairs).rows[0]
-    card = cards.card(pairs, row)
+    card = cards.card(pairs, row, pick(pairs, "folder", [row["name"]])[row["name"]])
     tiles = re.findall(r'<figure class="tile( kept)?">(.*?)</figure>', card, re.DOTALL)
     marked = [body for kept, body in tiles if kept]
     assert len(marked) == 1 and f"Candidate {row['kept'] + 1}" in marked[0]

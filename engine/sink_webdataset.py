@@ -1,0 +1,96 @@
+"""Pairs as WebDataset shards, and the tar of a shard that the LMDB sink builds on.
+
+    OUT/webdataset/pairs-00000.tar    a shard: STEM.gt.png, STEM.lq.png and STEM.json (manifest row) of each pair
+
+A shard's tar is written whole before its record, so a shard that was stopped has none. It holds the pairs of one shard
+of the plan (`--shard-pairs`), in which pairs are sorted by number of steps: let the loader shuffle.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from . import tars
+from .errors import DegradeError
+from .sink import Row, Sink, check_stem, compare, json_line, json_lines, one_scale, png_size, scale_of, stems_of
+
+ROLES = ("gt", "lq")
+
+
+class TarSink(Sink):
+    """Collects a shard's PNGs in files and makes one tar of them when it is committed, so memory holds one pair."""
+
+    folder: str  # under OUT, where the tars lie
+    with_rows: bool  # STEM.json of each pair
+
+    def __init__(self, out: Path, *, clean: bool = True, sync: bool = False, png_level: int = 2) -> None:
+        super().__init__(out, clean=clean, sync=sync, png_level=png_level)
+        (self.out / self.folder).mkdir(exist_ok=True)
+        self._spool = self._partial / str(os.getpid())
+
+    def commit(self, shard: int, rows: Sequence[Row]) -> None:
+        for folder in (self._partial, self.out / self.folder):
+            folder.mkdir(exist_ok=True)
+        temporary = self._partial / f"{os.getpid()}-{shard:05d}.tar"
+        by_stem = dict(sorted(zip(stems_of(rows), rows, strict=True)))
+        try:
+            with open(temporary, "wb") as file:
+                tars.write(file, self._members(by_stem))
+            os.replace(temporary, self.tar(shard))
+        finally:
+            temporary.unlink(missing_ok=True)
+        for stem in by_stem:
+            for role in ROLES:
+                self._spooled(stem, role).unlink()
+
+    def tar(self, shard: int) -> Path:
+        """Where the tar of a shard lies."""
+        return self.out / self.folder / f"pairs-{shard:05d}.tar"
+
+    def _members(self, by_stem: dict[str, Row]) -> Iterator[tuple[str, bytes]]:
+        for stem, row in by_stem.items():
+            for role in ROLES:
+                yield f"{stem}.{role}.png", self._spooled(stem, role).read_bytes()
+            if self.with_rows:
+                yield f"{stem}.json", json_line(row).encode()
+
+    def _store(self, stem: str, gt: bytes, lq: bytes) -> None:
+        self._spool.mkdir(parents=True, exist_ok=True)
+        for role, data in zip(ROLES, (gt, lq), strict=True):
+            self._spooled(stem, role).write_bytes(data)
+
+    def _spooled(self, stem: str, role: str) -> Path:
+        return self._spool / f"{stem}.{role}.png"
+
+
+class WebDatasetSink(TarSink):
+    """webdataset/: see the module's docstring."""
+
+    folder = "webdataset"
+    with_rows = True
+
+    def holds(self, shard: int, stems: Sequence[str]) -> bool:
+        return self.tar(shard).is_file()
+
+    def finish(self, rows: Iterable[Row], rejects: Iterable[Row]) -> None:
+        rows = list(rows)
+        wanted, found = stems_of(rows), list[str]()
+        scales: set[int] = set()
+        folder = self.out / self.folder
+        paths = sorted(folder.glob("pairs-*.tar"))
+        compare({one.name for one in os.scandir(folder)}, [path.name for path in paths], folder)
+        for path in paths:
+            for stem, parts in tars.samples(path, most=26):
+                found.append(check_stem(stem))
+                if set(parts) != {"gt.png", "lq.png", "json"}:
+                    raise DegradeError(f"{path} holds of {stem} {', '.join(parts)}", wanted="gt.png, lq.png, json",
+                                       mend="delete it and run again")  # fmt: skip
+                gt, lq = (png_size(parts[f"{role}.png"], f"{path}: {stem}.{role}.png") for role in ROLES)
+                scales.add(scale_of(stem, gt, lq))
+        compare(set(found), wanted, folder)
+        if len(found) > len(wanted):
+            raise DegradeError(f"{folder} holds a pair twice", mend="delete its tars and run again")
+        one_scale(scales, folder)
+        self._close_books((json_lines(rejects), json_lines(rows)))
