@@ -47,8 +47,10 @@ class FeedForward:
         """Runs a batch. Errors and scores are NaN, the start image is the result. Raises DegradeError for shapes that
         do not fit the engine, a tau above 0, a start image, and for filter=True: there is one candidate.
         """
-        if filter or candidates not in (None, 1):
-            raise DegradeError("This kind of engine makes one candidate", mend="run it with filter=False")
+        if filter:
+            raise DegradeError("This kind of engine has nothing to filter by", mend="run it with filter=False")
+        if candidates not in (None, 1):
+            raise DegradeError(f"One of {candidates} candidates was to be kept", wanted="1, as the engine makes")
         reference = self._check(batch)
         device, n, image = self._device, len(batch.content), (self.height, self.width, 3)
         for images, planes in ((batch.content, self._content), (reference, self._reference)):

@@ -85,7 +85,7 @@ LWAY = Preset(
 PRESETS: dict[Kind, dict[str, Preset]] = {
     "realdgen": {preset.name: preset for preset in (RECOMMENDED, PAPER)},
     "syndiff": {preset.name: preset for preset in (SYNDIFF_RECOMMENDED, SYNDIFF_PAPER)},
-    "lway": {name: replace(LWAY, name=name) for name in ("recommended", "paper")},
+    "lway": {LWAY.name: LWAY},
 }
 
 

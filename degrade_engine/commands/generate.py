@@ -250,6 +250,9 @@ def listed(asked: dict[str, Any], **sizes: Any) -> sources.Sources:
 
 def settled(kind: Kind, asked: dict[str, Any]) -> presets.Preset:
     """The kind's preset with the options given by hand put over it."""
+    if asked["preset"] not in presets.PRESETS[kind]:
+        fact = f"an engine of the kind {kind} has no preset {asked['preset']}"
+        raise DegradeError(fact, wanted=" or ".join(presets.PRESETS[kind]))
     preset = presets.PRESETS[kind][asked["preset"]]
     given: dict[str, Any] = {
         name: asked[name] for name in ("spacing", "solver", "start", "candidates", "eta") if asked[name] is not None
