@@ -27,6 +27,7 @@ class Preset:
     eta: float  # ddim only: 0 = deterministic, 1 = as much noise as ddpm
     start: Start  # the image that is noised to x_tau
     candidates: int  # K, of which the filter keeps one
+    fusion_weight: float | None = None  # w, the share of P-DDM in the LR (UDDM, eq. 1); None: nothing is fused
 
 
 PAPER = Preset(
@@ -70,9 +71,24 @@ SYNDIFF_PAPER = Preset(
 """A random strength up to a quarter of the schedule, from a classical degradation of the HR (Yang et al. 2023, as
 RealDGen describes it)."""
 SYNDIFF_RECOMMENDED = replace(SYNDIFF_PAPER, name="recommended", steps=5, spacing="quadratic", solver="ddim")
+UDDM_PAPER = Preset(
+    name="paper",
+    tau_low=200,
+    tau_high=200,
+    steps=None,
+    spacing="even",
+    solver="ddpm",
+    eta=0.0,
+    start="bicubic",
+    candidates=1,
+    fusion_weight=0.5,
+)
+"""From noise, all 200 steps of DDPM (UDDM, implementation details), w = 0.5 (Table 2)."""
+UDDM_RECOMMENDED = replace(UDDM_PAPER, name="recommended", steps=10, spacing="quadratic", solver="ddim")
 PRESETS: dict[Kind, dict[str, Preset]] = {
     "realdgen": {preset.name: preset for preset in (RECOMMENDED, PAPER)},
     "syndiff": {preset.name: preset for preset in (SYNDIFF_RECOMMENDED, SYNDIFF_PAPER)},
+    "uddm": {preset.name: preset for preset in (UDDM_RECOMMENDED, UDDM_PAPER)},
 }
 
 

@@ -22,10 +22,21 @@ from torch.export import Dim
 from degrade_engine.engine.artefact import new_folder, sha256_file, tool_versions, write_json_atomic
 from degrade_engine.engine.calibration_spec import read_precision
 from degrade_engine.engine.errors import DegradeError
-from degrade_engine.engine.spec import BUNDLE_JSON, BundleSpec, Kind, PartSpec, Precision, Start, TensorSpec, file_ref
+from degrade_engine.engine.spec import (
+    BUNDLE_JSON,
+    BundleSpec,
+    Kind,
+    PartSpec,
+    Precision,
+    Start,
+    TensorSpec,
+    file_ref,
+    read_dimension,
+)
 from degrade_engine.originals.checkpoint import load
 from degrade_engine.originals.realdgen.config import RealDGenConfig
 from degrade_engine.originals.syndiff.config import SynDiffConfig
+from degrade_engine.originals.uddm.config import UDDMConfig
 
 from .half import half_layers, half_typed
 from .parity import check_parity
@@ -35,6 +46,7 @@ from .spelled import spelled_out
 STARTS: dict[Kind, tuple[Start, ...]] = {  # that make sense for a kind of model, the model's own first
     "realdgen": ("reconstruction", "bicubic", "realesrgan"),
     "syndiff": ("realesrgan", "bicubic"),
+    "uddm": ("bicubic",),
 }
 OPSET = 22  # the first whole set after GroupNormalization with FP32 statistics (21); TensorRT 10.12 and later read it
 
@@ -54,7 +66,7 @@ def export_checkpoint(
     else, or an ONNX file that does not agree with PyTorch.
     """
     model, record = load(checkpoint, nn.Module)
-    exact, config = parts_of(model), cast(RealDGenConfig | SynDiffConfig, record.config)
+    exact, config = parts_of(model), cast(RealDGenConfig | SynDiffConfig | UDDMConfig, record.config)
     parent = {"checkpoint_sha256": sha256_file(checkpoint)}
     islands: tuple[str, ...] = ()
     if calibration is not None:
@@ -106,8 +118,10 @@ def write_onnx(part: Part, lr_multiple: int, path: Path) -> None:
         for axis, word in enumerate(spec.shape):
             if isinstance(word, int):
                 continue
-            name, _, by = word.partition("/")
-            factor = lr_multiple // int(by or 1)
+            found = read_dimension(word)
+            assert found is not None, word  # the parts' own specs
+            name, times, by = found
+            factor = times * lr_multiple // by
             base = {"batch": batch, "height": rows, "width": columns}[name]
             dims[axis] = base if name == "batch" or factor == 1 else factor * base
         return dims

@@ -96,6 +96,12 @@ def _presets(of: Callable[[presets.Preset], object]) -> str:
     help="Candidates a pair, of which the filter keeps one; at most as many as the engine was built for. "
     + _presets(lambda p: p.candidates),
 )
+@click.option(
+    "--fusion-weight",
+    type=click.FloatRange(0, 1),
+    metavar="0..1",
+    help="Of an engine of the kind uddm: the share of P-DDM in each LR; 0 is DDM alone. [default: 0.5]",
+)
 @click.option("--no-filter", is_flag=True, help="Keep the first candidate instead of the best one.")
 @click.option(
     "--scale", type=click.Choice(["4", "2"]), default="4", show_default=True, help="HR size over LR size."
@@ -200,7 +206,9 @@ def make_pairs(
 def make_degrader_plan(asked: dict[str, Any]) -> tuple[plans.Plan, sources.Sources]:
     """The plan of a run without networks: tau 0, one candidate, no references."""
     degrader = degraders.open_degrader(asked["degrader"], asked["degrader_options"], asked["weights"])
-    foreign = ("tau", "steps", "spacing", "solver", "eta", "start", "candidates", "reference", "pair_list")
+    foreign = (
+        "tau", "steps", "spacing", "solver", "eta", "start", "candidates", "reference", "pair_list", "fusion_weight"
+    )  # fmt: skip
     given = [name for name in foreign if asked[name] is not None]
     if given:
         raise DegradeError(
@@ -226,7 +234,8 @@ def settled(kind: Kind, asked: dict[str, Any]) -> presets.Preset:
     """The kind's preset with the options given by hand put over it."""
     preset = presets.PRESETS[kind][asked["preset"]]
     given: dict[str, Any] = {
-        name: asked[name] for name in ("spacing", "solver", "start", "candidates", "eta") if asked[name] is not None
+        name: asked[name] for name in ("spacing", "solver", "start", "candidates", "eta", "fusion_weight")
+        if asked[name] is not None
     }
     if asked["tau"] is not None:
         given["tau_low"], given["tau_high"] = parse_tau(asked["tau"])
@@ -242,6 +251,12 @@ def make_plan(
     spec, scale = engine.spec, int(asked["scale"])
     check(spec, settings)
     inputs = ("hr", "reference", "pairs") if spec.reads_reference else ("hr", "pairs")
+    if asked["fusion_weight"] is not None and not spec.fuses:
+        fact = f"--fusion-weight was given, and an engine of the kind {spec.kind} fuses nothing"
+        raise DegradeError(fact, mend="leave it out")
+    if spec.hr_scale not in (None, scale):
+        fact = f"the scale is {scale}, and the networks of this engine read an HR of {spec.hr_scale} times the LR"
+        raise DegradeError(fact, wanted=f"--scale {spec.hr_scale}")
     for name in ("reference", "pair_list"):
         if asked[name] and not spec.reads_reference:
             fact = f"--{name.replace('_', '-')} was given, and an engine of the kind {spec.kind} reads no reference"
@@ -362,7 +377,8 @@ def say_settings(plan: plans.Plan) -> str:
     steps = "every step" if options.steps is None else f"{options.steps} {options.spacing} steps"
     return (
         f"preset {presets.label(options)}: tau {tau}, {steps}, {options.solver}, start {options.start}, "
-        f"{options.candidates} candidates{'' if options.filter else ' (no filter)'}, seed {options.seed}"
+        f"{options.candidates} candidates{'' if options.filter else ' (no filter)'}, "
+        f"{'' if options.fusion_weight is None else f'fusion weight {options.fusion_weight:g}, '}seed {options.seed}"
     )
 
 

@@ -20,12 +20,12 @@ RATES = {"ddm": 4e-4, "pddm": 2e-4}  # peaks of the learning rates
     "--lr", "lr_", type=FOLDERS, multiple=True, required=True, help="Folder of real LR photographs (repeatable)."
 )
 @click.option("--hr", type=FOLDERS, multiple=True, help="Stage pddm: folder of sharp photographs (repeatable).")
-@click.option("--crop", type=click.IntRange(8), default=64, show_default=True, help="LR pixels a side (the paper: 128).")
+@click.option("--crop", type=click.IntRange(8), default=64, show_default=True, help="LR pixels a side (paper: 128).")
 @click.option("--alpha", type=click.FloatRange(0), help="Stage pddm: weight of the adversarial loss (eq. 5).")
 @common
 def command(stage: str, preset: str, lr_: tuple[Path, ...], crop: int, alpha: float | None, **given: Any) -> None:
-    """UDDM: a diffusion model of real LR photographs, conditioned on what extreme downsampling leaves of them (ddm), and
-    a degradation whose parameters follow the photograph (pddm). HR and LR belong to no pairs.
+    """UDDM: a diffusion model of real LR photographs, conditioned on what extreme downsampling leaves of them (ddm),
+    and a degradation whose parameters follow the photograph (pddm). HR and LR belong to no pairs.
 
     The diffusion needs no HR: --hr is read by the stage pddm alone. OUT/uddm.safetensors is there when both stages are.
     """

@@ -4,10 +4,10 @@ Two models of degradation, learnt from HR and real LR photographs that belong to
 
     x = (1 - w) DDM(I_hr) + w PDDM(I_hr)                                                                        (eq. 1)
 
-config.py    sizes and presets                   ddm.py    eq. 2 to 4: the conditioned diffusion, its training, its oracle
-resample.py  bicubic down by s, and up again     pddm.py   the degradation model, the network of its parameters
-model.py     both, fused                         adversarial.py  eq. 5
-train.py     `degrade-engine train uddm`
+config.py    sizes and presets                  ddm.py          eq. 2 to 4: the diffusion, its training, its oracle
+resample.py  bicubic down by s, and up again    pddm.py         the degradation and the network of its parameters
+model.py     both, fused (eq. 1)                adversarial.py  eq. 5, the training of P-DDM
+data.py      what they train on                 train.py        `degrade-engine train uddm`
 
 Departures and what the paper leaves open:
 
