@@ -307,9 +307,9 @@ class Sampler:
             raise DegradeError(f"A batch of {n} pairs came", wanted=f"1 to {self.batch} pairs, the engine's batch")
         named = {"content": batch.content, "reference": batch.reference, "start": batch.start, "hr": batch.hr}
         for name, images in named.items():
-            wanted = (n, *image) if name != "hr" else (n, r * self.height, r * self.width, 3)
-            if images is not None and (images.shape != wanted or images.dtype != np.uint8):
-                raise DegradeError(f"{name} is {images.dtype} {images.shape}", wanted=f"uint8 {wanted}")
+            shape = (n, *image) if name != "hr" else (n, r * self.height, r * self.width, 3)
+            if images is not None and (images.shape != shape or images.dtype != np.uint8):
+                raise DegradeError(f"{name} is {images.dtype} {images.shape}", wanted=f"uint8 {shape}")
         if len(batch.tables) != n or batch.pairs.shape != (n,) or batch.pairs.dtype != np.uint32:
             raise DegradeError(
                 f"{n} images, {len(batch.tables)} tables, pairs {batch.pairs.dtype} {batch.pairs.shape} came",

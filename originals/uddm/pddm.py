@@ -50,11 +50,11 @@ class Parameters(nn.Module):
         self.blocks = nn.Sequential(*[Residual(width) for _ in range(config.blocks)])
         self.maps = nn.Conv2d(width, config.kernels + 1, 3, padding=1)
         self.colour = nn.Linear(width, 6)
-        for head in (self.maps, self.colour):
-            nn.init.zeros_(head.weight)
-            nn.init.zeros_(head.bias)
         share = LEAST_NOISE / config.most_noise
-        nn.init.constant_(self.maps.bias[-1:], math.log(share / (1 - share)))
+        with torch.no_grad():
+            for p in (*self.maps.parameters(), *self.colour.parameters()):
+                p.zero_()
+            self.maps.get_parameter("bias")[-1] = math.log(share / (1 - share))  # sigma's logit
 
     def forward(self, hr: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         x = self.blocks(F.silu(self.inp(hr)))
