@@ -305,6 +305,8 @@ class Sampler:
         n, image, r = len(batch.content), (self.height, self.width, 3), self._scale or 1
         if not 1 <= n <= self.batch:
             raise DegradeError(f"A batch of {n} pairs came", wanted=f"1 to {self.batch} pairs, the engine's batch")
+        if batch.hr is not None and self._scale is None:
+            raise DegradeError("A batch came with HR images", wanted="none: this kind of engine reads no HR")
         named = {"content": batch.content, "reference": batch.reference, "start": batch.start, "hr": batch.hr}
         for name, images in named.items():
             shape = (n, *image) if name != "hr" else (n, r * self.height, r * self.width, 3)
@@ -322,8 +324,6 @@ class Sampler:
         ):
             if images is None and needed:
                 raise DegradeError(f"A batch came without {name}", wanted=f"{name}: this kind of engine needs them")
-        if batch.hr is not None and self._scale is None:
-            raise DegradeError("A batch came with HR images", wanted="none: this kind of engine reads no HR")
         w = batch.fusion_weight
         if (w is None) != (self._fusion is None) or w is not None and not 0 <= w <= 1:
             wanted = "a number from 0 to 1" if self._fusion else "None: this kind of engine fuses nothing"

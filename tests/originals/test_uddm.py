@@ -127,7 +127,7 @@ def test_the_residual_unet_starts_at_the_best_linear_guess() -> None:
     torch.manual_seed(0)
     stage = DDMStage(DDM(SMALL.ddm), 1e-3)
     image = Bicubic(2).up(uniform(4, 3, 16, 16))
-    loss = float(stage({"image": image}, torch.Generator().manual_seed(0))["loss"])
+    loss = float(stage({"image": image}, torch.Generator().manual_seed(0))["loss"].detach())
     assert loss < 0.9
 
 
@@ -163,7 +163,7 @@ def test_the_sharpest_kernel_is_the_mean_of_r_by_r() -> None:
     pooled = torch.nn.functional.avg_pool2d(hr, 4)
     model_sigma = 0.1 * SMALL.pddm.r
     centre = 1 / sum(math.exp(-0.5 * (i / model_sigma) ** 2) for i in range(-6, 7)) ** 2
-    made = model(hr, torch.zeros(2, 3, 16, 12))
+    made = model(hr, torch.zeros(2, 3, 16, 12)).detach()
     assert float((made - pooled).abs().max()) < 2 * (1 - centre)
     assert float((made - pooled).abs().mean()) < 0.02
 
@@ -182,17 +182,18 @@ def test_colour_and_noise_are_as_strong_as_their_parameters_say() -> None:
     model = steered(sigma=-2.0, g=0.5, o=-0.3)
     sigma = SMALL.pddm.most_noise / (1 + math.exp(2.0))
     light = (1 + 0.25 * math.tanh(0.5)) * 0.2 + 0.25 * math.tanh(-0.3)
-    made = model(flat, z)
+    made = model(flat, z).detach()
     torch.testing.assert_close(made - z * sigma, torch.full_like(z, light), rtol=0, atol=1e-5)
     assert float(made.std()) == pytest.approx(sigma, rel=0.02)
-    assert float(steered(o=40.0)(torch.ones(1, 3, 64, 64), torch.zeros(1, 3, 16, 16)).max()) == 1, "saturates at white"
+    white = steered(o=40.0)(torch.ones(1, 3, 64, 64), torch.zeros(1, 3, 16, 16))
+    assert torch.equal(white, torch.ones_like(white)), "saturates"
 
 
 def test_the_parameters_follow_the_photograph() -> None:
     torch.manual_seed(1)
     model = PDDM(SMALL.pddm)
     for p in model.parameters_of.parameters():
-        torch.nn.init.normal_(p, std=0.5)
+        torch.nn.init.normal_(p, std=0.1)
     dark, texture = torch.full((1, 3, 64, 64), -0.8), uniform(1, 3, 64, 64)
     for one, other in zip(model.parameters_of(dark), model.parameters_of(texture), strict=True):
         assert not torch.allclose(one, other, atol=1e-3)
