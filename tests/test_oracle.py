@@ -131,7 +131,7 @@ def test_syndiff(samples: Path, tmp_path: Path) -> None:
 
 
 def test_uddm(samples: Path, tmp_path: Path) -> None:
-    """Random weights, the tiny preset: every one of the 200 steps, a late joiner, both branches and their sum."""
+    """Random weights, the tiny preset: every one of the 200 steps beside a late joiner, both branches, their sum."""
     torch.manual_seed(0)
     config = uddm_config.TINY
     model = uddm.UDDM(config).eval()
@@ -139,17 +139,16 @@ def test_uddm(samples: Path, tmp_path: Path) -> None:
         torch.nn.init.normal_(layer.weight, std=0.05)
     save(model.state_dict(), config, tmp_path / "uddm.safetensors", [], {})
     bundle = export_checkpoint(tmp_path / "uddm.safetensors", tmp_path / "bundle", precisions=("fp32",))
-    folder = build(bundle, tmp_path / "engine", backend="onnxruntime", lr_size=32, batch=3).folder
-    hr = np.stack([read_rgb(p)[:128, :128] for p in sorted((samples / "hr").iterdir())[:3]])
+    folder = build(bundle, tmp_path / "engine", backend="onnxruntime", lr_size=32, batch=2).folder
+    hr = np.stack([read_rgb(p)[:128, :128] for p in sorted((samples / "hr").iterdir())[:2]])
     content = np.stack([resize_bicubic(image, (32, 32)) for image in hr])
-    taus, T = [config.diffusion.T, 7, 0], config.diffusion.T
-    made = {}
+    T = config.diffusion.T
+    taus = [T, 7]
     with Engine.open(folder, threads=2) as engine:
         tables = [table(engine.spec.schedule, "ddpm", tau, None, 0.0) for tau in taus]
-        for w in (0.0, 0.5, 1.0):
-            batch = Batch(content, None, np.arange(3, dtype=np.uint32), tables, start=content, seed=SEED, hr=hr,
-                          fusion_weight=w)  # fmt: skip
-            made[w] = engine.run(batch, filter=False).lr
+        batch = Batch(content, None, np.arange(2, dtype=np.uint32), tables, start=content, seed=SEED, hr=hr,
+                      fusion_weight=0.3)  # fmt: skip
+        made = engine.run(batch, filter=False).lr
     for pair, tau in enumerate(taus):
 
         def noise(step: int, pair: int = pair) -> np.ndarray:
@@ -159,11 +158,9 @@ def test_uddm(samples: Path, tmp_path: Path) -> None:
             return out[0]
 
         image, sharp = (torch.from_numpy(pixels.to_planar(u8[pair : pair + 1])[0]) for u8 in (content, hr))
-        z = torch.from_numpy(noise(T + 1))
-        for w, lr in made.items():
-            x = uddm.generate(model, image, sharp, z, tau, noise, w)
-            off = np.abs(lr[pair].astype(int) - pixels.to_bytes(x[None].numpy())[0].astype(int))
-            assert (off > 1).mean() <= 1e-3, (tau, w, off.max())
+        x = uddm.generate(model, image, sharp, torch.from_numpy(noise(T + 1)), tau, noise, 0.3)
+        off = np.abs(made[pair].astype(int) - pixels.to_bytes(x[None].numpy())[0].astype(int))
+        assert (off > 1).mean() <= 1e-3, (tau, off.max())
 
 
 @pytest.fixture(scope="module")
