@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -32,7 +33,8 @@ WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="JSONL; its rows are replaced.")
 def main(data: Path, folder: Path, split: str, preset: str, seed: int, out: Path) -> None:
     """Measure a UDDM engine at five weights, and the baselines, on true pairs."""
-    chosen, rows = PRESETS["uddm"][preset], []
+    chosen = PRESETS["uddm"][preset]
+    rows: list[dict[str, Any]] = []
     with Engine.open(folder) as engine:
         if not engine.spec.fuses:
             raise DegradeError(f"{folder} is an engine of the kind {engine.spec.kind}", wanted="uddm")
