@@ -31,7 +31,7 @@ from degrade_engine.originals.sr_models import SRModel, open_sr
 
 from . import metrics
 from .machine import machine
-from .quality import Image, Pairs, baselines, figures, read_pairs
+from .quality import Image, Pairs, baselines, measure, read_pairs
 
 FLAT = 0.1  # W below which a region is called flat
 
@@ -101,10 +101,10 @@ def main(data: Path, checkpoint: Path, sr: tuple[Path, ...], split: str, learnin
             click.echo(json.dumps(row))
 
         for baseline, made in baselines(pairs, seed=0).items():
-            record_row({"what": "lr", "generator": baseline, "reference": ""} | figures(made, pairs.lr))
+            record_row({"what": "lr", "generator": baseline, "reference": ""} | measure(made, pairs.lr))
         for reference in ("other", "paired", "clean"):
             row = {"what": "lr", "generator": "lway", "reference": reference}
-            record_row(row | figures(reconstructed(lway, pairs, reference), pairs.lr))
+            record_row(row | measure(reconstructed(lway, pairs, reference), pairs.lr))
         bicubic = [resize_bicubic(lr, hr.shape[:2]) for lr, hr in zip(pairs.lr, pairs.hr, strict=True)]
         record_row({"what": "sr", "model": "bicubic"} | sr_figures(bicubic, pairs.hr))
         tests = [prepare(lway, lr) for lr in pairs.lr]

@@ -104,18 +104,13 @@ def nikon_at_2(data: Path, size: int) -> tuple[list[Image], list[Image]]:
     return hr, lr
 
 
-def measure(made: list[Image], real: list[Image], features: Features) -> dict[str, Any]:
-    """All figures of one set of generated images against the real ones; intervals are 95 % bootstrap over images."""
-    near = metrics.frechet(features(np.stack(made)), features(np.stack(real)))
-    return figures(made, real) | {"frechet_e_deg": round(near, 4)}
-
-
-def figures(made: list[Image], real: list[Image]) -> dict[str, Any]:
-    """Those of them that need no features."""
+def measure(made: list[Image], real: list[Image], features: Features | None = None) -> dict[str, Any]:
+    """All figures of one set of generated images against the real ones; intervals are 95 % bootstrap over images. The
+    Fréchet distance is left out without features."""
     psnr = np.array([metrics.psnr(a, b) for a, b in zip(made, real, strict=True)])
     sharp = np.array([metrics.laplacian_std(a) - metrics.laplacian_std(b) for a, b in zip(made, real, strict=True)])
     noise = np.array([metrics.noise_std(a) - metrics.noise_std(b) for a, b in zip(made, real, strict=True)])
-    return {
+    found = {
         "psnr_db": round(float(psnr.mean()), 3),
         "psnr_interval": [round(v, 3) for v in metrics.interval(psnr)],
         "ssim": round(float(np.mean([metrics.ssim(a, b) for a, b in zip(made, real, strict=True)])), 4),
@@ -125,6 +120,9 @@ def figures(made: list[Image], real: list[Image]) -> dict[str, Any]:
         "noise_gap": round(float(np.abs(noise).mean()), 3),
         "noise_bias": round(float(noise.mean()), 3),
     }
+    if features is not None:
+        found["frechet_e_deg"] = round(metrics.frechet(features(np.stack(made)), features(np.stack(real))), 4)
+    return found
 
 
 def baselines(pairs: Pairs, seed: int) -> dict[str, list[Image]]:

@@ -20,6 +20,7 @@ from .schedule import Solver, Spacing, table
 from .spec import Start
 
 Bytes = NDArray[np.uint8]
+FUSION_WEIGHT = 0.5  # UDDM, Table 2
 
 
 class Engine:
@@ -71,6 +72,11 @@ class Engine:
         return self.spec.key_sha256
 
     @property
+    def hr_scale(self) -> int | None:
+        """HR over LR where the networks read the HR itself; None: any scale will do."""
+        return self.spec.hr_scale
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """Sentences about how it ran, such as why steps were not replayed as a CUDA graph; none on a CPU."""
         return self._device.notes
@@ -118,6 +124,7 @@ class Engine:
         start: Start | None = None,
         seed: int = 0,
         filter: bool | None = None,
+        fusion_weight: float | None = None,
     ) -> BatchResult:
         """LR images with the content of `hr` and the degradation of `reference`, any number of them.
 
@@ -133,6 +140,8 @@ class Engine:
                    first of `spec.starts`
         seed       decides all noise, 0..2^64-1; image i is pair i, and its noise depends on nothing else
         filter     False keeps candidate 0 and leaves the scores NaN; None = filter where the engine can
+        fusion_weight  w of UDDM's eq. 1, 0 (DDM alone) to 1 (P-DDM alone); None = 0.5 for a UDDM, and nothing else for
+                   another kind
 
         Returns the BatchResult of all n. Raises DegradeError for sizes or settings that do not fit.
         """
@@ -144,6 +153,10 @@ class Engine:
             needs = "needs" if self.spec.reads_reference else "reads no"
             raise DegradeError(f"{came}, and an engine of the kind {self.spec.kind} {needs} reference")
         camera = None if reference is None else _images("reference", reference, size)
+        if self.hr_scale not in (None, scale):
+            raise DegradeError(f"The scale is {scale}", wanted=f"{self.hr_scale}, which this engine's networks read")
+        if fusion_weight is None and self.spec.fuses:
+            fusion_weight = FUSION_WEIGHT
         start = start or self.spec.starts[0]
         if tau is None:
             tau = 30 if self.spec.has_steps else 0
@@ -167,6 +180,8 @@ class Engine:
                 pairs=np.arange(rows.start, rows.stop, dtype=np.uint32),
                 tables=[tables[taus[i]] for i in rows],
                 seed=seed,
+                hr=None if self.hr_scale is None else np.stack([sharp[i] for i in rows]),
+                fusion_weight=fusion_weight,
             )
             results.append(self.run(batch, filter=self.spec.can_filter if filter is None else filter))
         return _join(results)

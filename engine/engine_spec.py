@@ -28,7 +28,9 @@ from .spec import (
     can_filter,
     check_file,
     check_parts,
+    fuses,
     has_steps,
+    hr_scale,
     reads_reference,
 )
 from .tensorrt import PlanProof
@@ -166,6 +168,16 @@ class EngineSpec:
     def can_filter(self) -> bool:
         """Whether it can tell a pair's candidates apart."""
         return can_filter(self.parts)
+
+    @property
+    def fuses(self) -> bool:
+        """Whether the LR is the weighted sum of two branches."""
+        return fuses(self.parts)
+
+    @property
+    def hr_scale(self) -> int | None:
+        """HR over LR where the networks read the HR itself; None: any scale will do."""
+        return hr_scale(self.parts)
 
     @property
     def lr_size(self) -> int:

@@ -82,6 +82,9 @@ class FeedForward:
         for name, images in (("content", batch.content), ("reference", batch.reference)):
             if images.shape != wanted or images.dtype != np.uint8:
                 raise DegradeError(f"{name} is {images.dtype} {images.shape}", wanted=f"uint8 {wanted}")
+        if batch.fusion_weight is not None:
+            fact = f"The fusion weight is {batch.fusion_weight}"
+            raise DegradeError(fact, wanted="None: this kind of engine fuses nothing")
         if taus := {table.tau for table in batch.tables} - {0}:
             raise DegradeError(f"tau is {max(taus)}, and this kind of engine has no steps", wanted="tau 0")
         if batch.start is not None:

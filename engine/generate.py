@@ -31,7 +31,10 @@ Pixels = NDArray[np.uint8]
 
 
 class Runs(Protocol):
-    """The part of `Engine` that is used here."""
+    """The part of `Engine` that is used here. hr_scale: HR over LR where the networks read the HR itself."""
+
+    @property
+    def hr_scale(self) -> int | None: ...
 
     def run(
         self, batch: Batch, *, filter: bool = True, candidates: int | None = None, inspect: bool = True
@@ -74,8 +77,8 @@ def run(
         if any(outcome.inputs for outcome in outcomes):
             started = time.perf_counter()
             result = engine.run(
-                assemble(plan, schedule, outcomes), filter=plan.options.filter, candidates=plan.options.candidates,
-                inspect=plan.options.save_candidates,
+                assemble(plan, schedule, outcomes, reads_hr=engine.hr_scale is not None), filter=plan.options.filter,
+                candidates=plan.options.candidates, inspect=plan.options.save_candidates,
             )  # fmt: skip
             seconds["engine"] += time.perf_counter() - started
             row_steps, executed = row_steps + result.row_steps, executed + result.executed_row_steps
@@ -107,10 +110,12 @@ def run(
     )
 
 
-def assemble(plan: Plan, schedule: Schedule, outcomes: Sequence[Outcome]) -> Batch:
-    """A batch for the engine. A pair without inputs is black and not valid: rows kept as padding."""
+def assemble(plan: Plan, schedule: Schedule, outcomes: Sequence[Outcome], reads_hr: bool = False) -> Batch:
+    """A batch for the engine. A pair without inputs is black and not valid: rows kept as padding. reads_hr: the engine
+    wants the HR itself, too."""
     size, n, options = plan.lr_size, len(outcomes), plan.options
     content, reference, start = (np.zeros((n, size, size, 3), np.uint8) for _ in range(3))
+    hr = np.zeros((n, plan.hr_size, plan.hr_size, 3), np.uint8) if reads_hr else None
     for at, outcome in enumerate(outcomes):
         if outcome.inputs is not None:
             content[at] = outcome.inputs.content
@@ -118,6 +123,8 @@ def assemble(plan: Plan, schedule: Schedule, outcomes: Sequence[Outcome]) -> Bat
                 reference[at] = outcome.inputs.reference
             if outcome.inputs.start is not None:
                 start[at] = outcome.inputs.start
+            if hr is not None:
+                hr[at] = outcome.inputs.gt
     taus = [plan.taus[outcome.pair] for outcome in outcomes]
     return Batch(
         content=content,
@@ -129,6 +136,8 @@ def assemble(plan: Plan, schedule: Schedule, outcomes: Sequence[Outcome]) -> Bat
         ],
         seed=options.seed,
         valid=np.array([outcome.inputs is not None for outcome in outcomes]),
+        hr=hr,
+        fusion_weight=options.fusion_weight,
     )
 
 

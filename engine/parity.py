@@ -46,7 +46,7 @@ from .executor import Executor, OnnxRuntimeExecutor
 from .feedforward import open_sampler
 from .sampler import Batch
 from .schedule import table
-from .spec import Bundle, Precision, can_filter, has_steps
+from .spec import IMAGES, Bundle, Precision, can_filter, fuses, has_steps, hr_scale
 
 Float32 = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
@@ -59,7 +59,7 @@ GREY_FP32 = Bound(mean=1e-3, p99=1e-2, max=0.5)
 RELATIVE_FP32 = Bound(mean=2e-5, p99=1e-4, max=1e-3)
 SAME = Bound(mean=0.0, p99=0.0, max=0.0)
 TYPED = 10
-TAU, STEPS, SEED = 30, 3, 20240
+TAU, STEPS, SEED, FUSION_WEIGHT = 30, 3, 20240, 0.5
 DISTINCT = 4  # pairs that differ; the rest of the batch repeats them
 
 
@@ -82,6 +82,8 @@ def check(
     began = time.perf_counter()
     distinct = max(1, min(DISTINCT, batch // 2))
     names, content, reference = probe_pairs(lr_size, distinct)
+    scale = hr_scale(bundle.spec.parts)
+    hr = None if scale is None else probe_pairs(scale * lr_size, distinct)[1]
 
     def on_the_cpu(precision: Precision) -> Side:
         def open_part(name: str, rows: int) -> Executor:
@@ -92,12 +94,13 @@ def check(
 
     exact, yardstick = on_the_cpu("fp32"), None if precision == "fp32" else on_the_cpu(precision)
     engine = Side(engine.device, cache(engine.open))  # a plan and its memory are large: each is opened once
-    measures = _parts(bundle, exact, engine, yardstick, content, reference, batch, candidates, fixed_batch)
+    measures = _parts(bundle, exact, engine, yardstick, content, reference, hr, batch, candidates, fixed_batch)
 
     tau = min(TAU, bundle.spec.schedule.T) if has_steps(bundle.spec.parts) else 0
     pairs = np.arange(batch, dtype=np.uint32) % distinct
     whole = partial(_end_to_end, bundle, candidates=candidates, lr_size=lr_size, tau=tau)
-    of_rows, of_pairs = (content[pairs], reference[pairs], pairs), (content, reference, pairs[:distinct])
+    probe = Rows(content, reference, hr, np.arange(distinct, dtype=np.uint32))
+    of_rows, of_pairs = probe.map(lambda values: values[pairs]), probe
     found, wanted = whole(engine, of_rows), whole(exact, of_pairs)
     tolerance = GREY_FP32
     if yardstick is not None:
@@ -107,7 +110,7 @@ def check(
     if batch > distinct:
         measures += [measure("end to end", "duplicate rows", found, found[:, pairs], GREY_FP32, GREY)]
     if fixed_batch and batch > 1:
-        others = whole(engine, (neighbours(content[pairs]), neighbours(reference[pairs]), neighbours(pairs)))
+        others = whole(engine, of_rows.map(neighbours))
         measures += [measure("end to end", "other neighbours", others[:, :1], found[:, :1], SAME, GREY)]
     return Parity(
         "passed" if all(m.passed for m in measures) else "failed",
@@ -120,8 +123,8 @@ def check(
 
 
 def _parts(
-    bundle: Bundle, exact: Side, engine: Side, yardstick: Side | None, content: Bytes, reference: Bytes, batch: int,
-    candidates: int, fixed_batch: bool,
+    bundle: Bundle, exact: Side, engine: Side, yardstick: Side | None, content: Bytes, reference: Bytes,
+    hr: Bytes | None, batch: int, candidates: int, fixed_batch: bool,
 ) -> list[Measure]:  # fmt: skip
     """Each part alone: reference, duplicate rows, a row by itself. The inputs are the reference's outputs, not the
     engine's.
@@ -132,8 +135,11 @@ def _parts(
     noise = np.random.default_rng(SEED).standard_normal(images["pair"].shape)
     s, n = (np.sqrt(v)[:, None, None, None] for v in (schedule.alphas_bar[t], 1 - schedule.alphas_bar[t]))
     known: dict[str, Float32 | NDArray[np.int32]] = {
-        "content": images["pair"], "t": t, "x_t": (s * images["pair"] + n * noise).astype(np.float32)
+        "content": images["pair"], "t": t, "x_t": (s * images["pair"] + n * noise).astype(np.float32),
+        "z": noise.astype(np.float32),
     }  # fmt: skip
+    if hr is not None:
+        known["hr"] = pixels.to_planar(hr)
     measures = []
     for name, part in bundle.spec.parts.items():
         inputs = {i.name: images[part.runs] if i.name == "image" else known[i.name] for i in part.inputs}
@@ -149,7 +155,7 @@ def _parts(
         typed = wanted if yardstick is None else run_part(yardstick, name, inputs)
         for output in part.outputs:
             a, b, c = found[output.name], wanted[output.name], alone[output.name]
-            fp32, unit = (GREY_FP32, GREY) if output.name == "image" else (RELATIVE_FP32, RELATIVE)
+            fp32, unit = (GREY_FP32, GREY) if output.name in IMAGES else (RELATIVE_FP32, RELATIVE)
             error = measure(name, "reference", typed[output.name], b, fp32, unit)
             tolerance = fp32 if yardstick is None else _typed(error)
             measures.append(measure(name, "reference", a, b[which], tolerance, unit))
@@ -195,14 +201,26 @@ def run_part(side: Side, name: str, inputs: dict[str, NDArray]) -> dict[str, Flo
     return dict(zip(outputs, device.download(*(buffers[tensor] for tensor in outputs)), strict=True))
 
 
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """What a batch is made of, as in sampler.Batch; rows of one pair have its number, and so the same noise."""
+
+    content: Bytes
+    reference: Bytes
+    hr: Bytes | None
+    pairs: NDArray[np.uint32]
+
+    def map(self, change: Callable[[NDArray], NDArray]) -> Rows:
+        """The same with each of its arrays changed."""
+        hr = None if self.hr is None else change(self.hr)
+        return Rows(change(self.content), change(self.reference), hr, change(self.pairs))
+
+
 def _end_to_end(
-    bundle: Bundle, side: Side, rows: tuple[Bytes, Bytes, NDArray[np.uint32]], *, candidates: int, lr_size: int,
-    tau: int,
+    bundle: Bundle, side: Side, rows: Rows, *, candidates: int, lr_size: int, tau: int
 ) -> Float32:  # fmt: skip
-    """float32 [K, batch, 3, h, w]: all candidates before quantisation. rows: content, reference and number of the
-    pair; rows of one pair have its number, and so the same noise.
-    """
-    (content, reference, pairs), spec, batch = rows, bundle.spec, len(rows[0])
+    """float32 [K, batch, 3, h, w]: all candidates before quantisation."""
+    spec, batch = bundle.spec, len(rows.pairs)
     executors = {
         name: side.open(name, batch * candidates if part.runs == "step" else batch) for name, part in spec.parts.items()
     }
@@ -211,10 +229,12 @@ def _end_to_end(
         batch=batch, candidates=candidates, height=lr_size, width=lr_size,
     )  # fmt: skip
     tables = [table(spec.schedule, "ddpm", tau, STEPS)] * batch
-    start = None if "reconstruction" in spec.parts else content
-    sampler.run(
-        Batch(content, reference, pairs, tables, start=start, seed=SEED), filter=can_filter(spec.parts), inspect=False
-    )
+    made = Batch(
+        rows.content, rows.reference, rows.pairs, tables, seed=SEED, hr=rows.hr,
+        start=None if "reconstruction" in spec.parts else rows.content,
+        fusion_weight=FUSION_WEIGHT if fuses(spec.parts) else None,
+    )  # fmt: skip
+    sampler.run(made, filter=can_filter(spec.parts), inspect=False)
     return side.device.download(sampler.x)[0].reshape(candidates, batch, 3, lr_size, lr_size)
 
 

@@ -67,6 +67,7 @@ class Options:
     filter: bool  # False keeps the first candidate
     shard_pairs: int
     save_candidates: bool
+    fusion_weight: float | None = None  # w of UDDM's eq. 1, 0..1; None: the kind fuses nothing
 
 
 @dataclass(frozen=True)
@@ -192,6 +193,8 @@ class Plan:
         settings = asdict(self.options)
         settings["tau"] = f"{settings.pop('tau_low')}:{settings.pop('tau_high')}"
         settings["steps"] = "full" if self.options.steps is None else self.options.steps
+        if self.options.fusion_weight is None:
+            del settings["fusion_weight"]
         listed = None if self.listed is None else _digest(f"{a} {b}" for a, b in self.listed)
         return {
             "format": FORMAT,

@@ -27,6 +27,7 @@ class Preset:
     eta: float  # ddim only: 0 = deterministic, 1 = as much noise as ddpm
     start: Start  # the image that is noised to x_tau
     candidates: int  # K, of which the filter keeps one
+    fusion_weight: float | None = None  # w, the share of P-DDM in the LR (UDDM, eq. 1); None: nothing is fused
 
 
 PAPER = Preset(
@@ -82,10 +83,25 @@ LWAY = Preset(
     candidates=1,
 )
 """All that LWay has: its own reconstruction, as it is. The paper makes no pairs; this is its one setting."""
+UDDM_PAPER = Preset(
+    name="paper",
+    tau_low=200,
+    tau_high=200,
+    steps=None,
+    spacing="even",
+    solver="ddpm",
+    eta=0.0,
+    start="bicubic",
+    candidates=1,
+    fusion_weight=0.5,
+)
+"""From noise, all 200 steps of DDPM (UDDM, implementation details), w = 0.5 (Table 2)."""
+UDDM_RECOMMENDED = replace(UDDM_PAPER, name="recommended", steps=10, spacing="quadratic", solver="ddim")
 PRESETS: dict[Kind, dict[str, Preset]] = {
     "realdgen": {preset.name: preset for preset in (RECOMMENDED, PAPER)},
     "syndiff": {preset.name: preset for preset in (SYNDIFF_RECOMMENDED, SYNDIFF_PAPER)},
     "lway": {LWAY.name: LWAY},
+    "uddm": {preset.name: preset for preset in (UDDM_RECOMMENDED, UDDM_PAPER)},
 }
 
 

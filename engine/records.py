@@ -94,6 +94,7 @@ def row(
         "spacing": options.spacing,
         "solver": options.solver,
         "start": inputs.start_record,
+        **({} if options.fusion_weight is None else {"fusion_weight": options.fusion_weight}),
         "seed": options.seed,
         "candidates": [
             {"degradation_error": number(d), "content_error": number(c), "score": number(s)}

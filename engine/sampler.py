@@ -4,7 +4,7 @@
     once a pair        f_cont = E_cont(content), condition = M(f_cont, f_deg);
                        and Rec_lr(f_cont, f_deg), if that is the start image
     once a step        eps = denoiser(x_t, t, condition) for all R = K·B rows, update    (Algorithm 2)
-    at the end         the filter, the kept rows, bytes
+    at the end         the filter or the fusion, the kept rows, bytes
 
 Rows are candidate-major, row = k·B + pair. All rows end together; a pair with fewer steps than the longest
 of the batch joins late and is left untouched (identity coefficients) until then. Everything that the host
@@ -12,7 +12,8 @@ decides, coefficients, timesteps and noise counters of every step and row, is up
 launch; the loop allocates nothing, reads nothing back, and each of its steps is the same few launches, so a
 graph device can replay one. What is read back is the result, once, after the last launch.
 
-So it is with RealDGen; a kind of model with fewer parts (spec.PARTS) does without their lines.
+So it is with RealDGen; a kind of model with fewer parts (spec.PARTS) does without their lines. UDDM's second branch,
+P-DDM, runs once a pair, on the HR itself and on noise; the end is then the weighted sum of both (fusion.py).
 """
 
 from __future__ import annotations
@@ -28,9 +29,10 @@ from .device import Device
 from .errors import DegradeError
 from .executor import Executor
 from .filter import Filter
+from .fusion import Fusion
 from .layout import lay_out
 from .schedule import Schedule, SolverTable
-from .spec import EXTRACTORS, FilterWeights, PartSpec, can_filter, reads_reference
+from .spec import EXTRACTORS, FilterWeights, PartSpec, can_filter, fuses, hr_scale, reads_reference
 
 Bytes = NDArray[np.uint8]
 Float32 = NDArray[np.float32]
@@ -48,6 +50,8 @@ class Batch:
     seed       of the run, 0..2^64-1
     valid      bool [n], None = all: a pair that failed keeps its place, so that its neighbours' bytes do not
                change; its pixels may be anything and its result is meaningless
+    hr         u8 [n, r·h, r·w, 3]: the HR itself, for a kind that reads it; else None
+    fusion_weight  w of UDDM's eq. 1, 0..1, for a kind that fuses; else None
     """
 
     content: Bytes
@@ -57,6 +61,8 @@ class Batch:
     start: Bytes | None = None
     seed: int = 0
     valid: NDArray[np.bool_] | None = None
+    hr: Bytes | None = None
+    fusion_weight: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,6 +138,11 @@ class Sampler:
         self._pairs, self._numbers = (device.allocate((rows,), np.uint32) for _ in range(2))
         device.upload(self._numbers, np.repeat(np.arange(candidates, dtype=np.uint32), batch))
 
+        self._scale = hr_scale(parts)
+        if self._scale is not None:
+            side = (self._scale * height, self._scale * width)
+            self._hr_bytes, self._hr = device.allocate((batch, *side, 3), np.uint8), floats(batch, 3, *side)
+        self._fusion = Fusion(device, rows, planes, schedule.T) if fuses(parts) else None
         self.tensors = self._allocate_tensors()
         self._filter = Filter(
             device,
@@ -162,17 +173,24 @@ class Sampler:
         self._upload_pairs(batch.pairs)
         calls = dict.fromkeys(self._parts, 0)
 
-        self._upload_images(batch.content, self._content)
+        small = self._bytes[: self.batch]
+        self._upload_images(batch.content, small, self._content)
         if batch.reference is not None:
-            self._upload_images(batch.reference, self._reference)
+            self._upload_images(batch.reference, small, self._reference)
         if batch.start is not None:
-            self._upload_images(batch.start, self._x_start[: self.batch])
+            self._upload_images(batch.start, small, self._x_start[: self.batch])
+        if batch.hr is not None:
+            self._upload_images(batch.hr, self._hr_bytes, self._hr)
+        fusion, noise = self._fusion, (batch.seed, self._pairs, self._numbers)
+        if fusion is not None and batch.fusion_weight is not None:
+            fusion.upload(batch.fusion_weight)
+            fusion.draw(self._x_start, *noise)
         for name, part in self._parts.items():
             if part.runs in ("reference", "pair") and not (name == "reconstruction" and batch.start is not None):
                 self._bind_once(name, part)
                 self._executors[name].enqueue(self._device.stream)
                 calls[name] += 1
-        for name in self._conditions:
+        for name in self._tiled:
             launch("tile", source=self.tensors[name][: self.batch], out=self.tensors[name])
         launch("tile", source=self._x_start[: self.batch], out=self._x_start)
 
@@ -182,6 +200,8 @@ class Sampler:
         )  # fmt: skip
         self._loop.run(lambda: self._run_step(batch.seed, clip), steps, (batch.seed, clip))
         calls["denoiser"] += steps
+        if fusion is not None:
+            fusion.run(self.x, self.tensors["lr_pddm"], self._x_start, *noise)
 
         if filter:
             f_deg, f_cont = (self.tensors[name][: self.batch] for name in ("f_deg", "f_cont"))
@@ -210,17 +230,18 @@ class Sampler:
     # ------------------------------------------------------------------------------- before the first launch
 
     def _allocate_tensors(self) -> dict[str, Any]:
-        """A buffer for every named tensor between parts; those that the denoiser reads have room for all R
-        rows.
+        """A buffer for every named tensor between parts; those that the denoiser and the fusion read have room for
+        all R rows.
         """
         denoiser = self._parts["denoiser"]
         self._conditions = [t.name for t in denoiser.inputs if t.name not in ("x_t", "t")]
+        self._tiled = self._conditions + (["lr_pddm"] if self._fusion else [])
         tensors = {}
         for name, part in self._parts.items():
             for output in part.outputs:
                 if part.runs in ("reference", "pair") and output.name != "image":
                     shape = self._executors[name].shapes[output.name]
-                    rows = self.rows if output.name in self._conditions else self.batch
+                    rows = self.rows if output.name in self._tiled else self.batch
                     tensors[output.name] = self._device.allocate((rows, *shape[1:]), np.float32)
         return tensors
 
@@ -229,9 +250,14 @@ class Sampler:
         elsewhere.
         """
         executor = self._executors[name]
-        source = self._reference if part.runs == "reference" else self._content
+        outer = {"image": self._reference if part.runs == "reference" else self._content}
+        if self._scale is not None:
+            outer["hr"] = self._hr
+        if self._fusion is not None:
+            outer["z"] = self._fusion.z[: self.batch]
         for tensor in part.inputs:
-            executor.bind(tensor.name, source if tensor.name == "image" else self.tensors[tensor.name][: self.batch])
+            source = outer[tensor.name] if tensor.name in outer else self.tensors[tensor.name][: self.batch]
+            executor.bind(tensor.name, source)
         for tensor in part.outputs:
             target = self._x_start if tensor.name == "image" else self.tensors[tensor.name]
             executor.bind(tensor.name, target[: self.batch])
@@ -268,21 +294,24 @@ class Sampler:
         padded[: len(pairs)] = pairs
         self._device.upload(self._pairs, np.tile(padded, self.candidates))
 
-    def _upload_images(self, images: Bytes, planes: Any) -> None:
-        """Into float32 planes; missing rows are mid-gray."""
-        padded = np.full((self.batch, self.height, self.width, 3), 128, np.uint8)
+    def _upload_images(self, images: Bytes, through: Any, planes: Any) -> None:
+        """Through a buffer of bytes into float32 planes; missing rows are mid-gray."""
+        padded = np.full(through.shape, 128, np.uint8)
         padded[: len(images)] = images
-        self._device.upload(self._bytes[: self.batch], padded)
-        self._device.launch("to_planar", images=self._bytes[: self.batch], out=planes)
+        self._device.upload(through, padded)
+        self._device.launch("to_planar", images=through, out=planes)
 
     def _check(self, batch: Batch) -> NDArray[np.bool_]:
-        n, image = len(batch.content), (self.height, self.width, 3)
+        n, image, r = len(batch.content), (self.height, self.width, 3), self._scale or 1
         if not 1 <= n <= self.batch:
             raise DegradeError(f"A batch of {n} pairs came", wanted=f"1 to {self.batch} pairs, the engine's batch")
-        named = {"content": batch.content, "reference": batch.reference, "start": batch.start}
+        if batch.hr is not None and self._scale is None:
+            raise DegradeError("A batch came with HR images", wanted="none: this kind of engine reads no HR")
+        named = {"content": batch.content, "reference": batch.reference, "start": batch.start, "hr": batch.hr}
         for name, images in named.items():
-            if images is not None and (images.shape != (n, *image) or images.dtype != np.uint8):
-                raise DegradeError(f"{name} is {images.dtype} {images.shape}", wanted=f"uint8 {(n, *image)}")
+            shape = (n, *image) if name != "hr" else (n, r * self.height, r * self.width, 3)
+            if images is not None and (images.shape != shape or images.dtype != np.uint8):
+                raise DegradeError(f"{name} is {images.dtype} {images.shape}", wanted=f"uint8 {shape}")
         if len(batch.tables) != n or batch.pairs.shape != (n,) or batch.pairs.dtype != np.uint32:
             raise DegradeError(
                 f"{n} images, {len(batch.tables)} tables, pairs {batch.pairs.dtype} {batch.pairs.shape} came",
@@ -291,9 +320,14 @@ class Sampler:
         for name, images, needed in (
             ("reference images", batch.reference, reads_reference(self._parts)),
             ("start images", batch.start, "reconstruction" not in self._parts),
+            ("HR images", batch.hr, self._scale is not None),
         ):
             if images is None and needed:
                 raise DegradeError(f"A batch came without {name}", wanted=f"{name}: this kind of engine needs them")
+        w = batch.fusion_weight
+        if (w is None) != (self._fusion is None) or w is not None and not 0 <= w <= 1:
+            wanted = "a number from 0 to 1" if self._fusion else "None: this kind of engine fuses nothing"
+            raise DegradeError(f"The fusion weight is {w}", wanted=wanted)
         valid = np.ones(n, np.bool_) if batch.valid is None else batch.valid
         if valid.shape != (n,) or valid.dtype != np.bool_:
             raise DegradeError(f"valid is {valid.dtype} {valid.shape}", wanted=f"bool ({n},)")

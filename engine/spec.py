@@ -16,6 +16,10 @@ by. LWay has no steps: two calls make a pair,
     reference   degradation: image -> f_deg       pair    reconstruction: content, f_deg -> image
 
 where content is what RealDGen's E_cont sees, the HR brought to LR size.
+UDDM has two branches, whose weighted sum is the LR:
+
+    pair        condition: image -> condition    pddm: hr, z -> lr_pddm    (the HR at its own size, and noise)
+    step        denoiser:  x_t, t, condition -> eps
 
 Parts are listed in the order in which they run. Their outer tensors are float32 (t int32) whatever the
 precision within.
@@ -23,6 +27,7 @@ precision within.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, get_args
@@ -36,18 +41,22 @@ Format = Literal["degrade-engine/bundle/2"]
 Precision = Literal["fp32", "fp16"]
 Start = Literal["reconstruction", "bicubic", "realesrgan"]
 Runs = Literal["reference", "pair", "candidate", "step"]
-Kind = Literal["realdgen", "syndiff", "lway"]
+Kind = Literal["realdgen", "syndiff", "lway", "uddm"]
 PARTS: dict[Kind, tuple[str, ...]] = {
     "realdgen": ("degradation", "content", "modulation", "reconstruction", "denoiser"),
     "syndiff": ("denoiser",),
     "lway": ("degradation", "reconstruction"),
+    "uddm": ("condition", "pddm", "denoiser"),
 }
+IMAGES = ("image", "lr_pddm")  # outputs of a part that are LR images
+OUTER = ("image", "content", "hr", "z", "x_t", "t")  # tensors that no part makes
 EXTRACTORS = ("degradation", "content")  # what the filter runs again on every candidate
 
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """One input or output. shape: whole numbers, "batch", "height", "width", or a part of one, "height/4"."""
+    """One input or output. shape: whole numbers, "batch", "height", "width", a part of one, "height/4", or a multiple,
+    "4*height"."""
 
     name: str
     dtype: Literal["float32", "int32", "uint8"]
@@ -59,17 +68,23 @@ class TensorSpec:
         return tuple(d if isinstance(d, int) else _dimension(d, known, self.name) for d in self.shape)
 
 
+def read_dimension(text: str) -> tuple[str, int, int] | None:
+    """A dimension's word, what it is multiplied by and what it is divided by; None for what is no dimension."""
+    found = re.fullmatch(r"(?:([1-9]\d*)\*)?(batch|height|width)(?:/([1-9]\d*))?", text)
+    return found and (found[2], int(found[1] or 1), int(found[3] or 1))
+
+
 def _dimension(text: str, known: dict[str, int], name: str) -> int:
-    word, _, divisor = text.partition("/")
-    if word not in known or (divisor and not divisor.isdigit()) or divisor == "0" or text.endswith("/"):
+    dimension = read_dimension(text)
+    if dimension is None:
         raise DegradeError(
             f"Tensor {name!r} has a dimension {text!r}",
-            wanted='"batch", "height", "width", or such as "height/4"',
+            wanted='"batch", "height", "width", or such as "height/4" or "4*height"',
         )
-    size, by = known[word], int(divisor or 1)
-    if size % by:
-        raise DegradeError(f"Tensor {name!r} needs {text}, and {word} is {size}", wanted=f"a multiple of {by}")
-    return size // by
+    word, times, by = dimension
+    if known[word] % by:
+        raise DegradeError(f"Tensor {name!r} needs {text}, and {word} is {known[word]}", wanted=f"a multiple of {by}")
+    return times * known[word] // by
 
 
 @dataclass(frozen=True)
@@ -227,6 +242,20 @@ def has_steps(parts: dict[str, PartSpec]) -> bool:
     return any(part.runs == "step" for part in parts.values())
 
 
+def fuses(parts: dict[str, PartSpec]) -> bool:
+    """Whether the LR is the weighted sum of two branches (UDDM, eq. 1)."""
+    return "pddm" in parts
+
+
+def hr_scale(parts: dict[str, PartSpec]) -> int | None:
+    """HR over LR of a kind that reads the HR itself; None for one that sees it at LR size alone, at any scale."""
+    for part in parts.values():
+        for tensor in part.inputs:
+            if tensor.name == "hr" and (found := read_dimension(str(tensor.shape[-1]))):
+                return found[1]
+    return None
+
+
 def check_parts(kind: Kind, parts: dict[str, PartSpec], where: str) -> None:
     """DegradeError unless the parts are the kind's, with files, in an order in which they can run."""
     wanted = PARTS[kind]
@@ -238,7 +267,7 @@ def check_parts(kind: Kind, parts: dict[str, PartSpec], where: str) -> None:
             raise DegradeError(f"{where}: the part {name!r} is unknown", wanted=", ".join(wanted))
         if "fp32" not in part.files and "engine" not in part.files:
             raise DegradeError(f"{where}: the part {name!r} has no file", wanted="an fp32 file, or an engine's")
-    made = {"image", "content", "x_t", "t"}
+    made = set(OUTER)
     for name, part in parts.items():
         lacking = [tensor.name for tensor in part.inputs if tensor.name not in made]
         if lacking:

@@ -15,6 +15,7 @@ class StartEngine:
     """What `generate.run` asks of an engine, without networks."""
 
     notes: tuple[str, ...] = ()
+    hr_scale: int | None = None
 
     def run(
         self, batch: Batch, *, filter: bool = False, candidates: int | None = None, inspect: bool = True

@@ -23,11 +23,22 @@ from degrade_engine.engine.artefact import new_folder, sha256_file, tool_version
 from degrade_engine.engine.calibration_spec import read_precision
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.schedule import Schedule
-from degrade_engine.engine.spec import BUNDLE_JSON, BundleSpec, Kind, PartSpec, Precision, Start, TensorSpec, file_ref
+from degrade_engine.engine.spec import (
+    BUNDLE_JSON,
+    BundleSpec,
+    Kind,
+    PartSpec,
+    Precision,
+    Start,
+    TensorSpec,
+    file_ref,
+    read_dimension,
+)
 from degrade_engine.originals.checkpoint import load
 from degrade_engine.originals.lway.config import LWayConfig
 from degrade_engine.originals.realdgen.config import RealDGenConfig
 from degrade_engine.originals.syndiff.config import SynDiffConfig
+from degrade_engine.originals.uddm.config import UDDMConfig
 
 from .half import half_layers, half_typed
 from .parity import check_parity
@@ -38,6 +49,7 @@ STARTS: dict[Kind, tuple[Start, ...]] = {  # that make sense for a kind of model
     "realdgen": ("reconstruction", "bicubic", "realesrgan"),
     "syndiff": ("realesrgan", "bicubic"),
     "lway": ("reconstruction",),
+    "uddm": ("bicubic",),
 }
 OPSET = 22  # the first whole set after GroupNormalization with FP32 statistics (21); TensorRT 10.12 and later read it
 
@@ -57,7 +69,8 @@ def export_checkpoint(
     else, or an ONNX file that does not agree with PyTorch.
     """
     model, record = load(checkpoint, nn.Module)
-    exact, config = parts_of(model), cast(RealDGenConfig | SynDiffConfig | LWayConfig, record.config)
+    exact = parts_of(model)
+    config = cast(RealDGenConfig | SynDiffConfig | LWayConfig | UDDMConfig, record.config)
     parent = {"checkpoint_sha256": sha256_file(checkpoint)}
     islands: tuple[str, ...] = ()
     if calibration is not None:
@@ -109,8 +122,10 @@ def write_onnx(part: Part, lr_multiple: int, path: Path) -> None:
         for axis, word in enumerate(spec.shape):
             if isinstance(word, int):
                 continue
-            name, _, by = word.partition("/")
-            factor = lr_multiple // int(by or 1)
+            found = read_dimension(word)
+            assert found is not None, word  # the parts' own specs
+            name, times, by = found
+            factor = times * lr_multiple // by
             base = {"batch": batch, "height": rows, "width": columns}[name]
             dims[axis] = base if name == "batch" or factor == 1 else factor * base
         return dims

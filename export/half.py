@@ -76,13 +76,15 @@ Policy = Literal["half", "enter", "exit", "island"]
 
 # Names of the layers of our models that are not simply Inside; a name stands for everything below it.
 ENTER = ("vqvae.encoder.down.0", "degradation.features", "modulation.inp", "modulation.layers.*.unit", "unet.from_x",
-         "unet.*.embed", "reconstructor.inp", "reconstructor.blocks.*.unit")  # fmt: skip
-EXIT = ("vqvae.encoder.out", "modulation.out.0", "modulation.image", "unet.from_c", "unet.out", "reconstructor.out")
+         "unet.*.embed", "reconstructor.inp", "reconstructor.blocks.*.unit", "pddm.parameters_of.inp")  # fmt: skip
+EXIT = ("vqvae.encoder.out", "modulation.out.0", "modulation.image", "unet.from_c", "unet.out", "reconstructor.out",
+        "pddm.parameters_of.maps", "pddm.parameters_of.colour")
 ISLANDS = ("unet.embed", "noise", "degradation.mapping", "vqvae.decoder", "vqvae.quantiser")
 
 
 def policy(name: str) -> Policy:
     """What a layer is in every typed graph, by its name in the model: Inside, Enter, Exit or left alone."""
+    name = name.removeprefix("ddm.")  # UDDM has its U-Net a level deeper
     kinds: tuple[tuple[Policy, tuple[str, ...]], ...] = (("island", ISLANDS), ("enter", ENTER), ("exit", EXIT))
     return next((kind for kind, names in kinds if any(_matches(name, n) for n in names)), "half")
 

@@ -13,6 +13,9 @@ from degrade_engine.engine.spec import Runs, TensorSpec
 from degrade_engine.originals.lway.model import LWay
 from degrade_engine.originals.realdgen.model import RealDGen
 from degrade_engine.originals.syndiff.model import SynDiff
+from degrade_engine.originals.uddm.ddm import DDM
+from degrade_engine.originals.uddm.model import UDDM
+from degrade_engine.originals.uddm.pddm import PDDM
 
 IMAGE = TensorSpec("image", "float32", ("batch", 3, "height", "width"))
 X_T, EPS = (TensorSpec(name, "float32", IMAGE.shape) for name in ("x_t", "eps"))
@@ -83,23 +86,45 @@ class Reconstructor(OfModel):
         return self.model.reconstructor(content, f_deg)
 
 
+class ULRCondition(OfModel):
+    """All that the steps of UDDM's DDM need of the image down s: image -> condition (eq. 4)."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.model.ddm.condition(image)
+
+
+class ULRDenoiser(OfModel):
+    """eps_theta of UDDM's DDM: x_t, t, condition -> eps."""
+
+    def forward(self, x_t: Tensor, t: Tensor, condition: Tensor) -> Tensor:
+        return self.model.ddm(x_t, t, condition)
+
+
+class Physics(OfModel):
+    """P-DDM: hr, z -> lr_pddm."""
+
+    def forward(self, hr: Tensor, z: Tensor) -> Tensor:
+        return self.model.pddm(hr, z)
+
+
 @dataclass(frozen=True)
 class Part:
-    """A part to export: its module, how often it runs, its tensors."""
+    """A part to export: its module, how often it runs, its tensors; T of the schedule for one that reads t."""
 
     module: nn.Module
     runs: Runs
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    T: int = 0
 
     def example(self, batch: int, height: int, width: int, seed: int = 0) -> tuple[Tensor, ...]:
-        """Random inputs of that size; t in 1..500."""
+        """Random inputs of that size; t in 1..T."""
         generator = torch.Generator().manual_seed(seed)
         tensors = []
         for spec in self.inputs:
             shape = spec.resolve(batch, height, width)
             if spec.dtype == "int32":
-                tensors.append(torch.randint(1, 501, shape, generator=generator, dtype=torch.int32))
+                tensors.append(torch.randint(1, self.T + 1, shape, generator=generator, dtype=torch.int32))
             else:
                 tensors.append(torch.rand(shape, generator=generator) * 2 - 1)
         return tuple(tensors)
@@ -113,12 +138,29 @@ def parts_of(model: nn.Module) -> dict[str, Part]:
         return syndiff_parts(model)
     if isinstance(model, LWay):
         return lway_parts(model)
-    raise DegradeError(f"{type(model).__name__} cannot be exported", wanted="a checkpoint of a degradation model")
+    if isinstance(model, UDDM):
+        return uddm_parts(model)
+    raise DegradeError(f"{type(model).__name__} cannot be exported", wanted="a checkpoint of a degradation model",
+                       mend="of UDDM, both stages have to be trained" if isinstance(model, DDM | PDDM) else "")
 
 
 def syndiff_parts(model: SynDiff) -> dict[str, Part]:
     """The one part of SynDiff."""
-    return {"denoiser": Part(UnconditionalDenoiser(model), "step", (X_T, T), (EPS,))}
+    return {"denoiser": Part(UnconditionalDenoiser(model), "step", (X_T, T), (EPS,), model.config.diffusion.T)}
+
+
+def uddm_parts(model: UDDM) -> dict[str, Part]:
+    """The three parts of UDDM: DDM's condition and its steps, and P-DDM between them."""
+    config = model.config
+    r, channels = config.pddm.r, config.ddm.unet.condition_channels
+    condition = TensorSpec("condition", "float32", ("batch", channels, "height", "width"))
+    hr = TensorSpec("hr", "float32", ("batch", 3, f"{r}*height", f"{r}*width"))
+    z, lr_pddm = (TensorSpec(name, "float32", IMAGE.shape) for name in ("z", "lr_pddm"))
+    return {
+        "condition": Part(ULRCondition(model), "pair", (IMAGE,), (condition,)),
+        "pddm": Part(Physics(model), "pair", (hr, z), (lr_pddm,)),
+        "denoiser": Part(ULRDenoiser(model), "step", (X_T, T, condition), (EPS,), config.diffusion.T),
+    }
 
 
 def lway_parts(model: LWay) -> dict[str, Part]:
@@ -143,5 +185,5 @@ def realdgen_parts(model: RealDGen) -> dict[str, Part]:
         "content": Part(Content(model), "pair", (IMAGE,), (f_cont,)),
         "modulation": Part(Modulation(model), "pair", (f_cont, f_deg), (condition,)),
         "reconstruction": Part(Reconstruction(model), "pair", (f_cont, f_deg), (IMAGE,)),
-        "denoiser": Part(Denoiser(model), "step", (X_T, T, condition), (EPS,)),
+        "denoiser": Part(Denoiser(model), "step", (X_T, T, condition), (EPS,), config.diffusion.T),
     }

@@ -21,12 +21,19 @@ from .realdgen.model import RealDGen
 from .srresnet import SRResNet, SRResNetConfig
 from .syndiff.config import SynDiffConfig
 from .syndiff.model import SynDiff
+from .uddm.config import DDMConfig, PDDMConfig, UDDMConfig
+from .uddm.ddm import DDM
+from .uddm.model import UDDM
+from .uddm.pddm import PDDM
 
-Kind = Literal["realdgen", "syndiff", "lway", "srresnet"]
-Config = RealDGenConfig | SynDiffConfig | LWayConfig | SRResNetConfig
+Kind = Literal["realdgen", "syndiff", "uddm", "ddm", "pddm", "lway", "srresnet"]
+Config = RealDGenConfig | SynDiffConfig | UDDMConfig | DDMConfig | PDDMConfig | LWayConfig | SRResNetConfig
 KINDS: dict[Kind, tuple[type, type[nn.Module]]] = {
     "realdgen": (RealDGenConfig, RealDGen),
     "syndiff": (SynDiffConfig, SynDiff),
+    "uddm": (UDDMConfig, UDDM),
+    "ddm": (DDMConfig, DDM),  # either branch of a UDDM, trained alone
+    "pddm": (PDDMConfig, PDDM),
     "lway": (LWayConfig, LWay),
     "srresnet": (SRResNetConfig, SRResNet),
 }

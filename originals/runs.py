@@ -1,5 +1,6 @@
-"""A training of one stage, from photographs to EMA weights and the record of how they came: what `train lway` and
-`train srresnet` share (RealDGen's stages start from one another, and have their own in realdgen/train.py)."""
+"""A training of one stage, from photographs to EMA weights and the record of how they came: what `train lway`,
+`train srresnet` and `train uddm` share (RealDGen's stages start from one another, and have their own in
+realdgen/train.py)."""
 
 from __future__ import annotations
 
@@ -29,12 +30,14 @@ class Stage(Protocol):
 
 @dataclass(frozen=True)
 class Source:
-    """Folders of sharp photographs, CSV tables of true pairs, and what may not be trained on wherever copies of it
-    lie."""
+    """Folders of sharp photographs, CSV tables of true pairs, what may not be trained on wherever copies of it lie, and
+    folders of real LR photographs, of which the central square of `longest` pixels is used."""
 
     hr: tuple[Path, ...]
     pairs: tuple[Path, ...] = ()
     held_out: tuple[Path, ...] = ()
+    lr: tuple[Path, ...] = ()
+    longest: int = 1024
 
 
 @dataclass(frozen=True)
@@ -64,10 +67,12 @@ def train_one(
     use_threads(machine.threads)
     torch.manual_seed(training.seed)
     stage = make()
-    photographs = Photographs.read(list(source.hr), [], list(source.pairs), least, least, list(source.held_out))
+    photographs = Photographs.read(
+        list(source.hr), list(source.lr), list(source.pairs), least, source.longest, list(source.held_out)
+    )
     for line in photographs.left_out:
         print(f"left out: {line}")
-    print(f"{len(photographs.hr)} HR, {sum(map(len, photographs.pairs.values()))} true pairs")
+    print(f"{len(photographs.hr)} HR, {len(photographs.lr)} LR, {len(photographs.rows)} true pairs")
     rank, world = rank_and_world()
     dataset = stage.batches(photographs, data, batch, training.seed, rank)
     began = time.monotonic()
@@ -75,7 +80,7 @@ def train_one(
     entry = {"stage": name, "steps_done": last_step(out / f"{name}.jsonl"), "batch": batch,
              "seconds": round(time.monotonic() - began), "processes": world, "data": dataclasses.asdict(data),
              "training": dataclasses.asdict(training), "photographs": len(photographs.hr),
-             "true_pairs": len(photographs.rows)}  # fmt: skip
+             "lr_photographs": len(photographs.lr), "true_pairs": len(photographs.rows)}  # fmt: skip
     return {k.removeprefix("model."): v for k, v in state.items() if k.startswith("model.")}, entry
 
 

@@ -25,6 +25,8 @@ from degrade_engine.originals.realdgen.model import RealDGen  # noqa: E402
 from degrade_engine.originals.realdgen.oracle import Generated, generate  # noqa: E402
 from degrade_engine.originals.syndiff import config as syndiff_config  # noqa: E402
 from degrade_engine.originals.syndiff import model as syndiff  # noqa: E402
+from degrade_engine.originals.uddm import config as uddm_config  # noqa: E402
+from degrade_engine.originals.uddm import model as uddm  # noqa: E402
 
 SEED = 11
 
@@ -125,6 +127,39 @@ def test_syndiff(samples: Path, tmp_path: Path) -> None:
 
         x = syndiff.generate(model, torch.from_numpy(pixels.to_planar(content[pair : pair + 1])[0]), tau, noise)
         off = np.abs(result.lr[pair].astype(int) - pixels.to_bytes(x[None].numpy())[0].astype(int))
+        assert (off > 1).mean() <= 1e-3, (tau, off.max())
+
+
+def test_uddm(samples: Path, tmp_path: Path) -> None:
+    """Random weights, the tiny preset: every one of the 200 steps beside a late joiner, both branches, their sum."""
+    torch.manual_seed(0)
+    config = uddm_config.TINY
+    model = uddm.UDDM(config).eval()
+    for layer in (model.ddm.unet.out, model.pddm.parameters_of.maps, model.pddm.parameters_of.colour):
+        torch.nn.init.normal_(layer.weight, std=0.05)
+    save(model.state_dict(), config, tmp_path / "uddm.safetensors", [], {})
+    bundle = export_checkpoint(tmp_path / "uddm.safetensors", tmp_path / "bundle", precisions=("fp32",))
+    folder = build(bundle, tmp_path / "engine", backend="onnxruntime", lr_size=32, batch=2).folder
+    hr = np.stack([read_rgb(p)[:128, :128] for p in sorted((samples / "hr").iterdir())[:2]])
+    content = np.stack([resize_bicubic(image, (32, 32)) for image in hr])
+    T = config.diffusion.T
+    taus = [T, 7]
+    with Engine.open(folder, threads=2) as engine:
+        tables = [table(engine.spec.schedule, "ddpm", tau, None, 0.0) for tau in taus]
+        batch = Batch(content, None, np.arange(2, dtype=np.uint32), tables, start=content, seed=SEED, hr=hr,
+                      fusion_weight=0.3)  # fmt: skip
+        made = engine.run(batch, filter=False).lr
+    for pair, tau in enumerate(taus):
+
+        def noise(step: int, pair: int = pair) -> np.ndarray:
+            out = np.empty((1, 3, 32, 32), np.float32)
+            one = {name: np.array([n], np.uint32) for name, n in (("pairs", pair), ("candidates", 0), ("steps", step))}
+            philox.normals(out, seed=SEED, **one)
+            return out[0]
+
+        image, sharp = (torch.from_numpy(pixels.to_planar(u8[pair : pair + 1])[0]) for u8 in (content, hr))
+        x = uddm.generate(model, image, sharp, torch.from_numpy(noise(T + 1)), tau, noise, 0.3)
+        off = np.abs(made[pair].astype(int) - pixels.to_bytes(x[None].numpy())[0].astype(int))
         assert (off > 1).mean() <= 1e-3, (tau, off.max())
 
 

@@ -104,6 +104,12 @@ def _presets(of: Callable[[presets.Preset], object]) -> str:
     help="Candidates a pair, of which the filter keeps one; at most as many as the engine was built for. "
     + _presets(lambda p: p.candidates),
 )
+@click.option(
+    "--fusion-weight",
+    type=click.FloatRange(0, 1),
+    metavar="0..1",
+    help="Of an engine of the kind uddm: the share of P-DDM in each LR; 0 is DDM alone. [default: 0.5]",
+)
 @click.option("--no-filter", is_flag=True, help="Keep the first candidate instead of the best one.")
 @click.option(
     "--scale", type=click.Choice(["4", "2"]), default="4", show_default=True, help="HR size over LR size."
@@ -212,7 +218,7 @@ def make_pairs(
 def make_degrader_plan(asked: dict[str, Any]) -> tuple[plans.Plan, sources.Sources]:
     """The plan of a run without networks: tau 0, one candidate, no references."""
     degrader = degraders.open_degrader(asked["degrader"], asked["degrader_options"], asked["weights"])
-    foreign = ("tau", "steps", "spacing", "solver", "eta", "start", "candidates", "reference")
+    foreign = ("tau", "steps", "spacing", "solver", "eta", "start", "candidates", "reference", "fusion_weight")
     given = [name for name in foreign if asked[name] is not None]
     if given:
         raise DegradeError(
@@ -255,7 +261,8 @@ def settled(kind: Kind, asked: dict[str, Any]) -> presets.Preset:
         raise DegradeError(fact, wanted=" or ".join(presets.PRESETS[kind]))
     preset = presets.PRESETS[kind][asked["preset"]]
     given: dict[str, Any] = {
-        name: asked[name] for name in ("spacing", "solver", "start", "candidates", "eta") if asked[name] is not None
+        name: asked[name] for name in ("spacing", "solver", "start", "candidates", "eta", "fusion_weight")
+        if asked[name] is not None
     }
     if asked["tau"] is not None:
         given["tau_low"], given["tau_high"] = parse_tau(asked["tau"])
@@ -274,6 +281,12 @@ def make_plan(
     if asked["reference"] and not spec.reads_reference:
         fact = f"--reference was given, and an engine of the kind {spec.kind} reads no reference"
         raise DegradeError(fact, mend="leave it out")
+    if asked["fusion_weight"] is not None and not spec.fuses:
+        fact = f"--fusion-weight was given, and an engine of the kind {spec.kind} fuses nothing"
+        raise DegradeError(fact, mend="leave it out")
+    if spec.hr_scale not in (None, scale):
+        fact = f"the scale is {scale}, and the networks of this engine read an HR of {spec.hr_scale} times the LR"
+        raise DegradeError(fact, wanted=f"--scale {spec.hr_scale}")
     sizes = {"hr_size": spec.lr_size * scale, "reference_size": spec.lr_size if spec.reads_reference else None}
     if asked["pair_list"]:
         found = listed(asked, **sizes)
@@ -389,7 +402,8 @@ def say_settings(plan: plans.Plan) -> str:
     steps = "every step" if options.steps is None else f"{options.steps} {options.spacing} steps"
     return (
         f"preset {presets.label(options)}: tau {tau}, {steps}, {options.solver}, start {options.start}, "
-        f"{options.candidates} candidates{'' if options.filter else ' (no filter)'}, seed {options.seed}"
+        f"{options.candidates} candidates{'' if options.filter else ' (no filter)'}, "
+        f"{'' if options.fusion_weight is None else f'fusion weight {options.fusion_weight:g}, '}seed {options.seed}"
     )
 
 

@@ -1,5 +1,5 @@
 """`degrade-engine train realdgen --stage …`: one stage of RealDGen at a time, resumable; the others are in
-train_lway.py."""
+train_lway.py, train_syndiff.py and train_uddm.py."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from degrade_engine.commands import train_lway
+from degrade_engine.commands import train_lway, train_uddm
 from degrade_engine.engine.errors import DegradeError
 
 from .train_syndiff import command as syndiff
@@ -23,6 +23,7 @@ def command() -> None:
 
 
 command.add_command(syndiff)
+command.add_command(train_uddm.command)
 
 
 @command.command("realdgen")

@@ -17,13 +17,12 @@ if TYPE_CHECKING:
 
 FOLDERS = click.Path(exists=True, path_type=Path)
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+HR = click.option("--hr", type=FOLDERS, multiple=True, required=True, help="Folder of sharp photographs (repeatable).")
 
 
 def common(function: Callable[..., None]) -> Callable[..., None]:
     """The options of a training of one stage."""
     for option in reversed([
-        click.option("--hr", type=FOLDERS, multiple=True, required=True,
-                     help="Folder of sharp photographs (repeatable)."),
         click.option("--hold-out", type=FOLDERS, multiple=True,
                      help="Photographs not to train on; copies of them are left out (repeatable)."),
         click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True,
@@ -57,6 +56,7 @@ def common(function: Callable[..., None]) -> Callable[..., None]:
 @click.option("--lpips", type=(FILE, FILE), metavar="ALEXNET LINEAR",
               help="LPIPS's weights: torchvision's alexnet-owt-7be5be79.pth, and weights/v0.1/alex.pth of the package "
                    "lpips. [default: a substitute, named in the log]")  # fmt: skip
+@HR
 @common
 def lway(preset: str, pairs: tuple[Path, ...], pairs_share: float, own_share: float, crop: int,
          lpips: tuple[Path, Path] | None, **given: Any) -> None:  # fmt: skip
@@ -83,6 +83,7 @@ def lway(preset: str, pairs: tuple[Path, ...], pairs_share: float, own_share: fl
               help="How the photographs are brought to LR size.")  # fmt: skip
 @click.option("--scale", type=click.Choice(["2", "4"]), default="4", show_default=True)
 @click.option("--crop", type=click.IntRange(8), default=32, show_default=True, help="LR pixels a side.")
+@HR
 @common
 def srresnet(preset: str, degrader: str, scale: str, crop: int, **given: Any) -> None:
     """A small SR network on synthetic pairs, so that `adapt` has one to adapt."""

@@ -144,16 +144,18 @@ class UNet(nn.Module):
         self.norm, self.out = norm(width), nn.Conv2d(width, 3, 3, padding=1)
         silence(self.out)
 
-    def condition(self, c: Tensor, mu: Tensor, s: Tensor | None = None) -> Tensor:
+    def condition(self, c: Tensor | None, mu: Tensor, s: Tensor | None = None) -> Tensor:
         """c [B, channels, h, w], Rec_lr's image mu [B, 3, h, w] and the noise s [B] of the reference -> what the steps
-        need of them, FP32 [B, condition_channels, h, w]."""
+        need of them, FP32 [B, condition_channels, h, w]. c None: mu is all there is (UDDM)."""
         assert self.from_c is not None, "an unconditional U-Net has no condition"
-        if self.config.residual_std > 0:
-            parts = [self.from_c(torch.cat([c, mu.to(c.dtype)], dim=1)).float(), mu.float()]
+        residual = self.config.residual_std > 0
+        if c is None:
+            read = mu
         else:
-            parts = [self.from_c(c).float()]
+            read = torch.cat([c, mu.to(c.dtype)], dim=1) if residual else c
+        parts = [self.from_c(read).float()] + ([mu.float()] if residual else [])
         if s is not None:
-            parts.append(s.float()[:, None, None, None].expand(-1, 1, c.shape[2], c.shape[3]))
+            parts.append(s.float()[:, None, None, None].expand(-1, 1, mu.shape[2], mu.shape[3]))
         return torch.cat(parts, dim=1)
 
     def forward(self, x_t: Tensor, t: Tensor, condition: Tensor | None = None) -> Tensor:

@@ -15,13 +15,16 @@ from degrade_engine.engine import images, records
 from degrade_engine.engine.api import Engine
 from degrade_engine.engine.build import build
 from degrade_engine.engine.errors import DegradeError
+from degrade_engine.engine.executor import OnnxRuntimeExecutor
 from degrade_engine.engine.presets import PRESETS
 from degrade_engine.engine.spec import PARTS, Kind, open_bundle
+from degrade_engine.kernels import philox, pixels
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 LR = 16
 STEPLESS = [kind for kind in KINDS if "denoiser" not in PARTS[kind]]
 ALONE = [kind for kind in KINDS if "degradation" not in PARTS[kind]]  # read no reference
+FUSED = [kind for kind in KINDS if "pddm" in PARTS[kind]]
 
 
 @pytest.fixture(scope="session")
@@ -227,3 +230,88 @@ def test_references_come_where_they_are_read_and_nowhere_else(
         if not engine.spec.can_filter:
             with pytest.raises(DegradeError, match="nothing to filter by"):
                 engine.degrade(hr, given, tau=tau, filter=True)
+
+
+# ------------------------------------------------------------------------------------------- two branches fused
+
+
+def fused(engine: Engine, w: float, tau: int = 6) -> np.ndarray:
+    """The LR of three pairs, uint8."""
+    return engine.degrade(photographs(3, 4 * LR, 1), tau=tau, steps=None, seed=5, fusion_weight=w).lr
+
+
+@pytest.mark.parametrize("kind", FUSED)
+def test_the_fused_lr_lies_between_its_branches(kind: Kind, engines: dict[tuple[Kind, int], Path]) -> None:
+    """eq. 1, where neither branch was clipped to a byte; and 0.5 is the default."""
+    with Engine.open(engines[kind, 4], threads=1) as engine:
+        ddm, pddm, quarter = (fused(engine, w).astype(float) for w in (0.0, 1.0, 0.25))
+        default = engine.degrade(photographs(3, 4 * LR, 1), tau=6, steps=None, seed=5).lr
+        assert np.array_equal(default, fused(engine, 0.5))
+    inside = (ddm > 0) & (ddm < 255) & (pddm > 0) & (pddm < 255)
+    assert inside.mean() > 0.3 and np.abs(ddm - pddm)[inside].mean() > 10
+    assert np.abs(quarter - (0.75 * ddm + 0.25 * pddm))[inside].max() <= 1  # three roundings to a byte of half a level
+
+
+@pytest.mark.parametrize("kind", FUSED)
+def test_each_end_is_one_branch_alone(kind: Kind, engines: dict[tuple[Kind, int], Path]) -> None:
+    """w = 1 does not depend on the diffusion, w = 0 with tau = 0 is the start image, to the byte."""
+    hr = photographs(3, 4 * LR, 1)
+    with Engine.open(engines[kind, 4], threads=1) as engine:
+        assert np.array_equal(fused(engine, 1.0, tau=6), fused(engine, 1.0, tau=0))
+        start = np.stack([images.resize_bicubic(image, (LR, LR)) for image in hr])
+        assert np.array_equal(fused(engine, 0.0, tau=0), start)
+
+
+@pytest.mark.parametrize("kind", FUSED)
+def test_the_noise_of_the_second_branch_is_the_pairs_own(
+    kind: Kind, engines: dict[tuple[Kind, int], Path], bundles: dict[Kind, Path]
+) -> None:
+    """The same HR three times: the same LR but for P-DDM's noise, which is that of the counter T + 1."""
+    hr = np.repeat(photographs(1, 4 * LR, 1), 3, axis=0)
+    with Engine.open(engines[kind, 4], threads=1) as engine:
+        T = engine.spec.schedule.T
+        made = engine.degrade(hr, tau=0, seed=5, fusion_weight=1.0).lr
+    z = np.empty((3, 3, LR, LR), np.float32)
+    numbers = {"pairs": np.arange(3), "candidates": np.zeros(3), "steps": np.full(3, T + 1)}
+    philox.normals(z, seed=5, **{name: values.astype(np.uint32) for name, values in numbers.items()})
+    part = open_bundle(bundles[kind]).spec.parts["pddm"]
+    network = OnnxRuntimeExecutor(bundles[kind] / "pddm.onnx", part, batch=3, height=LR, width=LR)
+    expected = np.empty_like(z)
+    for name, buffer in (("hr", pixels.to_planar(hr)), ("z", z), ("lr_pddm", expected)):
+        network.bind(name, buffer)
+    network.enqueue()
+    assert np.array_equal(made, pixels.to_bytes(expected))
+    assert not np.array_equal(made[0], made[1])
+
+
+@pytest.mark.parametrize("kind", FUSED)
+def test_the_fusion_weight_is_part_of_the_plan_and_of_the_manifest(
+    kind: Kind, engines: dict[tuple[Kind, int], Path], photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert generate(kind, engines[kind, 4], photos, tmp_path, "--fusion-weight", "0.25") == 0
+    rows = [json.loads(line) for line in (tmp_path / "manifest.jsonl").read_text().splitlines()]
+    assert {row["fusion_weight"] for row in rows} == {0.25}
+    assert generate(kind, engines[kind, 4], photos, tmp_path, "--fusion-weight", "0.75") == 2
+    assert "fusion_weight was 0.25 and is now 0.75" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in FUSED])
+def test_a_kind_that_fuses_nothing_refuses_a_weight(
+    kind: Kind, engines: dict[tuple[Kind, int], Path], photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert generate(kind, engines[kind, 4], photos, tmp_path, "--fusion-weight", "0.5") == 2
+    assert f"an engine of the kind {kind} fuses nothing" in capsys.readouterr().err
+    with Engine.open(engines[kind, 4], threads=1) as engine:
+        reference = None if kind in ALONE else photographs(1, LR, 2)
+        with pytest.raises(DegradeError, match="The fusion weight is 0.5"):
+            engine.degrade(photographs(1, 4 * LR, 1), reference, tau=1, fusion_weight=0.5)
+
+
+@pytest.mark.parametrize("kind", FUSED)
+def test_networks_that_read_the_hr_have_one_scale(
+    kind: Kind, engines: dict[tuple[Kind, int], Path], photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert generate(kind, engines[kind, 4], photos, tmp_path, "--scale", "2") == 2
+    assert "the scale is 2, and the networks of this engine read an HR of 4 times the LR" in capsys.readouterr().err
+    with Engine.open(engines[kind, 4], threads=1) as engine, pytest.raises(DegradeError, match="The scale is 2"):
+        engine.degrade(photographs(1, 2 * LR, 1), tau=1, scale=2)

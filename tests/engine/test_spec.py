@@ -82,9 +82,10 @@ def test_no_bundle(tmp_path: Path) -> None:
 def test_resolve() -> None:
     tensor = spec.TensorSpec("f", "float32", ("batch", 4, "height/4", "width"))
     assert tensor.resolve(2, 64, 48) == (2, 4, 16, 48)
+    assert spec.TensorSpec("hr", "float32", ("batch", 3, "4*height", "4*width/2")).resolve(2, 64, 48) == (2, 3, 256, 96)
     with pytest.raises(DegradeError, match="multiple of 4"):
         tensor.resolve(2, 66, 48)
-    for word in ("depth", "height/0", "height/x", "height/", "height//2"):
+    for word in ("depth", "height/0", "height/x", "height/", "height//2", "0*height", "*height", "4*"):
         with pytest.raises(DegradeError, match="dimension"):
             spec.TensorSpec("f", "float32", (word,)).resolve(1, 4, 4)
 

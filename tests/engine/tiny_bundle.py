@@ -28,11 +28,13 @@ def make(folder: Path, *, kind: spec.Kind = "realdgen", seed: int = 0, schedule:
         "content": _content(random),
         "modulation": _modulation(random),
         "reconstruction": _lways_reconstruction(random) if kind == "lway" else _reconstruction(random),
-        "denoiser": _denoiser(random, conditional=kind == "realdgen"),
+        "denoiser": _denoiser(random, conditional=kind != "syndiff"),
+        "condition": _condition(random),
+        "pddm": _pddm(random),
     }
     runs: dict[str, spec.Runs] = {
         "degradation": "reference", "content": "pair", "modulation": "pair", "reconstruction": "pair",
-        "denoiser": "step",
+        "denoiser": "step", "condition": "pair", "pddm": "pair",
     }  # fmt: skip
     parts = {}
     for name in spec.PARTS[kind]:
@@ -45,7 +47,7 @@ def make(folder: Path, *, kind: spec.Kind = "realdgen", seed: int = 0, schedule:
         parts[name] = spec.PartSpec(runs[name], tuple(inputs), tuple(outputs), files)
     bundle = spec.BundleSpec(
         kind=kind,
-        schedule=schedule or Schedule(),
+        schedule=schedule or (Schedule(T=200, beta_1=5e-4, beta_T=0.1) if kind == "uddm" else Schedule()),
         lr_multiple=2,
         starts=STARTS[kind],
         parts=parts,
@@ -107,11 +109,13 @@ STARTS: dict[spec.Kind, tuple[spec.Start, ...]] = {
     "realdgen": ("reconstruction", "bicubic", "realesrgan"),
     "syndiff": ("realesrgan", "bicubic"),
     "lway": ("reconstruction",),
+    "uddm": ("bicubic",),
 }
 IMAGE = ["batch", 3, "height", "width"]
 HALF = ["batch", F_CONT, "height/2", "width/2"]
 DEG = ["batch", F_DEG]
 COND = ["batch", CONDITION, "height", "width"]
+LARGE = ["batch", 3, "4*height", "4*width"]
 
 
 def _degradation(random: np.random.Generator) -> onnx.GraphProto:
@@ -152,6 +156,21 @@ def _lways_reconstruction(random: np.random.Generator) -> onnx.GraphProto:
     x = g.node("Mul", g.conv("content", 3, HIDDEN), g.per_channel(g.gemm("f_deg", F_DEG, HIDDEN)))
     g.node("Tanh", g.node("Add", "content", g.conv(x, HIDDEN, 3)), out="image")
     return g.build("reconstruction", {"content": IMAGE, "f_deg": DEG}, {"image": IMAGE})
+
+
+def _condition(random: np.random.Generator) -> onnx.GraphProto:
+    g = Graph(random)
+    g.node("Tanh", g.conv("image", 3, CONDITION), out="condition")
+    return g.build("condition", {"image": IMAGE}, {"condition": COND})
+
+
+def _pddm(random: np.random.Generator) -> onnx.GraphProto:
+    """The HR brought to LR size, and noise that depends on it."""
+    g = Graph(random)
+    x = g.node("Tanh", g.conv("hr", 3, 3, size=4, stride=4))
+    noise = g.node("Mul", g.node("Abs", x), g.node("Mul", "z", g.constant(np.array(0.1, np.float32))))
+    g.node("Add", x, noise, out="lr_pddm")
+    return g.build("pddm", {"hr": LARGE, "z": IMAGE}, {"lr_pddm": IMAGE})
 
 
 def _denoiser(random: np.random.Generator, conditional: bool) -> onnx.GraphProto:
