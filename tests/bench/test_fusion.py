@@ -36,7 +36,7 @@ def test_a_row_a_weight_beside_the_baselines(samples: Path, tmp_path: Path, monk
     rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
     assert rows[0]["generator"] == "bicubic" and rows[0]["psnr_db"] > 90, "the real LR here is the bicubic one"
     assert [row.get("fusion_weight") for row in rows] == [None, None, None, 0.0, 0.25, 0.5, 0.75, 1.0]
-    assert len({row["psnr_db"] for row in rows[3:]}) == 5
+    assert rows[3]["psnr_db"] != rows[-1]["psnr_db"], "the ends are one branch each"
     assert all(row["commit"] and row["pairs"] == 2 for row in rows)
 
 
