@@ -6,14 +6,16 @@ import importlib.util
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 pytest.importorskip("torch", reason="bench.quality needs the extra train")
 pytest.importorskip("skimage", reason="needs the extra metrics")
 
-from degrade_engine.bench import fusion, quality  # noqa: E402
+from degrade_engine.bench import fusion, metrics, quality  # noqa: E402
 from degrade_engine.engine import images  # noqa: E402
+from degrade_engine.engine.api import Engine  # noqa: E402
 from degrade_engine.engine.build import build  # noqa: E402
 from degrade_engine.engine.errors import DegradeError  # noqa: E402
 
@@ -30,7 +32,8 @@ def test_a_row_a_weight_beside_the_baselines(samples: Path, tmp_path: Path, monk
     hr = [images.read_rgb(path)[:128, :128] for path in sorted((samples / "hr").iterdir())[:2]]
     lr = [images.resize_bicubic(image, (32, 32)) for image in hr]
     monkeypatch.setattr(fusion, "read_pairs", lambda *_: quality.Pairs("chosen", 4, hr, lr, {}))
-    words = ["--data", str(tmp_path), "--engine", str(engine("uddm", tmp_path)), "-o", str(tmp_path / "rows.jsonl")]
+    folder = engine("uddm", tmp_path)
+    words = ["--data", str(tmp_path), "--engine", str(folder), "-o", str(tmp_path / "rows.jsonl")]
     result = CliRunner().invoke(fusion.main, words)
     assert result.exit_code == 0, result.output
     rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
