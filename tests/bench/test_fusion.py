@@ -6,16 +6,14 @@ import importlib.util
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 from click.testing import CliRunner
 
 pytest.importorskip("torch", reason="bench.quality needs the extra train")
 pytest.importorskip("skimage", reason="needs the extra metrics")
 
-from degrade_engine.bench import fusion, metrics, quality  # noqa: E402
+from degrade_engine.bench import fusion, quality  # noqa: E402
 from degrade_engine.engine import images  # noqa: E402
-from degrade_engine.engine.api import Engine  # noqa: E402
 from degrade_engine.engine.build import build  # noqa: E402
 from degrade_engine.engine.errors import DegradeError  # noqa: E402
 
