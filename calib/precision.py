@@ -76,6 +76,7 @@ def calibrate(
     import torch
 
     from ..originals.checkpoint import load
+    from ..originals.realdgen.model import RealDGen
 
     if threads:
         torch.set_num_threads(threads)

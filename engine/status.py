@@ -101,4 +101,5 @@ def _plan(page: Any) -> tuple[Plan, str, str]:
     settings |= {"tau_low": int(low), "tau_high": int(high)}
     if settings.get("steps") == "full":
         settings["steps"] = None
+    settings.setdefault("fusion_weight", None)  # a kind that fuses nothing does not name it
     return Plan(from_json(Options, settings, PLAN_JSON), lr_size, batch, engine, (), ()), name, sink
