@@ -13,6 +13,11 @@ from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parent.parent
 
+# Two processes with two spinning OpenMP threads each take twenty times as long as with one; torch reads this when it is
+# first imported, and so do the commands that tests start.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # What takes a minute or more, and shares nothing with its neighbours: a process of its own each, and first.
 LONG = (
     "test_paper_preset_at_64",
