@@ -203,6 +203,29 @@ class StepDataset(Dataset[dict[str, torch.Tensor]]):
         return row, content, target, other
 
 
+@dataclass(frozen=True)
+class RealCrops:
+    """Options of `RealBatches`. crop: LR pixels a side."""
+
+    crop: int = 64
+    familiar: float = 0.0  # there are no true pairs
+    textured: float = 0.0
+
+
+class RealBatches(StepDataset):
+    """{"image": crops of real LR photographs [B, 3, crop, crop]}."""
+
+    options: RealCrops
+
+    def make(self, rng: np.random.Generator) -> dict[str, torch.Tensor]:
+        return {"image": tensor([self.real(rng) for _ in range(self.batch)])}
+
+    def real(self, rng: np.random.Generator) -> Image:
+        """A crop of a real LR photograph."""
+        lr = self.photographs.lr
+        return cut(rng, lr[int(rng.integers(len(lr)))], self.options.crop)
+
+
 def batches(dataset: StepDataset, first: int, last: int, workers: int) -> Iterator[dict[str, torch.Tensor]]:
     """The batches of steps first..last-1, made ahead by `workers` processes."""
     yield from DataLoader(dataset, batch_size=None, sampler=range(first, last), num_workers=workers,

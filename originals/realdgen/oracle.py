@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from degrade_engine.engine.schedule import Schedule
 
 from .model import RealDGen
 
@@ -38,30 +41,38 @@ def generate(
     x_hr [3, h, w]: the HR image brought to LR size; x_lr [3, h', w']: the real LR reference; x_start [3, h, w]: the
     start image D(x_hr) (None: Rec_lr of eq. 5); all FP32 in [-1, 1]. tau in 0..T.
     """
-    d = model.config.diffusion
-    abar = alphas_bar(d.T, d.beta_1, d.beta_T)  # not the engine's: the oracle shares none of its arithmetic
     f_deg, f_cont = model.e_deg(x_lr[None]), model.e_cont(x_hr[None])
     c, rec_lr = model.condition(f_deg, f_cont)  # line 2
     if x_start is None:
         x_start = rec_lr[0]
     made = []
     for k in range(candidates):
-        x = x_start.clone()
-        if tau > 0:  # line 4
-            x = float(np.sqrt(abar[tau])) * x + float(np.sqrt(1 - abar[tau])) * torch.from_numpy(noise(k, 0))
-        for t in range(tau, 0, -1):  # lines 5 to 8
-            alpha = abar[t] / abar[t - 1]
-            sigma = np.sqrt(1 - alpha)
-            if d.sigma == "posterior":
-                sigma *= np.sqrt((1 - abar[t - 1]) / (1 - abar[t]))
-            z = torch.from_numpy(noise(k, t)) if t > 1 else torch.zeros_like(x)
-            eps = model.unet(x[None], torch.tensor([t]), c)[0]
-            x = float(1 / np.sqrt(alpha)) * (x - float((1 - alpha) / np.sqrt(1 - abar[t])) * eps) + float(sigma) * z
-        made.append(x)
+        eps = partial(model.unet, condition=c)
+        made.append(ancestral(eps, model.config.diffusion, x_start, tau, partial(noise, k)))
     again_deg = torch.stack([model.e_deg(x[None])[0] for x in made])
     again_cont = torch.stack([model.e_cont(x[None])[0] for x in made])
     e_deg, e_cont = relative_error(again_deg, f_deg[0]), relative_error(again_cont, f_cont[0])
     return Generated(torch.stack(made), e_deg, e_cont, int((e_deg + e_cont).argmin()))
+
+
+def ancestral(
+    eps: Callable[[Tensor, Tensor], Tensor], d: Schedule, x_start: Tensor, tau: int, noise: Callable[[int], np.ndarray]
+) -> Tensor:
+    """Algorithm 2 lines 4 to 8 (Ho et al. 2020, Algorithm 2, from a noised start): x_start FP32 [3, h, w] noised to tau
+    and denoised step by step; tau = 0 returns it. eps: x_t [1, 3, h, w], t [1] -> eps. noise: step -> z [3, h, w]."""
+    abar = alphas_bar(d.T, d.beta_1, d.beta_T)  # not the engine's: the oracle shares none of its arithmetic
+    x = x_start.clone()
+    if tau > 0:  # line 4
+        x = float(np.sqrt(abar[tau])) * x + float(np.sqrt(1 - abar[tau])) * torch.from_numpy(noise(0))
+    for t in range(tau, 0, -1):  # lines 5 to 8
+        alpha = abar[t] / abar[t - 1]
+        sigma = np.sqrt(1 - alpha)
+        if d.sigma == "posterior":
+            sigma *= np.sqrt((1 - abar[t - 1]) / (1 - abar[t]))
+        z = torch.from_numpy(noise(t)) if t > 1 else torch.zeros_like(x)
+        guess = eps(x[None], torch.tensor([t]))[0]
+        x = float(1 / np.sqrt(alpha)) * (x - float((1 - alpha) / np.sqrt(1 - abar[t])) * guess) + float(sigma) * z
+    return x
 
 
 def alphas_bar(T: int, beta_1: float, beta_T: float) -> np.ndarray:

@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from degrade_engine.originals.photographs import RealBatches
 from degrade_engine.originals.realdgen import losses
-from degrade_engine.originals.realdgen.oracle import alphas_bar
+from degrade_engine.originals.realdgen.oracle import ancestral
 from degrade_engine.originals.realdgen.unet import UNet
 
 from .config import SynDiffConfig
@@ -38,9 +39,15 @@ class SynDiffStage(nn.Module):
     """Ho et al. 2020, Algorithm 1, on {"image": real LR [B, 3, h, w] in [-1, 1]}. low_share of the rows have t at most
     a quarter of the schedule, where generation happens."""
 
-    def __init__(self, model: SynDiff, low_share: float = 0.0) -> None:
+    batches = RealBatches
+
+    def __init__(self, model: SynDiff, lr: float, low_share: float = 0.0) -> None:
         super().__init__()
-        self.model, self.low_share = model, low_share
+        self.model, self.lr, self.low_share = model, lr, low_share
+
+    def groups(self) -> list[dict]:
+        """The whole U-Net at one learning rate."""
+        return [{"params": [*self.model.parameters()], "lr": self.lr}]
 
     def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
         x_0, config = batch["image"], self.model.config
@@ -54,15 +61,4 @@ class SynDiffStage(nn.Module):
 def generate(model: SynDiff, x_start: Tensor, tau: int, noise: Noise) -> Tensor:
     """The oracle: x_start FP32 [3, h, w] in [-1, 1] noised to tau and denoised step by step (Ho et al., Algorithm 2;
     sigma_t² = beta_t or the posterior's). tau in 0..T/4."""
-    d = model.config.diffusion
-    abar, x = alphas_bar(d.T, d.beta_1, d.beta_T), x_start.clone()
-    if tau > 0:
-        x = float(np.sqrt(abar[tau])) * x + float(np.sqrt(1 - abar[tau])) * torch.from_numpy(noise(0))
-    for t in range(tau, 0, -1):
-        alpha = abar[t] / abar[t - 1]
-        variance = (1 - alpha) * ((1 - abar[t - 1]) / (1 - abar[t]) if d.sigma == "posterior" else 1.0)
-        z = torch.from_numpy(noise(t)) if t > 1 else torch.zeros_like(x)
-        eps = model(x[None], torch.tensor([t]))[0]
-        x = float(1 / np.sqrt(alpha)) * (x - float((1 - alpha) / np.sqrt(1 - abar[t])) * eps)
-        x = x + float(np.sqrt(variance)) * z
-    return x
+    return ancestral(model, model.config.diffusion, x_start, tau, noise)

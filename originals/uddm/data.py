@@ -1,4 +1,4 @@
-"""What UDDM trains on: real LR photographs alone (DDM), or beside HR ones that they do not belong to (P-DDM)."""
+"""What P-DDM trains on: HR photographs, and real LR ones that they do not belong to. (DDM: RealBatches alone.)"""
 
 from __future__ import annotations
 
@@ -8,35 +8,20 @@ import numpy as np
 from torch import Tensor
 
 from degrade_engine.engine.images import resize_bicubic
-from degrade_engine.originals.photographs import StepDataset, cut, tensor
+from degrade_engine.originals.photographs import RealBatches, RealCrops, tensor
 
 
 @dataclass(frozen=True)
-class UDDMData:
+class UDDMData(RealCrops):
     """crop: LR pixels a side (the paper: 128); scale: HR over LR."""
 
-    crop: int = 64
     scale: int = 4
-    familiar: float = 0.0  # there are no true pairs
-    textured: float = 0.0
 
 
-class DDMBatches(StepDataset):
-    """{"image": crops of real LR photographs [B, 3, crop, crop]}."""
+class PDDMBatches(RealBatches):
+    """{"hr": [B, 3, scale·crop, scale·crop], "bicubic": the same at LR size, "real": other LR photographs}."""
 
     options: UDDMData
-
-    def make(self, rng: np.random.Generator) -> dict[str, Tensor]:
-        return {"image": tensor([self.real(rng) for _ in range(self.batch)])}
-
-    def real(self, rng: np.random.Generator) -> np.ndarray:
-        """A crop of a real LR photograph."""
-        lr = self.photographs.lr
-        return cut(rng, lr[int(rng.integers(len(lr)))], self.options.crop)
-
-
-class PDDMBatches(DDMBatches):
-    """{"hr": [B, 3, scale·crop, scale·crop], "bicubic": the same at LR size, "real": other LR photographs}."""
 
     def make(self, rng: np.random.Generator) -> dict[str, Tensor]:
         crop, scale = self.options.crop, self.options.scale

@@ -17,17 +17,18 @@ which x_0 is sought.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from degrade_engine.originals.photographs import RealBatches
 from degrade_engine.originals.realdgen import losses
-from degrade_engine.originals.realdgen.oracle import alphas_bar
+from degrade_engine.originals.realdgen.oracle import ancestral
 from degrade_engine.originals.realdgen.unet import UNet
 
 from .config import DDMConfig
-from .data import DDMBatches
 from .resample import Bicubic
 
 Noise = Callable[[int], np.ndarray]  # step -> float32 [3, h, w]; step 0 is the start noise
@@ -56,7 +57,7 @@ class DDM(nn.Module):
 class DDMStage(nn.Module):
     """eq. 3 on {"image": real LR [B, 3, h, w] in [-1, 1]}."""
 
-    batches = DDMBatches
+    batches = RealBatches
 
     def __init__(self, model: DDM, lr: float) -> None:
         super().__init__()
@@ -78,16 +79,5 @@ class DDMStage(nn.Module):
 def generate(model: DDM, image: Tensor, tau: int, noise: Noise) -> Tensor:
     """The oracle of eq. 4: image FP32 [3, h, w] in [-1, 1], the HR at LR size, noised to tau and denoised step by step
     (Ho et al. 2020, Algorithm 2). tau = T is the paper's, a start that is noise; 0 returns the image."""
-    d = model.config.diffusion
-    abar, x = alphas_bar(d.T, d.beta_1, d.beta_T), image.clone()
-    condition = model.condition(image[None])
-    if tau > 0:
-        x = float(np.sqrt(abar[tau])) * x + float(np.sqrt(1 - abar[tau])) * torch.from_numpy(noise(0))
-    for t in range(tau, 0, -1):
-        alpha = abar[t] / abar[t - 1]
-        variance = (1 - alpha) * ((1 - abar[t - 1]) / (1 - abar[t]) if d.sigma == "posterior" else 1.0)
-        z = torch.from_numpy(noise(t)) if t > 1 else torch.zeros_like(x)
-        eps = model(x[None], torch.tensor([t]), condition)[0]
-        x = float(1 / np.sqrt(alpha)) * (x - float((1 - alpha) / np.sqrt(1 - abar[t])) * eps)
-        x = x + float(np.sqrt(variance)) * z
-    return x
+    eps = partial(model, condition=model.condition(image[None]))
+    return ancestral(eps, model.config.diffusion, image, tau, noise)

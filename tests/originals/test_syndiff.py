@@ -56,7 +56,7 @@ def test_a_weak_start_keeps_the_content(tau: int, kept: float | None) -> None:
 
 def test_the_training_step_learns() -> None:
     torch.manual_seed(0)
-    stage = SynDiffStage(SynDiff(SMALL), low_share=0.5)
+    stage = SynDiffStage(SynDiff(SMALL), lr=3e-3, low_share=0.5)
     optimiser = torch.optim.Adam(stage.parameters(), lr=3e-3)
     batch = {"image": torch.rand(8, 3, 16, 16) * 0.2}
     found = []
