@@ -29,6 +29,7 @@ COMMANDS = {
     "status": "Say which shards and pairs of a run are done, missing or failed.",
     "check": "Read a set of pairs back and prove that trainers can use it.",
     "report": "Write one self-contained HTML page that shows a run's pairs.",
+    "bench": "Measure: Table 12, speed, quality on true pairs; rows are JSON lines.",
     "doctor": "Say what this machine can run, and why not the rest.",
 }
 
@@ -74,7 +75,7 @@ class Front(click.Group):
 def _dress(command: click.Command) -> None:
     """Give a command, and the commands under it, the same help page as the group."""
     command.context_class = Context
-    if isinstance(command, click.Group):
+    if isinstance(command, click.Group):  # one whose commands are lazy has none here, and dresses them itself
         for child in command.commands.values():
             _dress(child)
 
