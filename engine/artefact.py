@@ -11,12 +11,16 @@ import hashlib
 import json
 import os
 import platform
+import re
+import secrets
 import shutil
 import types
 import typing
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
@@ -188,11 +192,34 @@ def _misfit(where: str, data: Any, wanted: str) -> DegradeError:
 # --------------------------------------------------------------------------------------- atomic writing
 
 
+def process_name() -> str:
+    """HOST-PID-MACHINE-RANDOM: names this process among all that share a disk, and its unfinished files. Process
+    numbers alone would not: in containers most are 1.
+    """
+    return _process_name(os.getpid())
+
+
+@cache
+def _process_name(pid: int) -> str:  # asked for anew after a fork
+    host = re.sub(r"[^A-Za-z0-9]", "_", platform.node())[:40] or "host"
+    return f"{host}-{pid}-{this_machine()}-{secrets.token_hex(4)}"
+
+
+@cache
+def this_machine() -> str:
+    """Eight hex digits for the kernel that runs here, since its start: containers on it share them."""
+    try:
+        name = Path("/proc/sys/kernel/random/boot_id").read_text()
+    except OSError:  # not Linux
+        name = f"{platform.node()} {uuid.getnode()}"
+    return sha256_bytes(name.encode())[:8]
+
+
 def write_bytes_atomic(path: Path, data: bytes) -> None:
     """Writes to a temporary name beside `path`, flushes it to the disk, renames. Readers see old or new,
-    never half.
+    never half. The temporary name says whose it is, for whoever finds it after a kill.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{process_name()}.tmp")
     try:
         with open(temporary, "wb") as file:
             file.write(data)

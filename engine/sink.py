@@ -9,9 +9,9 @@ KAIR, neosr and traiNNer-redux read them without a change.
     OUT/extra/KIND/STEM.png           what a report shows (start image, candidates), where it was asked for
 
 The other kinds (`sink_webdataset.py`, `sink_lmdb.py`) have manifest, rejects and extra in the same place. Whatever is
-written lies under OUT/.partial until it is whole and is then renamed, so that a kill leaves whole files or none where
-trainers look. The pixels fix the bytes: PNGs are those of `images.encode_png` (libvips, level 2; its docstring has the
-measurement against OpenCV and Pillow).
+written lies under OUT/.partial/PROCESS until it is whole and is then renamed, so that a kill leaves whole files or none
+where trainers look. The pixels fix the bytes: PNGs are those of `images.encode_png` (libvips, level 2; its docstring
+has the measurement against OpenCV and Pillow).
 """
 
 from __future__ import annotations
@@ -23,14 +23,15 @@ import re
 import shutil
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from .artefact import write_bytes_atomic
+from .artefact import process_name, write_bytes_atomic
 from .errors import DegradeError
 from .images import encode_png
 
@@ -39,7 +40,7 @@ Row = Mapping[str, Any]  # a JSON object
 
 _STEM = re.compile(r"[a-z0-9_-]+")
 _SCALE_MARK = re.compile(r"x[2348]")  # trainers cut these from a name, or look for a file with them
-_TORN = re.compile(r"\..+\.(?:json|jsonl|txt)\.\d+\.tmp")  # what `write_bytes_atomic` leaves when it is killed
+_TORN = re.compile(r"\..+\.(?:json|jsonl|txt)\.([\w-]+)\.tmp")  # what `write_bytes_atomic` leaves when it is killed
 _PNG_HEAD = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 
 
@@ -61,25 +62,34 @@ class Sink(ABC):
     """Writes pairs into `out`, which is made if it is missing. Several threads may write at once.
 
     The order of a run: `write` and `write_extra` for the images of a shard, `commit` before its record is written, and
-    `finish` when every shard is there. clean: remove what a killed run left unfinished. Give False in all but the first
-    of several processes that write into one folder, since they would remove each other's unfinished files. sync: have
-    each image on the disk before it gets its name (against power cuts, not kills; several times slower).
+    `finish` when every shard is there. alive: the names of other processes (`artefact.process_name`) that write into
+    the same folder now; what any other left unfinished is removed. sync: have each image on the disk before it gets its
+    name (against power cuts, not kills; several times slower).
     """
 
     texts: ClassVar[tuple[str, ...]] = ("rejects.jsonl", "manifest.jsonl")  # written in this order
 
-    def __init__(self, out: Path, *, clean: bool = True, sync: bool = False, png_level: int = 2) -> None:
+    def __init__(
+        self, out: Path, *, alive: Collection[str] = (), sync: bool = False, png_level: int = 2
+    ) -> None:
         self.out = Path(out)
-        self._partial = self.out / ".partial"
+        self._partial = self.out / ".partial" / process_name()
         self._sync, self._png_level = sync, png_level
         self._scale: int | None = None
         self._count = itertools.count()
-        if clean:
-            shutil.rmtree(self._partial, ignore_errors=True)
-            for torn in (one for where in (".", "shards") for one in (self.out / where).glob(".*.tmp")):
-                if _TORN.fullmatch(torn.name):
-                    torn.unlink(missing_ok=True)
+        self.clean(alive)
         self._partial.mkdir(parents=True, exist_ok=True)
+
+    def clean(self, alive: Collection[str] = ()) -> None:
+        """Remove what processes left unfinished, this one's included, but for those that are alive."""
+        for left in self._partial.parent.glob("*"):
+            if left.name not in alive:
+                shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
+        for torn in (one for where in (".", "shards") for one in (self.out / where).glob(".*.tmp")):
+            if (found := _TORN.fullmatch(torn.name)) and found[1] not in alive:
+                torn.unlink(missing_ok=True)
+        with suppress(OSError):  # there is none, or others are at work
+            self._partial.parent.rmdir()
 
     def write(self, stem: str, gt: Pixels, lq: Pixels) -> None:
         """A pair, uint8 [H, W, 3] RGB each: GT a whole number of times as large as LQ, the same for all.
@@ -129,8 +139,8 @@ class Sink(ABC):
         """Put the PNGs of a pair where `finish` or `commit` finds them."""
 
     def _put(self, path: Path, data: bytes) -> None:
-        self._partial.mkdir(exist_ok=True)
-        temporary = self._partial / f"{os.getpid()}-{next(self._count)}.tmp"
+        self._partial.mkdir(parents=True, exist_ok=True)
+        temporary = self._partial / f"{next(self._count)}.tmp"
         try:
             with open(temporary, "wb") as file:
                 file.write(data)
@@ -146,6 +156,8 @@ class Sink(ABC):
         for name, text in zip(self.texts, texts, strict=True):
             write_bytes_atomic(self.out / name, text.encode())
         shutil.rmtree(self._partial, ignore_errors=True)
+        with suppress(OSError):  # others are at work
+            self._partial.parent.rmdir()
 
 
 class FolderSink(Sink):
@@ -153,8 +165,10 @@ class FolderSink(Sink):
 
     texts = ("meta_info_GT.txt", "meta_info_pair.txt", *Sink.texts)
 
-    def __init__(self, out: Path, *, clean: bool = True, sync: bool = False, png_level: int = 2) -> None:
-        super().__init__(out, clean=clean, sync=sync, png_level=png_level)
+    def __init__(
+        self, out: Path, *, alive: Collection[str] = (), sync: bool = False, png_level: int = 2
+    ) -> None:
+        super().__init__(out, alive=alive, sync=sync, png_level=png_level)
         for role in ("gt", "lq"):
             (self.out / role).mkdir(exist_ok=True)
 

@@ -17,7 +17,7 @@ import mmap
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -45,8 +45,11 @@ class LmdbSink(TarSink):
         if not self._databases_hold(stems, nothing_else=True):
             with _errors_of_lmdb(self.out):
                 self._build(stems)
+        # Moved first: a process that was thought dead and commits now finds no folder, instead of leaving a tar.
+        self._partial.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):  # another process has closed this run, too
+            os.replace(self.out / self.folder, self._partial / self.folder)
         self._close_books((json_lines(rejects), json_lines(rows)))
-        shutil.rmtree(self.out / self.folder, ignore_errors=True)
 
     def _build(self, stems: list[str]) -> None:
         """Both databases from the tars, under .partial; they get their names when they are whole."""
@@ -55,7 +58,7 @@ class LmdbSink(TarSink):
         scales: set[int] = set()
         # A value takes its bytes in whole pages and a page's head; 64 MiB are more than the tree and its spares.
         size = sum(path.stat().st_size for path in paths) + 3 * mmap.PAGESIZE * len(stems) + 2**26
-        self._partial.mkdir(exist_ok=True)
+        self._partial.mkdir(parents=True, exist_ok=True)
         new = [self._partial / f"{role}.lmdb" for role in ROLES]
         for path in new:
             shutil.rmtree(path, ignore_errors=True)

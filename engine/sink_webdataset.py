@@ -9,7 +9,7 @@ of the plan (`--shard-pairs`), in which pairs are sorted by number of steps: let
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from . import tars
@@ -25,15 +25,15 @@ class TarSink(Sink):
     folder: str  # under OUT, where the tars lie
     with_rows: bool  # STEM.json of each pair
 
-    def __init__(self, out: Path, *, clean: bool = True, sync: bool = False, png_level: int = 2) -> None:
-        super().__init__(out, clean=clean, sync=sync, png_level=png_level)
+    def __init__(
+        self, out: Path, *, alive: Collection[str] = (), sync: bool = False, png_level: int = 2
+    ) -> None:
+        super().__init__(out, alive=alive, sync=sync, png_level=png_level)
         (self.out / self.folder).mkdir(exist_ok=True)
-        self._spool = self._partial / str(os.getpid())
 
     def commit(self, shard: int, rows: Sequence[Row]) -> None:
-        for folder in (self._partial, self.out / self.folder):
-            folder.mkdir(exist_ok=True)
-        temporary = self._partial / f"{os.getpid()}-{shard:05d}.tar"
+        self._partial.mkdir(parents=True, exist_ok=True)
+        temporary = self._partial / f"{shard:05d}.tar"
         by_stem = dict(sorted(zip(stems_of(rows), rows, strict=True)))
         try:
             with open(temporary, "wb") as file:
@@ -57,12 +57,12 @@ class TarSink(Sink):
                 yield f"{stem}.json", json_line(row).encode()
 
     def _store(self, stem: str, gt: bytes, lq: bytes) -> None:
-        self._spool.mkdir(parents=True, exist_ok=True)
+        self._partial.mkdir(parents=True, exist_ok=True)
         for role, data in zip(ROLES, (gt, lq), strict=True):
             self._spooled(stem, role).write_bytes(data)
 
     def _spooled(self, stem: str, role: str) -> Path:
-        return self._spool / f"{stem}.{role}.png"
+        return self._partial / f"{stem}.{role}.png"
 
 
 class WebDatasetSink(TarSink):

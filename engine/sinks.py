@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, get_args
@@ -20,15 +21,17 @@ def require(kind: Kind) -> None:
                            mend="pip install 'degrade-engine[sinks]'")  # fmt: skip
 
 
-def open_sink(kind: Kind, out: Path) -> Sink:
-    """A sink that writes into `out`; what a killed run left unfinished is removed. Raises DegradeError, OSError."""
+def open_sink(kind: Kind, out: Path, alive: Collection[str] = ()) -> Sink:
+    """A sink that writes into `out`; what a process that is not among the `alive` left unfinished is removed. Raises
+    DegradeError, OSError.
+    """
     require(kind)
     if kind == "folder":
-        return FolderSink(out)
+        return FolderSink(out, alive=alive)
     if kind == "lmdb":
         from .sink_lmdb import LmdbSink
 
-        return LmdbSink(out)
+        return LmdbSink(out, alive=alive)
     from .sink_webdataset import WebDatasetSink
 
-    return WebDatasetSink(out)
+    return WebDatasetSink(out, alive=alive)

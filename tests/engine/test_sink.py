@@ -155,10 +155,13 @@ def test_an_empty_run_and_a_second_finish(tmp_path):
 def test_what_a_kill_left_is_cleaned_at_the_next_opening(tmp_path):
     FolderSink(tmp_path).write("0000000", *pair(0))
     before = tree(tmp_path)
-    (tmp_path / ".partial" / "123-4.png").write_bytes(b"half an im")
-    (tmp_path / ".manifest.jsonl.99.tmp").write_bytes(b"{")
-    FolderSink(tmp_path, clean=False)
-    assert len(tree(tmp_path)) == len(before) + 2
+    for name in ("host-1-aaaaaaaa-00000001", "host-1-bbbbbbbb-00000002"):
+        (tmp_path / ".partial" / name).mkdir()
+        (tmp_path / ".partial" / name / "4.tmp").write_bytes(b"half an im")
+        (tmp_path / f".manifest.jsonl.{name}.tmp").write_bytes(b"{")
+    FolderSink(tmp_path, alive={name})
+    left = {path for path in tree(tmp_path) if path not in before}
+    assert left == {f".partial/{name}/4.tmp", f".manifest.jsonl.{name}.tmp"}
     FolderSink(tmp_path)
     assert tree(tmp_path) == before
 
@@ -198,4 +201,4 @@ def test_sigkill_while_writing_leaves_only_whole_files(tmp_path):
     assert len(there) >= 5 and len({path.read_bytes() for path in there}) == 1
     assert len({path.read_bytes() for path in tmp_path.glob("lq/*.png")}) == 1
     FolderSink(tmp_path)
-    assert list((tmp_path / ".partial").iterdir()) == []
+    assert [path for path in (tmp_path / ".partial").rglob("*") if path.is_file()] == []

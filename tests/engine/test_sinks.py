@@ -332,6 +332,7 @@ def test_shards_without_a_pair_and_a_run_without_one(tmp_path):
         sink = sinks.open_sink(kind, tmp_path / kind)
         sink.commit(0, [])
         sink.finish([], [])
+        sink = sinks.open_sink(kind, tmp_path / kind)
         sink.write("0000000", gt, gt[::4, ::4])
         sink.commit(1, [{"name": "0000000"}])
         if kind == "lmdb":  # the databases are whole and have only to be made again
