@@ -137,7 +137,7 @@ def test_bytes_to_and_from_the_device(kind: Kind, inspect: bool, engines: dict[K
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_loop_is_the_same_four_acts_each_step(kind: Kind, engines: dict[Kind, Path]) -> None:
-    """No host read, no copy, no allocation from the first step's launch to the last one's; no batch allocates at all."""
+    """No host read, no copy, no allocation from the first step's launch to the last one's; no batch allocates."""
     ledger = Ledger()
     with watched(engines[kind], ledger, threads=1) as engine:
         made = ledger.count("allocate")[""]
