@@ -17,8 +17,10 @@ from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .artefact import sha256_json
+from .columns import Column, Cut
 from .degraders import Degrader, Kind
 from .errors import DegradeError
 from .layout import plan_row_steps
@@ -114,7 +116,7 @@ class Plan:
         """Photographs and crops of a pair. None where the pair list names an input that the inventory
         refused.
         """
-        words = _words(self.options.seed, _IMAGES, pair, attempt, 7)
+        words = _Words(self.options.seed, _IMAGES).draw(pair, attempt, 7).tolist()
         if self.listed is None:
             hr_index, reference_index = below(words[0], len(self.hr)), below(words[3], len(self.reference))
         else:
@@ -136,22 +138,22 @@ class Plan:
         )
 
     @cached_property
-    def taus(self) -> tuple[int, ...]:
+    def taus(self) -> Column:
         """Noising steps of each pair: one tau for its candidates and for its replacements.
 
         Each is uniform over the range, and every run of so many pairs as the range has values takes each value
         once, in an order drawn for that run: so a plan's batches fill evenly whatever its seed, and pair i still
         does not depend on how many pairs there are.
         """
-        seed, low, high = self.options.seed, self.options.tau_low, self.options.tau_high
-        values = high - low + 1
+        low, pairs = self.options.tau_low, self.options.pairs
+        values = self.options.tau_high - low + 1
         if values == 1:
-            return (low,) * self.options.pairs
-        drawn: list[int] = []
-        for run in range(-(-self.options.pairs // values)):
-            order = np.argsort(np.array(_words(seed, _TAU, run, 0, values), np.uint64), kind="stable")
-            drawn += (low + order).tolist()
-        return tuple(drawn[: self.options.pairs])
+            return Column(np.full(pairs, low, np.int16))
+        words = _Words(self.options.seed, _TAU)
+        drawn = np.empty((-(-pairs // values), values), np.int16)
+        for run, order in enumerate(drawn):
+            order[:] = low + np.argsort(words.draw(run, 0, values), kind="stable")
+        return Column(drawn.ravel()[:pairs].copy())
 
     def steps(self, pair: int) -> int:
         """Network calls that a candidate of this pair takes."""
@@ -159,17 +161,25 @@ class Plan:
         return tau if self.options.steps is None else min(tau, self.options.steps)
 
     @cached_property
-    def batches(self) -> tuple[tuple[int, ...], ...]:
-        """All pairs, sorted by number of steps (then by number), cut into batches of at most `batch`."""
-        steps = np.array([self.steps(pair) for pair in range(self.options.pairs)])
-        order = np.argsort(steps, kind="stable").tolist()
-        return tuple(tuple(order[at : at + self.batch]) for at in range(0, len(order), self.batch))
+    def all_steps(self) -> Column:
+        """`steps` of each pair."""
+        taus, most = self.taus.values, self.options.steps
+        return self.taus if most is None else Column(np.minimum(taus, most))
 
     @cached_property
-    def shards(self) -> tuple[tuple[tuple[int, ...], ...], ...]:
+    def order(self) -> Column:
+        """All pairs as they are computed: sorted by number of steps, then by number."""
+        return Column(np.argsort(self.all_steps.values, kind="stable").astype(np.uint32))
+
+    @property
+    def batches(self) -> Cut[tuple[int, ...]]:
+        """The pairs of `order`, cut into batches of at most `batch`."""
+        return Cut(self.order, self.batch)
+
+    @property
+    def shards(self) -> Cut[tuple[tuple[int, ...], ...]]:
         """The batches, in order, grouped into shards of about `shard_pairs` pairs."""
-        a_shard = max(1, self.options.shard_pairs // self.batch)
-        return tuple(self.batches[at : at + a_shard] for at in range(0, len(self.batches), a_shard))
+        return Cut(self.batches, max(1, self.options.shard_pairs // self.batch))
 
     def shard_pairs(self, shard: int) -> list[int]:
         """Pairs of a shard, in computing order."""
@@ -179,8 +189,7 @@ class Plan:
         """Row-steps that move a pair over row-steps that a full batch executes, 0..1; 1 when nothing is to be
         done.
         """
-        steps = [self.steps(pair) for pair in range(self.options.pairs)]
-        useful, executed = plan_row_steps(steps, self.batch)
+        useful, executed = plan_row_steps(self.all_steps, self.batch)
         return useful / executed if executed else 1.0
 
     @cached_property
@@ -275,11 +284,20 @@ def below(word: int, count: int) -> int:
     return (word * count) >> 64
 
 
-def _words(seed: int, purpose: int, pair: int, attempt: int, count: int) -> list[int]:
-    key = np.array([seed, _DOMAIN], dtype=np.uint64)
-    counter = np.array([0, attempt, pair, purpose], dtype=np.uint64)
-    words: list[int] = np.random.Philox(key=key, counter=counter).random_raw(count).tolist()
-    return words
+class _Words:
+    """Uniform 64-bit words by seed, purpose, pair and attempt: Philox4x64-10, whose counter they are. One generator is
+    moved from counter to counter, because making one takes longer than the draw."""
+
+    def __init__(self, seed: int, purpose: int) -> None:
+        self._purpose = purpose
+        self._philox = np.random.Philox(key=np.array([seed, _DOMAIN], dtype=np.uint64))
+        self._state: Any = self._philox.state
+
+    def draw(self, pair: int, attempt: int, count: int) -> NDArray[np.uint64]:
+        """The first `count` words of a pair's attempt."""
+        self._state["state"]["counter"] = np.array([0, attempt, pair, self._purpose], dtype=np.uint64)
+        self._philox.state = self._state
+        return self._philox.random_raw(count)
 
 
 def _crop(photograph: Photograph, side: int, first: int, second: int, multiple: int) -> Crop:

@@ -1,0 +1,56 @@
+"""Long sequences that are cheap to hold: a plan has a million pairs, and a tuple of a million numbers is 40 MB."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeVar, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+T = TypeVar("T", bound=Sequence[Any])
+
+
+class Column(Sequence[int]):
+    """Whole numbers in a numpy array, which is `values`; numbers and slices come out as a tuple's would."""
+
+    def __init__(self, values: NDArray[Any]) -> None:
+        self.values = values
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @overload
+    def __getitem__(self, at: int) -> int: ...
+    @overload
+    def __getitem__(self, at: slice) -> tuple[int, ...]: ...
+    def __getitem__(self, at: int | slice) -> int | tuple[int, ...]:
+        if isinstance(at, slice):
+            return tuple(self.values[at].tolist())
+        return int(self.values[at])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and len(self) == len(other) and np.array_equal(self.values, np.array(other))
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Cut(Sequence[T]):
+    """A sequence in pieces of `length`, the last one perhaps shorter. A piece is a slice, made when it is asked for."""
+
+    def __init__(self, whole: Sequence[Any], length: int) -> None:
+        self._whole, self._length = whole, length
+
+    def __len__(self) -> int:
+        return -(-len(self._whole) // self._length)
+
+    @overload
+    def __getitem__(self, at: int) -> T: ...
+    @overload
+    def __getitem__(self, at: slice) -> tuple[T, ...]: ...
+    def __getitem__(self, at: int | slice) -> T | tuple[T, ...]:
+        if isinstance(at, slice):
+            return tuple(self[one] for one in range(len(self))[at])
+        first = range(len(self))[at] * self._length
+        piece: T = self._whole[first : first + self._length]
+        return piece
