@@ -1,31 +1,30 @@
 """One shard of a run: `run(plan, shard)` is a pure function of the plan and the shard's number.
 
-Decode, engine, encode and write overlap: a pool of threads loads the coming batches and writes the past ones
-while the engine works on this one. Nothing is decided on the way but which photographs were unusable, and
-that is settled before a batch is formed: a pair without inputs keeps its rows as padding, so its neighbours'
-bytes do not change.
+Its batches go through the engine one after another; what comes out is handed to the writing stage, and the shard's
+record can be sealed when that has written it (`Draft`). Nothing is decided on the way but which photographs were
+unusable, and that is settled before a batch is formed: a pair without inputs keeps its rows as padding, so its
+neighbours' bytes do not change.
 """
 
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future
-from functools import partial
-from typing import Protocol
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import inputs as loading
 from . import records
-from .inputs import Folders, Inputs, Outcome, Reject
+from .inputs import Inputs, Outcome, Reject
 from .plan import Plan
 from .records import Record
 from .sampler import Batch, BatchResult
 from .schedule import Schedule, table
 from .sink import stem_of
+from .stages import Stages
 
 Pixels = NDArray[np.uint8]
 
@@ -48,66 +47,90 @@ class Sink(Protocol):
     def write_extra(self, name: str, pixels: Pixels) -> None: ...
 
 
+class Stopped(Exception):
+    """The run was asked to stop before all batches of a shard were made."""
+
+
+@dataclass
+class Draft:
+    """A shard whose pairs have all gone through the engine; its images may still be on their way to the disk."""
+
+    shard: int
+    plan: str
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    rejects: list[Reject] = field(default_factory=list)
+    row_steps: int = 0
+    executed_row_steps: int = 0
+    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(records.SECONDS, 0.0))
+    writes: list[Future[float]] = field(default_factory=list)
+
+    def sealed(self) -> Record:
+        """The record, once every image is written. Raises what a writer raised."""
+        self.seconds["write"] += sum(future.result() for future in self.writes)
+        return Record(
+            shard=self.shard,
+            plan=self.plan,
+            rows=self.rows,
+            rejects=[reject.to_json() for reject in self.rejects],
+            row_steps=self.row_steps,
+            executed_row_steps=self.executed_row_steps,
+            seconds={name: round(value, 3) for name, value in self.seconds.items()},
+        )
+
+
 def run(
     plan: Plan,
     shard: int,
     *,
     engine: Runs,
     schedule: Schedule,
-    folders: Folders,
     sink: Sink,
-    pool: Executor,
-    loaded: Iterator[list[Outcome]] | None = None,
-    on_batch: Callable[[], None] | None = None,
-) -> Record:
-    """Make the pairs of a shard and write their images; the caller commits the record that comes back.
+    stages: Stages,
+    loaded: Iterator[list[Outcome]],
+    on_batch: Callable[[Sequence[Outcome]], None],
+    stop: object = None,
+) -> Draft:
+    """Make the pairs of a shard and hand their images over to be written.
 
-    loaded: the outcomes of this shard's batches, where the caller reads ahead over several shards. on_batch
-    is called after each batch.
+    loaded: the outcomes of its batches. on_batch is called after each. stop: true where no further batch is to be
+    made; the shard is then given up (Stopped), unless it was its last.
     """
-    began = time.perf_counter()
-    seconds = dict.fromkeys(records.SECONDS, 0.0)
-    if loaded is None:
-        loaded = loading.ahead(pool, plan.shards[shard], partial(loading.load, plan, folders))
-    writes: deque[Future[float]] = deque()
-    rows, rejects, row_steps, executed = [], [], 0, 0
-    for outcomes in loaded:
-        seconds["decode"] += sum(outcome.seconds for outcome in outcomes)
-        rejects += [reject for outcome in outcomes for reject in outcome.rejects]
+    draft, began = Draft(shard, plan.sha256), time.perf_counter()
+    for number, outcomes in enumerate(loaded):
+        if stop and number:
+            raise Stopped
+        draft.seconds["decode"] += sum(outcome.seconds for outcome in outcomes)
+        draft.rejects += [reject for outcome in outcomes for reject in outcome.rejects]
         if any(outcome.inputs for outcome in outcomes):
-            started = time.perf_counter()
-            result = engine.run(
-                assemble(plan, schedule, outcomes, reads_hr=engine.hr_scale is not None), filter=plan.options.filter,
-                candidates=plan.options.candidates, inspect=plan.options.save_candidates,
-            )  # fmt: skip
-            seconds["engine"] += time.perf_counter() - started
-            row_steps, executed = row_steps + result.row_steps, executed + result.executed_row_steps
-            for at, outcome in enumerate(outcomes):
-                if outcome.inputs is None:
-                    continue
-                kept = choose(plan, result, at)
-                if kept is None:
-                    rejects.append(_not_finite(outcome.pair))
-                    continue
-                figures = (result.degradation_error, result.content_error, result.score)
-                errors, content, score = (one[: plan.options.candidates, at].tolist() for one in figures)
-                rows.append(records.row(plan, outcome.inputs, errors, content, score, kept))
-                writes.append(pool.submit(write_pair, plan, sink, outcome.inputs, result, at))
-        while len(writes) > 2 * plan.batch:
-            seconds["write"] += writes.popleft().result()
-        if on_batch:
-            on_batch()
-    seconds["write"] += sum(future.result() for future in writes)
-    seconds["wall"] = time.perf_counter() - began
-    return Record(
-        shard=shard,
-        plan=plan.sha256,
-        rows=rows,
-        rejects=[reject.to_json() for reject in rejects],
-        row_steps=row_steps,
-        executed_row_steps=executed,
-        seconds={name: round(value, 3) for name, value in seconds.items()},
-    )
+            _batch(plan, draft, outcomes, engine, schedule, sink, stages)
+        on_batch(outcomes)
+    draft.seconds["wall"] = time.perf_counter() - began
+    return draft
+
+
+def _batch(
+    plan: Plan, draft: Draft, outcomes: Sequence[Outcome], engine: Runs, schedule: Schedule, sink: Sink, stages: Stages
+) -> None:
+    started = time.perf_counter()
+    with stages.timed("engine"):
+        result = engine.run(
+            assemble(plan, schedule, outcomes, reads_hr=engine.hr_scale is not None), filter=plan.options.filter,
+            candidates=plan.options.candidates, inspect=plan.options.save_candidates,
+        )  # fmt: skip
+    draft.seconds["engine"] += time.perf_counter() - started
+    draft.row_steps += result.row_steps
+    draft.executed_row_steps += result.executed_row_steps
+    for at, outcome in enumerate(outcomes):
+        if outcome.inputs is None:
+            continue
+        kept = choose(plan, result, at)
+        if kept is None:
+            draft.rejects.append(_not_finite(outcome.pair))
+            continue
+        figures = (result.degradation_error, result.content_error, result.score)
+        errors, content, score = (one[: plan.options.candidates, at].tolist() for one in figures)
+        draft.rows.append(records.row(plan, outcome.inputs, errors, content, score, kept))
+        draft.writes.append(stages.write(write_pair, plan, sink, outcome.inputs, result, at))
 
 
 def assemble(plan: Plan, schedule: Schedule, outcomes: Sequence[Outcome], reads_hr: bool = False) -> Batch:

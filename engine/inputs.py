@@ -2,7 +2,7 @@
 for it.
 
 Runs in a small pool of threads ahead of the engine (decoding, resizing and OpenCV release the interpreter
-lock), at most `depth` batches ahead, so memory stays bounded however long the run. A pair whose photograph
+lock; `stages.py`). A pair whose photograph
 turns out to be unusable is drawn anew here, before its batch is formed; what replaces it depends only on
 seed, pair and attempt, so a resumed run does the same.
 """
@@ -10,9 +10,6 @@ seed, pair and attempt, so a resumed run does the same.
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,19 +96,6 @@ def load(plan: Plan, folders: Folders, pair: int) -> Outcome:
     )
     rejects.append(Reject("pair", str(pair), "unusable_input", said))
     return Outcome(pair, None, tuple(rejects), time.perf_counter() - began)
-
-
-def ahead(
-    pool: Executor, batches: Iterable[Sequence[int]], load_pair: Callable[[int], Outcome], depth: int = 2
-) -> Iterator[list[Outcome]]:
-    """Outcomes of each batch in turn, while the pool works on at most `depth` batches more."""
-    waiting: deque[list[Future[Outcome]]] = deque()
-    for batch in batches:
-        waiting.append([pool.submit(load_pair, pair) for pair in batch])
-        if len(waiting) > depth:
-            yield [future.result() for future in waiting.popleft()]
-    while waiting:
-        yield [future.result() for future in waiting.popleft()]
 
 
 def _read(folder: Path, role: str, photo: Photograph, crop: Crop, rejects: list[Reject]) -> Pixels | None:

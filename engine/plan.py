@@ -179,7 +179,16 @@ class Plan:
     @property
     def shards(self) -> Cut[tuple[tuple[int, ...], ...]]:
         """The batches, in order, grouped into shards of about `shard_pairs` pairs."""
-        return Cut(self.batches, max(1, self.options.shard_pairs // self.batch))
+        return Cut(self.batches, self._shard_batches)
+
+    @property
+    def _shard_batches(self) -> int:
+        return max(1, self.options.shard_pairs // self.batch)
+
+    def shard_range(self, shard: int) -> tuple[int, int]:
+        """First and last (not included) place in `order` of a shard's pairs."""
+        length = self._shard_batches * self.batch
+        return shard * length, min((shard + 1) * length, self.options.pairs)
 
     def shard_pairs(self, shard: int) -> list[int]:
         """Pairs of a shard, in computing order."""

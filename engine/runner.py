@@ -1,25 +1,24 @@
-"""A whole run in this process: open the output folder, do the shards that are not done, close the books.
+"""A whole run in this process: open the output folder, make the shards that are this process's, close the books.
 
-Nothing here draws or decides; it calls `generate.run` for each missing shard and commits what comes back. A
-run that was stopped in any way, the power cut included, goes on with the same call and ends with the same
-bytes.
+Nothing here draws or decides; it calls `generate.run` for each shard and commits what comes back. A run that was
+stopped in any way, the power cut included, goes on with the same call and ends with the same bytes.
+
+`run` is a process that is alone. Its three parts, `open_run`, `make` and `finish`, are there for runners of several:
+each process opens the folder and makes the shards of its own `Share`, and one of them closes the books.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from itertools import accumulate, islice
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from . import generate, records
@@ -30,10 +29,14 @@ from .errors import DegradeError
 from .inputs import Folders, Reject
 from .plan import Plan
 from .presets import label
+from .progress import Clock, Progress
 from .records import Record
 from .schedule import Schedule
+from .shares import Alone, Share
 from .sink import Sink
 from .sinks import Kind, open_sink, require
+from .stages import Stages
+from .stops import GRACE_SECONDS, Stop, listening
 
 PLAN_JSON = "plan.json"
 RUN_JSON = "run.json"
@@ -41,21 +44,34 @@ SINK = "sink"  # the key of plan.json that is not the plan's
 
 
 class Interrupted(Exception):
-    """Ctrl-C or SIGTERM: what is committed stays, the same call goes on. done of so many shards."""
+    """A signal, SIGINT or SIGTERM: what is committed stays, the same call goes on. done of so many shards."""
 
-    def __init__(self, done: int, shards: int) -> None:
-        super().__init__(done, shards)
-        self.done, self.shards = done, shards
+    def __init__(self, done: int, shards: int, number: int = signal.SIGINT) -> None:
+        super().__init__(done, shards, number)
+        self.done, self.shards, self.number = done, shards, number
 
 
 @dataclass(frozen=True)
-class Progress:
-    """How far a run is. A pair is settled when it is written or rejected."""
+class Run:
+    """A run's folder, open. done: the records that were there; they are not looked for again."""
 
-    settled: int
-    pairs: int
-    pairs_per_second: float | None  # of this call; None until a batch has ended
-    seconds_left: float | None
+    plan: Plan
+    out: Path
+    sink: Sink
+    done: dict[int, Record]
+
+    def missing(self) -> list[int]:
+        """The shards that are not done, in order."""
+        return [shard for shard in range(len(self.plan.shards)) if shard not in self.done]
+
+    def look(self, shard: int) -> bool:
+        """Whether a shard is done: its record is whole and of this plan, and its pairs are there. Remembered."""
+        if shard not in self.done:
+            record = records.read(self.out, self.plan.sha256, shard)
+            if record is None or not self.sink.holds(shard, record.stems):
+                return False
+            self.done[shard] = record
+        return True
 
 
 def run(
@@ -68,91 +84,111 @@ def run(
     rejects: Sequence[Reject] = (),
     workers: int | None = None,
     kind: Kind = "folder",
+    grace: float = GRACE_SECONDS,
     on_progress: Callable[[Progress], None] | None = None,
+    on_stop: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
     """Make all pairs of the plan in `out` and return the page that is written to run.json.
 
-    rejects: inputs that the inventory refused. workers: threads that decode and write (default: one a core, 8
-    at most). kind: of the sink. Raises DegradeError (another plan or kind lies in `out`, no pair could be made, the
-    disk is full), Interrupted.
+    rejects: inputs that the inventory refused. workers: threads that decode, and as many that write (default: one a
+    core, 8 at most). kind: of the sink. grace: seconds in which a signal lets the batch in hand end (stops.py).
+    Raises DegradeError (another plan or kind lies in `out`, no pair could be made, the disk is full), Interrupted.
     """
+    opened = open_run(plan, out, kind)
+    with stopping(opened, grace, on_stop) as stop:
+        share = Alone(opened.missing())
+        make(opened, share, engine=engine, schedule=schedule, folders=folders, workers=workers,
+             on_progress=on_progress, stop=stop)  # fmt: skip
+        return finish(opened, rejects)
+
+
+def open_run(plan: Plan, out: Path, kind: Kind) -> Run:
+    """The folder of a run, made or gone on with, and which of its shards are done. Raises DegradeError, OSError."""
     require(kind)
     open_folder(out, plan, kind)
-    sink = open_sink(kind, out)
-    done = {
-        shard: record
-        for shard in range(len(plan.shards))
-        if (record := records.read(out, plan.sha256, shard)) and sink.holds(shard, record.stems)
-    }
-    missing = [shard for shard in range(len(plan.shards)) if shard not in done]
-    batches = [batch for shard in missing for batch in plan.shards[shard]]
-    clock = Clock(plan, batches)
+    opened = Run(plan, out, open_sink(kind, out), {})
+    for shard in range(len(plan.shards)):
+        opened.look(shard)
+    return opened
 
-    def on_batch() -> None:
-        clock.tick()
+
+def make(
+    opened: Run,
+    share: Share,
+    *,
+    engine: generate.Runs,
+    schedule: Schedule,
+    folders: Folders,
+    workers: int | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+    stop: Stop | None = None,
+    clock: Clock | None = None,
+) -> None:
+    """Make the shards of a share and commit each. Raises generate.Stopped where `stop` became true, OSError, and
+    DegradeError; the shards that were taken and not committed are then released.
+
+    clock: counts what is made, for a caller that also counts what others make.
+    """
+    plan, sink = opened.plan, opened.sink
+    clock = clock or Clock(plan, opened.missing())
+    taken: dict[int, None] = {}
+
+    def batches() -> Iterator[tuple[int, tuple[int, ...]]]:
+        while not stop and (shard := share.take()) is not None:
+            taken[shard] = None
+            for batch in plan.shards[shard]:
+                yield shard, batch
+
+    def commit(draft: generate.Draft) -> None:
+        record = draft.sealed()
+        sink.commit(record.shard, record.rows)
+        records.write(opened.out, record)
+        opened.done[record.shard] = record.sealed()
+        taken.pop(record.shard)
+        share.committed(record.shard)
+
+    def on_batch(outcomes: Sequence[loading.Outcome]) -> None:
+        clock.batch([outcome.pair for outcome in outcomes])
         if on_progress:
-            on_progress(clock.progress())
+            on_progress(clock.progress(stages.flow()))
 
     if on_progress:
         on_progress(clock.progress())
-    pool = ThreadPoolExecutor(workers or min(8, os.cpu_count() or 1), thread_name_prefix="pairs")
+    stages = Stages(workers or min(8, os.cpu_count() or 1), behind=2 * plan.batch)
     try:
-        with stop_on_sigterm():
-            loaded = loading.ahead(pool, batches, partial(loading.load, plan, folders))
-            for shard in missing:
-                record = generate.run(
-                    plan,
-                    shard,
-                    engine=engine,
-                    schedule=schedule,
-                    folders=folders,
-                    sink=sink,
-                    pool=pool,
-                    loaded=islice(loaded, len(plan.shards[shard])),
-                    on_batch=on_batch,
-                )
-                sink.commit(shard, record.rows)
-                records.write(out, record)
-                done[shard] = record.sealed()
-            return finish(plan, sink, out, [done[shard] for shard in range(len(plan.shards))], rejects)
-    except KeyboardInterrupt:  # it may have come between a record's rename and `done`
-        late = sum(records.read(out, plan.sha256, shard) is not None for shard in missing if shard not in done)
-        raise Interrupted(len(done) + late, len(plan.shards)) from None
-    except OSError as error:
-        raise DegradeError(
-            f"{error.filename or out} cannot be written ({error.strerror or error})",
-            mend="make room or choose another folder; the same command goes on where this one stopped",
-        ) from error
+        with stages, suppress(generate.Stopped):  # a run that stops still commits what is made
+            loaded = stages.read(batches(), partial(loading.load, plan, folders))
+            for shard, pieces in groupby(loaded, key=itemgetter(0)):
+                if stop:
+                    break
+                draft = generate.run(
+                    plan, shard, engine=engine, schedule=schedule, sink=sink, stages=stages,
+                    loaded=(outcomes for _, outcomes in pieces), on_batch=on_batch, stop=stop,
+                )  # fmt: skip
+                stages.commit(commit, draft)
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        for shard in list(taken):
+            share.release(shard)
+    if stop:
+        raise generate.Stopped
 
 
-class Clock:
-    """Pairs, pairs a second and time left of one call.
-
-    Batches are sorted by steps, so the last ones are the slowest: the time left goes by the work left, where
-    a batch's work is its network steps and one more for all that is done once a pair.
-    """
-
-    def __init__(self, plan: Plan, batches: Sequence[Sequence[int]]) -> None:
-        self._pairs = plan.options.pairs
-        self._made = [0, *accumulate(len(batch) for batch in batches)]  # pairs after so many batches
-        self._work = [0, *accumulate(1 + plan.steps(batch[-1]) for batch in batches)]
-        self._ended, self._began = 0, time.perf_counter()
-
-    def tick(self) -> None:
-        """A batch has ended."""
-        self._ended += 1
-
-    def progress(self) -> Progress:
-        """Where the run is now."""
-        made, work = self._made[self._ended], self._work[self._ended]
-        rate = seconds_left = None
-        if made:
-            elapsed = time.perf_counter() - self._began
-            rate = made / max(elapsed, 1e-9)
-            seconds_left = elapsed * (self._work[-1] - work) / work
-        return Progress(self._pairs - self._made[-1] + made, self._pairs, rate, seconds_left)
+@contextmanager
+def stopping(opened: Run, grace: float, on_stop: Callable[[int], None] | None = None) -> Iterator[Stop]:
+    """What ends a run early, as what the caller sees: signals as Interrupted, a disk that refuses as DegradeError."""
+    shards = len(opened.plan.shards)
+    with listening(grace, on_stop) as stop:
+        try:
+            yield stop
+        except (generate.Stopped, KeyboardInterrupt):  # which may have come between a record's rename and `done`
+            late = (records.read(opened.out, opened.plan.sha256, shard) for shard in opened.missing())
+            done = len(opened.done) + sum(record is not None for record in late)
+            raise Interrupted(done, shards, stop.signal or signal.SIGINT) from None
+        except OSError as error:
+            raise DegradeError(
+                f"{error.filename or opened.out} cannot be written ({error.strerror or error})",
+                mend="make room or choose another folder; the same command goes on where this one stopped",
+            ) from error
 
 
 def open_folder(out: Path, plan: Plan, kind: Kind) -> None:
@@ -180,15 +216,16 @@ def open_folder(out: Path, plan: Plan, kind: Kind) -> None:
     (out / "shards").mkdir(exist_ok=True)
 
 
-def finish(
-    plan: Plan, sink: Sink, out: Path, done: Sequence[Record], rejects: Iterable[Reject]
-) -> dict[str, Any]:
-    """Write manifest, meta files, rejects and run.json, all in pair order; returns run.json's page."""
+def finish(opened: Run, rejects: Iterable[Reject]) -> dict[str, Any]:
+    """Write manifest, meta files, rejects and run.json, all in pair order; returns run.json's page. Every shard has
+    to be done. Raises DegradeError, OSError."""
+    plan, out = opened.plan, opened.out
+    done = [opened.done[shard] for shard in range(len(plan.shards))]
     rows = sorted((row for record in done for row in record.rows), key=lambda row: row["pair"])
     refused = unique(
         [reject.to_json() for reject in rejects] + [one for record in done for one in record.rejects]
     )
-    sink.finish(rows, refused)
+    opened.sink.finish(rows, refused)
     page = summary(plan, rows, refused, done)
     write_json_atomic(out / RUN_JSON, page)
     if not rows:
@@ -229,20 +266,3 @@ def summary(
         "seconds": seconds,
         "pairs_per_second": round(len(rows) / seconds["wall"], 3) if seconds["wall"] else None,
     }
-
-
-@contextmanager
-def stop_on_sigterm() -> Iterator[None]:
-    """SIGTERM stops a run as Ctrl-C does. Only in the main thread: Python delivers signals nowhere else."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +19,6 @@ from degrade_engine.engine.schedule import SOLVERS, SPACINGS
 from degrade_engine.engine.spec import Start
 from degrade_engine.planning import SAVE_UP_TO, make_degrader_plan, make_plan, settled
 
-INTERRUPTED = 130
 FOLDER = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -202,15 +202,21 @@ def make_pairs(
                 workers=threads,
                 kind=sink,
                 on_progress=on_progress,
+                on_stop=say_stopping,
             )
     except runner.Interrupted as stop:
         console.print(
             f"Stopped: {stop.done} of {stop.shards} shards are done. The same command goes on from there."
         )
-        ctx.exit(INTERRUPTED)
+        ctx.exit(128 + stop.number)
     for note in engine.notes:
         console.print(note)
     click.echo(say_summary(page, out))
+
+
+def say_stopping(number: int) -> None:
+    """Called in the signal's handler, where only a plain write is safe."""
+    os.write(2, b"\nStopping after the batch in hand; once more stops at once.\n")
 
 
 def bar(console: Console) -> Progress:

@@ -25,8 +25,9 @@ import pytest
 from PIL import Image, ImageCms
 
 from degrade_engine.cli import main
+from degrade_engine.engine import columns, images, inventory, progress, records
 from degrade_engine.engine import generate as shards
-from degrade_engine.engine import images, inventory, records, runner
+from degrade_engine.engine import plan as plans
 from degrade_engine.engine.build import build
 from degrade_engine.engine.presets import RECOMMENDED
 from degrade_engine.engine.sampler import BatchResult
@@ -240,7 +241,7 @@ def test_a_killed_run_that_goes_on_ends_with_the_same_bytes(engines, photos, run
 def test_ctrl_c_ends_cleanly_and_says_how_to_go_on(engines, photos, run, tmp_path, number):
     out = tmp_path / "pairs"
     child = stopped(engines[4], photos, out, number, lambda: len(list(out.glob("shards/*.json"))) == 1)
-    assert child.returncode == 130
+    assert child.returncode == 128 + number
     said = child.stderr.read()
     assert "Traceback" not in said and re.search("[123] of 4 shards are done. The same command goes on", said)
     assert generate(engines[4], photos, out, *USUAL) == 0
@@ -543,12 +544,24 @@ def test_candidates_that_are_not_numbers_are_never_kept(candidates, filtered, ke
 def test_the_time_left_goes_by_the_work_left(monkeypatch):
     """Three batches of 2, 4 and 9 steps, the first one of 4 pairs made in an earlier call."""
     now = [100.0]
-    monkeypatch.setattr(runner.time, "perf_counter", lambda: now[0])
-    plan = SimpleNamespace(options=SimpleNamespace(pairs=12), steps=lambda pair: {7: 4, 11: 9}[pair])
-    clock = runner.Clock(plan, [(4, 5, 6, 7), (8, 9, 10, 11)])
-    assert clock.progress() == runner.Progress(4, 12, None, None)
-    clock.tick()
+    monkeypatch.setattr(progress.time, "perf_counter", lambda: now[0])
+    plan = a_plan(steps=[2] * 4 + [4] * 4 + [9] * 4)
+    clock = progress.Clock(plan, [1, 2])
+    assert clock.progress() == progress.Progress(4, 12, None, None)
+    clock.batch((4, 5, 6, 7))
     now[0] += 10.0  # 5 units of work, and 10 more to do
-    assert clock.progress() == runner.Progress(8, 12, 0.4, 20.0)
-    clock.tick()
-    assert clock.progress().seconds_left == 0.0
+    assert clock.progress() == progress.Progress(8, 12, 0.4, 20.0)
+    clock.elsewhere(2)
+    assert clock.progress().seconds_left == 0.0 and clock.progress().settled == 12
+
+
+def a_plan(steps: list[int]) -> plans.Plan:
+    """A plan in batches and shards of 4 pairs, with these steps."""
+    photo = SimpleNamespace(path="a.png", bytes=1, height=99, width=99)
+    options = plans.Options(
+        seed=0, pairs=len(steps), scale=1, tau_low=0, tau_high=9, steps=None, spacing="even", solver="ddpm", eta=0.0,
+        start="bicubic", candidates=1, filter=False, shard_pairs=4, save_candidates=False,
+    )  # fmt: skip
+    plan = plans.make(options, lr_size=16, batch=4, engine="", hr=[photo], reference=None)
+    plan.__dict__["taus"] = columns.Column(np.array(steps))
+    return plan
