@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-T = TypeVar("T", bound=Sequence[Any])
+T = TypeVar("T")
 
 
 class Column(Sequence[int]):
@@ -52,5 +52,4 @@ class Cut(Sequence[T]):
         if isinstance(at, slice):
             return tuple(self[one] for one in range(len(self))[at])
         first = range(len(self))[at] * self._length
-        piece: T = self._whole[first : first + self._length]
-        return piece
+        return cast(T, self._whole[first : first + self._length])
