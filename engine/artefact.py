@@ -33,6 +33,7 @@ TOOLS = (
     "numpy",
     "onnxruntime",
     "onnxruntime-gpu",
+    "openvino",
     "onnx",
     "torch",
     "tensorrt",

@@ -8,15 +8,13 @@ longer be what the bundle's licence and card speak of.
 
 from __future__ import annotations
 
-import os
 import platform
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from . import doctor
 from .artefact import cache_folder, sha256_file, tool_versions
-from .backends import Accepted, Made, Order, gpu_key, gpu_refusal
+from .backends import Accepted, Made, Order, copy, gpu_key, gpu_refusal, refuse_bf16
 from .cores import cores
 from .device import Device, HostDevice
 from .errors import DegradeError
@@ -33,6 +31,7 @@ class OnnxRuntimeCpu:
     fixed_batch: bool = False
 
     def accept(self, precision: Precision, target: str | None) -> Accepted:
+        refuse_bf16("onnxruntime", precision)
         if target is not None:
             raise DegradeError(
                 f"--target {target} was given, and ONNX Runtime's engine is for the CPU it is built on",
@@ -73,8 +72,9 @@ class OnnxRuntimeCpu:
         return HostDevice(threads or cores())
 
     def open(
-        self, device: Device, path: Path, part: PartSpec, rows: int, lr_size: int, threads: int | None
-    ) -> Executor:
+        self, device: Device, path: Path, part: PartSpec, rows: int, lr_size: int, threads: int | None,
+        precision: Precision = "fp32",
+    ) -> Executor:  # fmt: skip
         return OnnxRuntimeExecutor(path, part, batch=rows, height=lr_size, width=lr_size, threads=threads)
 
 
@@ -90,6 +90,7 @@ class OnnxRuntimeGpu:
     fixed_batch: bool = False
 
     def accept(self, precision: Precision, target: str | None) -> Accepted:
+        refuse_bf16(self.name, precision)
         if reason := self.cannot_run(None):
             raise DegradeError(
                 f"The backend {self.name} cannot build here: {reason}",
@@ -127,8 +128,9 @@ class OnnxRuntimeGpu:
         return CudaDevice.open()
 
     def open(
-        self, device: Device, path: Path, part: PartSpec, rows: int, lr_size: int, threads: int | None
-    ) -> Executor:
+        self, device: Device, path: Path, part: PartSpec, rows: int, lr_size: int, threads: int | None,
+        precision: Precision = "fp32",
+    ) -> Executor:  # fmt: skip
         # Under the file's hash: whatever the provider names its files by, two weights are not taken for each other.
         version = doctor.version_of("onnxruntime-gpu")
         cache = cache_folder() / f"onnxruntime-tensorrt-{version}" / sha256_file(path)[:16]
@@ -136,13 +138,3 @@ class OnnxRuntimeGpu:
             path, part, batch=rows, height=lr_size, width=lr_size, stream=device.stream, provider=self.provider,
             cache=cache,
         )  # fmt: skip
-
-
-def copy(order: Order) -> Made:
-    """The bundle's own file, as it is."""
-    file = f"{order.name}.onnx"
-    with open(order.source, "rb") as reader, open(order.folder / file, "wb") as writer:
-        shutil.copyfileobj(reader, writer)
-        writer.flush()
-        os.fsync(writer.fileno())
-    return Made(file)

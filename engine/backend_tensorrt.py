@@ -12,7 +12,7 @@ from pathlib import Path
 
 from . import doctor
 from .artefact import cache_folder, write_bytes_atomic
-from .backends import Accepted, Made, Order, gpu_key, gpu_refusal
+from .backends import Accepted, Made, Order, gpu_key, gpu_refusal, refuse_bf16
 from .device import Device
 from .doctor import Gpus, target_of, version_of
 from .errors import DegradeError
@@ -30,6 +30,7 @@ class TensorRT:
     fixed_batch: bool = True
 
     def accept(self, precision: Precision, target: str | None) -> Accepted:
+        refuse_bf16(self.flavour.package, precision)
         self._installed()
         gpus = doctor.nvidia()
         if self.flavour is CLASSIC:
@@ -115,8 +116,9 @@ class TensorRT:
         return CudaDevice.open()
 
     def open(
-        self, device: Device, path: Path, part: PartSpec, rows: int, lr_size: int, threads: int | None
-    ) -> Executor:
+        self, device: Device, path: Path, part: PartSpec, rows: int, lr_size: int, threads: int | None,
+        precision: Precision = "fp32",
+    ) -> Executor:  # fmt: skip
         self.check(path)
         trt = load(self.flavour)
         return TensorRTExecutor(

@@ -1,12 +1,14 @@
 """What a backend is: seven questions that `build`, `verify` and `Engine.open` ask, whatever runs the networks.
 
-Each backend is a page of its own: `backend_onnxruntime.py`, `backend_tensorrt.py`. Nothing here or there
+Each backend is a page of its own: `backend_onnxruntime.py`, `backend_openvino.py`, `backend_tensorrt.py`. Nothing here or there
 imports a runtime before it is asked.
 """
 
 from __future__ import annotations
 
+import os
 import platform
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +22,9 @@ from .executor import Executor
 from .spec import PartSpec, Precision
 from .tensorrt import PlanProof
 
-BackendName = Literal["onnxruntime", "onnxruntime-cuda", "onnxruntime-tensorrt", "tensorrt", "tensorrt-rtx"]
+BackendName = Literal[
+    "onnxruntime", "openvino", "onnxruntime-cuda", "onnxruntime-tensorrt", "tensorrt", "tensorrt-rtx"
+]
 BACKENDS: tuple[str, ...] = ("auto", *get_args(BackendName))
 ON_A_GPU: tuple[BackendName, ...] = ("tensorrt", "tensorrt-rtx", "onnxruntime-cuda")
 """What `auto` tries on a machine with a GPU, in this order, before the CPU."""
@@ -96,10 +100,29 @@ class Backend(Protocol):
         ...
 
     def open(
-        self, device: Device, path: Path, part: PartSpec, rows: int, lr_size: int, threads: int | None
-    ) -> Executor:
-        """The executor of a part at that many rows, on that device."""
+        self, device: Device, path: Path, part: PartSpec, rows: int, lr_size: int, threads: int | None,
+        precision: Precision = "fp32",
+    ) -> Executor:  # fmt: skip
+        """The executor of a part at that many rows, on that device. precision: the engine's, for a backend that does
+        not read it from the file."""
         ...
+
+
+def copy(order: Order) -> Made:
+    """The bundle's own file, as it is."""
+    file = f"{order.name}.onnx"
+    with open(order.source, "rb") as reader, open(order.folder / file, "wb") as writer:
+        shutil.copyfileobj(reader, writer)
+        writer.flush()
+        os.fsync(writer.fileno())
+    return Made(file)
+
+
+def refuse_bf16(name: str, precision: Precision) -> None:
+    """DegradeError where a backend without bf16 is asked for it."""
+    if precision == "bf16":
+        raise DegradeError(f"The backend {name} does not compute in bf16", wanted="--backend openvino, or another "
+                           "precision")  # fmt: skip
 
 
 def gpu_key(target: str | None) -> dict[str, object]:
@@ -117,6 +140,8 @@ def gpu_key(target: str | None) -> dict[str, object]:
 
 def best(precision: Precision) -> BackendName:
     """What `auto` is here: the first of ON_A_GPU that can build and run, else the CPU's. `doctor` has the reasons."""
+    if precision == "bf16":
+        return "openvino"
     for name in ON_A_GPU if doctor.nvidia().devices else ():
         try:
             accepted = named(name).accept(precision, None)
@@ -144,11 +169,13 @@ def gpu_refusal(title: str, packages: tuple[str, ...], extra: str, target: str |
 def named(name: str) -> Backend:
     """The backend of that name. DegradeError for one that does not exist."""
     from .backend_onnxruntime import OnnxRuntimeCpu, OnnxRuntimeGpu
+    from .backend_openvino import OpenVino
     from .backend_tensorrt import TensorRT
     from .tensorrt import CLASSIC, RTX
 
     made: dict[str, Callable[[], Backend]] = {
         "onnxruntime": OnnxRuntimeCpu,
+        "openvino": OpenVino,
         "onnxruntime-cuda": lambda: OnnxRuntimeGpu("onnxruntime-cuda", "CUDAExecutionProvider"),
         "onnxruntime-tensorrt": lambda: OnnxRuntimeGpu("onnxruntime-tensorrt", "TensorrtExecutionProvider"),
         "tensorrt": lambda: TensorRT(CLASSIC),

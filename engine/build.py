@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from . import backends, parity
 from .artefact import (
@@ -75,8 +75,8 @@ def build(
     target or backend that cannot be used, and for an engine that fails the parity gate, which is then kept as
     OUT.quarantine.
     """
-    if precision not in ("fp32", "fp16"):
-        raise DegradeError(f"The precision is {precision!r}", wanted="fp32 or fp16")
+    if precision not in get_args(Precision):
+        raise DegradeError(f"The precision is {precision!r}", wanted="fp32, fp16 or bf16")
     name, accepted = _choose(backend, precision, target)
     bundle = open_bundle(bundle_path)
     multiple = bundle.spec.lr_multiple
@@ -129,7 +129,8 @@ def open_engine_part(
     if rows is None:
         rows = rows_of(part, spec.key)
     path = folder / part.files["engine"].path
-    return backends.named(spec.key.backend).open(device, path, part, rows, spec.lr_size, threads)
+    backend, precision = backends.named(spec.key.backend), spec.key.precision_computed
+    return backend.open(device, path, part, rows, spec.lr_size, threads, precision)
 
 
 def rows_of(part: PartSpec, key: EngineKey) -> int:

@@ -1,7 +1,7 @@
 """What runs a network: inputs and outputs bound to buffers once, then enqueued.
 
-`OnnxRuntimeExecutor` runs an ONNX file on the CPU; on a GPU, `executor_onnxruntime_cuda.py` and
-`executor_tensorrt.py` do.
+`OnnxRuntimeExecutor` runs an ONNX file on the CPU, and so does `executor_openvino.py`; on a GPU,
+`executor_onnxruntime_cuda.py` and `executor_tensorrt.py` do.
 
 A batch of 48 rows is not one call: layer by layer, its activations would stream through main memory. The
 rows are run a few at a time instead, as many as stay in the cache, on slices of the same buffers.
@@ -22,7 +22,7 @@ import numpy as np
 from .cores import cores
 from .errors import DegradeError
 from .onnx_session import first_line, open_session
-from .spec import PartSpec
+from .spec import PartSpec, TensorSpec
 
 PIXELS_A_CALL = 128 * 128  # rows x height x width; see rows_a_call
 
@@ -102,14 +102,8 @@ class OnnxRuntimeExecutor:
         self._bound: dict[str, np.ndarray] = {}  # keeps the memory alive that the bindings point to
 
     def bind(self, name: str, buffer: np.ndarray) -> None:
-        if name not in self._specs:
-            raise DegradeError(f"{self._path.name} has no tensor {name!r}", wanted=", ".join(self._specs))
-        shape, dtype = self.shapes[name], np.dtype(self._specs[name].dtype)
-        if buffer.shape != shape or buffer.dtype != dtype or not buffer.flags.c_contiguous:
-            raise DegradeError(
-                f"{self._path.name}: {name} was bound to {buffer.dtype} {buffer.shape}",
-                wanted=f"{dtype} {shape}, C-contiguous",
-            )
+        check_buffer(self._path, self._specs, self.shapes, name, buffer)
+        dtype = buffer.dtype
         for call, (_, binding) in enumerate(self._calls):
             bind = binding.bind_input if name in self._inputs else binding.bind_output
             first = buffer[call * self._rows :].ctypes.data
@@ -134,6 +128,18 @@ def rows_a_call(batch: int, height: int, width: int) -> int:
     """How many rows to run at once: the largest divisor of the batch within PIXELS_A_CALL pixels."""
     most = max(1, PIXELS_A_CALL // (height * width))
     return max(rows for rows in range(1, min(batch, most) + 1) if batch % rows == 0)
+
+
+def check_buffer(
+    path: Path, specs: dict[str, TensorSpec], shapes: dict[str, tuple[int, ...]], name: str, buffer: np.ndarray
+) -> None:
+    """DegradeError unless a host buffer fits the tensor of that name."""
+    if name not in specs:
+        raise DegradeError(f"{path.name} has no tensor {name!r}", wanted=", ".join(specs))
+    shape, dtype = shapes[name], np.dtype(specs[name].dtype)
+    if buffer.shape != shape or buffer.dtype != dtype or not buffer.flags.c_contiguous:
+        fact = f"{path.name}: {name} was bound to {buffer.dtype} {buffer.shape}"
+        raise DegradeError(fact, wanted=f"{dtype} {shape}, C-contiguous")
 
 
 def device_address(file: str, name: str, buffer: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:

@@ -38,7 +38,7 @@ from .schedule import Schedule
 
 BUNDLE_JSON = "bundle.json"
 Format = Literal["degrade-engine/bundle/2"]
-Precision = Literal["fp32", "fp16"]
+Precision = Literal["fp32", "fp16", "bf16"]
 Start = Literal["reconstruction", "bicubic", "realesrgan"]
 Runs = Literal["reference", "pair", "candidate", "step"]
 Kind = Literal["realdgen", "syndiff", "lway", "uddm"]

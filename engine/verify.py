@@ -56,7 +56,7 @@ def _reference(folder: Path, spec: EngineSpec, bundle_path: Path | None) -> Bund
             )
         return bundle
     if spec.plans or spec.key.precision_computed != "fp32":
-        held = "compiled plans" if spec.plans else "FP16 networks"
+        held = "compiled plans" if spec.plans else f"networks for {spec.key.precision_computed}"
         raise DegradeError(
             f"{folder} holds {held} and no reference to compare them with",
             mend="give the bundle that it was made from: --bundle BUNDLE",
