@@ -35,7 +35,7 @@ FOLDERS := engine kernels calib export originals bench
 
 .venv/test: .venv/base $(SOURCES)
 	@set -eu; echo "Installing the package and what the tests need"; \
-	$(PIP) --no-build-isolation -e '.[cpu,train,test,metrics,rtx]'; \
+	$(PIP) --no-build-isolation -e '.[cpu,train,test,metrics,rtx,openvino]'; \
 	touch $@ .venv/demo; printf '== done in %d s\n' $$SECONDS
 
 demo: .venv/demo

@@ -1,6 +1,6 @@
 """Seconds a pair: the engine beside PyTorch (bench/eager.py), same pairs, noise, steps and pixels, in one run.
 
-    python -m degrade_engine.bench.speed CHECKPOINT --engine ENGINE -o bench/results/speed.jsonl
+    degrade-engine bench speed CHECKPOINT --engine ENGINE [--also BF16_ENGINE] -o bench/results/speed.jsonl
 
 Every way is warmed up, then all are timed in turn, round after round, so that whatever else the machine does falls on
 all alike. Without file I/O. A row's pixels are compared with the original way's: mean |difference| in grey levels, and
@@ -16,7 +16,8 @@ import math
 import platform
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -94,8 +95,10 @@ def of_pairs(candidates: np.ndarray) -> Candidates:
     return {i: candidates[:, i] for i in range(candidates.shape[1])}
 
 
-def all_ways(checkpoint: Path, engine: Engine, samples: Path, tau: int, scratch: Path) -> dict[str, Callable[[], Way]]:
-    """Every way by its name; made only when it is asked for."""
+def all_ways(
+    checkpoint: Path, engine: Engine, also: Sequence[Engine], samples: Path, tau: int, scratch: Path
+) -> dict[str, Callable[[], Way]]:
+    """Every way by its name; made only when it is asked for. also: engines of other precisions, of the same sizes."""
     spec, n, k = engine.spec, engine.spec.batch, engine.spec.candidates
     content, reference = photographs(samples, spec.lr_size, n)
     exact = table(spec.schedule, "ddpm", tau)
@@ -130,7 +133,16 @@ def all_ways(checkpoint: Path, engine: Engine, samples: Path, tau: int, scratch:
         def run(_: int, solver: SolverTable) -> Candidates:
             return of_pairs(one.run(Batch(content, reference, pairs, [solver] * n, start, SEED)).candidates)
 
-        return Way(name, run, solver, against, backend="onnxruntime cpu", **how)
+        return Way(name, run, solver, against, backend=one.spec.key.backend, **how)
+
+    def others() -> Iterator[tuple[str, Callable[[str], Way]]]:
+        for one in also:
+            how = {"precision": one.spec.key.precision_computed, "exact": False}
+            name = f"engine, {how['precision']} ({one.spec.key.backend})"
+            yield name, partial(lambda name, one, how: engines(name, one, **how), one=one, how=how)
+            yield f"{name}, recommended", partial(
+                lambda name, one, how: engines(name, one, few, few_eager, **how), one=one, how=how
+            )
 
     def int8(name: str) -> Way:
         path = scratch / "denoiser.int8.onnx"
@@ -146,6 +158,7 @@ def all_ways(checkpoint: Path, engine: Engine, samples: Path, tau: int, scratch:
         "torch.compile, batched": lambda name: eager(name, compiled=True),
         "engine": lambda name: engines(name, engine),
         "engine, INT8": int8,
+        **dict(others()),
         few_eager: lambda name: eager(name, few, few_eager, channels_last=True),
         "engine, recommended": lambda name: engines(name, engine, few, few_eager),
         fp32_step: one_step,
@@ -219,6 +232,8 @@ def processor() -> str:
 @click.command()
 @click.argument("checkpoint", type=click.Path(exists=True, path_type=Path))
 @click.option("--engine", "folder", type=click.Path(exists=True, path_type=Path), required=True)
+@click.option("--also", type=click.Path(exists=True, path_type=Path), multiple=True,
+              help="An engine of another precision, of the same sizes; may be repeated.")  # fmt: skip
 @click.option("--samples", type=click.Path(exists=True, path_type=Path), default=Path("samples"), show_default=True)
 @click.option("--tau", type=click.IntRange(1), default=10, show_default=True, help="The paper's is 1:30.")
 @click.option("--repeats", type=click.IntRange(1), default=3, show_default=True, help="Rounds.")
@@ -226,13 +241,18 @@ def processor() -> str:
 @click.option("--threads", type=click.IntRange(1), help="Of every way. [default: one a physical core]")
 @click.option("--only", multiple=True, help="Ways whose name begins so, beside the original. [default: all]")
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="JSONL; written anew.")
-def main(checkpoint: Path, folder: Path, samples: Path, tau: int, repeats: int, budget: float, threads: int | None,
-         only: tuple[str, ...], out: Path) -> None:  # fmt: skip
+def main(checkpoint: Path, folder: Path, also: tuple[Path, ...], samples: Path, tau: int, repeats: int, budget: float,
+         threads: int | None, only: tuple[str, ...], out: Path) -> None:  # fmt: skip
     """Time the engine beside PyTorch; about six minutes on two cores."""
     threads = threads or cores()
     torch.set_num_threads(threads)
-    with Engine.open(folder, threads=threads) as engine, tempfile.TemporaryDirectory() as scratch:
-        chosen = all_ways(checkpoint, engine, samples, tau, Path(scratch))
+    with ExitStack() as stack:
+        engine, *others = [stack.enter_context(Engine.open(one, threads=threads)) for one in (folder, *also)]
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        for other in others:
+            if (other.spec.lr_size, other.spec.batch) != (engine.spec.lr_size, engine.spec.batch):
+                raise click.ClickException(f"{other.folder} is of another LR size or batch than {folder}")
+        chosen = all_ways(checkpoint, engine, others, samples, tau, scratch)
         ways = asked_for(chosen, only)
         measured(ways, repeats, table(engine.spec.schedule, "ddpm", 1), budget)
         about = context(engine) | {"threads": threads, "devices": f"{processor()}, {cores()} cores",

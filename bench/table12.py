@@ -200,8 +200,11 @@ def in_short(preset: Preset | None) -> dict[str, Any]:
             "candidates": preset.candidates}  # fmt: skip
 
 
-def ways_of(model: RealDGen, engine: Engine, syndiff: Engine | None, scale: int, images: int, slow: int) -> list[Way]:
-    """Every way, the cheapest first. images: of the quick ways; slow: of those that run every step."""
+def ways_of(
+    model: RealDGen, engine: Engine, also: Sequence[Engine], syndiff: Engine | None, scale: int, images: int, slow: int
+) -> list[Way]:
+    """Every way, the cheapest first. also: engines of other precisions. images: of the quick ways; slow: of those that
+    run every step."""
     ways, batch = [], engine.spec.batch
     kinds: dict[str, Kind] = {"BSRGAN": "bsrgan", "Real-ESRGAN": "realesrgan"}
     for name, kind in kinds.items():
@@ -214,6 +217,12 @@ def ways_of(model: RealDGen, engine: Engine, syndiff: Engine | None, scale: int,
             ways.append(Way(f"SynDiff, engine, {name}", "SynDiff", run, count, syndiff.spec.batch, preset))
     run = partial(by_engine, engine, RECOMMENDED, scale)
     ways.append(Way("RealDGen, engine, recommended", "RealDGen", run, images, batch, RECOMMENDED))
+    for one in also:
+        label = f"RealDGen, engine {one.spec.key.precision_computed}"
+        for name, preset in {"recommended": RECOMMENDED, "tau 1:30": PAPER}.items():
+            count = images if preset is RECOMMENDED else slow
+            run = partial(by_engine, one, preset, scale)
+            ways.append(Way(f"{label}, {name}", "RealDGen", run, count, one.spec.batch, preset))
     for name, preset in {"tau 1:30": PAPER, "tau 30": replace(PAPER, tau_low=30)}.items():
         run = partial(by_engine, engine, preset, scale)
         ways.append(Way(f"RealDGen, engine, {name}", "RealDGen", run, slow, batch, preset))
@@ -225,6 +234,8 @@ def ways_of(model: RealDGen, engine: Engine, syndiff: Engine | None, scale: int,
 @click.command()
 @click.argument("checkpoint", type=click.Path(exists=True, path_type=Path))
 @click.option("--engine", "folder", type=click.Path(exists=True, path_type=Path), required=True)
+@click.option("--also", type=click.Path(exists=True, path_type=Path), multiple=True,
+              help="An engine of another precision; may be repeated.")  # fmt: skip
 @click.option("--syndiff", "other", type=click.Path(exists=True, path_type=Path), help="An engine of the kind syndiff.")
 @click.option("--pairs", "pairs_in", type=click.Path(exists=True, path_type=Path), required=True, help="HR/ and LR/.")
 @click.option("--images", type=click.IntRange(1), default=100, show_default=True, help="A way, as in the paper.")
@@ -232,20 +243,21 @@ def ways_of(model: RealDGen, engine: Engine, syndiff: Engine | None, scale: int,
               help="Images of the ways that run every step.")  # fmt: skip
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="JSONL, written anew.")
 def main(
-    checkpoint: Path, folder: Path, other: Path | None, pairs_in: Path, images: int, slow: int, out: Path
+    checkpoint: Path, folder: Path, also: tuple[Path, ...], other: Path | None, pairs_in: Path, images: int, slow: int,
+    out: Path,
 ) -> None:
     """RealDGen's Table 12 on this machine: BSRGAN, Real-ESRGAN, SynDiff, RealDGen in PyTorch and by the engine."""
     threads = cores()
     torch.set_num_threads(threads)
     rows = []
     with ExitStack() as stack:
-        engine = stack.enter_context(Engine.open(folder))
+        engine, *others = [stack.enter_context(Engine.open(one)) for one in (folder, *also)]
         syndiff = stack.enter_context(Engine.open(other)) if other else None
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         pairs = true_pairs(pairs_in, max(images, slow))
         scale = read_rgb(pairs[0].hr).shape[0] // engine.spec.lr_size
         place = {"lr_size": engine.spec.lr_size, "scale": scale, "devices": f"{processor()}, {threads} threads"}
-        for way in ways_of(load(checkpoint, RealDGen)[0], engine, syndiff, scale, images, slow):
+        for way in ways_of(load(checkpoint, RealDGen)[0], engine, others, syndiff, scale, images, slow):
             work = scratch / way.name
             work.mkdir()
             rows.append(way.row(way.run(pairs[: way.images], work), pairs[: way.images]) | place | stamp())

@@ -1,7 +1,7 @@
 """What a backend is: seven questions that `build`, `verify` and `Engine.open` ask, whatever runs the networks.
 
-Each backend is a page of its own: `backend_onnxruntime.py`, `backend_openvino.py`, `backend_tensorrt.py`. Nothing here or there
-imports a runtime before it is asked.
+Each backend is a page of its own: `backend_onnxruntime.py`, `backend_openvino.py`, `backend_tensorrt.py`. Nothing here
+or there imports a runtime before it is asked.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ from .engine_spec import (
 from .errors import DegradeError
 from .executor import Executor
 from .lock import only_one
-from .spec import Bundle, PartSpec, Precision, can_filter, file_ref, open_bundle
+from .spec import Bundle, PartSpec, Precision, can_filter, file_ref, has_steps, open_bundle
 
 Choice = Literal["auto"] | BackendName
 
@@ -92,6 +92,11 @@ def build(
         raise DegradeError(fact, wanted="1")
     if batch < 1 or candidates < 1:
         raise DegradeError(f"The batch is {batch} and the candidates are {candidates}", wanted="at least 1 of each")
+    if accepted.computed == "bf16" and not has_steps(bundle.spec.parts):
+        raise DegradeError(
+            f"bf16 is asked for, and of the kind {bundle.spec.kind} nothing would compute in it: it is for networks "
+            "that run each step", wanted="--precision fp32",
+        )  # fmt: skip
     check_replaceable(out, ENGINE_JSON)
     key = _key(bundle, name, accepted, precision, lr_size, batch, candidates)
     with only_one(out, say):

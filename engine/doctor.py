@@ -27,8 +27,10 @@ DISTRIBUTION = "degrade-engine"
 
 # The base packages that come with a library of their own: installed is not enough, they must load.
 LOADS = {"numpy": "numpy", "opencv-python-headless": "cv2", "pyvips": "pyvips", "pillow": "PIL.Image"}
-# Likewise of the GPU's; looked at only where they are installed.
-LOADS_ON_A_GPU = {"pycuda": "pycuda.driver", "cuda-bindings": "cuda.bindings.driver", "tensorrt": "tensorrt"}
+# Likewise of backends that not everyone has; looked at only where they are installed.
+LOADS_IF_INSTALLED = {
+    "openvino": "openvino", "pycuda": "pycuda.driver", "cuda-bindings": "cuda.bindings.driver", "tensorrt": "tensorrt",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,7 @@ class Backend:
 CUDA = ("pycuda", "cuda-bindings")
 BACKENDS = (
     Backend("onnxruntime", "cpu", (), "CPUExecutionProvider", gpu=False),
+    Backend("openvino", "openvino", ("openvino",), gpu=False),
     Backend("onnxruntime-cuda", "gpu", ("onnxruntime-gpu", *CUDA), "CUDAExecutionProvider"),
     Backend("onnxruntime-tensorrt", "gpu", ("onnxruntime-gpu", "tensorrt", *CUDA), "TensorrtExecutionProvider"),
     Backend("tensorrt", "gpu", ("tensorrt", "polygraphy", *CUDA)),
@@ -126,7 +129,7 @@ def look() -> Machine:
     for backend in BACKENDS:
         if backend.ahead and set(backend.builds_with) <= set(installed) and (error := load_error(backend.ahead)):
             failures[backend.packages[0]] = error
-    for name, module in LOADS_ON_A_GPU.items():
+    for name, module in LOADS_IF_INSTALLED.items():
         if name in installed and (error := load_error(module)):
             failures[name] = error
     return Machine(

@@ -56,9 +56,12 @@ def _reference(folder: Path, spec: EngineSpec, bundle_path: Path | None) -> Bund
             )
         return bundle
     if spec.plans or spec.key.precision_computed != "fp32":
-        held = "compiled plans" if spec.plans else f"networks for {spec.key.precision_computed}"
+        held = "compiled plans" if spec.plans else "FP16 networks"
+        fact = f"{folder} holds {held} and no reference to compare them with"
+        if spec.key.precision_computed == "bf16":
+            fact = f"{folder} lacks the FP16 networks by whose error bf16 is judged"
         raise DegradeError(
-            f"{folder} holds {held} and no reference to compare them with",
+            fact,
             mend="give the bundle that it was made from: --bundle BUNDLE",
         )
     parts = {name: replace(part, files={"fp32": part.files["engine"]}) for name, part in spec.parts.items()}

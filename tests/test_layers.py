@@ -36,7 +36,7 @@ LAYERS = {
     "kernels": Layer(names("numpy")),
     "engine": Layer(
         names(".kernels numpy onnxruntime cv2 pyvips PIL filelock"),
-        names("tensorrt tensorrt_rtx polygraphy pycuda cuda ray lmdb webdataset fsspec"),
+        names("tensorrt tensorrt_rtx openvino polygraphy pycuda cuda ray lmdb webdataset fsspec"),
     ),
     "originals": Layer(
         names(

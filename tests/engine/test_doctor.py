@@ -14,7 +14,9 @@ from degrade_engine.engine.errors import DegradeError
 from degrade_engine.kernels.loader import Status
 
 GPU = doctor.Gpus((doctor.Gpu("NVIDIA L4", "8.9", 24 << 30),), "580.1", "13.0")
-ALL = ("onnxruntime", "onnxruntime-gpu", "tensorrt", "tensorrt-rtx", "polygraphy", "pycuda", "cuda-bindings")
+ALL = (
+    "onnxruntime", "openvino", "onnxruntime-gpu", "tensorrt", "tensorrt-rtx", "polygraphy", "pycuda", "cuda-bindings",
+)  # fmt: skip
 BARE = doctor.Machine(
     python="3.12.1",
     cpu="2 cores",
@@ -77,7 +79,7 @@ def test_a_gpu_without_kernels_or_with_a_broken_pycuda_runs_the_cpu_alone() -> N
     without = replace(FULL, fatbin=BARE.fatbin)
     for machine, said in ((without, "no fatbin: none"), (broken, "pycuda does not load: libcuda")):
         lines = [one for one in doctor.diagnose(machine) if one.section == "backend"]
-        assert [one.name for one in lines if one.state == "ok"] == ["onnxruntime"]
+        assert [one.name for one in lines if one.state == "ok"] == ["onnxruntime", "openvino"]
         assert all(said in one.text for one in lines if one.state != "ok")
 
 
