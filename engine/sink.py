@@ -22,18 +22,18 @@ import os
 import re
 import shutil
 from abc import ABC, abstractmethod
-from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import IO, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from .artefact import process_name, write_bytes_atomic
+from .artefact import process_name
 from .errors import DegradeError
 from .images import encode_png
+from .names import Names, first_twice, missing, packed, shown
 
 Pixels = npt.NDArray[np.uint8]  # [H, W, 3], RGB
 Row = Mapping[str, Any]  # a JSON object
@@ -151,13 +151,31 @@ class Sink(ABC):
         finally:
             temporary.unlink(missing_ok=True)
 
-    def _close_books(self, texts: Iterable[str]) -> None:
-        """Write the texts, in the order of `self.texts`, and remove what is only needed on the way."""
-        for name, text in zip(self.texts, texts, strict=True):
-            write_bytes_atomic(self.out / name, text.encode())
+    @contextmanager
+    def _books(self) -> Iterator[dict[str, IO[str]]]:
+        """New texts by the names of `self.texts`; at the end of the block they replace those that are there, in this
+        order, and what is only needed on the way is removed.
+        """
+        self._partial.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as stack:
+            books = {name: stack.enter_context(self._new_text(name)) for name in self.texts}
+            try:
+                yield books
+            except BaseException:
+                for name in self.texts:
+                    (self._partial / name).unlink(missing_ok=True)
+                raise
+            for book in books.values():
+                book.flush()
+                os.fsync(book.fileno())
+        for name in self.texts:
+            os.replace(self._partial / name, self.out / name)
         shutil.rmtree(self._partial, ignore_errors=True)
         with suppress(OSError):  # others are at work
             self._partial.parent.rmdir()
+
+    def _new_text(self, name: str) -> IO[str]:
+        return open(self._partial / name, "w", encoding="utf-8", newline="\n")
 
 
 class FolderSink(Sink):
@@ -176,43 +194,60 @@ class FolderSink(Sink):
         """Nothing is left to do: each image is whole by itself."""
 
     def holds(self, shard: int, stems: Sequence[str]) -> bool:
-        return all((self.out / role / f"{stem}.png").is_file() for stem in stems for role in ("gt", "lq"))
+        folders = [os.path.join(self.out, role) for role in ("gt", "lq")]
+        return all(os.path.isfile(f"{folder}/{stem}.png") for stem in stems for folder in folders)
 
     def finish(self, rows: Iterable[Row], rejects: Iterable[Row]) -> None:
-        rows = list(rows)
-        stems = stems_of(rows)
-        for role in ("gt", "lq"):
-            compare({one.name for one in os.scandir(self.out / role)}, [f"{s}.png" for s in stems], self.out / role)
-        gt_lines, pair_lines = [], []
-        scales: set[int] = set()
-        for stem in stems:
-            (height, width), lq_size = (_file_size(self.out / role / f"{stem}.png") for role in ("gt", "lq"))
-            scales.add(scale_of(stem, (height, width), lq_size))
-            gt_lines.append(f"{stem}.png ({height},{width},3)\n")
-            pair_lines.append(f"gt/{stem}.png, lq/{stem}.png\n")
-        one_scale(scales, self.out)
-        self._close_books(("".join(gt_lines), "".join(pair_lines), json_lines(rejects), json_lines(rows)))
+        with self._books() as books:
+            stems = write_rows(rows, books["manifest.jsonl"])
+            books["rejects.jsonl"].writelines(map(json_line, rejects))
+            for role in ("gt", "lq"):
+                with os.scandir(self.out / role) as listing:
+                    compare(packed(one.name for one in listing), np.char.add(stems, b".png"), self.out / role)
+            scales: set[int] = set()
+            for stem in map(shown, stems):
+                (height, width), lq_size = (_file_size(f"{self.out}/{role}/{stem}.png") for role in ("gt", "lq"))
+                scales.add(scale_of(stem, (height, width), lq_size))
+                books["meta_info_GT.txt"].write(f"{stem}.png ({height},{width},3)\n")
+                books["meta_info_pair.txt"].write(f"gt/{stem}.png, lq/{stem}.png\n")
+            one_scale(scales, self.out)
 
     def _store(self, stem: str, gt: bytes, lq: bytes) -> None:
         self._put(self.out / "lq" / f"{stem}.png", lq)
         self._put(self.out / "gt" / f"{stem}.png", gt)
 
 
-def stems_of(rows: Sequence[Row]) -> list[str]:
-    """The stems of a manifest's rows, in their order; DegradeError for one that is none or comes twice."""
+def stems_of(rows: Iterable[Row]) -> list[str]:
+    """The stems of a shard's rows, in their order; DegradeError for one that is none or comes twice."""
     stems = [check_stem(str(row.get("name"))) for row in rows]
-    if len(set(stems)) < len(stems):
-        twice = next(stem for stem, times in Counter(stems).items() if times > 1)
-        raise DegradeError(f"Two rows of the manifest have the name {twice}")
+    _each_once(packed(stems))
     return stems
 
 
-def compare(there: set[str], wanted: Sequence[str], where: Path) -> None:
+def write_rows(rows: Iterable[Row], manifest: IO[str]) -> Names:
+    """Write a run's rows, a line each; returns their stems. DegradeError for one that is none or comes twice."""
+
+    def stems() -> Iterator[str]:
+        for row in rows:
+            manifest.write(json_line(row))
+            yield check_stem(str(row.get("name")))
+
+    found = packed(stems())
+    _each_once(found)
+    return found
+
+
+def _each_once(stems: Names) -> None:
+    if twice := first_twice(stems):
+        raise DegradeError(f"Two rows of the manifest have the name {twice}")
+
+
+def compare(there: Names, wanted: Names, where: Path) -> None:
     """DegradeError unless `where` holds just what the manifest wants."""
-    if missing := sorted(set(wanted) - there):
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise DegradeError(f"{missing[0]}{more} of the manifest is not in {where}", mend="run again")
-    if strange := sorted(there - set(wanted)):
+    if gone := missing(wanted, there):
+        more = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
+        raise DegradeError(f"{gone[0]}{more} of the manifest is not in {where}", mend="run again")
+    if strange := missing(there, wanted):
         more = f" and {len(strange) - 1} more" if len(strange) > 1 else ""
         raise DegradeError(
             f"{where} holds {strange[0]}{more}, which is no pair of this run",
@@ -245,18 +280,14 @@ def png_size(head: bytes, name: str) -> tuple[int, int]:
     return int.from_bytes(head[20:24], "big"), int.from_bytes(head[16:20], "big")
 
 
-def _file_size(path: Path) -> tuple[int, int]:
+def _file_size(path: str) -> tuple[int, int]:
     with open(path, "rb") as file:
-        return png_size(file.read(26), str(path))
-
-
-def json_lines(records: Iterable[Row]) -> str:
-    """JSON lines in ASCII: a path may hold U+2028, which some readers take for the end of a line."""
-    return "".join(json_line(record) for record in records)
+        return png_size(file.read(26), path)
 
 
 def json_line(record: Row) -> str:
-    """One of them; DegradeError for NaN and what is no JSON."""
+    """A JSON line in ASCII: a path may hold U+2028, which some readers take for the end of a line. DegradeError for NaN
+    and what is no JSON."""
     try:
         return json.dumps(record, allow_nan=False) + "\n"
     except (TypeError, ValueError) as error:

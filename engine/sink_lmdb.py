@@ -24,7 +24,8 @@ from typing import Any
 
 from . import tars
 from .errors import DegradeError
-from .sink import Row, compare, json_lines, one_scale, png_size, scale_of, stems_of
+from .names import Names, packed, shown
+from .sink import Row, compare, json_line, one_scale, png_size, scale_of, write_rows
 from .sink_webdataset import ROLES, TarSink
 
 META = "meta_info.txt"
@@ -40,21 +41,19 @@ class LmdbSink(TarSink):
         return self.tar(shard).is_file() or (self._whole and self._databases_hold(stems))
 
     def finish(self, rows: Iterable[Row], rejects: Iterable[Row]) -> None:
-        rows = list(rows)
-        stems = stems_of(rows)
-        if not self._databases_hold(stems, nothing_else=True):
-            with _errors_of_lmdb(self.out):
-                self._build(stems)
-        # Moved first: a process that was thought dead and commits now finds no folder, instead of leaving a tar.
-        self._partial.mkdir(parents=True, exist_ok=True)
-        with suppress(FileNotFoundError):  # another process has closed this run, too
-            os.replace(self.out / self.folder, self._partial / self.folder)
-        self._close_books((json_lines(rejects), json_lines(rows)))
+        with self._books() as books:
+            stems = write_rows(rows, books["manifest.jsonl"])
+            books["rejects.jsonl"].writelines(map(json_line, rejects))
+            if not self._databases_hold(map(shown, stems), nothing_else=len(stems)):
+                with _errors_of_lmdb(self.out):
+                    self._build(stems)
+            # Moved first: a process that was thought dead and commits now finds no folder, instead of leaving a tar.
+            with suppress(FileNotFoundError):  # another process has closed this run, too
+                os.replace(self.out / self.folder, self._partial / self.folder)
 
-    def _build(self, stems: list[str]) -> None:
+    def _build(self, stems: Names) -> None:
         """Both databases from the tars, under .partial; they get their names when they are whole."""
         paths = sorted((self.out / self.folder).glob("pairs-*.tar"))
-        found: set[str] = set()
         scales: set[int] = set()
         # A value takes its bytes in whole pages and a page's head; 64 MiB are more than the tree and its spares.
         size = sum(path.stat().st_size for path in paths) + 3 * mmap.PAGESIZE * len(stems) + 2**26
@@ -63,15 +62,19 @@ class LmdbSink(TarSink):
         for path in new:
             shutil.rmtree(path, ignore_errors=True)
         with Writer(new[0], size, self._png_level) as gt_writer, Writer(new[1], size, self._png_level) as lq_writer:
-            for path in paths:
-                with gt_writer.transaction() as put_gt, lq_writer.transaction() as put_lq:
-                    for stem, parts in tars.samples(path):
-                        gt, lq = (parts.get(f"{role}.png", b"") for role in ROLES)
-                        gt_size, lq_size = (png_size(png, f"{path}: an image of {stem}") for png in (gt, lq))
-                        scales.add(scale_of(stem, gt_size, lq_size))
-                        found.add(stem)
-                        put_gt(stem, gt, gt_size)
-                        put_lq(stem, lq, lq_size)
+
+            def put() -> Iterator[str]:
+                for path in paths:
+                    with gt_writer.transaction() as put_gt, lq_writer.transaction() as put_lq:
+                        for stem, parts in tars.samples(path):
+                            gt, lq = (parts.get(f"{role}.png", b"") for role in ROLES)
+                            gt_size, lq_size = (png_size(png, f"{path}: an image of {stem}") for png in (gt, lq))
+                            scales.add(scale_of(stem, gt_size, lq_size))
+                            put_gt(stem, gt, gt_size)
+                            put_lq(stem, lq, lq_size)
+                            yield stem
+
+            found = packed(put())
         compare(found, stems, self.out)
         one_scale(scales, self.out)
         for path in new:
@@ -88,24 +91,25 @@ class LmdbSink(TarSink):
         for role in ROLES:
             try:
                 with open(self.out / f"{role}.lmdb" / META, "rb") as lines:
-                    stems = [line.partition(b".")[0].decode("ascii") for line in lines]
+                    stems = packed(line.partition(b".")[0].decode("ascii") for line in lines)
             except (OSError, UnicodeDecodeError):
                 return False
-            if not self._databases_hold(stems, nothing_else=True):
+            if not self._databases_hold(map(shown, stems), nothing_else=len(stems)):
                 return False
         return True
 
-    def _databases_hold(self, stems: Sequence[str], nothing_else: bool = False) -> bool:
-        """Whether both databases are there and hold these pairs; nothing_else: and no other."""
+    def _databases_hold(self, stems: Iterable[str], nothing_else: int | None = None) -> bool:
+        """Whether both databases are there and hold these pairs; nothing_else: and no more than so many."""
         import lmdb
 
+        wanted = packed(stems)
         for role in ROLES:
             try:
                 with closing(open_to_read(self.out / f"{role}.lmdb")) as database, database.begin() as transaction:
-                    if nothing_else and database.stat()["entries"] != len(stems):
+                    if nothing_else is not None and database.stat()["entries"] != nothing_else:
                         return False
                     cursor = transaction.cursor()
-                    if not all(cursor.set_key(stem.encode()) for stem in stems):
+                    if not all(cursor.set_key(bytes(stem)) for stem in wanted):
                         return False
             except lmdb.Error:
                 return False  # none there, or none that was finished: its shards are made, or put into one, again

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from . import tars
 from .errors import DegradeError
-from .sink import Row, Sink, check_stem, compare, json_line, json_lines, one_scale, png_size, scale_of, stems_of
+from .names import packed
+from .sink import Row, Sink, check_stem, compare, json_line, one_scale, png_size, scale_of, stems_of, write_rows
 
 ROLES = ("gt", "lq")
 
@@ -75,22 +76,27 @@ class WebDatasetSink(TarSink):
         return self.tar(shard).is_file()
 
     def finish(self, rows: Iterable[Row], rejects: Iterable[Row]) -> None:
-        rows = list(rows)
-        wanted, found = stems_of(rows), list[str]()
-        scales: set[int] = set()
         folder = self.out / self.folder
-        paths = sorted(folder.glob("pairs-*.tar"))
-        compare({one.name for one in os.scandir(folder)}, [path.name for path in paths], folder)
-        for path in paths:
-            for stem, parts in tars.samples(path, most=26):
-                found.append(check_stem(stem))
-                if set(parts) != {"gt.png", "lq.png", "json"}:
-                    raise DegradeError(f"{path} holds of {stem} {', '.join(parts)}", wanted="gt.png, lq.png, json",
-                                       mend="delete it and run again")  # fmt: skip
-                gt, lq = (png_size(parts[f"{role}.png"], f"{path}: {stem}.{role}.png") for role in ROLES)
-                scales.add(scale_of(stem, gt, lq))
-        compare(set(found), wanted, folder)
-        if len(found) > len(wanted):
-            raise DegradeError(f"{folder} holds a pair twice", mend="delete its tars and run again")
-        one_scale(scales, folder)
-        self._close_books((json_lines(rejects), json_lines(rows)))
+        with self._books() as books:
+            wanted = write_rows(rows, books["manifest.jsonl"])
+            books["rejects.jsonl"].writelines(map(json_line, rejects))
+            paths = sorted(folder.glob("pairs-*.tar"))
+            with os.scandir(folder) as listing:
+                compare(packed(one.name for one in listing), packed(path.name for path in paths), folder)
+            scales: set[int] = set()
+            found = packed(stem for path in paths for stem in _looked_at(path, scales))
+            compare(found, wanted, folder)
+            if len(found) > len(wanted):
+                raise DegradeError(f"{folder} holds a pair twice", mend="delete its tars and run again")
+            one_scale(scales, folder)
+
+
+def _looked_at(path: Path, scales: set[int]) -> Iterator[str]:
+    """The stems of a tar, each with whole images; adds their scales."""
+    for stem, parts in tars.samples(path, most=26):
+        if set(parts) != {"gt.png", "lq.png", "json"}:
+            raise DegradeError(f"{path} holds of {stem} {', '.join(parts)}", wanted="gt.png, lq.png, json",
+                               mend="delete it and run again")  # fmt: skip
+        gt, lq = (png_size(parts[f"{role}.png"], f"{path}: {stem}.{role}.png") for role in ROLES)
+        scales.add(scale_of(stem, gt, lq))
+        yield check_stem(stem)
