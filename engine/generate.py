@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from . import records
 from .inputs import Inputs, Outcome, Reject
 from .plan import Plan
-from .records import Record
+from .records import Head, Record
 from .sampler import Batch, BatchResult
 from .schedule import Schedule, table
 from .sink import stem_of
@@ -64,18 +64,19 @@ class Draft:
     seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(records.SECONDS, 0.0))
     writes: list[Future[float]] = field(default_factory=list)
 
-    def sealed(self) -> Record:
+    def record(self) -> Record:
         """The record, once every image is written. Raises what a writer raised."""
         self.seconds["write"] += sum(future.result() for future in self.writes)
-        return Record(
+        head = Head(
             shard=self.shard,
             plan=self.plan,
-            rows=self.rows,
+            pairs=[row["pair"] for row in self.rows],
             rejects=[reject.to_json() for reject in self.rejects],
             row_steps=self.row_steps,
             executed_row_steps=self.executed_row_steps,
             seconds={name: round(value, 3) for name, value in self.seconds.items()},
         )
+        return Record(head, self.rows)
 
 
 def run(
@@ -95,29 +96,32 @@ def run(
     loaded: the outcomes of its batches. on_batch is called after each. stop: true where no further batch is to be
     made; the shard is then given up (Stopped), unless it was its last.
     """
-    draft, began = Draft(shard, plan.sha256), time.perf_counter()
+    draft, began, before = Draft(shard, plan.sha256), time.perf_counter(), stages.seconds()
     for number, outcomes in enumerate(loaded):
         if stop and number:
             raise Stopped
-        draft.seconds["decode"] += sum(outcome.seconds for outcome in outcomes)
+        draft.seconds["decode"] += sum(outcome.decode_s for outcome in outcomes)
+        draft.seconds["degrade"] += sum(outcome.degrade_s for outcome in outcomes)
         draft.rejects += [reject for outcome in outcomes for reject in outcome.rejects]
         if any(outcome.inputs for outcome in outcomes):
             _batch(plan, draft, outcomes, engine, schedule, sink, stages)
         on_batch(outcomes)
-    draft.seconds["wall"] = time.perf_counter() - began
+    spent = {stage: seconds - before[stage] for stage, seconds in stages.seconds().items()}
+    draft.seconds |= {
+        "wall": time.perf_counter() - began, "engine": spent["engine"], "starved": spent["read"],
+        "blocked": spent["write"],
+    }  # fmt: skip
     return draft
 
 
 def _batch(
     plan: Plan, draft: Draft, outcomes: Sequence[Outcome], engine: Runs, schedule: Schedule, sink: Sink, stages: Stages
 ) -> None:
-    started = time.perf_counter()
     with stages.timed("engine"):
         result = engine.run(
             assemble(plan, schedule, outcomes, reads_hr=engine.hr_scale is not None), filter=plan.options.filter,
             candidates=plan.options.candidates, inspect=plan.options.save_candidates,
         )  # fmt: skip
-    draft.seconds["engine"] += time.perf_counter() - started
     draft.row_steps += result.row_steps
     draft.executed_row_steps += result.executed_row_steps
     for at, outcome in enumerate(outcomes):

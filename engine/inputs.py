@@ -58,7 +58,8 @@ class Outcome:
     pair: int
     inputs: Inputs | None
     rejects: tuple[Reject, ...]
-    seconds: float  # of one thread
+    decode_s: float  # of one thread, reading and cropping
+    degrade_s: float = 0.0  # of one thread, resizing and making the start image
 
 
 @dataclass(frozen=True)
@@ -87,8 +88,9 @@ def load(plan: Plan, folders: Folders, pair: int) -> Outcome:
         if draw.reference is not None and draw.reference_crop is not None:
             reference = _read(folders.reference, "reference", draw.reference, draw.reference_crop, rejects)
         if gt is not None and (reference is not None or draw.reference is None):
+            read = time.perf_counter()
             inputs = _inputs(plan, draw, gt, reference)
-            return Outcome(pair, inputs, tuple(rejects), time.perf_counter() - began)
+            return Outcome(pair, inputs, tuple(rejects), read - began, time.perf_counter() - read)
     said = (
         f"no usable input after {plan.attempts} draws"
         if plan.attempts > 1

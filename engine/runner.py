@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import signal
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -21,16 +20,14 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from . import generate, records
+from . import books, generate, records
 from . import inputs as loading
 from . import plan as plans
 from .artefact import parse_json, read_bytes, write_json_atomic
 from .errors import DegradeError
 from .inputs import Folders, Reject
 from .plan import Plan
-from .presets import label
 from .progress import Clock, Progress
-from .records import Record
 from .schedule import Schedule
 from .shares import Alone, Share
 from .sink import Sink
@@ -53,12 +50,12 @@ class Interrupted(Exception):
 
 @dataclass(frozen=True)
 class Run:
-    """A run's folder, open. done: the records that were there; they are not looked for again."""
+    """A run's folder, open. done: the shards that were found done; they are not looked for again."""
 
     plan: Plan
     out: Path
     sink: Sink
-    done: dict[int, Record]
+    done: set[int]
 
     def missing(self) -> list[int]:
         """The shards that are not done, in order."""
@@ -67,10 +64,10 @@ class Run:
     def look(self, shard: int) -> bool:
         """Whether a shard is done: its record is whole and of this plan, and its pairs are there. Remembered."""
         if shard not in self.done:
-            record = records.read(self.out, self.plan.sha256, shard)
-            if record is None or not self.sink.holds(shard, record.stems):
+            head = records.read(self.out, self.plan.sha256, shard)
+            if head is None or not self.sink.holds(shard, head.stems):
                 return False
-            self.done[shard] = record
+            self.done.add(shard)
         return True
 
 
@@ -106,7 +103,7 @@ def open_run(plan: Plan, out: Path, kind: Kind) -> Run:
     """The folder of a run, made or gone on with, and which of its shards are done. Raises DegradeError, OSError."""
     require(kind)
     open_folder(out, plan, kind)
-    opened = Run(plan, out, open_sink(kind, out), {})
+    opened = Run(plan, out, open_sink(kind, out), set())
     for shard in range(len(plan.shards)):
         opened.look(shard)
     return opened
@@ -140,12 +137,12 @@ def make(
                 yield shard, batch
 
     def commit(draft: generate.Draft) -> None:
-        record = draft.sealed()
-        sink.commit(record.shard, record.rows)
+        record = draft.record()
+        sink.commit(draft.shard, record.rows)
         records.write(opened.out, record)
-        opened.done[record.shard] = record.sealed()
-        taken.pop(record.shard)
-        share.committed(record.shard)
+        opened.done.add(draft.shard)
+        taken.pop(draft.shard)
+        share.committed(draft.shard)
 
     def on_batch(outcomes: Sequence[loading.Outcome]) -> None:
         clock.batch([outcome.pair for outcome in outcomes])
@@ -219,50 +216,15 @@ def open_folder(out: Path, plan: Plan, kind: Kind) -> None:
 def finish(opened: Run, rejects: Iterable[Reject]) -> dict[str, Any]:
     """Write manifest, meta files, rejects and run.json, all in pair order; returns run.json's page. Every shard has
     to be done. Raises DegradeError, OSError."""
-    plan, out = opened.plan, opened.out
-    done = [opened.done[shard] for shard in range(len(plan.shards))]
-    rows = sorted((row for record in done for row in record.rows), key=lambda row: row["pair"])
-    refused = unique(
-        [reject.to_json() for reject in rejects] + [one for record in done for one in record.rejects]
-    )
-    opened.sink.finish(rows, refused)
-    page = summary(plan, rows, refused, done)
+    plan, out, tally = opened.plan, opened.out, books.Tally()
+    tally.refused(reject.to_json() for reject in rejects)
+    rows = books.rows_in_order(plan, out, opened.sink.scratch, tally)
+    opened.sink.finish(rows, tally.rejected())
+    page = books.page(plan, tally)
     write_json_atomic(out / RUN_JSON, page)
-    if not rows:
+    if not tally.pairs:
         raise DegradeError(
             "not one pair could be made: every input turned out to be unusable",
             mend=f"see {out / 'rejects.jsonl'}",
         )
     return page
-
-
-def unique(rejects: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Each refused input once, however many pairs had drawn it; inputs by role and path, then pairs by
-    number.
-    """
-    found = {(one["role"], one["path"], one["reason"]): one for one in rejects}
-    return [found[key] for key in sorted(found, key=lambda k: (k[0] == "pair", k[0], k[1].zfill(20), k[2]))]
-
-
-def summary(
-    plan: Plan, rows: Sequence[dict[str, Any]], rejects: Sequence[dict[str, Any]], done: Sequence[Record]
-) -> dict[str, Any]:
-    """run.json: what was made, what was left out, how fast."""
-    seconds = {name: round(sum(record.seconds[name] for record in done), 3) for name in records.SECONDS}
-    useful, executed = (
-        sum(getattr(record, name) for record in done) for name in ("row_steps", "executed_row_steps")
-    )
-    return {
-        "format": "degrade-engine/run/1",
-        "plan": plan.sha256,
-        "engine": plan.engine,
-        "preset": label(plan.options),
-        "pairs": len(rows),
-        "pairs_asked": plan.options.pairs,
-        "rejects": dict(sorted(Counter(f"{one['role']}: {one['reason']}" for one in rejects).items())),
-        "row_steps": useful,
-        "executed_row_steps": executed,
-        "useful_share": round(useful / executed, 4) if executed else 1.0,
-        "seconds": seconds,
-        "pairs_per_second": round(len(rows) / seconds["wall"], 3) if seconds["wall"] else None,
-    }

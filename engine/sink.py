@@ -80,6 +80,11 @@ class Sink(ABC):
         self.clean(alive)
         self._partial.mkdir(parents=True, exist_ok=True)
 
+    @property
+    def scratch(self) -> Path:
+        """A folder for what is unfinished; it is removed when a run is finished, and after a kill."""
+        return self._partial
+
     def clean(self, alive: Collection[str] = ()) -> None:
         """Remove what processes left unfinished, this one's included, but for those that are alive."""
         for left in self._partial.parent.glob("*"):
@@ -130,8 +135,9 @@ class Sink(ABC):
     def finish(self, rows: Iterable[Row], rejects: Iterable[Row]) -> None:
         """Write the meta files, manifest and rejects, in the order given; a second call replaces them.
 
-        rows: one JSON object a pair, its stem under "name". Raises DegradeError if an image of a row is missing or is
-        no pair with the other, if a stem comes twice, or if there is anything else where trainers look.
+        rows: one JSON object a pair, its stem under "name"; rejects are asked for when the rows have come. Raises
+        DegradeError if an image of a row is missing or is no pair with the other, if a stem comes twice, or if there is
+        anything else where trainers look.
         """
 
     @abstractmethod

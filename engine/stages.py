@@ -68,6 +68,7 @@ class Stages:
         self._failure: BaseException | None = None
         self._seconds: dict[Stage, float] = dict.fromkeys(("read", "engine", "write"), 0.0)
         self._began: float | None = None
+        self._before = 0.0
 
     def __enter__(self) -> Stages:
         return self
@@ -101,7 +102,7 @@ class Stages:
         with self.timed("read"):
             made = [future.result() for future in self._waiting.popleft()]
         if self._began is None:  # from here on the engine could be at work
-            self._began, self._seconds["read"] = time.perf_counter(), 0.0
+            self._began, self._before = time.perf_counter(), self._seconds["read"]
         return made
 
     def write(self, task: Callable[..., float], *args: Any) -> Future[float]:
@@ -139,9 +140,14 @@ class Stages:
         finally:
             self._seconds[stage] += time.perf_counter() - began
 
+    def seconds(self) -> dict[Stage, float]:
+        """The caller's time in each stage so far."""
+        return dict(self._seconds)
+
     def flow(self) -> Flow:
         """How the stages stand now."""
         wall = max(time.perf_counter() - self._began, 1e-9) if self._began is not None else 1e-9
-        busy, starved, blocked = (min(1.0, self._seconds[one] / wall) for one in ("engine", "read", "write"))
+        spent = self._seconds | {"read": self._seconds["read"] - self._before}
+        busy, starved, blocked = (min(1.0, spent[one] / wall) for one in ("engine", "read", "write"))
         ready = sum(all(future.done() for future in futures) for futures in tuple(self._waiting))
         return Flow(busy, starved, blocked, ready, self._ahead, self._writing, self._behind)

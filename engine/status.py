@@ -66,16 +66,16 @@ def status(out: Path) -> Status:
     plan, name, sink = _plan(page)
     missing_shards, torn, failed, missing_pairs, made = [], [], list[Failed](), list[int](), 0
     for shard in range(len(plan.shards)):
-        record = records.read(out, name, shard)
-        if record is None:
+        head = records.read(out, name, shard)
+        if head is None:
             missing_shards.append(shard)
             missing_pairs += plan.shard_pairs(shard)
             if records.shard_path(out, shard).exists():
                 torn.append(shard)
             continue
-        made += len(record.rows)
+        made += len(head.pairs)
         failed += [
-            Failed(int(one["path"]), one["reason"], one["detail"]) for one in record.rejects if one["role"] == "pair"
+            Failed(int(one["path"]), one["reason"], one["detail"]) for one in head.rejects if one["role"] == "pair"
         ]
     return Status(
         sink, len(plan.shards), plan.options.pairs, tuple(missing_shards), tuple(torn), made,
