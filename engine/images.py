@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import io
 import logging
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +24,7 @@ from PIL import Image
 from .errors import DegradeError
 
 Pixels = npt.NDArray[np.uint8]  # [H, W, 3], RGB, sRGB
+Alpha = Literal["white", "refuse"]
 
 PIXEL_LIMIT = 200_000_000  # pixels of one image; checked in the header, before anything is decoded
 EXTENSIONS = (".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
@@ -32,6 +34,17 @@ EXTENSIONS = (".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff",
 pyvips.cache_set_max(0)
 pyvips.concurrency_set(1)
 logging.getLogger("pyvips").addHandler(logging.NullHandler())
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """An image file that was fetched into memory. name: its last name, for sentences."""
+
+    name: str
+    data: bytes = field(repr=False)
+
+
+File = Path | Encoded
 
 
 class BadImage(DegradeError):
@@ -49,9 +62,9 @@ def _rebuild(reason: str, fact: str, wanted: str, mend: str) -> BadImage:
     return BadImage(reason, fact, wanted=wanted, mend=mend)
 
 
-def read_size(path: Path | str, *, pixel_limit: int = PIXEL_LIMIT) -> tuple[int, int]:
+def read_size(file: File | str, *, pixel_limit: int = PIXEL_LIMIT) -> tuple[int, int]:
     """(height, width) in pixels after EXIF rotation, from the header alone. Raises BadImage."""
-    path = Path(path)
+    path = Path(file) if isinstance(file, str) else file
     if _kind(path) == "bmp":
         width, height = _open_bmp(path, pixel_limit).size
         return height, width
@@ -60,7 +73,7 @@ def read_size(path: Path | str, *, pixel_limit: int = PIXEL_LIMIT) -> tuple[int,
 
 
 def read_rgb(
-    path: Path | str, *, alpha: Literal["white", "refuse"] = "white", pixel_limit: int = PIXEL_LIMIT
+    file: File | str, *, alpha: Alpha = "white", pixel_limit: int = PIXEL_LIMIT
 ) -> Pixels:
     """The first frame, uint8 [H, W, 3] sRGB, C-contiguous. Raises BadImage.
 
@@ -70,7 +83,7 @@ def read_rgb(
     generic press CMYK. 16 bits become 8 by rint(v * 255 / 65535). Gray becomes three equal channels.
     Transparency is laid over white or, with alpha="refuse", refused unless the image is opaque throughout.
     """
-    path = Path(path)
+    path = Path(file) if isinstance(file, str) else file
     if _kind(path) == "bmp":
         return _over_white(_bmp_pixels(path, pixel_limit), path, alpha)
     image = _open(path, pixel_limit)
@@ -116,11 +129,14 @@ def encode_png(image: Pixels, level: int = 2) -> bytes:
 # ---- opening ----
 
 
-def _kind(path: Path) -> str:
+def _kind(path: File) -> str:
     """What the first bytes say the file is. Raises BadImage for none, foreign or unreadable ones."""
     try:
-        with open(path, "rb") as file:
-            head = file.read(16)
+        if isinstance(path, Encoded):
+            head = path.data[:16]
+        else:
+            with open(path, "rb") as file:
+                head = file.read(16)
     except FileNotFoundError:
         raise BadImage("missing", f"{path.name} is not there") from None
     except OSError as error:
@@ -150,9 +166,12 @@ _SIGNATURES = (
 )
 
 
-def _open(path: Path, pixel_limit: int) -> Any:
+def _open(path: File, pixel_limit: int) -> Any:
     try:  # a Source, because a file name may hold what libvips takes for options: "a.png[page=1]"
-        source = pyvips.Source.new_from_file(str(path))
+        if isinstance(path, Encoded):
+            source = pyvips.Source.new_from_memory(path.data)
+        else:
+            source = pyvips.Source.new_from_file(str(path))
         image = pyvips.Image.new_from_source(source, "", access="sequential", fail_on="error")
     except pyvips.Error as error:
         raise _damaged(path, error) from None
@@ -160,7 +179,11 @@ def _open(path: Path, pixel_limit: int) -> Any:
     return image
 
 
-def _limit(path: Path, height: int, width: int, pixel_limit: int) -> None:
+def _bytes(path: File) -> bytes:
+    return path.data if isinstance(path, Encoded) else path.read_bytes()
+
+
+def _limit(path: File, height: int, width: int, pixel_limit: int) -> None:
     if height * width > pixel_limit:
         raise BadImage(
             "too_large",
@@ -170,16 +193,16 @@ def _limit(path: Path, height: int, width: int, pixel_limit: int) -> None:
         )
 
 
-def _damaged(path: Path, error: pyvips.Error) -> BadImage:
+def _damaged(path: File, error: pyvips.Error) -> BadImage:
     said = f"{error.message} {error.detail}".lower()
     if _cut_short(path) or any(words in said for words in ("premature", "end of file", "eof", "not enough")):
         return BadImage("truncated", f"{path.name} ends before its pixels do", mend="fetch the file again")
     return BadImage("corrupt", f"{path.name} is damaged", mend="fetch or export the file again")
 
 
-def _cut_short(path: Path) -> bool:
+def _cut_short(path: File) -> bool:
     """Whether a file that could not be decoded lacks its end, for the kinds that say where that is."""
-    data = path.read_bytes()
+    data = _bytes(path)
     if data.startswith(b"\x89PNG"):
         return b"IEND" not in data
     if data.startswith(b"GIF8"):
@@ -262,7 +285,7 @@ def _is_srgb(profile: bytes, colours: int) -> bool:
     return bool(np.abs(moved - grid).max() <= 1)
 
 
-def _over_white(pixels: Pixels, path: Path, alpha: str) -> Pixels:
+def _over_white(pixels: Pixels, path: File, alpha: str) -> Pixels:
     if pixels.shape[2] == 3:
         return pixels
     opacity = pixels[..., 3:].astype(np.uint32)
@@ -279,9 +302,9 @@ def _over_white(pixels: Pixels, path: Path, alpha: str) -> Pixels:
 # ---- BMP ----
 
 
-def _open_bmp(path: Path, pixel_limit: int) -> Image.Image:
+def _open_bmp(path: File, pixel_limit: int) -> Image.Image:
     try:
-        image = Image.open(io.BytesIO(path.read_bytes()), formats=("BMP",))
+        image = Image.open(io.BytesIO(_bytes(path)), formats=("BMP",))
     except Image.DecompressionBombError:
         raise BadImage("too_large", f"{path.name} says that it has more pixels than can be meant") from None
     except (OSError, SyntaxError, ValueError):
@@ -290,7 +313,7 @@ def _open_bmp(path: Path, pixel_limit: int) -> Image.Image:
     return image
 
 
-def _bmp_pixels(path: Path, pixel_limit: int) -> Pixels:
+def _bmp_pixels(path: File, pixel_limit: int) -> Pixels:
     try:
         image = _open_bmp(path, pixel_limit)
         return np.asarray(image.convert("RGBA" if image.mode == "RGBA" else "RGB"))

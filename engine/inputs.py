@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from . import images
 from .classical import realesrgan
+from .places import Place
 from .plan import Crop, Draw, Photograph, Plan
 
 Pixels = NDArray[np.uint8]  # [height, width, 3], RGB, sRGB
@@ -64,10 +64,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Folders:
-    """Where the plan's relative paths start. Not part of the plan: a moved folder makes the same pairs."""
+    """Where the plan's relative paths start. Not part of the plan: the same images make the same pairs anywhere."""
 
-    hr: Path
-    reference: Path
+    hr: Place
+    reference: Place
 
 
 def load(plan: Plan, folders: Folders, pair: int) -> Outcome:
@@ -100,9 +100,9 @@ def load(plan: Plan, folders: Folders, pair: int) -> Outcome:
     return Outcome(pair, None, tuple(rejects), time.perf_counter() - began)
 
 
-def _read(folder: Path, role: str, photo: Photograph, crop: Crop, rejects: list[Reject]) -> Pixels | None:
+def _read(place: Place, role: str, photo: Photograph, crop: Crop, rejects: list[Reject]) -> Pixels | None:
     try:
-        pixels = images.read_rgb(folder / photo.path)
+        pixels = images.read_rgb(place.image(photo.path))
     except images.BadImage as bad:
         rejects.append(Reject(role, photo.path, bad.reason, str(bad)))
         return None

@@ -1,4 +1,4 @@
-"""The photographs of a run: two folders, or a list of exactly these pairs.
+"""The photographs of a run: two places (`places.py`), or a list of exactly these pairs.
 
 Only headers are read here. What is unusable at that level (too small, no image) is named among the rejects;
 what turns out to be broken when its pixels are decoded is dealt with later, where it is met (`inputs.py`).
@@ -12,13 +12,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import inventory
+from . import inventory, places
 from .artefact import read_bytes
 from .errors import DegradeError
 from .inputs import Folders, Reject
+from .places import Place
 from .plan import Photograph
 
 COLUMNS = ["hr", "reference"]
+Where = str | Path | Place  # see `places.at`
 
 
 @dataclass(frozen=True)
@@ -32,24 +34,26 @@ class Sources:
     listed: tuple[tuple[int, int], ...] | None = None
 
 
-def from_folders(hr: Path, reference: Path | None, *, hr_size: int, reference_size: int) -> Sources:
-    """Everything usable in two folders, or in one. hr_size, reference_size: the least height and width, in pixels."""
+def from_folders(hr: Where, reference: Where | None, *, hr_size: int, reference_size: int) -> Sources:
+    """Everything usable in two places, or in one. hr_size, reference_size: the least height and width, in pixels."""
+    hr = places.at(hr)
     sharp, sharp_rejects = _scan(hr, "hr", hr_size)
     if reference is None:
         return Sources(Folders(hr, hr), sharp, (), sharp_rejects)
+    reference = places.at(reference)
     real, real_rejects = _scan(reference, "reference", reference_size)
     return Sources(Folders(hr, reference), sharp, real, sharp_rejects + real_rejects)
 
 
 def from_list(
-    path: Path, hr: Path | None, reference: Path | None, *, hr_size: int, reference_size: int | None
+    path: Path, hr: Where | None, reference: Where | None, *, hr_size: int, reference_size: int | None
 ) -> Sources:
     """The pairs of a CSV with the columns hr and reference, or hr alone where reference_size is None, in its order.
-    Paths are relative to the folders given, or else to the CSV's. Raises DegradeError for a file that is not such a
-    list.
+    Paths are relative to the places given, or else to the CSV's folder. Raises DegradeError for a file that is not
+    such a list.
     """
     pairs = read_list(path, ["hr"] if reference_size is None else COLUMNS)
-    folders = Folders(hr or path.parent, reference or path.parent)
+    folders = Folders(places.at(hr or path.parent), places.at(reference or path.parent))
     sharp, sharp_index, sharp_rejects = _look(folders.hr, "hr", [pair[0] for pair in pairs], hr_size)
     if reference_size is None:
         return Sources(folders, sharp, (), sharp_rejects, tuple((sharp_index[pair[0]], 0) for pair in pairs))
@@ -88,13 +92,13 @@ def read_list(path: Path, columns: list[str]) -> list[list[str]]:
     return pairs
 
 
-def _scan(folder: Path, role: str, least: int) -> tuple[tuple[Photograph, ...], tuple[Reject, ...]]:
-    found = inventory.scan(folder, (least, least))
+def _scan(place: Place, role: str, least: int) -> tuple[tuple[Photograph, ...], tuple[Reject, ...]]:
+    found = inventory.scan(place, (least, least))
     return found.entries, tuple(Reject(role, one.path, one.reason, one.detail) for one in found.rejects)
 
 
 def _look(
-    folder: Path, role: str, paths: Sequence[str], least: int
+    place: Place, role: str, paths: Sequence[str], least: int
 ) -> tuple[tuple[Photograph, ...], dict[str, int], tuple[Reject, ...]]:
     """The usable ones of these paths, each once; the index of every path among them (-1 = unusable); the
     rejects.
@@ -103,7 +107,7 @@ def _look(
     index: dict[str, int] = {}
     rejects: list[Reject] = []
     for path in dict.fromkeys(paths):
-        found = inventory.examine(folder, path, (least, least))
+        found = inventory.examine(place, path, (least, least))
         index[path] = len(usable) if isinstance(found, inventory.Entry) else -1
         if isinstance(found, inventory.Entry):
             usable.append(found)

@@ -39,8 +39,13 @@ def _presets(of: Callable[[presets.Preset], object]) -> str:
 @click.option("--weights", type=FILE, help="Of --degrader binned: made by `degrade-engine calibrate degradation`.")
 @click.option("--degrader-options", type=FILE, help="TOML laid over the degrader's published settings.")
 @click.option("--lr-size", type=click.IntRange(8), metavar="PX", help="LR size of a --degrader's pairs. [default: 128]")
-@click.option("--hr", type=FOLDER, help="Folder of sharp photographs: the content, and the GT of the pairs.")
-@click.option("--reference", type=FOLDER, help="Folder of real LR photographs: the degradation to imitate.")
+@click.option(
+    "--hr",
+    metavar="WHERE",
+    help="Sharp photographs: the content, and the GT of the pairs. A folder; a quoted glob ('photos/**/*.jpg'); a .txt "
+    "file with a path a line, relative to it; or a URL that fsspec reads (zip://::photos.zip, s3://bucket/photos).",
+)
+@click.option("--reference", metavar="WHERE", help="Real LR photographs: the degradation to imitate. As --hr.")
 @click.option("--out", type=FOLDER, required=True, help="Where the pairs go; a run that stopped goes on.")
 @click.option(
     "--sink",

@@ -312,7 +312,7 @@ def test_nothing_depends_on_where_the_folders_lie_or_how_they_are_listed(
             backwards.append(folder)
             yield iter(sorted(listing, key=lambda one: one.name, reverse=True))
 
-    monkeypatch.setattr(inventory.os, "scandir", reversed_scandir)
+    monkeypatch.setattr(os, "scandir", reversed_scandir)
     found = inventory.scan(photos / "hr")
     monkeypatch.undo()
     assert backwards and found == inventory.scan(photos / "hr")
