@@ -19,7 +19,10 @@ from degrade_engine.engine.api import Engine
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.presets import PRESETS
 
-from .quality import baselines, context, measure, read_pairs
+from .baselines import baselines
+from .quality import context
+from .scores import measure
+from .true_pairs import read_pairs
 
 WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 

@@ -30,8 +30,10 @@ from degrade_engine.originals.photographs import tensor
 from degrade_engine.originals.sr_models import SRModel, open_sr
 
 from . import metrics
+from .baselines import baselines
 from .machine import machine
-from .quality import Image, Pairs, baselines, measure, read_pairs
+from .scores import measure
+from .true_pairs import Image, Pairs, read_pairs
 
 FLAT = 0.1  # W below which a region is called flat
 

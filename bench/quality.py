@@ -1,233 +1,265 @@
-"""Is the generated LR like the real one? True pairs, an engine, baselines beside it, one JSONL row a setting.
+"""Is the generated LR like the real one? RealDGen's Table 3 and its ablations on true pairs, one JSONL row a setting.
 
-    python -m degrade_engine.bench.quality --data DATA --engine ENGINE --split reported -o bench/results/quality.jsonl
+    degrade-engine bench quality --data DATA --engine E --engine E2 --set table3 -o bench/results/quality.jsonl
+    degrade-engine bench quality --pairs MY/PAIRS --engine E --settings '[{"tau": 30}]' -o rows.jsonl
+    degrade-engine bench quality --data DATA --engine E --again ROWS.jsonl -o ROWS.jsonl
 
-Pairs: RealSR Canon x4 (split of `corpus.py`), or City100 Nikon at x2 (`--split scale2`). The reference of a pair is
-the real LR of another scene, its own real LR ("paired"), or a sharp image at LR size ("clean", the control: a
-generator that does not read its reference scores the same with it).
+A row of the same generator, setting and pairs is replaced where it stands, so that a file can be measured again in
+place. Seeds are fixed: the same engine makes the same row. Rows hold no seconds; a row's cost is its denoiser calls,
+and `speed`, `table12` and `latency` time them.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
+import tempfile
 import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
-import cv2
 import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from degrade_engine.calib.features import Features, open_features
 from degrade_engine.engine.api import Engine
-from degrade_engine.engine.degraders import open_degrader
-from degrade_engine.engine.images import read_rgb, resize_bicubic
-from degrade_engine.engine.schedule import Solver, Spacing
-from degrade_engine.engine.spec import Start
+from degrade_engine.engine.errors import DegradeError
 
-from . import metrics
-from .corpus import CHOSEN, REPORTED, canon
+from . import baselines, settings
+from .ablations import ablated
+from .baselines import Baseline
 from .machine import stamp
+from .rows import read_rows, replaced, same, write_rows
+from .scores import Scores, open_scores
+from .settings import Setting, Without
+from .true_pairs import SPLITS, Image, Pairs, read_folder, read_pairs
 
-Image = np.ndarray
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """hr, lr: aligned uint8 images; references by protocol, one a pair."""
-
-    name: str
-    scale: int
-    hr: list[Image]
-    lr: list[Image]
-    references: dict[str, list[Image]]
+SCORING_S = 4.0  # of a row: its figures and their intervals, about
 
 
 @dataclass(frozen=True)
-class Setting:
-    """How the engine is run. steps None = every step."""
+class Job:
+    """A row to be made. calls: denoiser calls of one image, in all; how: what the row says of them."""
 
-    start: Start = "reconstruction"
-    tau: int | tuple[int, int] = 10
-    steps: int | None = 2
-    spacing: Spacing = "even"
-    solver: Solver = "ddpm"
-    eta: float = 0.0
-    reference: str = "other"
-    filter: bool = True
-
-    def taus(self, n: int, seed: int) -> list[int]:
-        if isinstance(self.tau, int):
-            return [self.tau] * n
-        return [int(t) for t in np.random.default_rng(seed).integers(self.tau[0], self.tau[1] + 1, n)]
-
-
-def parse_settings(text: str) -> list[Setting]:
-    """Settings out of a JSON list of objects; a list of two numbers is a range of tau."""
-    kept: list[dict[str, Any]] = [
-        {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()} for fields in json.loads(text)
-    ]
-    return [Setting(**fields) for fields in kept]
-
-
-def read_pairs(data: Path, split: str, size: int) -> Pairs:
-    """The pairs of a split with their references. size: the engine's LR size."""
-    if split == "scale2":
-        hr, lr = nikon_at_2(data, size)
-    else:
-        files = canon(data, {"chosen": CHOSEN, "reported": REPORTED}[split])
-        hr, lr = [read_rgb(h) for h, _ in files], [read_rgb(r) for _, r in files]
-    scale = hr[0].shape[0] // lr[0].shape[0]
-    away = len(hr) // 2
-    references = {
-        "other": [lr[(i + away) % len(lr)] for i in range(len(lr))],
-        "paired": lr,
-        "clean": [resize_bicubic(hr[(i + away) % len(hr)], (size, size)) for i in range(len(hr))],
-    }
-    return Pairs(split, scale, hr, lr, references)
-
-
-def nikon_at_2(data: Path, size: int) -> tuple[list[Image], list[Image]]:
-    """City100's three Nikon pairs are on one grid; LR halved (antialiased) makes them x2. Cut into a grid of LR
-    crops."""
-    hr, lr = [], []
-    for sharp in sorted((data / "pairs_city100_nikond5500" / "HR").glob("*.PNG")):
-        h = read_rgb(sharp)
-        soft = read_rgb(sharp.parent.parent / "LR" / sharp.name.replace("H.PNG", "L.PNG"))
-        s = resize_bicubic(soft, (soft.shape[0] // 2, soft.shape[1] // 2))
-        for y in range(0, s.shape[0] - size + 1, size):
-            for x in range(0, s.shape[1] - size + 1, size):
-                hr.append(h[2 * y : 2 * (y + size), 2 * x : 2 * (x + size)])
-                lr.append(s[y : y + size, x : x + size])
-    return hr, lr
-
-
-def measure(made: list[Image], real: list[Image], features: Features | None = None) -> dict[str, Any]:
-    """All figures of one set of generated images against the real ones; intervals are 95 % bootstrap over images. The
-    Fréchet distance is left out without features."""
-    psnr = np.array([metrics.psnr(a, b) for a, b in zip(made, real, strict=True)])
-    sharp = np.array([metrics.laplacian_std(a) - metrics.laplacian_std(b) for a, b in zip(made, real, strict=True)])
-    noise = np.array([metrics.noise_std(a) - metrics.noise_std(b) for a, b in zip(made, real, strict=True)])
-    found = {
-        "psnr_db": round(float(psnr.mean()), 3),
-        "psnr_interval": [round(v, 3) for v in metrics.interval(psnr)],
-        "ssim": round(float(np.mean([metrics.ssim(a, b) for a, b in zip(made, real, strict=True)])), 4),
-        "laplacian_gap": round(float(np.abs(sharp).mean()), 3),
-        "laplacian_gap_interval": [round(v, 3) for v in metrics.interval(np.abs(sharp))],
-        "laplacian_bias": round(float(sharp.mean()), 3),
-        "noise_gap": round(float(np.abs(noise).mean()), 3),
-        "noise_bias": round(float(noise.mean()), 3),
-    }
-    if features is not None:
-        found["frechet_e_deg"] = round(metrics.frechet(features(np.stack(made)), features(np.stack(real))), 4)
-    return found
-
-
-def baselines(pairs: Pairs, seed: int) -> dict[str, list[Image]]:
-    """What needs no model: bicubic, the same with one fixed blur, and BSRGAN's random degradation."""
-    bsrgan = open_degrader("bsrgan")
-    shuffled = [
-        bsrgan.degrade(h, scale=pairs.scale, seed=seed, pair=i, noise_seed=i)[0] for i, h in enumerate(pairs.hr)
-    ]
-    bicubic = [resize_bicubic(h, r.shape[:2]) for h, r in zip(pairs.hr, pairs.lr, strict=True)]
-    blurred = [cv2.GaussianBlur(b, (0, 0), 0.5) for b in bicubic]
-    return {"bicubic": bicubic, "bicubic, Gaussian sigma 0.5": blurred, "BSRGAN": shuffled}
+    generator: str
+    setting: dict[str, Any]
+    about: dict[str, Any]
+    calls: int
+    how: dict[str, Any]
+    make: Callable[[], list[Image]]
 
 
 def generated(engine: Engine, pairs: Pairs, setting: Setting, seed: int) -> tuple[list[Image], dict[str, Any]]:
     """The engine's images and how they were made. Its kind may read no reference and have no filter."""
-    spec = engine.spec
-    taus = setting.taus(len(pairs.hr), seed)
-    began = time.perf_counter()
+    spec, n = engine.spec, len(pairs.hr)
     result = engine.degrade(
         pairs.hr,
         pairs.references[setting.reference] if spec.reads_reference else None,
-        scale=pairs.scale,
-        tau=taus,
-        steps=setting.steps,
-        spacing=setting.spacing,
-        solver=setting.solver,
-        eta=setting.eta,
-        start=setting.start,
-        seed=seed,
-        filter=setting.filter and spec.can_filter,
-    )
-    calls = [0 if t == 0 else t if setting.steps is None else min(t, setting.steps) for t in taus]
-    return list(result.lr), {"mean_tau": float(np.mean(taus)), "denoiser_calls": float(np.mean(calls)),
-                             "seconds_a_pair": round((time.perf_counter() - began) / len(pairs.hr), 4)}  # fmt: skip
+        scale=pairs.scale, tau=setting.taus(n, seed), steps=setting.steps, spacing=setting.spacing,
+        solver=setting.solver, eta=setting.eta, start=setting.start, seed=seed,
+        filter=setting.filter and spec.can_filter, fusion_weight=setting.fusion_weight,
+    )  # fmt: skip
+    return list(result.lr), cost(setting, n, seed)
+
+
+def cost(setting: Setting, n: int, seed: int) -> dict[str, float]:
+    """What a pair takes in the mean."""
+    return {"mean_tau": float(np.mean(setting.taus(n, seed))),
+            "denoiser_calls": float(np.mean(setting.calls(n, seed)))}  # fmt: skip
 
 
 def context(engine: Engine) -> dict[str, Any]:
     """What a row needs to be evidence: engine, machine, versions, commit."""
-    return {"engine": engine.sha256[:16], "candidates": engine.spec.candidates, "lr_size": engine.spec.lr_size,
-            "batch": engine.spec.batch, "precision": "fp32", "backend": "onnxruntime cpu"} | stamp()  # fmt: skip
+    key = engine.spec.key
+    where = "onnxruntime cpu" if key.backend == "onnxruntime" else key.backend
+    return {"engine": engine.sha256[:16], "candidates": key.candidates, "lr_size": key.lr_size, "batch": key.batch,
+            "precision": key.precision_computed, "backend": where, "runtime": f"{key.runtime} {key.version}"} | stamp()
+
+
+@dataclass
+class Bench:
+    """The generators of a run. engines: by kind, and by candidates where there are several of a kind; folder: for the
+    engines that are made of `checkpoint` when Table 5 asks for them."""
+
+    engines: list[Engine]
+    baselines: dict[str, Baseline]
+    checkpoint: Path | None
+    stack: ExitStack
+    folder: Path
+    seed: int
+    ablated: dict[tuple[str, int], Engine] = dataclasses.field(default_factory=dict)
+
+    def engine(self, kind: str, candidates: int | None = None, without: Without | None = None) -> Engine | None:
+        """One of the kind, with so many candidates if it matters."""
+        fits = (e for e in self.engines if e.spec.kind == kind and candidates in (None, e.spec.candidates))
+        found = next(fits, None)
+        if found is None or without is None:
+            return found
+        if self.checkpoint is None:
+            raise DegradeError("Table 5 came without a checkpoint", wanted="--checkpoint, of which the engine was made")
+        at = without, found.spec.candidates
+        if at not in self.ablated:
+            folder = ablated(self.checkpoint, without, found.spec, self.folder / f"{without}-{at[1]}")
+            self.ablated[at] = self.stack.enter_context(Engine.open(folder))
+        return self.ablated[at]
+
+    def job_of(self, engine: Engine, setting: Setting, pairs: Pairs) -> Job:
+        """The row of an engine's setting, as its kind can run it."""
+        spec, n = engine.spec, len(pairs.hr)
+        setting = settings.fit(setting, spec.kind, reads_reference=spec.reads_reference, can_filter=spec.can_filter)
+        if setting.without:
+            engine = self.engine(spec.kind, spec.candidates, setting.without) or engine
+        calls = sum(setting.calls(n, self.seed)) * spec.candidates
+        return Job(spec.kind, setting.to_json(), context(engine), calls, cost(setting, n, self.seed),
+                   lambda: generated(engine, pairs, setting, self.seed)[0])  # fmt: skip
+
+    def job_without_engine(self, name: str, pairs: Pairs) -> Job:
+        """The row of a baseline."""
+        baseline = self.baselines[name]
+        about = baseline.about | {"candidates": 1, "lr_size": pairs.lr[0].shape[0]} | stamp()
+        return Job(name, {}, about, 0, {}, lambda: baseline.make(pairs, self.seed))
+
+    def jobs_of_set(self, name: settings.Name, pairs: Pairs) -> Iterator[Job]:
+        """A named set for every engine, with the baselines where generators are compared."""
+        if name == "table3":
+            yield from (self.job_without_engine(one, pairs) for one in self.baselines)
+        for engine in self.engines:
+            yield from (self.job_of(engine, setting, pairs) for setting in settings.settings_of(name, engine.spec.kind))
+
+    def job_again(self, row: dict[str, Any], pairs: Pairs) -> Job | None:
+        """The job that makes a row anew; None where its generator was not given."""
+        if not row["setting"]:
+            return self.job_without_engine(row["generator"], pairs) if row["generator"] in self.baselines else None
+        engine = self.engine(row["generator"], row["candidates"])
+        return None if engine is None else self.job_of(engine, settings.from_json(row["setting"]), pairs)
+
+
+def seconds_a_call(engines: Sequence[Engine], pairs: Pairs) -> float:
+    """Of the slowest engine's denoiser, for one image: a batch with one call less the same batch with none."""
+    slowest = 0.0
+    for engine in engines:
+        spec, few = engine.spec, pairs.first(min(engine.spec.batch, len(pairs.hr)))
+        took = []
+        for tau in (0, 1) if spec.has_steps else ():
+            began = time.perf_counter()
+            generated(engine, few, Setting(start=spec.starts[0], tau=tau, steps=1, filter=False), seed=0)
+            took.append(time.perf_counter() - began)
+        if took:
+            slowest = max(slowest, (took[1] - took[0]) / (len(few.hr) * spec.candidates))
+    return slowest
+
+
+def carry_out(jobs: Sequence[tuple[Job, Pairs]], scores: Scores, seed: int, out: Path, a_call: float) -> None:
+    """Makes every row, the file written after each."""
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    lengths = [SCORING_S + a_call * job.calls for job, _ in jobs]
+    calls = sum(job.calls for job, _ in jobs)
+    console.print(f"{len(jobs)} rows, {calls:,} denoiser calls of one image at {a_call:.3f} s here: "
+                  f"about {sum(lengths) / 60:.0f} min")  # fmt: skip
+    columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task("rows", total=sum(lengths))
+        for (job, pairs), length in zip(jobs, lengths, strict=True):
+            figures = scores(job.make(), pairs.lr)
+            row = {"generator": job.generator, "setting": job.setting} | job.how | figures | job.about
+            row |= {"split": pairs.name, "pairs": len(pairs.hr), "scale": pairs.scale, "seed": seed}
+            write_rows(out, replaced(read_rows(out) if out.exists() else [], row))
+            progress.advance(task, length)
+            click.echo(line(row))
 
 
 def line(row: dict[str, Any]) -> str:
     """A row for the eye."""
     setting = " ".join(f"{k}={v}" for k, v in row["setting"].items())
     return (
-        f"{row['generator']:28} {setting:90} PSNR {row['psnr_db']:.2f} SSIM {row['ssim']:.3f} "
+        f"{row['split']} {row['generator']:28} {setting:90} PSNR {row['psnr_db']:.2f} SSIM {row['ssim']:.3f} "
         f"gap {row['laplacian_gap']:.2f} ({row['laplacian_bias']:+.2f}) noise {row['noise_gap']:.2f} "
-        f"({row['noise_bias']:+.2f}) Fréchet {row['frechet_e_deg']:.3f}"
+        f"({row['noise_bias']:+.2f}) spectrum {row['spectrum_db']:.2f} Fréchet {row['frechet_random']:.4f}"
     )
 
 
-GRID = [
-    *(Setting(tau=0, reference=r) for r in ("other", "paired", "clean")),
-    *(Setting(tau=t, steps=3, spacing="quadratic", solver="ddim") for t in (10, 30, 60, 100)),
-    Setting(start="bicubic", tau=0),
-    *(
-        Setting(start="bicubic", tau=t, steps=s, spacing="quadratic", solver="ddim")
-        for t in (10, 30, 60, 100, 150)
-        for s in (1, 2, 3, 4)
-    ),
-    *(Setting(start="bicubic", tau=t, steps=s, solver="ddim") for t in (60, 100) for s in (2, 3, 4)),
-    *(Setting(start="bicubic", tau=100, steps=s, spacing="quadratic", solver="ddim", eta=1.0) for s in (3, 6)),
-    *(Setting(start="bicubic", tau=t, steps=3, spacing="quadratic", solver="dpmpp") for t in (60, 100)),
-    Setting(start="realesrgan", tau=(1, 30), steps=None),
-    Setting(start="realesrgan", tau=0),
-]
-"""Every choice that was looked at on the chosen scenes, the paper's timing setting among them."""
+def asked_again(
+    rows: Sequence[dict[str, Any]], bench: Bench, pairs_of: Callable[[str], Pairs]
+) -> list[tuple[Job, Pairs]]:
+    """The jobs of a file's rows; what cannot be made again is counted and said."""
+    jobs, left = [], []
+    for row in rows:
+        pairs = pairs_of(row["split"]).first(row["pairs"])
+        job = bench.job_again(row, pairs)
+        if job is None:
+            left.append(f"{row['generator']}, {row['candidates']} candidates")
+        else:
+            if not same({"generator": job.generator, "setting": job.setting}, row, only=("generator", "setting")):
+                fact = f"A row of {row['generator']} has a setting that the engine cannot run"
+                raise DegradeError(fact, wanted=str(job.setting))
+            jobs.append((job, pairs))
+    if left:
+        click.echo(f"{len(left)} rows stay as they are, their generators were not given: "
+                   f"{', '.join(sorted(set(left)))}", err=True)  # fmt: skip
+    return jobs
+
+
+PATH = click.Path(exists=True, path_type=Path)
 
 
 @click.command()
-@click.option("--data", type=click.Path(exists=True, path_type=Path), required=True)
-@click.option("--engine", "folder", type=click.Path(exists=True, path_type=Path), required=True)
-@click.option("--features-from", type=click.Path(exists=True, path_type=Path),
-              help="Engine whose E_deg measures the Fréchet distance, where --engine has none.")  # fmt: skip
-@click.option("--split", type=click.Choice(["chosen", "reported", "scale2"]), default="chosen", show_default=True)
-@click.option("--settings", type=str, help="JSON list of settings (default: the grid).")
-@click.option("--seed", type=int, default=0)
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="JSONL; rows are appended.")
+@click.option("--data", type=PATH, help="The development corpus, whose --split is measured.")
+@click.option("--pairs", "folder", type=PATH, help="Or a folder of true pairs: HR/NAME and LR/NAME, aligned.")
+@click.option("--split", type=click.Choice(SPLITS), default="reported", show_default=True)
+@click.option("--engine", "engines", type=PATH, multiple=True, help="Of any kind (repeatable).")
+@click.option("--checkpoint", type=PATH, help="RealDGen's, for Table 5: engines without an extractor are made of it.")
+@click.option("--degrader", "degraders", type=click.Choice(baselines.NAMES), multiple=True,
+              help="Generators without networks. [default: all; the calibrated one with --weights]")  # fmt: skip
+@click.option("--weights", type=PATH, help="weights.json of `calibrate degradation`, for the binned degrader.")
+@click.option("--set", "sets", type=click.Choice(settings.NAMES), multiple=True, help="Named settings (repeatable).")
+@click.option("--settings", "listed", type=str, help="JSON list of settings, for every engine.")
+@click.option("--again", type=PATH, help="Measure the settings of this file's rows.")
+@click.option("--scenes", type=click.IntRange(2), help="The first so many pairs. [default: all]")
+@click.option("--features-from", type=PATH,
+              help="Engine or checkpoint whose E_deg measures. [default: the realdgen engine]")  # fmt: skip
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--threads", type=click.IntRange(1), help="Of networks. [default: one a physical core]")
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="JSONL; the same rows are replaced.")
 def main(
-    data: Path, folder: Path, features_from: Path | None, split: str, settings: str | None, seed: int, out: Path
-) -> None:
-    """Measure an engine and the baselines on true pairs."""
-    chosen = parse_settings(settings) if settings else GRID
-    with Engine.open(folder) as engine, out.open("a") as f:
-        pairs = read_pairs(data, split, engine.spec.lr_size)
-        features = open_features("e-deg", features_from or folder)
-        about = context(engine) | {"split": split, "pairs": len(pairs.hr), "scale": pairs.scale, "seed": seed}
+    data: Path | None, folder: Path | None, split: str, engines: tuple[Path, ...], checkpoint: Path | None,
+    degraders: tuple[str, ...], weights: Path | None, sets: tuple[settings.Name, ...], listed: str | None,
+    again: Path | None, scenes: int | None, features_from: Path | None, seed: int, threads: int | None, out: Path,
+) -> None:  # fmt: skip
+    """Measure engines and degraders of every kind on true pairs: fidelity, realism, and the paper's ablations."""
+    if (data is None) == (folder is None):
+        raise DegradeError("Pairs came from nowhere, or from two places", wanted="--data or --pairs")
+    with ExitStack() as stack:
+        opened = [stack.enter_context(Engine.open(path, threads=threads)) for path in engines]
+        sizes = {engine.spec.lr_size for engine in opened} or {128}
+        if len(sizes) > 1:
+            raise DegradeError(f"The engines' LR sizes are {sorted(sizes)}", wanted="one size, to be compared")
+        names = degraders or [n for n in baselines.NAMES if weights is not None or n != "binned, calibrated"]
+        work = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        bench = Bench(opened, {n: Baseline(n, weights) for n in names}, checkpoint, stack, work, seed)
+        known: dict[str, Pairs] = {}
 
-        def record(row: dict[str, Any]) -> None:
-            f.write(json.dumps(row | about) + "\n")
-            f.flush()
-            click.echo(line(row))
+        def pairs_of(name: str) -> Pairs:
+            if name not in known:
+                whole = read_folder(folder, max(sizes)) if folder else read_pairs(data or Path(), name, max(sizes))
+                known[name] = whole.first(scenes or len(whole.hr))
+                for sentence in whole.left_out:
+                    click.echo(f"left out: {sentence}", err=True)
+            return known[name]
 
-        for name, made in baselines(pairs, seed).items():
-            record({"generator": name, "setting": {}} | measure(made, pairs.lr, features))
-        for setting in chosen:
-            if not engine.spec.reads_reference:
-                setting = dataclasses.replace(setting, reference="none", filter=False)
-            images, how = generated(engine, pairs, setting, seed)
-            record(
-                {"generator": engine.spec.kind, "setting": dataclasses.asdict(setting)}
-                | how
-                | measure(images, pairs.lr, features)
-            )
+        pairs = pairs_of(split)
+        jobs = [(job, pairs) for name in sets for job in bench.jobs_of_set(name, pairs)]
+        for setting in settings.parse_settings(listed or "[]"):
+            jobs += [(bench.job_of(engine, setting, pairs), pairs) for engine in opened]
+        if again is not None:
+            jobs += asked_again(read_rows(again), bench, pairs_of)
+        if not jobs:
+            raise DegradeError("Nothing was asked for", wanted="--set, --settings or --again, with what they need")
+        own = (path for path, engine in zip(engines, opened, strict=True) if engine.spec.kind == "realdgen")
+        scores = open_scores(features_from or next(own, None), threads)
+        carry_out(jobs, scores, seed, out, seconds_a_call(opened, pairs))
 
 
 if __name__ == "__main__":

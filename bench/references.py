@@ -26,7 +26,9 @@ from degrade_engine.engine.images import read_rgb
 from degrade_engine.originals.noise import roughness
 
 from . import metrics
-from .quality import Image, context, generated, parse_settings, read_pairs
+from .quality import context, generated
+from .settings import parse_settings
+from .true_pairs import Image, read_pairs
 
 CAMERAS = Path(__file__).resolve().parent.parent / "samples" / "reference"
 
@@ -110,7 +112,7 @@ def main(data: Path, folder: Path, split: str, settings: str, out: Path) -> None
                 images, how = generated(engine, pairs, dataclasses.replace(setting, reference="made"), seed=0)
                 row: dict[str, Any] = {
                     "kind": name,
-                    "setting": dataclasses.asdict(setting),
+                    "setting": setting.to_json(),
                     "reference": looks(references),
                     "output": looks(images),
                 }
