@@ -217,6 +217,7 @@ PATH = click.Path(exists=True, path_type=Path)
 @click.option("--set", "sets", type=click.Choice(settings.NAMES), multiple=True, help="Named settings (repeatable).")
 @click.option("--settings", "listed", type=str, help="JSON list of settings, for every engine.")
 @click.option("--again", type=PATH, help="Measure the settings of this file's rows.")
+@click.option("--lr-size", type=click.IntRange(8), help="LR side, pixels. [default: the engines', or 128]")
 @click.option("--scenes", type=click.IntRange(2), help="The first so many pairs. [default: all]")
 @click.option("--features-from", type=PATH,
               help="Engine or checkpoint whose E_deg measures. [default: the realdgen engine]")  # fmt: skip
@@ -226,16 +227,17 @@ PATH = click.Path(exists=True, path_type=Path)
 def main(
     data: Path | None, folder: Path | None, split: str, engines: tuple[Path, ...], checkpoint: Path | None,
     degraders: tuple[str, ...], weights: Path | None, sets: tuple[settings.Name, ...], listed: str | None,
-    again: Path | None, scenes: int | None, features_from: Path | None, seed: int, threads: int | None, out: Path,
+    again: Path | None, lr_size: int | None, scenes: int | None, features_from: Path | None, seed: int,
+    threads: int | None, out: Path,
 ) -> None:  # fmt: skip
     """Measure engines and degraders of every kind on true pairs: fidelity, realism, and the paper's ablations."""
     if (data is None) == (folder is None):
         raise DegradeError("Pairs came from nowhere, or from two places", wanted="--data or --pairs")
     with ExitStack() as stack:
         opened = [stack.enter_context(Engine.open(path, threads=threads)) for path in engines]
-        sizes = {engine.spec.lr_size for engine in opened} or {128}
+        sizes = {engine.spec.lr_size for engine in opened} | ({lr_size} if lr_size else set()) or {128}
         if len(sizes) > 1:
-            raise DegradeError(f"The engines' LR sizes are {sorted(sizes)}", wanted="one size, to be compared")
+            raise DegradeError(f"The LR sizes are {sorted(sizes)}", wanted="one, so that rows can be compared")
         names = degraders or [n for n in baselines.NAMES if weights is not None or n != "binned, calibrated"]
         work = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         bench = Bench(opened, {n: Baseline(n, weights) for n in names}, checkpoint, stack, work, seed)

@@ -62,3 +62,57 @@ def test_frechet_is_sound_with_fewer_samples_than_dimensions() -> None:
 
 def test_the_split_never_mixes() -> None:
     assert sorted([*TRAINED, *CHOSEN, *REPORTED]) == list(range(1, 51))
+
+
+def test_luma_is_studio_range() -> None:
+    """BT.601: black 16, white 235, and pure red, green and blue where ITU has them."""
+    colours = np.array([[[0, 0, 0], [255, 255, 255], [255, 0, 0], [0, 255, 0], [0, 0, 255]]], np.uint8)
+    assert metrics.studio_luma(colours)[0] == pytest.approx([16, 235, 81.481, 144.553, 40.966])
+
+
+def test_psnr_y_reads_luma_alone() -> None:
+    """A shift of 5 in every channel is one of 5 * 219 / 255 in luma; one that keeps luma is none."""
+    shifted = np.clip(SMOOTH.astype(int) + 5, 0, 255).astype(np.uint8)
+    assert metrics.psnr_y(SMOOTH, shifted) == pytest.approx(20 * np.log10(255 / (5 * 219 / 255)), abs=0.01)
+    assert metrics.psnr_y(shifted, shifted) > 90
+
+
+def test_spectrum_of_white_noise_is_its_variance_at_every_ring() -> None:
+    gray = np.clip(128 + np.random.default_rng(3).normal(0, 10, (256, 256)), 0, 255).astype(np.uint8)
+    found = metrics.spectrum(np.repeat(gray[..., None], 3, axis=2))
+    assert found.shape == (128,)
+    assert found[8:].mean() == pytest.approx(10 * np.log10(10**2 + 1 / 6), abs=0.2)  # rounding comes twice: real, added
+
+
+def test_spectrum_distance_grows_with_blur_and_is_finite_for_a_flat_image() -> None:
+    image, flat = noisy(10), np.full((64, 64, 3), 90, np.uint8)
+    little, much = (cv2.GaussianBlur(image, (0, 0), sigma) for sigma in (0.5, 1.0))
+    assert metrics.spectrum_distance(image, image) == 0
+    assert 1 < metrics.spectrum_distance(image, little) < metrics.spectrum_distance(image, much)
+    assert metrics.spectrum(flat) == pytest.approx(10 * np.log10(1 / 12))
+
+
+def test_interval_of_the_mean_covers_as_often_as_it_says() -> None:
+    """95 % of intervals hold the true mean; of 30 samples the bootstrap is known to be a little narrow."""
+    dice = np.random.default_rng(0)
+    held = 0
+    for seed in range(200):
+        low, high = metrics.interval(dice.normal(3, 2, 30), seed=seed, draws=400)
+        held += low < 3 < high
+    assert 0.88 <= held / 200 <= 0.99
+
+
+def test_moments_fit_what_fitting_every_place_fits() -> None:
+    features = rng.normal(2, 3, (6, 50, 4)) @ rng.normal(size=(4, 4))
+    rows = np.array([0, 3, 3, 5, 1, 2])
+    quick, whole = metrics.Moments(features).gaussian(rows), metrics.fit(features[rows])
+    assert metrics.squared_distance(quick, whole) == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize("shape", [(40, 6), (12, 30, 6)], ids=["a vector an image", "a vector a place"])
+def test_frechet_interval_lies_around_the_distance(shape: tuple[int, ...]) -> None:
+    a = rng.normal(size=shape)
+    b = a + np.array([1, 0, 0, 0, 0, 0]) + rng.normal(0, 0.1, shape)
+    low, high = metrics.frechet_interval(a, b, draws=200)
+    assert low <= metrics.frechet(a, b) <= high and high < 2
+    assert metrics.frechet_interval(a, b, draws=200) == (low, high), "the seed decides"
