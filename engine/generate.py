@@ -18,26 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import records
+from .batches import Batches
 from .inputs import Inputs, Outcome, Reject
 from .plan import Plan
 from .records import Head, Record
-from .sampler import Batch, BatchResult
-from .schedule import Schedule, table
+from .sampler import BatchResult
 from .sink import stem_of
 from .stages import Stages
 
 Pixels = NDArray[np.uint8]
-
-
-class Runs(Protocol):
-    """The part of `Engine` that is used here. hr_scale: HR over LR where the networks read the HR itself."""
-
-    @property
-    def hr_scale(self) -> int | None: ...
-
-    def run(
-        self, batch: Batch, *, filter: bool = True, candidates: int | None = None, inspect: bool = True
-    ) -> BatchResult: ...
 
 
 class Sink(Protocol):
@@ -83,8 +72,7 @@ def run(
     plan: Plan,
     shard: int,
     *,
-    engine: Runs,
-    schedule: Schedule,
+    batches: Batches,
     sink: Sink,
     stages: Stages,
     loaded: Iterator[list[Outcome]],
@@ -94,7 +82,8 @@ def run(
     """Make the pairs of a shard and hand their images over to be written.
 
     loaded: the outcomes of its batches. on_batch is called after each. stop: true where no further batch is to be
-    made; the shard is then given up (Stopped), unless it was its last.
+    made; the shard is then given up (Stopped), unless it was its last. Raises DegradeError where the engine fails on
+    pair after pair.
     """
     draft, began, before = Draft(shard, plan.sha256), time.perf_counter(), stages.seconds()
     for number, outcomes in enumerate(loaded):
@@ -103,69 +92,27 @@ def run(
         draft.seconds["decode"] += sum(outcome.decode_s for outcome in outcomes)
         draft.seconds["degrade"] += sum(outcome.degrade_s for outcome in outcomes)
         draft.rejects += [reject for outcome in outcomes for reject in outcome.rejects]
-        if any(outcome.inputs for outcome in outcomes):
-            _batch(plan, draft, outcomes, engine, schedule, sink, stages)
+        with stages.timed("engine"):
+            made = batches.run(outcomes)
+        draft.row_steps += made.row_steps
+        draft.executed_row_steps += made.executed_row_steps
+        draft.rejects += made.rejects
+        for inputs, result, at in made.pairs:
+            if (kept := choose(plan, result, at)) is None:
+                draft.rejects.append(_not_finite(inputs.draw.pair))
+                continue
+            figures = (result.degradation_error, result.content_error, result.score)
+            errors, content, score = (one[: plan.options.candidates, at].tolist() for one in figures)
+            draft.rows.append(records.row(plan, inputs, errors, content, score, kept))
+            draft.writes.append(stages.write(write_pair, plan, sink, inputs, result, at))
         on_batch(outcomes)
+    batches.check(draft.rows, draft.rejects)
     spent = {stage: seconds - before[stage] for stage, seconds in stages.seconds().items()}
     draft.seconds |= {
         "wall": time.perf_counter() - began, "engine": spent["engine"], "starved": spent["read"],
         "blocked": spent["write"],
     }  # fmt: skip
     return draft
-
-
-def _batch(
-    plan: Plan, draft: Draft, outcomes: Sequence[Outcome], engine: Runs, schedule: Schedule, sink: Sink, stages: Stages
-) -> None:
-    with stages.timed("engine"):
-        result = engine.run(
-            assemble(plan, schedule, outcomes, reads_hr=engine.hr_scale is not None), filter=plan.options.filter,
-            candidates=plan.options.candidates, inspect=plan.options.save_candidates,
-        )  # fmt: skip
-    draft.row_steps += result.row_steps
-    draft.executed_row_steps += result.executed_row_steps
-    for at, outcome in enumerate(outcomes):
-        if outcome.inputs is None:
-            continue
-        kept = choose(plan, result, at)
-        if kept is None:
-            draft.rejects.append(_not_finite(outcome.pair))
-            continue
-        figures = (result.degradation_error, result.content_error, result.score)
-        errors, content, score = (one[: plan.options.candidates, at].tolist() for one in figures)
-        draft.rows.append(records.row(plan, outcome.inputs, errors, content, score, kept))
-        draft.writes.append(stages.write(write_pair, plan, sink, outcome.inputs, result, at))
-
-
-def assemble(plan: Plan, schedule: Schedule, outcomes: Sequence[Outcome], reads_hr: bool = False) -> Batch:
-    """A batch for the engine. A pair without inputs is black and not valid: rows kept as padding. reads_hr: the engine
-    wants the HR itself, too."""
-    size, n, options = plan.lr_size, len(outcomes), plan.options
-    content, reference, start = (np.zeros((n, size, size, 3), np.uint8) for _ in range(3))
-    hr = np.zeros((n, plan.hr_size, plan.hr_size, 3), np.uint8) if reads_hr else None
-    for at, outcome in enumerate(outcomes):
-        if outcome.inputs is not None:
-            content[at] = outcome.inputs.content
-            if outcome.inputs.reference is not None:
-                reference[at] = outcome.inputs.reference
-            if outcome.inputs.start is not None:
-                start[at] = outcome.inputs.start
-            if hr is not None:
-                hr[at] = outcome.inputs.gt
-    taus = [plan.taus[outcome.pair] for outcome in outcomes]
-    return Batch(
-        content=content,
-        reference=reference if plan.reference else None,
-        start=None if options.start == "reconstruction" else start,
-        pairs=np.array([outcome.pair for outcome in outcomes], np.uint32),
-        tables=[
-            table(schedule, options.solver, tau, options.steps, options.eta, spacing=options.spacing) for tau in taus
-        ],
-        seed=options.seed,
-        valid=np.array([outcome.inputs is not None for outcome in outcomes]),
-        hr=hr,
-        fusion_weight=options.fusion_weight,
-    )
 
 
 def choose(plan: Plan, result: BatchResult, at: int) -> int | None:

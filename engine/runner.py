@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -24,6 +24,7 @@ from . import books, generate, records
 from . import inputs as loading
 from . import plan as plans
 from .artefact import parse_json, read_bytes, write_json_atomic
+from .batches import Batches, Runs
 from .errors import DegradeError
 from .inputs import Folders, Reject
 from .plan import Plan
@@ -31,13 +32,12 @@ from .progress import Clock, Progress
 from .schedule import Schedule
 from .shares import Alone, Share
 from .sink import Sink
-from .sinks import Kind, open_sink, require
+from .sinks import Output, open_sink, require
 from .stages import Stages
 from .stops import GRACE_SECONDS, Stop, listening
 
 PLAN_JSON = "plan.json"
 RUN_JSON = "run.json"
-SINK = "sink"  # the key of plan.json that is not the plan's
 
 
 class Interrupted(Exception):
@@ -75,12 +75,12 @@ def run(
     plan: Plan,
     out: Path,
     *,
-    engine: generate.Runs,
+    engine: Runs,
     schedule: Schedule,
     folders: Folders,
     rejects: Sequence[Reject] = (),
     workers: int | None = None,
-    kind: Kind = "folder",
+    output: Output = Output(),  # noqa: B008 - frozen
     grace: float = GRACE_SECONDS,
     on_progress: Callable[[Progress], None] | None = None,
     on_stop: Callable[[int], None] | None = None,
@@ -88,10 +88,10 @@ def run(
     """Make all pairs of the plan in `out` and return the page that is written to run.json.
 
     rejects: inputs that the inventory refused. workers: threads that decode, and as many that write (default: one a
-    core, 8 at most). kind: of the sink. grace: seconds in which a signal lets the batch in hand end (stops.py).
-    Raises DegradeError (another plan or kind lies in `out`, no pair could be made, the disk is full), Interrupted.
+    core, 8 at most). output: how pairs are kept. grace: seconds in which a signal lets the batch in hand end.
+    Raises DegradeError (another plan or output lies in `out`, no pair could be made, the disk is full), Interrupted.
     """
-    opened = open_run(plan, out, kind)
+    opened = open_run(plan, out, output)
     with stopping(opened, grace, on_stop) as stop:
         share = Alone(opened.missing())
         make(opened, share, engine=engine, schedule=schedule, folders=folders, workers=workers,
@@ -99,13 +99,16 @@ def run(
         return finish(opened, rejects)
 
 
-def open_run(plan: Plan, out: Path, kind: Kind) -> Run:
-    """The folder of a run, made or gone on with, and which of its shards are done. Raises DegradeError, OSError."""
-    require(kind)
-    open_folder(out, plan, kind)
-    opened = Run(plan, out, open_sink(kind, out), set())
-    for shard in range(len(plan.shards)):
-        opened.look(shard)
+def open_run(plan: Plan, out: Path, output: Output, alive: Collection[str] = ()) -> Run:
+    """The folder of a run, made or gone on with, and which of its shards are done. alive: other processes that write
+    into it now (sink.Sink). Raises DegradeError.
+    """
+    require(output.kind)
+    with refused_by_the_disk(out):
+        open_folder(out, plan, output)
+        opened = Run(plan, out, open_sink(output, out, alive), set())
+        for shard in range(len(plan.shards)):
+            opened.look(shard)
     return opened
 
 
@@ -113,7 +116,7 @@ def make(
     opened: Run,
     share: Share,
     *,
-    engine: generate.Runs,
+    engine: Runs,
     schedule: Schedule,
     folders: Folders,
     workers: int | None = None,
@@ -151,6 +154,7 @@ def make(
 
     if on_progress:
         on_progress(clock.progress())
+    made = Batches(plan, engine, schedule)
     stages = Stages(workers or min(8, os.cpu_count() or 1), behind=2 * plan.batch)
     try:
         with stages, suppress(generate.Stopped):  # a run that stops still commits what is made
@@ -159,7 +163,7 @@ def make(
                 if stop:
                     break
                 draft = generate.run(
-                    plan, shard, engine=engine, schedule=schedule, sink=sink, stages=stages,
+                    plan, shard, batches=made, sink=sink, stages=stages,
                     loaded=(outcomes for _, outcomes in pieces), on_batch=on_batch, stop=stop,
                 )  # fmt: skip
                 stages.commit(commit, draft)
@@ -174,26 +178,33 @@ def make(
 def stopping(opened: Run, grace: float, on_stop: Callable[[int], None] | None = None) -> Iterator[Stop]:
     """What ends a run early, as what the caller sees: signals as Interrupted, a disk that refuses as DegradeError."""
     shards = len(opened.plan.shards)
-    with listening(grace, on_stop) as stop:
+    with listening(grace, on_stop) as stop, refused_by_the_disk(opened.out):
         try:
             yield stop
         except (generate.Stopped, KeyboardInterrupt):  # which may have come between a record's rename and `done`
             late = (records.read(opened.out, opened.plan.sha256, shard) for shard in opened.missing())
             done = len(opened.done) + sum(record is not None for record in late)
             raise Interrupted(done, shards, stop.signal or signal.SIGINT) from None
-        except OSError as error:
-            raise DegradeError(
-                f"{error.filename or opened.out} cannot be written ({error.strerror or error})",
-                mend="make room or choose another folder; the same command goes on where this one stopped",
-            ) from error
 
 
-def open_folder(out: Path, plan: Plan, kind: Kind) -> None:
+@contextmanager
+def refused_by_the_disk(out: Path) -> Iterator[None]:
+    """An OSError of the block as a DegradeError: full, read-only, gone."""
+    try:
+        yield
+    except OSError as error:
+        raise DegradeError(
+            f"{error.filename or out} cannot be written ({error.strerror or error})",
+            mend="make room or choose another folder; the same command goes on where this one stopped",
+        ) from error
+
+
+def open_folder(out: Path, plan: Plan, output: Output) -> None:
     """Make `out` and put the plan's page there, or make sure that the page that lies there is this plan's.
 
-    The sink stands on the page and not in the plan: it decides where pairs go, not which they are.
+    The output stands on the page and not in the plan: it decides how pairs are kept, not which they are.
     """
-    path, page = out / PLAN_JSON, {**plan.to_json(), SINK: kind}
+    path, page = out / PLAN_JSON, plan.to_json() | output.to_json()
     if path.is_file():
         before = parse_json(read_bytes(path), PLAN_JSON)
         said = plans.difference(before if isinstance(before, dict) else {}, page)

@@ -32,7 +32,7 @@ import numpy.typing as npt
 
 from .artefact import process_name
 from .errors import DegradeError
-from .images import encode_png
+from .images import PNG_LEVEL, encode_png
 from .names import Names, first_twice, missing, packed, shown
 
 Pixels = npt.NDArray[np.uint8]  # [H, W, 3], RGB
@@ -70,7 +70,7 @@ class Sink(ABC):
     texts: ClassVar[tuple[str, ...]] = ("rejects.jsonl", "manifest.jsonl")  # written in this order
 
     def __init__(
-        self, out: Path, *, alive: Collection[str] = (), sync: bool = False, png_level: int = 2
+        self, out: Path, *, alive: Collection[str] = (), sync: bool = False, png_level: int = PNG_LEVEL
     ) -> None:
         self.out = Path(out)
         self._partial = self.out / ".partial" / process_name()
@@ -190,7 +190,7 @@ class FolderSink(Sink):
     texts = ("meta_info_GT.txt", "meta_info_pair.txt", *Sink.texts)
 
     def __init__(
-        self, out: Path, *, alive: Collection[str] = (), sync: bool = False, png_level: int = 2
+        self, out: Path, *, alive: Collection[str] = (), sync: bool = False, png_level: int = PNG_LEVEL
     ) -> None:
         super().__init__(out, alive=alive, sync=sync, png_level=png_level)
         for role in ("gt", "lq"):

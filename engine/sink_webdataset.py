@@ -14,6 +14,7 @@ from pathlib import Path
 
 from . import tars
 from .errors import DegradeError
+from .images import PNG_LEVEL
 from .names import packed
 from .sink import Row, Sink, check_stem, compare, json_line, one_scale, png_size, scale_of, stems_of, write_rows
 
@@ -27,7 +28,7 @@ class TarSink(Sink):
     with_rows: bool  # STEM.json of each pair
 
     def __init__(
-        self, out: Path, *, alive: Collection[str] = (), sync: bool = False, png_level: int = 2
+        self, out: Path, *, alive: Collection[str] = (), sync: bool = False, png_level: int = PNG_LEVEL
     ) -> None:
         super().__init__(out, alive=alive, sync=sync, png_level=png_level)
         (self.out / self.folder).mkdir(exist_ok=True)

@@ -2,16 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, fields
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from .errors import DegradeError
+from .images import PNG_LEVEL
 from .sink import FolderSink, Sink
 
 Kind = Literal["folder", "lmdb", "webdataset"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+SINK = "sink"  # its key in plan.json
+
+
+@dataclass(frozen=True)
+class Output:
+    """How a run's pairs are kept: not part of the plan, which says what they are, but it decides files and bytes.
+
+    png_level: see `images.encode_png`.
+    """
+
+    kind: Kind = "folder"
+    png_level: int = PNG_LEVEL
+
+    def to_json(self) -> dict[str, Any]:
+        """What stands of it in plan.json: the kind, and whatever else is not as usual."""
+        usual = Output(self.kind)
+        changed = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {SINK: self.kind} | {name: value for name, value in changed.items() if value != getattr(usual, name)}
+
+    @classmethod
+    def split(cls, page: Mapping[str, Any]) -> tuple[dict[str, Any], Output]:
+        """plan.json's page as (the plan's, how its pairs are kept)."""
+        rest = dict(page)
+        names = [field.name for field in fields(cls) if field.name != "kind" and field.name in rest]
+        kind = rest.pop(SINK, "folder")
+        return rest, cls(kind, **{name: rest.pop(name) for name in names})
 
 
 def require(kind: Kind) -> None:
@@ -21,17 +49,20 @@ def require(kind: Kind) -> None:
                            mend="pip install 'degrade-engine[sinks]'")  # fmt: skip
 
 
-def open_sink(kind: Kind, out: Path, alive: Collection[str] = ()) -> Sink:
+def open_sink(output: Output | Kind, out: Path, alive: Collection[str] = ()) -> Sink:
     """A sink that writes into `out`; what a process that is not among the `alive` left unfinished is removed. Raises
     DegradeError, OSError.
     """
+    if isinstance(output, str):
+        output = Output(output)
+    kind, png_level = output.kind, output.png_level
     require(kind)
     if kind == "folder":
-        return FolderSink(out, alive=alive)
+        return FolderSink(out, alive=alive, png_level=png_level)
     if kind == "lmdb":
         from .sink_lmdb import LmdbSink
 
-        return LmdbSink(out, alive=alive)
+        return LmdbSink(out, alive=alive, png_level=png_level)
     from .sink_webdataset import WebDatasetSink
 
-    return WebDatasetSink(out, alive=alive)
+    return WebDatasetSink(out, alive=alive, png_level=png_level)

@@ -21,6 +21,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
+from .errors import DegradeError
+
 T = TypeVar("T")
 Stage = Literal["read", "engine", "write"]
 AHEAD = 2  # batches
@@ -74,11 +76,11 @@ class Stages:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """After an error nothing that waits is begun; else all that was handed over is committed, and what a commit
-        raised is raised."""
+        """All that was handed over is committed, and what a commit raised is raised; but after an interrupt, or where
+        the disk refuses, nothing that waits is begun."""
         self._readers.shutdown(wait=False, cancel_futures=True)
         try:
-            while kind is None and self._commits:
+            while (kind is None or issubclass(kind, DegradeError)) and self._commits:
                 with self.timed("write"):
                     self._commits.popleft().result()
         finally:

@@ -10,7 +10,8 @@ from . import records
 from .artefact import from_json, parse_json, read_bytes, sha256_json
 from .errors import DegradeError
 from .plan import FORMAT, Options, Plan
-from .runner import PLAN_JSON, RUN_JSON, SINK
+from .runner import PLAN_JSON, RUN_JSON
+from .sinks import Output
 
 
 @dataclass(frozen=True)
@@ -89,8 +90,7 @@ def _plan(page: Any) -> tuple[Plan, str, str]:
     if not isinstance(page, dict) or page.get("format") != FORMAT:
         came = page.get("format") if isinstance(page, dict) else page
         raise DegradeError(f"{PLAN_JSON} has the format {came!r}", wanted=FORMAT, mend="use the version that made it")
-    settings = dict(page)
-    sink = settings.pop(SINK, "folder")
+    settings, output = Output.split(page)
     name = sha256_json(settings)
     for key in ("format", "hr", "reference", "pair_list"):
         settings.pop(key, None)
@@ -102,4 +102,4 @@ def _plan(page: Any) -> tuple[Plan, str, str]:
     if settings.get("steps") == "full":
         settings["steps"] = None
     settings.setdefault("fusion_weight", None)  # a kind that fuses nothing does not name it
-    return Plan(from_json(Options, settings, PLAN_JSON), lr_size, batch, engine, (), ()), name, sink
+    return Plan(from_json(Options, settings, PLAN_JSON), lr_size, batch, engine, (), ()), name, output.kind
