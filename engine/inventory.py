@@ -7,25 +7,32 @@ on the locale, not on where or what the place is. Paths are relative, with "/", 
 from __future__ import annotations
 
 import os
-from collections import defaultdict
+import zlib
+from array import array
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
-from . import places
+import numpy as np
+
+from . import headers, places
 from .artefact import sha256_bytes
-from .images import PIXEL_LIMIT, BadImage, read_size
-from .places import Place
+from .errors import DegradeError
+from .images import PIXEL_LIMIT, BadImage, Encoded, read_size
+from .photographs import Entry, Photographs
+from .places import Place, Probe
 
+Identity = Literal["size", "mtime", "sha256"]  # what tells a changed file: its size alone, or more
+IDENTITIES = ("size", "mtime", "sha256")
+HEAD, LONG_HEAD = 1 << 14, 1 << 17  # bytes: an ordinary header; one with a thumbnail and a profile
+_CHUNK = 256  # files that a thread looks at in a go
 
-@dataclass(frozen=True)
-class Entry:
-    """One image that can be used. height and width are in pixels, after EXIF rotation."""
-
-    path: str
-    bytes: int
-    height: int
-    width: int
+T = TypeVar("T")
+U = TypeVar("U")
 
 
 @dataclass(frozen=True)
@@ -45,7 +52,7 @@ class Inventory:
     """The images of a place: the usable ones and the others, both sorted by path."""
 
     place: Place
-    entries: tuple[Entry, ...]
+    entries: Photographs
     rejects: tuple[LeftOut, ...]
 
 
@@ -55,65 +62,157 @@ def scan(
     *,
     duplicates: Literal["reject", "keep"] = "reject",
     pixel_limit: int = PIXEL_LIMIT,
+    identity: Identity = "size",
+    on_files: Callable[[int], None] | None = None,
 ) -> Inventory:
     """All images of a place (`places.at`). minimum: (height, width) in pixels. duplicates: of files with equal bytes,
-    under whatever name or link, only the first by path is used, unless "keep". Raises DegradeError where there is no
-    such place.
+    under whatever name or link, only the first by path is used, unless "keep". on_files is told now and then how many
+    files were looked at. Raises DegradeError where there is no such place.
     """
     place = places.at(where)
-    entries: list[Entry] = []
     rejects: list[LeftOut] = []
-    listing = place.files(lambda *said: rejects.append(LeftOut(_shown(said[0]), *said[1:])))
-    for path in sorted(listing, key=os.fsencode):
-        found = examine(place, path, minimum, pixel_limit=pixel_limit)
-        if isinstance(found, Entry):
-            entries.append(found)
-        else:
-            rejects.append(found)
+    marks, links, ordered, last = array("L"), array("Q"), True, b""
+
+    def look(path: str) -> tuple[Entry, Probe] | LeftOut:
+        return _look(place, path, minimum, pixel_limit, identity)
+
+    def usable() -> Iterator[Entry]:
+        nonlocal ordered, last
+        files = place.files(lambda path, reason, detail: rejects.append(LeftOut(_shown(path), reason, detail)))
+        for count, found in enumerate(_threaded(look, files, place.workers), 1):
+            if on_files and count % _CHUNK == 0:
+                on_files(count)
+            if isinstance(found, LeftOut):
+                rejects.append(found)
+                continue
+            entry, probe = found
+            name = entry.path.encode()
+            ordered, last = ordered and last < name, name
+            marks.append(zlib.crc32(probe.head))
+            links.extend(probe.link or (0, 0))
+            yield entry
+
+    entries = Photographs(usable())
+    head, link = np.array(marks, np.int64), np.array(links, np.uint64).reshape(-1, 2)
+    if not ordered:
+        order = np.array(sorted(range(len(entries)), key=lambda at: entries.path(at).encode()), np.int64)
+        entries, head, link = entries.take(order), head[order], link[order]
     if duplicates == "reject":
-        entries = _first_of_each(place, entries, rejects)
-    return Inventory(place, tuple(entries), tuple(sorted(rejects, key=lambda one: one.path.encode())))
+        entries = _first_of_each(place, entries, head, link, rejects)
+    return Inventory(place, entries, tuple(sorted(rejects, key=lambda one: one.path.encode())))
 
 
 def examine(
-    place: Place, path: str, minimum: tuple[int, int] = (1, 1), *, pixel_limit: int = PIXEL_LIMIT
+    place: Place,
+    path: str,
+    minimum: tuple[int, int] = (1, 1),
+    *,
+    pixel_limit: int = PIXEL_LIMIT,
+    identity: Identity = "size",
 ) -> Entry | LeftOut:
     """The file `path` of a place by its header: an entry, or why it cannot be used."""
+    found = _look(place, path, minimum, pixel_limit, identity)
+    return found if isinstance(found, LeftOut) else found[0]
+
+
+def changed(place: Place, entry: Entry, probe: Probe) -> str | None:
+    """What of a file is no longer what the inventory says, in words; None where it is the same by size and mtime."""
+    if probe.bytes != entry.bytes:
+        return f"it had {entry.bytes} bytes when the run was planned and has {probe.bytes}"
+    if entry.mtime_ns is not None and probe.mtime_ns != entry.mtime_ns:
+        return "it was written anew since the run was planned"
+    return None
+
+
+def _look(
+    place: Place, path: str, minimum: tuple[int, int], pixel_limit: int, identity: Identity
+) -> tuple[Entry, Probe] | LeftOut:
     try:
         path.encode()
     except UnicodeEncodeError:  # neither JSON nor another machine could name this file
         return LeftOut(_shown(path), "bad_name", "the name is not UTF-8; rename it")
     try:
-        size = place.probe(path, 0).bytes
-        height, width = read_size(place.image(path), pixel_limit=pixel_limit)
+        probe = place.probe(path, HEAD)
+        height, width = _size(place, path, probe, pixel_limit)
+        digest = sha256_bytes(place.read(path)) if identity == "sha256" else None
     except BadImage as bad:
         return LeftOut(path, bad.reason, str(bad))
     if height < minimum[0] or width < minimum[1]:
         detail = f"{width} x {height} pixels, and at least {minimum[1]} x {minimum[0]} are needed"
         return LeftOut(path, "too_small", detail)
-    return Entry(path, size, height, width)
+    if identity == "mtime" and probe.mtime_ns is None:
+        raise DegradeError(f"{place.name} does not say when its files were written", wanted="--identity size or sha256")
+    return Entry(path, probe.bytes, height, width, probe.mtime_ns if identity == "mtime" else None, digest), probe
 
 
-def _first_of_each(place: Place, entries: list[Entry], rejects: list[LeftOut]) -> list[Entry]:
-    """Leaves out later files whose bytes are those of an earlier one; only equal sizes are read to know."""
-    alike: defaultdict[tuple[int, int, int], list[Entry]] = defaultdict(list)
-    for entry in entries:
-        alike[entry.bytes, entry.height, entry.width].append(entry)
-    kept: list[Entry] = []
-    first: dict[str, str] = {}  # hash to path
-    for entry in entries:
-        if len(alike[entry.bytes, entry.height, entry.width]) > 1:
-            try:
-                digest = sha256_bytes(place.read(entry.path))
-            except BadImage as bad:
-                rejects.append(LeftOut(entry.path, bad.reason, str(bad)))
-                continue
-            if digest in first:
-                rejects.append(LeftOut(entry.path, "duplicate", f"the same bytes as {first[digest]}"))
-                continue
-            first[digest] = entry.path
-        kept.append(entry)
-    return kept
+def _size(place: Place, path: str, probe: Probe, pixel_limit: int) -> tuple[int, int]:
+    """By the first bytes where they are plain, else by libvips."""
+    head = probe.head
+    size = headers.size_of(head)
+    if size is None and head.startswith(b"\xff\xd8\xff") and probe.bytes > len(head):
+        size = headers.size_of(place.probe(path, LONG_HEAD).head)
+    if size is None or size[0] * size[1] > pixel_limit:
+        name = places.base(path)
+        file = Encoded(name, head) if len(head) == probe.bytes else place.image(path)
+        return read_size(file, pixel_limit=pixel_limit)
+    return size
+
+
+def _first_of_each(
+    place: Place, entries: Photographs, head: np.ndarray, link: np.ndarray, rejects: list[LeftOut]
+) -> Photographs:
+    """Leaves out later files whose bytes are those of an earlier one. Read to know are only files that agree in length
+    and first bytes with another, and of several names of one file only the first.
+    """
+    length = entries.lengths
+    order = np.lexsort((np.arange(len(entries)), head, length))  # equal ones side by side, in order of path
+    same = (np.diff(length[order]) == 0) & (np.diff(head[order]) == 0)
+    if not same.any():
+        return entries
+    alike = np.unique(np.concatenate([order[:-1][same], order[1:][same]]))
+    name: dict[tuple[int, int], int] = {}  # link to the first entry that it is
+    first_link = [name.setdefault(tuple(link[at].tolist()), at) if link[at, 1] else at for at in alike.tolist()]
+    wanted = sorted(set(first_link))
+
+    def digest(at: int) -> str | LeftOut:
+        entry = entries[at]
+        try:
+            return entry.sha256 or sha256_bytes(place.read(entry.path))
+        except BadImage as bad:
+            return LeftOut(entry.path, bad.reason, str(bad))
+
+    digests = dict(zip(wanted, _threaded(digest, iter(wanted), place.workers, chunk=16), strict=True))
+    keep, first = np.ones(len(entries), bool), dict[str, int]()
+    for at, linked in zip(alike.tolist(), first_link, strict=True):
+        found = digests[linked]
+        if isinstance(found, LeftOut):
+            rejects.append(LeftOut(entries.path(at), found.reason, found.detail))
+        elif found in first:
+            rejects.append(LeftOut(entries.path(at), "duplicate", f"the same bytes as {entries.path(first[found])}"))
+        else:
+            first[found] = at
+            continue
+        keep[at] = False
+    return entries.take(np.flatnonzero(keep))
+
+
+def _threaded(work: Callable[[T], U], items: Iterable[T], workers: int, chunk: int = _CHUNK) -> Iterator[U]:
+    """`map` in threads, in order, with a bounded number of items in hand."""
+    items = iter(items)
+
+    def all_of(piece: list[T]) -> list[U]:
+        return [work(item) for item in piece]
+
+    with ThreadPoolExecutor(workers, thread_name_prefix="scan") as pool:
+        waiting: deque[Future[list[U]]] = deque()
+        while True:
+            piece = list(islice(items, chunk))
+            if piece:
+                waiting.append(pool.submit(all_of, piece))
+            if not waiting:
+                return
+            if not piece or len(waiting) > 2 * workers:
+                yield from waiting.popleft().result()
 
 
 def _shown(path: str) -> str:

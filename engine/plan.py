@@ -95,8 +95,8 @@ class Plan:
     lr_size: int
     batch: int
     engine: str  # SHA-256 that names the engine, or the degrader
-    hr: tuple[Photograph, ...]
-    reference: tuple[Photograph, ...]
+    hr: Sequence[Photograph]
+    reference: Sequence[Photograph]
     listed: tuple[tuple[int, int], ...] | None = (
         None  # with a pair list: (HR index, reference index) of each pair, -1 = unusable
     )
@@ -255,8 +255,8 @@ def make(
         lr_size,
         batch,
         engine,
-        tuple(hr),
-        tuple(reference or ()),
+        hr,
+        reference or (),
         None if listed is None else tuple(listed),
         degrader,
     )

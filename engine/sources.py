@@ -28,8 +28,8 @@ class Sources:
     """Usable photographs, where they lie, and what was left out. listed: see `Plan.listed`."""
 
     folders: Folders
-    hr: tuple[Photograph, ...]
-    reference: tuple[Photograph, ...]
+    hr: Sequence[Photograph]
+    reference: Sequence[Photograph]
     rejects: tuple[Reject, ...]
     listed: tuple[tuple[int, int], ...] | None = None
 
@@ -92,14 +92,14 @@ def read_list(path: Path, columns: list[str]) -> list[list[str]]:
     return pairs
 
 
-def _scan(place: Place, role: str, least: int) -> tuple[tuple[Photograph, ...], tuple[Reject, ...]]:
+def _scan(place: Place, role: str, least: int) -> tuple[Sequence[Photograph], tuple[Reject, ...]]:
     found = inventory.scan(place, (least, least))
     return found.entries, tuple(Reject(role, one.path, one.reason, one.detail) for one in found.rejects)
 
 
 def _look(
     place: Place, role: str, paths: Sequence[str], least: int
-) -> tuple[tuple[Photograph, ...], dict[str, int], tuple[Reject, ...]]:
+) -> tuple[Sequence[Photograph], dict[str, int], tuple[Reject, ...]]:
     """The usable ones of these paths, each once; the index of every path among them (-1 = unusable); the
     rejects.
     """
