@@ -17,7 +17,7 @@ import shutil
 import types
 import typing
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from functools import cache
@@ -220,10 +220,15 @@ def write_bytes_atomic(path: Path, data: bytes) -> None:
     """Writes to a temporary name beside `path`, flushes it to the disk, renames. Readers see old or new,
     never half. The temporary name says whose it is, for whoever finds it after a kill.
     """
+    write_lines_atomic(path, [data])
+
+
+def write_lines_atomic(path: Path, lines: Iterable[bytes]) -> None:
+    """`write_bytes_atomic` of what is made while it is written. Each line brings its own end."""
     temporary = path.with_name(f".{path.name}.{process_name()}.tmp")
     try:
         with open(temporary, "wb") as file:
-            file.write(data)
+            file.writelines(lines)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import images
+from . import images, reading
 from .classical import realesrgan
 from .places import Place
 from .plan import Crop, Draw, Photograph, Plan
@@ -83,10 +83,12 @@ def load(plan: Plan, folders: Folders, pair: int) -> Outcome:
                 Reject("pair", str(pair), "unusable_input", "an input of this pair of the list is unusable")
             )
             return Outcome(pair, None, tuple(rejects), time.perf_counter() - began)
-        gt = _read(folders.hr, "hr", draw.hr, draw.hr_crop, rejects)
+        gt = _read(folders.hr, "hr", draw.hr, draw.hr_crop, plan.options.alpha, rejects)
         reference = None
         if draw.reference is not None and draw.reference_crop is not None:
-            reference = _read(folders.reference, "reference", draw.reference, draw.reference_crop, rejects)
+            reference = _read(
+                folders.reference, "reference", draw.reference, draw.reference_crop, plan.options.alpha, rejects
+            )
         if gt is not None and (reference is not None or draw.reference is None):
             read = time.perf_counter()
             inputs = _inputs(plan, draw, gt, reference)
@@ -100,16 +102,13 @@ def load(plan: Plan, folders: Folders, pair: int) -> Outcome:
     return Outcome(pair, None, tuple(rejects), time.perf_counter() - began)
 
 
-def _read(place: Place, role: str, photo: Photograph, crop: Crop, rejects: list[Reject]) -> Pixels | None:
+def _read(
+    place: Place, role: str, photo: Photograph, crop: Crop, alpha: images.Alpha, rejects: list[Reject]
+) -> Pixels | None:
     try:
-        pixels = images.read_rgb(place.image(photo.path))
+        pixels = reading.read(place, photo, alpha=alpha)
     except images.BadImage as bad:
         rejects.append(Reject(role, photo.path, bad.reason, str(bad)))
-        return None
-    if pixels.shape[:2] != (photo.height, photo.width):
-        height, width = pixels.shape[:2]
-        said = f"it was {photo.width}x{photo.height} when the run was planned and decodes to {width}x{height}"
-        rejects.append(Reject(role, photo.path, "changed", said))
         return None
     y, x, h, w = crop
     return np.ascontiguousarray(pixels[y : y + h, x : x + w])

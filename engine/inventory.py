@@ -104,24 +104,15 @@ def scan(
 
 def examine(
     place: Place,
-    path: str,
+    paths: Iterable[str],
     minimum: tuple[int, int] = (1, 1),
     *,
     pixel_limit: int = PIXEL_LIMIT,
     identity: Identity = "size",
-) -> Entry | LeftOut:
-    """The file `path` of a place by its header: an entry, or why it cannot be used."""
-    found = _look(place, path, minimum, pixel_limit, identity)
-    return found if isinstance(found, LeftOut) else found[0]
-
-
-def changed(place: Place, entry: Entry, probe: Probe) -> str | None:
-    """What of a file is no longer what the inventory says, in words; None where it is the same by size and mtime."""
-    if probe.bytes != entry.bytes:
-        return f"it had {entry.bytes} bytes when the run was planned and has {probe.bytes}"
-    if entry.mtime_ns is not None and probe.mtime_ns != entry.mtime_ns:
-        return "it was written anew since the run was planned"
-    return None
+) -> Iterator[Entry | LeftOut]:
+    """Each of these files of a place by its header: an entry, or why it cannot be used."""
+    for found in _threaded(lambda path: _look(place, path, minimum, pixel_limit, identity), paths, place.workers):
+        yield found if isinstance(found, LeftOut) else found[0]
 
 
 def _look(

@@ -46,6 +46,10 @@ class Place(Protocol):
     def workers(self) -> int:
         """Threads that are worth reading it with at a time."""
 
+    @property
+    def remote(self) -> bool:
+        """Whether a question costs a call over a network."""
+
     def files(self, complain: Complain) -> Iterator[str]:
         """Paths of what may be an image, each once, in any order (cheapest: sorted by bytes). Raises DegradeError."""
 
@@ -92,6 +96,7 @@ class Folder:
     root: Path
     pattern: str | None = None  # relative to root
     workers: int = 4
+    remote: bool = False
     _prefix: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -109,7 +114,7 @@ class Folder:
 
     def probe(self, path: str, count: int) -> Probe:
         try:
-            handle = os.open(self._prefix + path, _OPEN)
+            handle = os.open(os.path.join(self._prefix, path), _OPEN)
             try:
                 found = os.fstat(handle)
                 if not stat.S_ISREG(found.st_mode):  # a pipe would wait for its writer for ever
@@ -123,12 +128,12 @@ class Folder:
         return Probe(head, found.st_size, found.st_mtime_ns, link)
 
     def image(self, path: str) -> Path:
-        return Path(self._prefix + path)
+        return self.root / path
 
     def read(self, path: str) -> bytes:
         self.probe(path, 0)
         try:
-            with open(self._prefix + path, "rb") as file:
+            with open(self.root / path, "rb") as file:
                 return file.read()
         except OSError as error:
             raise _unreadable(path, error) from None
@@ -180,6 +185,7 @@ class Listed:
     repeated: tuple[str, ...]
     name: str
     workers: int = 4
+    remote: bool = False
 
     @staticmethod
     def open(path: Path) -> Listed:

@@ -29,6 +29,7 @@ class Remote:
     system: Any = field(repr=False)  # fsspec.AbstractFileSystem
     gate: AbstractContextManager[Any] = field(repr=False)  # held while reading: archives have one reading head
     workers: int = 16
+    remote: bool = True
     _known: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False, compare=False)
 
     @staticmethod
@@ -70,11 +71,12 @@ class Remote:
             if any(part.startswith(".") for part in path.split("/")) or not path.lower().endswith(EXTENSIONS):
                 continue
             if self.pattern is None or matches(path, self.pattern):
-                self._known[path] = found[full]  # the listing says size and time; asking again would be a call a file
+                self._known[path] = found[full]
                 yield path
 
     def probe(self, path: str, count: int) -> Probe:
-        facts = self._known.get(path) or self._ask(path, lambda full: self.system.info(full))
+        # what the listing said is used once, by the scan: asking again would be a call a file, later it may be stale
+        facts = self._known.pop(path, None) or self._ask(path, lambda full: self.system.info(full))
         if facts.get("type", "file") != "file":
             raise BadImage("unreadable", f"{base(path)} is not a regular file")
         head = self._ask(path, lambda full: self.system.cat_file(full, start=0, end=count)) if count else b""

@@ -23,6 +23,7 @@ from .artefact import sha256_json
 from .columns import Column, Cut
 from .degraders import Degrader, Kind
 from .errors import DegradeError
+from .images import Alpha
 from .layout import plan_row_steps
 from .schedule import Solver, Spacing
 from .spec import Start
@@ -39,7 +40,8 @@ Crop = tuple[int, int, int, int]  # top, left, height, width in pixels
 
 
 class Photograph(Protocol):
-    """One usable image of an inventory: path relative to the folder, file size, size after EXIF rotation."""
+    """One usable image of an inventory: path relative to its place, file size, size after EXIF rotation; mtime_ns and
+    sha256 where the file has to agree with them when it is read. Those two are not part of the plan."""
 
     @property
     def path(self) -> str: ...
@@ -49,6 +51,10 @@ class Photograph(Protocol):
     def height(self) -> int: ...
     @property
     def width(self) -> int: ...
+    @property
+    def mtime_ns(self) -> int | None: ...
+    @property
+    def sha256(self) -> str | None: ...
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,7 @@ class Options:
     shard_pairs: int
     save_candidates: bool
     fusion_weight: float | None = None  # w of UDDM's eq. 1, 0..1; None: the kind fuses nothing
+    alpha: Alpha = "white"  # what becomes of partly transparent images
 
 
 @dataclass(frozen=True)
@@ -213,6 +220,8 @@ class Plan:
         settings["steps"] = "full" if self.options.steps is None else self.options.steps
         if self.options.fusion_weight is None:
             del settings["fusion_weight"]
+        if self.options.alpha == "white":  # plans from before there was a choice keep their names
+            del settings["alpha"]
         listed = None if self.listed is None else _digest(f"{a} {b}" for a, b in self.listed)
         return {
             "format": FORMAT,
@@ -279,11 +288,11 @@ def difference(before: dict[str, Any], now: dict[str, Any]) -> str | None:
 
 def summary(photographs: Sequence[Photograph]) -> dict[str, Any]:
     """An inventory in three facts: images, bytes, and a digest of every path, file size and image size."""
-    return {
-        "images": len(photographs),
-        "bytes": sum(one.bytes for one in photographs),
-        "sha256": _digest(f"{one.path}\0{one.bytes}\0{one.height}\0{one.width}" for one in photographs),
-    }
+    digest, size = hashlib.sha256(), 0
+    for one in photographs:
+        size += one.bytes
+        digest.update(f"{one.path}\0{one.bytes}\0{one.height}\0{one.width}\n".encode("utf-8", "surrogateescape"))
+    return {"images": len(photographs), "bytes": size, "sha256": digest.hexdigest()}
 
 
 def below(word: int, count: int) -> int:
