@@ -18,6 +18,7 @@ MEASUREMENTS = {
     "fusion": "UDDM's fusion weight w against true pairs (its Table 2).",
     "references": "What the output takes over from references of known noise, blur and JPEG.",
     "binned": "The binned distribution on settings that are known (its Table 1).",
+    "worth": "The same SR network trained on each generator's pairs, tested on true ones (RealDGen's Table 1).",
     "lway": "LWay: the reconstructor on true pairs, and an SR model before and after adapting.",
     "degraders": "Seconds an image of the degraders without networks.",
     "kernels": "Registers and spills of the CUDA kernels (needs nvcc).",

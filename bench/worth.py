@@ -1,0 +1,168 @@
+"""What are the pairs worth? The same small SR network is trained on each set of pairs and tested on true pairs.
+
+    degrade-engine bench worth --data DATA --engine ENGINE ... --work out/worth -o bench/results/worth.jsonl
+
+RealDGen's Table 1 asks this. HR crops, first weights, order of crops and number of steps are the same for every set;
+the LR is what differs. The test is RealSR Canon x4, scenes 031 to 050, which neither degrader nor network has seen.
+A row is one set and one seed; a row that is there is not made again, so a stopped run goes on.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import cv2
+import numpy as np
+import torch
+
+from degrade_engine.engine.artefact import tool_versions
+from degrade_engine.engine.errors import DegradeError
+from degrade_engine.engine.images import resize_bicubic
+from degrade_engine.originals.lway.adapt import super_resolve
+
+from . import metrics
+from .machine import stamp
+from .quality import Pairs, read_pairs
+from .worth_sets import SCALE, WAYS, Maker, Way, likeness
+from .worth_trainer import PRESETS, Image, Preset, read_set, train
+
+FLOOR = "bicubic enlargement"
+Row = dict[str, Any]
+
+
+def luma(image: Image) -> np.ndarray:
+    """Y of ITU-R 601 in studio range, as SR papers measure PSNR: uint8 RGB -> float64 [h, w], 16..235."""
+    return image.astype(np.float64) @ np.array([65.481, 128.553, 24.966]) / 255 + 16
+
+
+def psnr_y(a: Image, b: Image) -> float:
+    """Peak signal to noise ratio of Y, dB."""
+    return float(10 * np.log10(255.0**2 / max(np.square(luma(a) - luma(b)).mean(), 1e-10)))
+
+
+def figures(made: list[Image], hr: list[Image]) -> Row:
+    """PSNR over RGB and of Y, SSIM, and the detail of SR and HR (standard deviation of the Laplacian)."""
+
+    def mean(of: Any, *images: list[Image]) -> float:
+        return float(np.mean([of(*one) for one in zip(*images, strict=True)]))
+
+    return {
+        "psnr_db": round(mean(metrics.psnr, made, hr), 4), "psnr_y_db": round(mean(psnr_y, made, hr), 4),
+        "ssim": round(mean(metrics.ssim, made, hr), 5), "detail": round(mean(metrics.laplacian_std, made), 3),
+        "detail_hr": round(mean(metrics.laplacian_std, hr), 3),
+    }  # fmt: skip
+
+
+def floor(tests: Pairs) -> Row:
+    """What needs no training: each LR enlarged."""
+    made = [resize_bicubic(lr, hr.shape[:2]) for lr, hr in zip(tests.lr, tests.hr, strict=True)]
+    return {"generator": FLOOR, "seed": None} | figures(made, tests.hr)
+
+
+class Clock:
+    """Says after the first steps how long a training will take, and then now and then where it is."""
+
+    def __init__(self, title: str, steps: int) -> None:
+        self.title, self.steps, self.began, self.said = title, steps, time.monotonic(), 0.0
+
+    def __call__(self, step: int, loss: float) -> None:
+        now = time.monotonic()
+        if step == 10 or now - self.said > 30 or step == self.steps:
+            left = (now - self.began) / step * (self.steps - step)
+            click.echo(f"{self.title}: step {step} of {self.steps}, L1 {loss:.4f}, {left:.0f} s left")
+            self.said = now
+
+
+def worth(way: Way, maker: Maker, preset: Preset, seed: int, tests: Pairs) -> Row:
+    """The row of a set and a seed."""
+    page = maker.make(way)
+    pairs = read_set(maker.folder(way), scale=SCALE, least=preset.crop)
+    trained = train(pairs, preset, seed, scale=SCALE, on_step=Clock(f"{way.name}, seed {seed}", preset.steps))
+    made = [super_resolve(trained.net, lr, SCALE) for lr in tests.lr]
+    return {
+        "generator": way.name, "seed": seed, "pairs": len(pairs), "set": page, "lq": likeness(pairs),
+        "loss": round(float(np.mean(trained.losses[-50:])), 5),
+    } | figures(made, tests.hr)  # fmt: skip
+
+
+def done(out: Path, about: Row) -> set[tuple[str, int | None]]:
+    """(generator, seed) of the rows that are there with the same preset, split and counts."""
+    rows = [json.loads(line) for line in out.read_text().splitlines()] if out.is_file() else []
+    same = ("network", "split", "pairs_asked")
+    return {(row["generator"], row["seed"]) for row in rows if all(row[key] == about[key] for key in same)}
+
+
+def ways_of(engines: dict[str, Path], only: tuple[str, ...]) -> list[Way]:
+    """What can be made with these engines, and was asked for."""
+    unknown = set(only) - {way.name for way in WAYS}
+    if unknown:
+        raise DegradeError(f"no set is called {min(unknown)!r}", wanted=" or ".join(way.name for way in WAYS))
+    for way in WAYS:
+        if way.engine not in (None, *engines) and way.name in (only or (way.name,)):
+            click.echo(f"{way.name} is left out: no --engine of the kind {way.engine}")
+    return [way for way in WAYS if way.engine in (None, *engines) and way.name in (only or (way.name,))]
+
+
+def kind_of(engine: Path) -> str:
+    """The kind of an engine's folder."""
+    from degrade_engine.engine.api import Engine
+
+    with Engine.open(engine) as opened:
+        return str(opened.spec.kind)
+
+
+@click.command()
+@click.option("--data", type=click.Path(exists=True, path_type=Path), required=True, help="The development corpus.")
+@click.option("--engine", "folders", type=click.Path(exists=True, path_type=Path), multiple=True,
+              help="Built with --lr-size 64 (repeatable, one a kind).")  # fmt: skip
+@click.option("--work", type=click.Path(path_type=Path), required=True, help="Where the sets go, and stay.")
+@click.option("--preset", "name", type=click.Choice(list(PRESETS)), default="cpu", show_default=True)
+@click.option("--steps", type=click.IntRange(1), help="Of the training, instead of the preset's.")
+@click.option("--pairs", type=click.IntRange(1), default=400, show_default=True, help="A set.")
+@click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Trainings a set.")
+@click.option("--only", multiple=True, help="Only the set of this name (repeatable).")
+@click.option("--split", type=click.Choice(["chosen", "reported"]), default="reported", show_default=True)
+@click.option("--threads", type=click.IntRange(1), default=1, show_default=True)
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="JSONL; rows are appended.")
+def main(
+    data: Path, folders: tuple[Path, ...], work: Path, name: str, steps: int | None, pairs: int, seeds: int,
+    only: tuple[str, ...], split: str, threads: int, out: Path,
+) -> None:  # fmt: skip
+    """Train the same SR network on each set of pairs, and test it on true pairs (RealDGen's Table 1)."""
+    torch.set_num_threads(threads)
+    cv2.setNumThreads(threads)
+    preset = PRESETS[name] if steps is None else dataclasses.replace(PRESETS[name], steps=steps)
+    engines = {kind_of(folder): folder for folder in folders}
+    maker = Maker(data, work, engines, pairs, seed=0, threads=threads)
+    tests = read_pairs(data, split, 128)
+    about = {"network": dataclasses.asdict(preset), "split": split, "tests": len(tests.hr), "pairs_asked": pairs,
+             "scale": SCALE, "threads": threads, "versions": tool_versions()} | stamp()  # fmt: skip
+    ways = ways_of(engines, only)
+    work.mkdir(parents=True, exist_ok=True)
+    known = done(out, about)
+    click.echo(f"{len(ways)} sets, {seeds} seeds each, {preset.steps} steps a training; {len(known)} rows are there")
+    with out.open("a") as f:
+
+        def record(row: Row) -> None:
+            f.write(json.dumps(row | about) + "\n")
+            f.flush()
+            os.fsync(f.fileno())
+            click.echo(f"{row['generator']:28} seed {row['seed']}  PSNR {row['psnr_db']:.3f}  Y {row['psnr_y_db']:.3f}  "
+                       f"SSIM {row['ssim']:.4f}  {row.get('lq', '')}")  # fmt: skip
+
+        if (FLOOR, None) not in known:
+            record(floor(tests))
+        for seed in range(seeds):  # outermost, so that a table of one seed is there early
+            for way in ways:
+                if (way.name, seed) not in known:
+                    record(worth(way, maker, preset, seed, tests))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,204 @@
+"""The sets of pairs that `bench worth` compares: the same crops of the same sharp photographs, degraded in turn.
+
+Each is a folder that `degrade-engine generate` fills, called as a user calls it. Two are not its: bicubic with one
+fixed blur, made from the bicubic set, and the true pairs of the Canon scenes that may be trained on, the ceiling.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from degrade_engine.engine.artefact import write_bytes_atomic
+from degrade_engine.engine.errors import DegradeError
+from degrade_engine.engine.images import encode_png, read_rgb, resize_bicubic
+
+from . import metrics
+from .corpus import TRAINED, canon
+from .worth_trainer import META, Pair
+
+SCALE, LR_SIZE = 4, 64
+HR_FOLDERS = ("hr_cid22", "hr_gb82", "hr_skimage", "hr_sklearn")
+SIGMA = 0.5  # LR pixels, of the fixed blur: the baseline of `bench quality`
+DONE = "set.json"
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a set is made. engine: the kind of engine it needs. arguments: of `generate`, beside folders and counts."""
+
+    name: str
+    engine: str | None = None
+    arguments: tuple[str, ...] = ()
+
+
+BICUBIC, BLUR, TRUE = "bicubic", f"bicubic, Gaussian sigma {SIGMA}", "true pairs"
+REC_LR = ("--tau", "0", "--start", "reconstruction")
+WAYS = (
+    Way(BICUBIC, arguments=("--degrader", "bicubic")),
+    Way(BLUR),
+    Way("bsrgan", arguments=("--degrader", "bsrgan")),
+    Way("realdgen", "realdgen"),
+    Way(TRUE),
+    Way("lway", "lway"),
+    Way("realesrgan", arguments=("--degrader", "realesrgan")),
+    Way("syndiff", "syndiff"),
+    Way("uddm", "uddm"),
+    Way("binned", arguments=("--degrader", "binned")),
+    Way("realdgen, Rec_lr alone", "realdgen", REC_LR),
+)
+"""In the order in which they are trained on."""
+
+
+@dataclass(frozen=True)
+class Maker:
+    """Makes sets under `work`. data: the development corpus; engines: a folder a kind, each built for LR_SIZE."""
+
+    data: Path
+    work: Path
+    engines: dict[str, Path]
+    pairs: int
+    seed: int
+    threads: int
+
+    def folder(self, way: Way) -> Path:
+        """Where the set lies."""
+        return self.work / "sets" / way.name.replace(", ", "-").replace(" ", "-")
+
+    def make(self, way: Way) -> dict[str, Any]:
+        """The set, made where it is not there yet: its page, kept beside the pairs."""
+        folder = self.folder(way)
+        page = {"pairs": self.pairs, "seed": self.seed} | self._source(way)
+        if (folder / DONE).is_file():
+            kept: dict[str, Any] = json.loads((folder / DONE).read_text())
+            if kept["asked"] != page:
+                raise DegradeError(f"{folder} was made with {kept['asked']}", wanted=str(page), mend="give another --work")
+            return kept
+        if way.name == TRUE:
+            copy_true(canon(self.data, TRAINED), folder)
+        elif way.name == BLUR:
+            self.make(WAYS[0])
+            blur(self.folder(WAYS[0]), folder)
+        else:
+            self._generate(way, folder)
+        plan = folder / "plan.json"
+        made = {"asked": page, "plan": json.loads(plan.read_text()) if plan.is_file() else None,
+                "names_sha256": names_sha256(folder)}  # fmt: skip
+        write_bytes_atomic(folder / DONE, json.dumps(made).encode())
+        return made
+
+    def _source(self, way: Way) -> dict[str, Any]:
+        return {"arguments": list(way.arguments)} | ({"engine": key_of(self.engines[way.engine])} if way.engine else {})
+
+    def _generate(self, way: Way, folder: Path) -> None:
+        command = [*way.arguments, "--hr", self.sharp(), "--out", folder, "--pairs", self.pairs, "--seed", self.seed,
+                   "--scale", SCALE, "--threads", self.threads]  # fmt: skip
+        if way.engine is None:
+            command += ["--lr-size", LR_SIZE]
+        else:
+            command += ["--engine", self.engines[way.engine], "--no-save-candidates"]
+            if reads_reference(self.engines[way.engine]):
+                command += ["--reference", self.real()]
+        if way.name == "binned":
+            command += ["--weights", self.weights()]
+        run("generate", *command)
+
+    def sharp(self) -> Path:
+        """The sharp photographs of the corpus in one folder, as links."""
+        return linked(self.work / "hr", [path for name in HR_FOLDERS for path in sorted((self.data / name).iterdir())])
+
+    def real(self) -> Path:
+        """The references: real LR of the Canon scenes that may be trained on."""
+        return linked(self.work / "reference", [lr for _, lr in canon(self.data, TRAINED)])
+
+    def weights(self) -> Path:
+        """The binned space's weights, found on the same references."""
+        path = self.work / "weights.json"
+        if not path.is_file():
+            run("calibrate", "degradation", "--reference", self.real(), "--hr", self.sharp(), "-o", path,
+                "--crop", LR_SIZE, "--crops", 60, "--seed", self.seed, "--threads", self.threads)  # fmt: skip
+        return path
+
+
+def run(*arguments: object) -> None:
+    """The command line, in a process of its own. Raises DegradeError with what it said."""
+    command = [sys.executable, "-m", "degrade_engine", *map(str, arguments)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    if ended.returncode:
+        raise DegradeError(f"degrade-engine {arguments[0]} failed: {(ended.stderr or ended.stdout).strip()[-500:]}")
+
+
+def linked(folder: Path, files: list[Path]) -> Path:
+    """A folder with a link to each file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in files:
+        link = folder / file.name
+        if not link.is_symlink():
+            link.symlink_to(file.resolve())
+    return folder
+
+
+def key_of(engine: Path) -> str:
+    """The seal of an engine's folder."""
+    return str(json.loads((engine / "engine.json").read_text())["key_sha256"])
+
+
+def reads_reference(engine: Path) -> bool:
+    """Whether one of its networks runs once a reference."""
+    from degrade_engine.engine.api import Engine
+
+    with Engine.open(engine) as opened:
+        return bool(opened.spec.reads_reference)
+
+
+def write_pairs(folder: Path, named: list[tuple[str, np.ndarray, np.ndarray]]) -> None:
+    """A folder by the output contract: (stem, HR, LR) of each pair, uint8 RGB."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for name in ("gt", "lq"):
+        (folder / name).mkdir(parents=True)
+    for stem, hr, lr in named:
+        (folder / "gt" / f"{stem}.png").write_bytes(encode_png(hr))
+        (folder / "lq" / f"{stem}.png").write_bytes(encode_png(lr))
+    (folder / META).write_text("".join(f"gt/{stem}.png, lq/{stem}.png\n" for stem, _, _ in named))
+
+
+def copy_true(files: list[tuple[Path, Path]], folder: Path) -> None:
+    """True pairs as a set, whole images."""
+    write_pairs(folder, [(f"{at:07d}", read_rgb(hr), read_rgb(lr)) for at, (hr, lr) in enumerate(files)])
+
+
+def blur(bicubic: Path, folder: Path) -> None:
+    """The bicubic set, each LR blurred by one Gaussian."""
+    write_pairs(folder, [
+        (hr.stem, read_rgb(hr), cv2.GaussianBlur(read_rgb(bicubic / "lq" / hr.name), (0, 0), SIGMA))
+        for hr in sorted((bicubic / "gt").iterdir())
+    ])  # fmt: skip
+
+
+def names_sha256(folder: Path) -> str:
+    """What the set holds: a digest of its meta file and of every HR, so that two sets of the same content agree."""
+    digest = hashlib.sha256((folder / META).read_bytes())
+    for hr in sorted((folder / "gt").iterdir()):
+        digest.update(read_rgb(hr).tobytes())
+    return digest.hexdigest()
+
+
+def likeness(pairs: list[Pair]) -> dict[str, float]:
+    """What the degradation does, with the content divided out: sharpness and noise of the LR as shares of those of the
+    HR's bicubic, mean over pairs of each, and their spread over pairs. Bicubic has 1, 1 and no spread."""
+    sharp, noise = [], []
+    for pair in pairs:
+        plain = resize_bicubic(pair.hr, pair.lr.shape[:2])
+        sharp.append(metrics.laplacian_std(pair.lr) / max(metrics.laplacian_std(plain), 1e-3))
+        noise.append(metrics.noise_std(pair.lr) / max(metrics.noise_std(plain), 0.1))
+    return {"sharpness": round(float(np.median(sharp)), 4), "sharpness_spread": round(float(np.std(sharp)), 4),
+            "noise": round(float(np.median(noise)), 4)}  # fmt: skip
