@@ -91,6 +91,12 @@ def worth(way: Way, maker: Maker, preset: Preset, seed: int, tests: Pairs) -> Ro
     } | figures(made, tests.hr)  # fmt: skip
 
 
+def line(row: Row) -> str:
+    """A row for the eye."""
+    told = f"PSNR {row['psnr_db']:.3f}  Y {row['psnr_y_db']:.3f}  SSIM {row['ssim']:.4f}"
+    return f"{row['generator']:28} seed {row['seed']}  {told}  {row.get('lq', '')}"
+
+
 def done(out: Path, about: Row) -> set[tuple[str, int | None]]:
     """(generator, seed) of the rows that are there with the same preset, split and counts."""
     rows = [json.loads(line) for line in out.read_text().splitlines()] if out.is_file() else []
@@ -153,8 +159,7 @@ def main(
             f.write(json.dumps(row | about) + "\n")
             f.flush()
             os.fsync(f.fileno())
-            click.echo(f"{row['generator']:28} seed {row['seed']}  PSNR {row['psnr_db']:.3f}  Y {row['psnr_y_db']:.3f}  "
-                       f"SSIM {row['ssim']:.4f}  {row.get('lq', '')}")  # fmt: skip
+            click.echo(line(row))
 
         if (FLOOR, None) not in known:
             record(floor(tests))

@@ -81,7 +81,8 @@ class Maker:
         if (folder / DONE).is_file():
             kept: dict[str, Any] = json.loads((folder / DONE).read_text())
             if kept["asked"] != page:
-                raise DegradeError(f"{folder} was made with {kept['asked']}", wanted=str(page), mend="give another --work")
+                fact = f"{folder} was made with {kept['asked']}"
+                raise DegradeError(fact, wanted=str(page), mend="give another --work")
             return kept
         if way.name == TRUE:
             copy_true(canon(self.data, TRAINED), folder)
@@ -114,7 +115,7 @@ class Maker:
 
     def sharp(self) -> Path:
         """The sharp photographs of the corpus in one folder, as links."""
-        return linked(self.work / "hr", [path for name in HR_FOLDERS for path in sorted((self.data / name).iterdir())])
+        return linked(self.work / "hr", [path for name in HR_FOLDERS for path in sorted((self.data / name).glob("*"))])
 
     def real(self) -> Path:
         """The references: real LR of the Canon scenes that may be trained on."""
