@@ -2,9 +2,8 @@
 for it.
 
 Runs in a small pool of threads ahead of the engine (decoding, resizing and OpenCV release the interpreter
-lock; `stages.py`). A pair whose photograph
-turns out to be unusable is drawn anew here, before its batch is formed; what replaces it depends only on
-seed, pair and attempt, so a resumed run does the same.
+lock; `stages.py`). A pair whose photograph turns out to be unusable is drawn anew here, before its batch is
+formed; what replaces it depends only on seed, pair and attempt, so a resumed run does the same.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from . import images, reading
 from .classical import realesrgan
+from .decoded import Decoded
 from .places import Place
 from .plan import Crop, Draw, Photograph, Plan
 
@@ -70,7 +70,7 @@ class Folders:
     reference: Place
 
 
-def load(plan: Plan, folders: Folders, pair: int) -> Outcome:
+def load(plan: Plan, folders: Folders, decoded: Decoded, pair: int) -> Outcome:
     """Pixels of a pair, drawn anew (with a pair list: not) when a photograph is unusable. Never raises for
     bad images.
     """
@@ -83,12 +83,13 @@ def load(plan: Plan, folders: Folders, pair: int) -> Outcome:
                 Reject("pair", str(pair), "unusable_input", "an input of this pair of the list is unusable")
             )
             return Outcome(pair, None, tuple(rejects), time.perf_counter() - began)
-        gt = _read(folders.hr, "hr", draw.hr, draw.hr_crop, plan.options.alpha, rejects)
+        gt = _read(decoded, folders.hr, "hr", draw.hr, draw.hr_crop, plan.options.alpha, rejects)
         reference = None
         if draw.reference is not None and draw.reference_crop is not None:
             reference = _read(
-                folders.reference, "reference", draw.reference, draw.reference_crop, plan.options.alpha, rejects
-            )
+                decoded, folders.reference, "reference", draw.reference, draw.reference_crop, plan.options.alpha,
+                rejects,
+            )  # fmt: skip
         if gt is not None and (reference is not None or draw.reference is None):
             read = time.perf_counter()
             inputs = _inputs(plan, draw, gt, reference)
@@ -103,10 +104,11 @@ def load(plan: Plan, folders: Folders, pair: int) -> Outcome:
 
 
 def _read(
-    place: Place, role: str, photo: Photograph, crop: Crop, alpha: images.Alpha, rejects: list[Reject]
-) -> Pixels | None:
+    decoded: Decoded, place: Place, role: str, photo: Photograph, crop: Crop, alpha: images.Alpha,
+    rejects: list[Reject],
+) -> Pixels | None:  # fmt: skip
     try:
-        pixels = reading.read(place, photo, alpha=alpha)
+        pixels = decoded.read((role, photo.path), lambda: reading.read(place, photo, alpha=alpha))
     except images.BadImage as bad:
         rejects.append(Reject(role, photo.path, bad.reason, str(bad)))
         return None

@@ -25,6 +25,7 @@ from . import inputs as loading
 from . import plan as plans
 from .artefact import parse_json, read_bytes, write_json_atomic
 from .batches import Batches, Runs
+from .decoded import Decoded
 from .errors import DegradeError
 from .inputs import Folders, Reject
 from .plan import Plan
@@ -158,7 +159,7 @@ def make(
     stages = Stages(workers or min(8, os.cpu_count() or 1), behind=2 * plan.batch)
     try:
         with stages, suppress(generate.Stopped):  # a run that stops still commits what is made
-            loaded = stages.read(batches(), partial(loading.load, plan, folders))
+            loaded = stages.read(batches(), partial(loading.load, plan, folders, Decoded()))
             for shard, pieces in groupby(loaded, key=itemgetter(0)):
                 if stop:
                     break
