@@ -32,7 +32,7 @@ Act = Literal["allocate", "upload", "download", "launch", "network"]
 R = TypeVar("R")
 
 # What each kernel reads and writes once, as the .cu files count it; a name that comes twice is read and written.
-# Tables and counters of a few bytes a row are left out. gather reads no more of x than it writes.
+# Tables and counters of a few bytes a row are left out. gather and cut read no more than they write.
 MOVED: dict[str, tuple[str, ...]] = {
     "to_planar": ("images", "out"),
     "to_bytes": ("x", "out"),
@@ -46,6 +46,8 @@ MOVED: dict[str, tuple[str, ...]] = {
     "choose": ("scores", "kept"),
     "gather": ("out", "out"),
     "tile": ("source", "out"),
+    "cut": ("out", "out"),
+    "blend": ("tiled", "out"),
 }
 
 

@@ -18,7 +18,8 @@ SAVE_UP_TO = 64  # pairs: runs this small keep their candidates for the report
 def make_degrader_plan(asked: dict[str, Any]) -> tuple[plans.Plan, sources.Sources]:
     """The plan of a run without networks: tau 0, one candidate, no references."""
     degrader = degraders.open_degrader(asked["degrader"], asked["degrader_options"], asked["weights"])
-    foreign = ("tau", "steps", "spacing", "solver", "eta", "start", "candidates", "reference", "fusion_weight")
+    foreign = ("tau", "steps", "spacing", "solver", "eta", "start", "candidates", "reference", "fusion_weight",
+               "tile_overlap")  # fmt: skip
     given = [name for name in foreign if asked[name] is not None]
     if given:
         raise DegradeError(
@@ -87,7 +88,8 @@ def make_plan(
     if spec.hr_scale not in (None, scale):
         fact = f"the scale is {scale}, and the networks of this engine read an HR of {spec.hr_scale} times the LR"
         raise DegradeError(fact, wanted=f"--scale {spec.hr_scale}")
-    sizes = {"hr_size": spec.lr_size * scale, "reference_size": spec.lr_size if spec.reads_reference else None}
+    lr_size, _ = engine.lr_size
+    sizes = {"hr_size": lr_size * scale, "reference_size": lr_size if spec.reads_reference else None}
     if asked["pair_list"]:
         found = listed(asked, **sizes)
     else:
@@ -103,14 +105,15 @@ def make_plan(
         pairs=pairs,
         scale=scale,
         filter=spec.can_filter and not asked["no_filter"],
-        shard_pairs=asked["shard_pairs"] or plans.default_shard_pairs(pairs, spec.batch),
+        shard_pairs=asked["shard_pairs"] or plans.default_shard_pairs(pairs, engine.batch),
         save_candidates=pairs <= SAVE_UP_TO if save is None else save,
+        tile_overlap=engine.tile_overlap,
         **{field.name: getattr(settings, field.name) for field in fields(settings) if field.name != "name"},
     )
     plan = plans.make(
         options,
-        lr_size=spec.lr_size,
-        batch=spec.batch,
+        lr_size=lr_size,
+        batch=engine.batch,
         engine=engine.sha256,
         hr=found.hr,
         reference=found.reference if spec.reads_reference else None,

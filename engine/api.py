@@ -18,13 +18,18 @@ from .feedforward import FeedForward, open_sampler
 from .sampler import Batch, BatchResult, Sampler
 from .schedule import Solver, Spacing, table
 from .spec import Start
+from .tiled import TiledSampler
+from .tiling import grid_of
 
 Bytes = NDArray[np.uint8]
+Runner = Sampler | FeedForward | TiledSampler
 FUSION_WEIGHT = 0.5  # UDDM, Table 2
 
 
 class Engine:
     """An engine that is ready to run: networks loaded, buffers allocated. Made by `Engine.open`.
+
+    batch: pairs a run takes at most; lr_size: (height, width) of the LR; tile_overlap: LR pixels, None: no tiles.
 
     >>> from degrade_engine.engine.api import Engine
     >>> with Engine.open(folder, threads=1) as engine:
@@ -38,33 +43,49 @@ class Engine:
     True
     """
 
-    def __init__(self, folder: Path, spec: EngineSpec, device: Device, sampler: Sampler | FeedForward) -> None:
+    def __init__(
+        self, folder: Path, spec: EngineSpec, device: Device, sampler: Runner, tile_overlap: int | None = None
+    ) -> None:
         self.folder, self.spec = folder, spec
+        self.batch, self.lr_size, self.tile_overlap = sampler.batch, (sampler.height, sampler.width), tile_overlap
         self._device = device
-        self._sampler: Sampler | FeedForward | None = sampler
+        self._sampler: Runner | None = sampler
 
     @classmethod
-    def open(cls, path: str | Path, threads: int | None = None) -> Engine:
+    def open(
+        cls, path: str | Path, threads: int | None = None, *, lr_size: int | tuple[int, int] | None = None,
+        tile_overlap: int | None = None,
+    ) -> Engine:  # fmt: skip
         """Opens an engine folder. threads: of networks and kernels on a CPU, None = one a physical core.
 
+        lr_size       a side, or (height, width), of the LR in pixels: what it was built for, or larger. Larger images
+                      are run in tiles of the built size (tiled.py), `batch` at a time
+        tile_overlap  the least that neighbouring tiles share, in LR pixels; None = a quarter of the built size
+
         Raises DegradeError if the engine is damaged, was built for another machine or version (the message
-        names the field and both values), or did not pass its parity gate; or if its runtime is missing.
+        names the field and both values), or did not pass its parity gate; or if its runtime is missing; and for a size
+        or overlap that does not fit.
         """
         if threads is not None and threads < 1:
             raise DegradeError(f"threads is {threads}", wanted="at least 1")
         folder = Path(path)
         spec = open_engine_spec(folder)
+        grid = grid_of(lr_size, spec.lr_size, tile_overlap)
         device = backends.named(spec.key.backend).device(threads)
         try:
             executors = {name: open_engine_part(folder, spec, name, device, threads=threads) for name in spec.parts}
-            sampler = open_sampler(
-                device, executors, spec.parts, spec.schedule, spec.filter,
-                batch=spec.batch, candidates=spec.candidates, height=spec.lr_size, width=spec.lr_size,
-            )  # fmt: skip
+            networks = (device, executors, spec.parts, spec.schedule, spec.filter)
+            sampler: Runner
+            if grid is None:
+                sampler = open_sampler(
+                    *networks, batch=spec.batch, candidates=spec.candidates, height=spec.lr_size, width=spec.lr_size
+                )
+            else:
+                sampler = TiledSampler(*networks, batch=spec.batch, candidates=spec.candidates, grid=grid)
         except BaseException:
             device.close()
             raise
-        return cls(folder, spec, device, sampler)
+        return cls(folder, spec, device, sampler, None if grid is None else grid.overlap)
 
     @property
     def sha256(self) -> str:
@@ -101,7 +122,7 @@ class Engine:
     def run(
         self, batch: Batch, *, filter: bool = True, candidates: int | None = None, inspect: bool = True
     ) -> BatchResult:
-        """Runs at most `spec.batch` pairs. filter=False keeps candidate 0 and leaves scores NaN; candidates: one of
+        """Runs at most `batch` pairs. filter=False keeps candidate 0 and leaves scores NaN; candidates: one of
         the first so many is kept, None = of all; inspect=False leaves `start` and `candidates` without rows.
 
         Raises DegradeError for shapes that do not fit, or if the engine is closed.
@@ -128,8 +149,8 @@ class Engine:
     ) -> BatchResult:
         """LR images with the content of `hr` and the degradation of `reference`, any number of them.
 
-        hr         uint8 [n, scale·s, scale·s, 3] or a list of such images, sRGB; s is `spec.lr_size`
-        reference  uint8 [n, s, s, 3] or a list: real LR photographs, cropped, never resized; None for a kind of
+        hr         uint8 [n, scale·h, scale·w, 3] or a list of such images, sRGB; (h, w) is `lr_size`
+        reference  uint8 [n, h, w, 3] or a list: real LR photographs, cropped, never resized; None for a kind of
                    engine that reads none
         tau        noising steps of the start image, 0 (the start image itself) to T; or one for each pair; None = 30,
                    or 0 for a kind of engine without steps
@@ -145,14 +166,14 @@ class Engine:
 
         Returns the BatchResult of all n. Raises DegradeError for sizes or settings that do not fit.
         """
-        size = self.spec.lr_size
-        sharp = _images("hr", hr, size * scale)
+        height, width = self.lr_size
+        sharp = _images("hr", hr, (height * scale, width * scale))
         n = len(sharp)
         if (reference is not None) != self.spec.reads_reference:
             came = "No references came" if reference is None else "References came"
             needs = "needs" if self.spec.reads_reference else "reads no"
             raise DegradeError(f"{came}, and an engine of the kind {self.spec.kind} {needs} reference")
-        camera = None if reference is None else _images("reference", reference, size)
+        camera = None if reference is None else _images("reference", reference, self.lr_size)
         if self.hr_scale not in (None, scale):
             raise DegradeError(f"The scale is {scale}", wanted=f"{self.hr_scale}, which this engine's networks read")
         if fusion_weight is None and self.spec.fuses:
@@ -170,9 +191,9 @@ class Engine:
             raise DegradeError(f"The start is {start!r}", wanted=f"one of {', '.join(self.spec.starts)}")
         tables = {one: table(self.spec.schedule, solver, one, steps, eta, spacing=spacing) for one in set(taus)}
         results = []
-        for first in range(0, n, self.spec.batch):
-            rows = range(first, min(first + self.spec.batch, n))
-            content = [_shrink(sharp[i], size) for i in rows]
+        for first in range(0, n, self.batch):
+            rows = range(first, min(first + self.batch, n))
+            content = [_shrink(sharp[i], self.lr_size) for i in rows]
             batch = Batch(
                 content=np.stack(content),
                 reference=None if camera is None else np.stack([camera[i] for i in rows]),
@@ -187,22 +208,22 @@ class Engine:
         return _join(results)
 
 
-def _images(name: str, images: Bytes | Sequence[Bytes], side: int) -> list[Bytes]:
+def _images(name: str, images: Bytes | Sequence[Bytes], size: tuple[int, int]) -> list[Bytes]:
     listed = [np.asarray(image) for image in images]
     if not listed:
         raise DegradeError(f"{name} holds no image", wanted="at least one")
     for i, image in enumerate(listed):
-        if image.dtype != np.uint8 or image.shape != (side, side, 3):
-            raise DegradeError(f"{name}[{i}] is {image.dtype} {image.shape}", wanted=f"uint8 {(side, side, 3)}")
+        if image.dtype != np.uint8 or image.shape != (*size, 3):
+            raise DegradeError(f"{name}[{i}] is {image.dtype} {image.shape}", wanted=f"uint8 {(*size, 3)}")
     return listed
 
 
-def _shrink(hr: Bytes, size: int) -> Bytes:
+def _shrink(hr: Bytes, size: tuple[int, int]) -> Bytes:
     from .images import (
         resize_bicubic,
     )  # here, so that callers with their own LR-size images need no image library
 
-    return resize_bicubic(hr, (size, size))
+    return resize_bicubic(hr, size)
 
 
 def _starts(start: Start, content: list[Bytes], hr: list[Bytes], scale: int, seed: int, first: int) -> Bytes | None:

@@ -9,7 +9,8 @@ capture one step and replay it (`Loop`).
     update    x, x0_prev by coefficients[step, r]; noise of (seed, pair, candidate, timesteps[step, r])
     advance   step += 1
 
-Kernels outside the loop: to_planar, to_bytes, start, squared_l2, finite, score, choose, gather, tile.
+Kernels outside the loop: to_planar, to_bytes, start, squared_l2, finite, score, choose, gather, tile. Around
+networks that see an image in tiles (tiled.py): cut, tile, blend.
 `HostDevice` runs them through `degrade_engine.kernels` on numpy arrays; `CudaDevice` (device_cuda.py) runs the
 same ones from the fatbin, with the arguments that launches.py writes out.
 """
@@ -22,7 +23,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernels import pixels, select, update
+from ..kernels import pixels, select, tiles, update
 from .errors import DegradeError
 
 Array = NDArray[Any]
@@ -103,6 +104,8 @@ class HostDevice:
             "choose": _choose,
             "gather": self._gather,
             "tile": select.tile,
+            "cut": self._cut,
+            "blend": self._blend,
         }
 
     def allocate(self, shape: tuple[int, ...], dtype: Any) -> Array:
@@ -161,6 +164,18 @@ class HostDevice:
     def _gather(self, x: Array, kept: Array, out: Array) -> None:
         """[K·B, ...] into [B, ...]: the kept candidate of each pair."""
         out[...] = select.gather(x, kept, threads=self._threads)
+
+    def _cut(self, source: Array, out: Array, tops: Array, lefts: Array, first: int) -> None:
+        """Tiles first, first + 1, ... of [images, C, H, W] into [slots, C, h, w]; tops, lefts int32 [n]."""
+        tiles.cut(source, out, tops, lefts, first, threads=self._threads)
+
+    def _blend(
+        self, tiled: Array, out: Array, tops: Array, cover_y: Array, weights_y: Array, lefts: Array, cover_x: Array,
+        weights_x: Array,
+    ) -> None:  # fmt: skip
+        """All tiles [images·tiles or more, C, h, w] into [images, C, H, W]; tables as in `tiles.Axis`."""
+        y, x = tiles.Axis(tops, cover_y, weights_y), tiles.Axis(lefts, cover_x, weights_x)
+        tiles.blend(tiled, out, y, x, threads=self._threads)
 
 
 def check_fit(buffer: Any, values: Array) -> None:

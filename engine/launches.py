@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..kernels import philox
+from ..kernels import philox, tiles
 
 Call = tuple[str, dict[str, Any]]
 """A kernel's name, and buffers and numbers by the names of its arguments. None is a null pointer."""
@@ -86,10 +86,28 @@ def tile(source: Any, out: Any) -> Call:
     }  # fmt: skip
 
 
+def cut(source: Any, out: Any, tops: Any, lefts: Any, first: int) -> Call:
+    return "degrade_cut", {
+        "source": source, "out": out, "tops": tops, "lefts": lefts, "first": first, "slots": out.shape[0],
+        **tiles.sizes(source.shape, out.shape, tops.shape[0], lefts.shape[0]),
+    }  # fmt: skip
+
+
+def blend(
+    tiled: Any, out: Any, tops: Any, cover_y: Any, weights_y: Any, lefts: Any, cover_x: Any, weights_x: Any
+) -> Call:
+    return "degrade_blend", {
+        "tiles": tiled, "out": out, "tops": tops, "cover_y": cover_y, "weights_y": weights_y, "lefts": lefts,
+        "cover_x": cover_x, "weights_x": weights_x,
+        **tiles.sizes(out.shape, tiled.shape, tops.shape[0], lefts.shape[0]),
+    }  # fmt: skip
+
+
 CALLS: dict[str, Callable[..., Call]] = {
     one.__name__: one
     for one in (
-        to_planar, to_bytes, start, load, update, advance, squared_l2, finite, score, choose, gather, tile
+        to_planar, to_bytes, start, load, update, advance, squared_l2, finite, score, choose, gather, tile,
+        cut, blend,
     )
 }  # fmt: skip
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, asdict, dataclass, fields
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -77,6 +77,12 @@ class Options:
     save_candidates: bool
     fusion_weight: float | None = None  # w of UDDM's eq. 1, 0..1; None: the kind fuses nothing
     alpha: Alpha = "white"  # what becomes of partly transparent images
+    tile_overlap: int | None = None  # LR pixels that tiles share at least; None: the LR is the networks' own size
+
+    @classmethod
+    def defaults(cls) -> dict[str, Any]:
+        """The fields that a plan's page names only where they are not this."""
+        return {one.name: one.default for one in fields(cls) if one.default is not MISSING}
 
 
 @dataclass(frozen=True)
@@ -218,10 +224,9 @@ class Plan:
         settings = asdict(self.options)
         settings["tau"] = f"{settings.pop('tau_low')}:{settings.pop('tau_high')}"
         settings["steps"] = "full" if self.options.steps is None else self.options.steps
-        if self.options.fusion_weight is None:
-            del settings["fusion_weight"]
-        if self.options.alpha == "white":  # plans from before there was a choice keep their names
-            del settings["alpha"]
+        for name, default in Options.defaults().items():  # plans that do without, or are older, keep their names
+            if settings[name] == default:
+                del settings[name]
         listed = None if self.listed is None else _digest(f"{a} {b}" for a, b in self.listed)
         return {
             "format": FORMAT,

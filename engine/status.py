@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +101,5 @@ def _plan(page: Any) -> tuple[Plan, str, str]:
     settings |= {"tau_low": int(low), "tau_high": int(high)}
     if settings.get("steps") == "full":
         settings["steps"] = None
-    usual = {one.name: one.default for one in fields(Options) if one.default is not MISSING}
-    settings = usual | settings  # the page leaves out what is as usual
+    settings = Options.defaults() | settings  # the page leaves out what is as usual
     return Plan(from_json(Options, settings, PLAN_JSON), lr_size, batch, engine, (), ()), name, output.kind

@@ -60,6 +60,8 @@ def _arguments(pointers: str, **others: Any) -> dict[str, Any]:
 _NOISE = {"k0": _word, "k1": _word, "pairs": _pointer, "candidates": _pointer}
 _ROWS = {"rows": _long, "elements": _long}
 
+_SIZES = dict.fromkeys("images channels height width tile_height tile_width down across".split(), _long)
+
 _PIXELS = Kernel(
     _arguments("images out", batch=_long, pixels=_long), lambda a: over_rows(a["batch"], a["pixels"], 4)
 )
@@ -103,5 +105,13 @@ KERNELS: dict[str, Kernel] = {
     "degrade_tile": Kernel(
         _arguments("source out", rows=_long, batch=_long, row_bytes=_long),
         lambda a: over_rows(a["rows"], a["row_bytes"], 16),
+    ),
+    "degrade_cut": Kernel(
+        _arguments("source out tops lefts", first=_long, slots=_long) | _SIZES,
+        lambda a: over_rows(a["slots"], a["channels"] * a["tile_height"] * a["tile_width"], 1),
+    ),
+    "degrade_blend": Kernel(
+        _arguments("tiles out tops cover_y weights_y lefts cover_x weights_x") | _SIZES,
+        lambda a: over_rows(a["images"], a["channels"] * a["height"] * a["width"], 1),
     ),
 }

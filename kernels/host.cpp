@@ -10,6 +10,7 @@
 #include "philox.h"
 #include "pixels.h"
 #include "select.h"
+#include "tiles.h"
 #include "update.h"
 
 // One copy for any x86-64 and a wider one where the processor has it; contraction is off in all, so the bits
@@ -84,6 +85,11 @@ DEGRADE_WIDE void add_squares(float* __restrict lanes, const float* __restrict f
 
 DEGRADE_WIDE void plane_to_bytes(const float* __restrict x, uint8_t* __restrict out, int64_t count) {
     for (int64_t i = 0; i < count; ++i) out[i] = degrade::to_byte(x[i]);
+}
+
+DEGRADE_WIDE void add_row(float* __restrict out, const float* __restrict tile, const float* __restrict weights_x,
+                          float weight_y, int64_t count) {
+    for (int64_t x = 0; x < count; ++x) out[x] = degrade::add_weighted(out[x], weight_y, weights_x[x], tile[x]);
 }
 
 DEGRADE_WIDE bool all_finite(const float* x, int64_t count) {
@@ -253,6 +259,52 @@ void degrade_gather(const uint8_t* x,     // [candidates·batch, row_bytes]
     for_rows(batch, threads, [&](int64_t pair) {
         const uint8_t* from = x + degrade::row_of(kept[pair], batch, pair) * row_bytes;
         std::copy(from, from + row_bytes, out + pair * row_bytes);
+    });
+}
+
+void degrade_cut(const uint32_t* source,  // [images, channels, height, width]
+                 uint32_t* out,           // [slots, channels, tile_height, tile_width]
+                 const int32_t* tops,     // [down]
+                 const int32_t* lefts,    // [across]
+                 int64_t first, int64_t slots, int64_t images, int64_t channels, int64_t height, int64_t width,
+                 int64_t tile_height, int64_t tile_width, int64_t down, int64_t across, int32_t threads) {
+    const degrade::Tiling t{channels, height, width, tile_height, tile_width, down, across};
+    for_rows(slots, threads, [&](int64_t slot) {
+        const degrade::Place place = degrade::place_of(slot, first, images, t, tops, lefts);
+        uint32_t* to = out + slot * channels * tile_height * tile_width;
+        for (int64_t channel = 0; channel < channels; ++channel)
+            for (int64_t y = 0; y < tile_height; ++y, to += tile_width) {
+                const uint32_t* from = source + degrade::row_in_images(place, channel, y, t);
+                std::copy(from, from + tile_width, to);
+            }
+    });
+}
+
+void degrade_blend(const float* tiles,      // [images·down·across or more, channels, tile_height, tile_width]
+                   float* out,              // [images, channels, height, width]
+                   const int32_t* tops,     // [down]
+                   const int32_t* cover_y,  // [height, 2]
+                   const float* weights_y,  // [down, tile_height]
+                   const int32_t* lefts,    // [across]
+                   const int32_t*,          // cover_x; a whole row of a tile is added at once
+                   const float* weights_x,  // [across, tile_width]
+                   int64_t images, int64_t channels, int64_t height, int64_t width, int64_t tile_height,
+                   int64_t tile_width, int64_t down, int64_t across, int32_t threads) {
+    const degrade::Tiling t{channels, height, width, tile_height, tile_width, down, across};
+    for_rows(images * channels, threads, [&](int64_t plane) {
+        const int64_t image = plane / channels, channel = plane % channels;
+        for (int64_t y = 0; y < height; ++y) {
+            float* to = out + (plane * height + y) * width;
+            std::fill(to, to + width, 0.0f);
+            for (int64_t i = cover_y[2 * y]; i < cover_y[2 * y + 1]; ++i)
+                for (int64_t j = 0; j < across; ++j) {
+                    const int64_t left = lefts[j];
+                    const float* row =
+                        tiles + degrade::pixel_in_tiles(image, channel, y, left, i, j, t, tops, lefts);
+                    add_row(to + left, row, weights_x + j * tile_width, weights_y[i * tile_height + y - tops[i]],
+                            tile_width);
+                }
+        }
     });
 }
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-ABI = 2
+ABI = 3
 """DEGRADE_ABI of portable.h, raised with every change of a signature: a stale library or fatbin is refused, not
 called with wrong arguments.
 """
@@ -61,6 +61,12 @@ _SIGNATURES: dict[str, list] = {
     "degrade_choose": [_pointer, _pointer, _long, _long],
     # x, kept, out, batch, row bytes, threads
     "degrade_gather": [_pointer, _pointer, _pointer, _long, _long, _int],
+    # source, out, tops, lefts, first, slots, images, channels, height, width, tile height, tile width, down, across,
+    # threads
+    "degrade_cut": [_pointer] * 4 + [_long] * 10 + [_int],
+    # tiles, out, starts, cover and weights along y and x, images, channels, height, width, tile height, tile width,
+    # down, across, threads
+    "degrade_blend": [_pointer] * 8 + [_long] * 8 + [_int],
     # images, out, batch, pixels, threads
     "degrade_to_planar": [_pointer, _pointer, _long, _long, _int],
     "degrade_to_bytes": [_pointer, _pointer, _long, _long, _int],

@@ -39,7 +39,19 @@ def _presets(of: Callable[[presets.Preset], object]) -> str:
 )
 @click.option("--weights", type=FILE, help="Of --degrader binned: made by `degrade-engine calibrate degradation`.")
 @click.option("--degrader-options", type=FILE, help="TOML laid over the degrader's published settings.")
-@click.option("--lr-size", type=click.IntRange(8), metavar="PX", help="LR size of a --degrader's pairs. [default: 128]")
+@click.option(
+    "--lr-size",
+    type=click.IntRange(8),
+    metavar="PX",
+    help="LR size of the pairs. Larger than the engine's: made in tiles of its size, which overlap. [default: the "
+    "engine's; 128 with --degrader]",
+)
+@click.option(
+    "--tile-overlap",
+    type=click.IntRange(1),
+    metavar="PX",
+    help="LR pixels that neighbouring tiles share at least. [default: a quarter of the engine's LR size]",
+)
 @click.option(
     "--hr",
     metavar="WHERE",
@@ -189,12 +201,13 @@ def command(ctx: click.Context, engine_path: Path | None, threads: int | None, *
         plan, found = make_degrader_plan(asked)
         make_pairs(ctx, plan, found, StartEngine(), Schedule(), threads, asked)
         return
-    for name in ("weights", "degrader_options", "lr_size"):
+    for name in ("weights", "degrader_options"):
         if asked[name] is not None:
             raise DegradeError(f"--{name.replace('_', '-')} belongs to --degrader, which was not given")
     if engine_path is None:
         raise DegradeError("neither --engine nor --degrader was given", wanted="one of them")
-    with Engine.open(engine_path, threads=threads) as engine:
+    sizes = {"lr_size": asked["lr_size"], "tile_overlap": asked["tile_overlap"]}
+    with Engine.open(engine_path, threads=threads, **sizes) as engine:
         settings = settled(engine.spec.kind, asked)
         plan, found = make_plan(engine, asked, settings)
         make_pairs(ctx, plan, found, engine, engine.spec.schedule, threads, asked)
@@ -256,10 +269,12 @@ def say_settings(plan: plans.Plan) -> str:
         else f"{options.tau_low}:{options.tau_high}"
     )
     steps = "every step" if options.steps is None else f"{options.steps} {options.spacing} steps"
+    fusion = "" if options.fusion_weight is None else f"fusion weight {options.fusion_weight:g}, "
+    tiles = f"LR size {plan.lr_size} in tiles that share {options.tile_overlap}, " if options.tile_overlap else ""
     return (
         f"preset {presets.label(options)}: tau {tau}, {steps}, {options.solver}, start {options.start}, "
         f"{options.candidates} candidates{'' if options.filter else ' (no filter)'}, "
-        f"{'' if options.fusion_weight is None else f'fusion weight {options.fusion_weight:g}, '}seed {options.seed}"
+        f"{fusion}{tiles}seed {options.seed}"
     )
 
 

@@ -214,11 +214,13 @@ class Quiet:
 
 
 def test_the_bytes_that_kernels_move() -> None:
-    """As the .cu files count them, an element: 20 of an update, 8 of a start, a gather or a tile, 4 of `finite`."""
+    """As the .cu files count them, an element: 20 of an update, 8 of a start, a gather, a tile, a cut or a
+    blend of single tiles, 4 of `finite`."""
     assert set(MOVED) == set(CALLS)
     x, moved = np.zeros((2, PLANES), np.float32), {}
     for kernel, names in MOVED.items():
         ledger = Ledger()
         Watched(Quiet(), ledger).launch(kernel, **dict.fromkeys(names, x))  # type: ignore[arg-type]
         moved[kernel] = ledger.bytes("launch") // x.size
-    assert [moved[name] for name in ("update", "start", "gather", "tile", "finite")] == [20, 8, 8, 8, 4]
+    found = {name: moved[name] for name in ("update", "start", "gather", "tile", "cut", "blend", "finite")}
+    assert found == {"update": 20, "start": 8, "gather": 8, "tile": 8, "cut": 8, "blend": 8, "finite": 4}

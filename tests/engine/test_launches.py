@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from degrade_engine.engine import tiling
 from degrade_engine.engine.device import HostDevice
 from degrade_engine.engine.launches import CALLS
 from degrade_engine.kernels.grids import KERNELS
@@ -34,6 +35,9 @@ def arguments(kernel: str) -> tuple[dict[str, Any], str]:
     coefficients[2, 1] = 0, 0, 1, 0, 0, 0  # a row that waits
     errors = np.abs(floats(K, B))
     errors[0, 0], errors[:, 1] = np.nan, 0.5
+    y, x_ = tiling.grid(H, W, 4).y.axis("height"), tiling.grid(H, W, 4).x.axis("width")
+    places = {"tops": y.starts, "cover_y": y.cover, "weights_y": y.weights, "lefts": x_.starts, "cover_x": x_.cover,
+              "weights_x": x_.weights}  # fmt: skip
     filled: dict[str, tuple[dict[str, Any], str]] = {
         "to_planar": ({"images": bytes_, "out": floats(B, 3, H, W)}, "out"),
         "to_bytes": ({"x": x, "out": np.zeros((R, H, W, 3), np.uint8)}, "out"),
@@ -53,6 +57,8 @@ def arguments(kernel: str) -> tuple[dict[str, Any], str]:
         "choose": ({"scores": errors, "kept": np.full(B, 9, np.int32)}, "kept"),
         "gather": ({"x": x, "kept": np.array([1, 0, 1], np.int32), "out": floats(B, 3, H, W)}, "out"),
         "tile": ({"source": floats(B, H, W), "out": floats(R, H, W)}, "out"),
+        "cut": ({"source": x, "out": floats(5, 3, 4, 4), "tops": y.starts, "lefts": x_.starts, "first": 3}, "out"),
+        "blend": ({"tiled": floats(R * 9, 3, 4, 4), "out": x, **places}, "out"),
     }  # fmt: skip
     return filled[kernel]
 

@@ -54,7 +54,9 @@ const char* letters(void (*)(Arguments...)) {
     DO(degrade_score)      \
     DO(degrade_choose)     \
     DO(degrade_gather)     \
-    DO(degrade_tile)
+    DO(degrade_tile)       \
+    DO(degrade_cut)        \
+    DO(degrade_blend)
 
 extern "C" {
 

@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from degrade_engine.kernels import philox, pixels, select, update
+from degrade_engine.engine import tiling
+from degrade_engine.kernels import philox, pixels, select, tiles, update
 from degrade_engine.kernels.grids import KERNELS, MOST_X, MOST_Y, THREADS, over_rows
 
 from .conftest import TABLE, Buffer, GridsOnHost
@@ -227,6 +228,35 @@ def test_gather_and_tile(grids: GridsOnHost, candidates, batch, row_bytes, shift
     wanted = np.tile(source.values[:batch].copy(), (candidates, 1))
     grids.launch("degrade_tile", grid, source=source, out=tiled, rows=len(x), **rows)
     np.testing.assert_array_equal(tiled.values, wanted)
+
+
+@few
+@given(images=st.integers(1, 3), channels=st.integers(1, 3), tile=st.integers(2, 18), 
+       more=st.tuples(*[st.integers(0, 40)] * 2),
+       slots=st.integers(1, 5), shifts=SHIFTS, grid=GRIDS, seed=SEEDS)  # fmt: skip
+def test_cut_and_blend(grids: GridsOnHost, images, channels, tile, more, slots, shifts, grid, seed) -> None:
+    rng = np.random.default_rng(seed)
+    place = tiling.grid(tile + more[0], tile + more[1], tile, int(rng.integers(1, tile)))
+    y, x = place.y.axis("height"), place.x.axis("width")
+    image = values(rng, (images, channels, place.y.size, place.x.size))
+    first = int(rng.integers(images * place.tiles))
+    sizes = tiles.sizes(image.shape, (slots, channels, tile, tile), len(y.starts), len(x.starts))
+    wanted = np.zeros((slots, channels, tile, tile), np.float32)
+    out = Buffer(wanted, shifts[0])
+    grids.launch("degrade_cut", grid, source=Buffer(image, shifts[1]), out=out, tops=Buffer(y.starts),
+                 lefts=Buffer(x.starts), first=first, slots=slots, **sizes)  # fmt: skip
+    tiles.cut_twin(image, wanted, y.starts, x.starts, first)
+    assert_same_bits(out.values, wanted)
+    made = values(rng, (images * place.tiles, channels, tile, tile))
+    blended = Buffer(np.zeros_like(image), shifts[2])
+    grids.launch(
+        "degrade_blend", grid, tiles=Buffer(made, shifts[3]), out=blended, tops=Buffer(y.starts),
+        cover_y=Buffer(y.cover), weights_y=Buffer(y.weights), lefts=Buffer(x.starts), cover_x=Buffer(x.cover),
+        weights_x=Buffer(x.weights), **sizes,
+    )  # fmt: skip
+    with np.errstate(over="ignore", invalid="ignore"):
+        tiles.blend_twin(made, image, y, x)
+    assert_same_bits(blended.values, image)
 
 
 @few
