@@ -10,6 +10,7 @@ from degrade_engine.engine import degraders, presets, sources
 from degrade_engine.engine import plan as plans
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.spec import Kind
+from degrade_engine.photograph_options import how
 
 LR_SIZE, BATCH = 128, 16  # of a degrader's pairs; the batch is how many are read ahead at a time
 SAVE_UP_TO = 64  # pairs: runs this small keep their candidates for the report
@@ -32,12 +33,14 @@ def make_degrader_plan(asked: dict[str, Any]) -> tuple[plans.Plan, sources.Sourc
     elif not asked["hr"] or not asked["pairs"]:
         raise DegradeError("--hr or --pairs was not given", wanted="both with --degrader, or --pair-list")
     else:
-        found = sources.from_folders(asked["hr"], None, hr_size=lr_size * scale, reference_size=lr_size)
+        found = sources.from_folders(
+            asked["hr"], None, hr_size=lr_size * scale, reference_size=lr_size, how=how(asked)
+        )
     pairs = asked["pairs"] if found.listed is None else len(found.listed)
     options = plans.Options(
         seed=asked["seed"], pairs=pairs, scale=scale, tau_low=0, tau_high=0, steps=None, spacing="even", solver="ddpm",
         eta=0.0, start=degrader.kind, candidates=1, filter=False, save_candidates=False,
-        shard_pairs=asked["shard_pairs"] or plans.default_shard_pairs(pairs, BATCH),
+        shard_pairs=asked["shard_pairs"] or plans.default_shard_pairs(pairs, BATCH), alpha=asked["alpha"],
     )  # fmt: skip
     plan = plans.make(
         options, lr_size=lr_size, batch=BATCH, engine=degrader.sha256, hr=found.hr, reference=None,
@@ -52,7 +55,7 @@ def listed(asked: dict[str, Any], **sizes: Any) -> sources.Sources:
         raise DegradeError(
             "--pairs and --pair-list were both given", mend="leave --pairs out: the list has its length"
         )
-    return sources.from_list(asked["pair_list"], asked["hr"], asked["reference"], **sizes)
+    return sources.from_list(asked["pair_list"], asked["hr"], asked["reference"], **sizes, how=how(asked))
 
 
 def settled(kind: Kind, asked: dict[str, Any]) -> presets.Preset:
@@ -97,7 +100,7 @@ def make_plan(
         if missing:
             wanted = ", ".join(f"--{name}" for name in inputs[:-1]) + f" and --{inputs[-1]}, or --pair-list"
             raise DegradeError(f"{' and '.join(missing)} not given", wanted=wanted)
-        found = sources.from_folders(asked["hr"], asked["reference"], **sizes)
+        found = sources.from_folders(asked["hr"], asked["reference"], **sizes, how=how(asked))
     pairs = asked["pairs"] if found.listed is None else len(found.listed)
     save = asked["save_candidates"]
     options = plans.Options(
@@ -108,6 +111,7 @@ def make_plan(
         shard_pairs=asked["shard_pairs"] or plans.default_shard_pairs(pairs, engine.batch),
         save_candidates=pairs <= SAVE_UP_TO if save is None else save,
         tile_overlap=engine.tile_overlap,
+        alpha=asked["alpha"],
         **{field.name: getattr(settings, field.name) for field in fields(settings) if field.name != "name"},
     )
     plan = plans.make(

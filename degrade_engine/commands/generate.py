@@ -10,6 +10,7 @@ from typing import Any, get_args
 import click
 from rich.console import Console
 
+from degrade_engine.dry_run import say_plan
 from degrade_engine.engine import degraders, presets, sinks, sources
 from degrade_engine.engine import plan as plans
 from degrade_engine.engine.errors import DegradeError
@@ -17,6 +18,7 @@ from degrade_engine.engine.schedule import SOLVERS, SPACINGS
 from degrade_engine.engine.spec import Start
 from degrade_engine.engine.stops import GRACE_SECONDS
 from degrade_engine.live import live
+from degrade_engine.photograph_options import photograph_options
 from degrade_engine.planning import SAVE_UP_TO, make_degrader_plan, make_plan, settled
 
 PAIRS_MISSING = 3
@@ -52,13 +54,7 @@ def _presets(of: Callable[[presets.Preset], object]) -> str:
     metavar="PX",
     help="LR pixels that neighbouring tiles share at least. [default: a quarter of the engine's LR size]",
 )
-@click.option(
-    "--hr",
-    metavar="WHERE",
-    help="Sharp photographs: the content, and the GT of the pairs. A folder; a quoted glob ('photos/**/*.jpg'); a .txt "
-    "file with a path a line, relative to it; or a URL that fsspec reads (zip://::photos.zip, s3://bucket/photos).",
-)
-@click.option("--reference", metavar="WHERE", help="Real LR photographs: the degradation to imitate. As --hr.")
+@photograph_options
 @click.option("--out", type=FOLDER, required=True, help="Where the pairs go; a run that stopped goes on.")
 @click.option(
     "--sink",
@@ -69,12 +65,6 @@ def _presets(of: Callable[[presets.Preset], object]) -> str:
     "webdataset/. All three hold the same PNGs.",
 )
 @click.option("--pairs", type=click.IntRange(1), metavar="N", help="How many pairs to make.")
-@click.option(
-    "--pair-list",
-    type=FILE,
-    help="CSV with the columns hr,reference, or hr alone where no reference is read: exactly these pairs, in this "
-    "order. Paths are relative to --hr and --reference, or else to the CSV's folder.",
-)
 @click.option(
     "--preset",
     type=click.Choice(list(presets.PRESETS["realdgen"])),
@@ -226,6 +216,15 @@ def make_pairs(
         f"{plan.options.pairs} pairs at scale {plan.options.scale} from {len(plan.hr)} HR{references} images; "
         f"{say_settings(plan)}"
     )
+    output = sinks.Output(asked["sink"], asked["png_level"])
+    sinks.require(output.kind)
+    with runner.refused_by_the_disk(asked["out"]):
+        runner.open_folder(asked["out"], plan, output)
+        if found.scanned:
+            found.write_page(asked["out"])
+    if asked["dry_run"]:
+        click.echo(say_plan(plan, found))
+        return
     try:
         with live(console, plan.options.pairs, asked["log_every"]) as on_progress:
             page = runner.run(
@@ -236,7 +235,7 @@ def make_pairs(
                 folders=found.folders,
                 rejects=found.rejects,
                 workers=threads,
-                output=sinks.Output(asked["sink"], asked["png_level"]),
+                output=output,
                 grace=asked["grace"],
                 on_progress=on_progress,
                 on_stop=say_stopping,

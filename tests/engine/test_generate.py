@@ -120,6 +120,7 @@ def test_a_run_writes_what_the_output_contract_says(run: Path):
         "extra",
         "shards",
         "plan.json",
+        "inventory.jsonl",
         "run.json",
         "manifest.jsonl",
         "rejects.jsonl",

@@ -144,7 +144,7 @@ def test_all_kinds_hold_the_same_pairs_and_books(runs: dict[str, Path]):
         for name in ("manifest.jsonl", "rejects.jsonl"):
             assert (runs[kind] / name).read_bytes() == (runs["folder"] / name).read_bytes()
     top = {kind: {path.name for path in runs[kind].iterdir()} for kind in KINDS}
-    books = {"plan.json", "run.json", "shards", "manifest.jsonl", "rejects.jsonl", "extra"}
+    books = {"plan.json", "inventory.jsonl", "run.json", "shards", "manifest.jsonl", "rejects.jsonl", "extra"}
     assert top["lmdb"] | {"extra"} == books | {"gt.lmdb", "lq.lmdb"}
     assert top["webdataset"] | {"extra"} == books | {"webdataset"}
     names = sorted(path.name for path in (runs["webdataset"] / "webdataset").iterdir())
