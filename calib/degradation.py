@@ -6,8 +6,9 @@ sharp photographs. For each bin b, X_w^b = D(Y_w, p(d|b)): every crop of Y_w by 
     D_b = D_F(phi(X_w^b), phi(X_ref))²                               (eq. 3, frechet.py)
     w_b = [exp((1 - D_norm,b)^alpha) - 1] / sum of the same          (eq. 4), D_norm: D brought linearly to 0..1
 
-What the paper leaves open: a crop of Y_w gets the same place within every bin, so that bins differ by their bounds and
-not by luck; where all distances are equal, all weights are.
+Extractors that say so are measured in discriminant axes, found on the X_w^b (discriminant.py); phi is then the two
+together. What the paper leaves open: a crop of Y_w gets the same place within every bin, so that bins differ by their
+bounds and not by luck; where all distances are equal, all weights are.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from ..engine.classical.binned import Calibrated, Space
 from ..engine.errors import DegradeError
 from ..engine.images import BadImage, read_rgb
 from ..engine.plan import summary
+from .discriminant import axes
 from .features import Features, Pixels, Vectors
 from .frechet import Gaussian, fit, squared_distance
 
@@ -66,12 +68,12 @@ def calibrate(
     workers: threads that degrade (None: one a core); on_bin is called with each bin's number when it is done. The same
     arguments give the same result on the same libraries, whatever the workers.
     """
-    real = features(reference.pixels)
-    made = []
+    vectors = []
     for bin, pixels in enumerate(degraded_bins(space, hr.pixels, scale=scale, seed=seed, workers=workers)):
-        made.append(fit(features(pixels)))
+        vectors.append(features(pixels))
         if on_bin:
             on_bin(bin)
+    made, (real,) = measured(vectors, [features(reference.pixels)], features)
     distances = distances_of(made, fit(real))
     return Calibrated(
         space=space,
@@ -103,6 +105,17 @@ def degraded_bins(
             yield np.stack(list(pool.map(degrade, range(len(hr)))))
 
 
+def measured(
+    made: Sequence[Vectors], real: Sequence[Vectors], features: Features
+) -> tuple[list[Gaussian], list[NDArray[Any]]]:
+    """(fits to the X_w^b, real): the features in which distances are taken, [n, k]. made: phi(X_w^b) of each bin; real:
+    phi of sets to be compared with them."""
+    if not features.discriminant:
+        return [fit(one) for one in made], list(real)
+    turn = axes(made)
+    return [fit(one @ turn) for one in made], [one @ turn for one in real]
+
+
 def distances_of(made: Sequence[Gaussian], real: Gaussian) -> Floats:
     """Eq. 3 for each bin: [bins], squared. made: fits to the features of X_w^b; real: that to those of X_ref."""
     return np.array([squared_distance(one, real) for one in made])
@@ -120,7 +133,7 @@ def weights_of(distances: Floats | Sequence[float], alpha: float = ALPHA) -> Flo
     return np.asarray(weights / weights.sum())
 
 
-def spread(made: Sequence[Gaussian], real: Vectors, alpha: float, seed: int) -> float:
+def spread(made: Sequence[Gaussian], real: NDArray[Any], alpha: float, seed: int) -> float:
     """The share of the weight, 0..1, that moves to other bins when X_ref is drawn anew from itself (bootstrap), mean of
     TIMES draws: how much chance there is in the weights."""
     dice = np.random.Generator(np.random.Philox(seed + 1))

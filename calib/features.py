@@ -1,14 +1,15 @@
 """Deep features for the Fréchet distance of degradations: phi(x) of the binned paper (section 3.5).
 
-    random-alexnet   AlexNet's first convolution with weights drawn from a seed: "limited effectiveness" by the paper
+    random-alexnet   AlexNet's first filters with weights drawn from a seed, on two bands of detail (bands.py)
     e-deg            E_deg of a RealDGen engine folder (no torch) or checkpoint: trained to tell degradations apart
     alexnet          AlexNet with ImageNet weights from a file: what the paper mainly uses
     vgg19-2-2, -5-4  VGG19 after the j-th convolution before the i-th pooling, with ImageNet weights from a file
 
 A trained feature map is averaged over its pixels (AlexNet's last map of a 72 x 72 image is one pixel anyway): [n, c],
-c = the length of F_deg, 256, 128 and 512. The paper does not say which layer of the random AlexNet it took. The first,
-before its ReLU and at every place, [n, places, 64], told the settings of Table 1 apart better than the averages of any
-layer: random weights lose with depth what training would have kept. torch is loaded only by those that need it.
+c = the length of F_deg, 256, 128 and 512. The first two, which need no file of others, measure in discriminant axes
+(discriminant.py); the paper's own, which were not measured here, as the paper does. The paper does not say which layer
+of the random AlexNet it took, and found of "limited effectiveness" what it did. torch is loaded only by those that need
+it.
 """
 
 from __future__ import annotations
@@ -29,11 +30,12 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 Pixels = NDArray[np.uint8]  # [n, h, w, 3], RGB
-Vectors = NDArray[np.float32]  # [n, c] or [n, places, c]
+Vectors = NDArray[np.float32]  # [n, c]
 Name = Literal["random-alexnet", "e-deg", "alexnet", "vgg19-2-2", "vgg19-5-4"]
 NAMES: tuple[Name, ...] = get_args(Name)
 
 ROWS = 25  # images a call
+DISCRIMINANT = {"axes": "discriminant"}  # on the page of what is measured in them
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, in 0..1
 WHERE = {
     "alexnet": "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
@@ -44,14 +46,15 @@ WHERE = {
 @dataclass(frozen=True)
 class Features:
     """One extractor, opened. page: what weights.json says of it; size: the only side of an image that it takes, pixels
-    (None: any)."""
+    (None: any); discriminant: whether distances are taken in discriminant axes."""
 
     page: dict[str, Any]
     extract: Callable[[Pixels], Vectors]
     size: int | None = None
+    discriminant: bool = False
 
     def __call__(self, images: Pixels) -> Vectors:
-        """uint8 [n, h, w, 3] to float32 [n, c] or [n, places, c]."""
+        """uint8 [n, h, w, 3] to float32 [n, c]."""
         return np.concatenate([self.extract(images[at : at + ROWS]) for at in range(0, len(images), ROWS)])
 
 
@@ -62,7 +65,7 @@ def open_features(name: Name, path: Path | None = None, *, seed: int = 0, thread
     not fit, or a missing torch.
     """
     if name == "random-alexnet":
-        return _network({"name": name, "seed": seed}, lambda: _random(_alexnet(), seed)[:1], threads, everywhere=True)
+        return _random_bands(seed, threads)
     if path is None:
         wanted = "an engine folder or a .safetensors checkpoint" if name == "e-deg" else f"a file, {_from(name)}"
         raise DegradeError(f"the features {name} need a file", wanted=wanted, mend="give it with --features-from")
@@ -106,7 +109,7 @@ def _e_deg_of_engine(folder: Path, threads: int | None) -> Features:
             rows.append(device.download(f_deg)[0][: len(some)].copy())
         return np.concatenate(rows)
 
-    return Features({"name": "e-deg", "engine": spec.key_sha256}, extract, size)
+    return Features({"name": "e-deg", "engine": spec.key_sha256} | DISCRIMINANT, extract, size, discriminant=True)
 
 
 def _e_deg_of_checkpoint(path: Path, threads: int | None) -> Features:
@@ -115,25 +118,38 @@ def _e_deg_of_checkpoint(path: Path, threads: int | None) -> Features:
     from ..originals.realdgen.model import RealDGen
 
     model, record = load(path, RealDGen)
-    return Features(
-        {"name": "e-deg", "checkpoint": record.weights_sha256},
-        _extract(model.degradation, lambda x: x / 127.5 - 1),
-    )
+    page = {"name": "e-deg", "checkpoint": record.weights_sha256} | DISCRIMINANT
+    return Features(page, _extract(model.degradation, lambda x: x / 127.5 - 1), discriminant=True)
 
 
 # ---- AlexNet and VGG19 ----
 
 
-def _network(
-    page: dict[str, Any], make: Callable[[], nn.Module], threads: int | None, *, everywhere: bool = False
-) -> Features:
+def _random_bands(seed: int, threads: int | None) -> Features:
+    torch = _torch(threads)
+    from . import bands
+
+    std = torch.tensor(STD)[:, None, None]
+    filters = _random(_alexnet()[:1], seed)[0].get_parameter("weight").detach()
+
+    def run(x: Tensor) -> Tensor:
+        if min(x.shape[2:]) < bands.LEAST:
+            fact = f"random-alexnet was given crops of {x.shape[3]} x {x.shape[2]} pixels"
+            raise DegradeError(fact, wanted=f"{bands.LEAST} pixels or more a side")
+        return bands.answers(x, filters)
+
+    page = {"name": "random-alexnet", "seed": seed} | DISCRIMINANT
+    return Features(page, _extract(run, lambda x: x / 255 / std), discriminant=True)
+
+
+def _network(page: dict[str, Any], make: Callable[[], nn.Module], threads: int | None) -> Features:
     torch = _torch(threads)
     network = make().eval()
     mean, std = (torch.tensor(values)[:, None, None] for values in (MEAN, STD))
 
     def run(x: Tensor) -> Tensor:
         f: Tensor = network(x)
-        return f.flatten(2).transpose(1, 2) if everywhere else f.mean(dim=(2, 3))
+        return f.mean(dim=(2, 3))
 
     return Features(page, _extract(run, lambda x: (x / 255 - mean) / std))
 

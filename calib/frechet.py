@@ -20,10 +20,8 @@ class Gaussian:
 
 
 def fit(features: NDArray[Any]) -> Gaussian:
-    """features: [n, c] or [images, places, c], all places taken together; the covariance is the unbiased one (zero for
-    n = 1)."""
+    """features: [n, c]; the covariance is the unbiased one (zero for n = 1)."""
     x = np.asarray(features, np.float64)
-    x = x.reshape(-1, x.shape[-1])
     mu = x.mean(axis=0)
     root = (x - mu) / np.sqrt(max(1, len(x) - 1))
     return Gaussian(mu, np.asarray(np.linalg.qr(root, mode="r")) if len(root) > root.shape[1] else root)

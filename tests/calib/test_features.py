@@ -20,9 +20,23 @@ def photographs(count: int = 3) -> np.ndarray:
 def test_a_random_alexnet_is_its_seed_alone():
     images = photographs()
     first, again = (open_features("random-alexnet", seed=5, threads=1)(images) for _ in range(2))
-    assert np.array_equal(first, again) and np.isfinite(first).all() and first.shape == (3, 17 * 17, 64)
+    assert np.array_equal(first, again) and np.isfinite(first).all() and first.shape == (3, 2 * 2 * 64)
     other = open_features("random-alexnet", seed=6, threads=1)(images)
     assert other.shape == first.shape and np.abs(other - first).max() > 1e-3
+    with pytest.raises(DegradeError, match="24 pixels or more"):
+        open_features("random-alexnet", threads=1)(images[:, :23, :30])
+
+
+def test_random_filters_hear_noise_in_the_fine_band_and_no_brightness():
+    """A photograph, brighter, and with weak noise: in the finer band's mean log answers the noise is heard most."""
+    rows = np.linspace(0, 3, 72)
+    smooth = np.rint(128 + 60 * np.outer(np.sin(rows), np.cos(rows)))[..., None].repeat(3, axis=2)
+    noise = np.random.default_rng(2).normal(0, 3, smooth.shape)
+    photograph, brighter, noisy = (np.uint8(np.clip(x, 0, 255)) for x in (smooth, smooth + 40, smooth + noise))
+    found = open_features("random-alexnet", threads=1)(np.stack([photograph, brighter, noisy]))
+    same, heard = np.abs(found[1] - found[0]), found[2] - found[0]
+    fine, coarse = heard[64:128].mean(), heard[192:].mean()
+    assert fine > 2 * coarse > 0 and fine > 0.2 and same.max() < fine / 10, f"{fine}, {coarse}, {same.max()}"
 
 
 def weights(path: Path, name: str) -> dict:

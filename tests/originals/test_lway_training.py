@@ -17,10 +17,12 @@ from safetensors.torch import load_file  # noqa: E402
 
 from degrade_engine.cli import main  # noqa: E402
 from degrade_engine.commands import train_lway  # noqa: E402
+from degrade_engine.engine.classical.pipeline import Grain, Jpeg, Scale  # noqa: E402
+from degrade_engine.engine.classical.theta import Blur  # noqa: E402
 from degrade_engine.engine.errors import DegradeError  # noqa: E402
 from degrade_engine.engine.images import encode_png  # noqa: E402
 from degrade_engine.originals.checkpoint import load  # noqa: E402
-from degrade_engine.originals.lway.data import LWayBatches, LWayData  # noqa: E402
+from degrade_engine.originals.lway.data import LWayBatches, LWayData, plain  # noqa: E402
 from degrade_engine.originals.lway.model import LWay  # noqa: E402
 from degrade_engine.originals.photographs import Photographs, StepDataset  # noqa: E402
 from degrade_engine.originals.realdgen.model import RealDGen  # noqa: E402
@@ -80,7 +82,7 @@ def test_rows_of_lway_are_what_their_shares_say(photographs: Photographs) -> Non
     def rows(**shares: float) -> dict[str, torch.Tensor]:
         return LWayBatches(photographs, LWayData(crop=32, **shares), 8, 0, 0)[0]  # type: ignore[arg-type]
 
-    own = rows(own=1.0, pairs=0.0, clean=0.0)
+    own = rows(own=1.0, pairs=0.0, clean=0.0, plain=0.0)
     assert torch.equal(own["reference"], own["target"]), "the paper's form: e = E(I_LR)"
     assert all((c - t).abs().mean() > 0.01 for c, t in zip(own["content"], own["target"], strict=True))
     elsewhere = rows(own=0.0, pairs=0.0, clean=1.0)
@@ -223,3 +225,15 @@ def test_a_checkpoint_of_another_kind_is_refused(trained: Path, checkpoint: Path
         load(trained / "lway.safetensors", RealDGen)
     with pytest.raises(DegradeError, match="kind 'realdgen'"):
         load(checkpoint, LWay)
+
+
+def test_plain_degradations_reach_from_nothing_to_strong() -> None:
+    """One blur, noise and JPEG at most, each missing in some samples, and the blur in LR pixels whatever the scale."""
+    for scale in (2, 4):
+        drawn = [plain(np.random.default_rng(n), scale).steps for n in range(400)]
+        kinds = [[type(step) for step in steps] for steps in drawn]
+        assert all(len(set(kind)) == len(kind) and Scale in kind for kind in kinds)
+        for kind, share in ((Blur, 0.8), (Grain, 0.4), (Jpeg, 0.4)):
+            assert np.mean([kind in found for found in kinds]) == pytest.approx(share, abs=0.1)
+        sigmas = [step.sigma_x / scale for steps in drawn for step in steps if isinstance(step, Blur)]
+        assert min(sigmas) < 0.1 and 1.5 < max(sigmas) <= 1.6
