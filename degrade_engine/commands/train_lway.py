@@ -51,7 +51,7 @@ def common(function: Callable[..., None]) -> Callable[..., None]:
 @click.option("--pairs-share", type=click.FloatRange(0, 1), default=0.5, show_default=True,
               help="Share of the rows that are true pairs.")  # fmt: skip
 @click.option("--own-share", type=click.FloatRange(0, 1), default=1.0, show_default=True,
-              help="Share of the rows whose e comes from the LR to be made, not from another with its degradation.")  # fmt: skip
+              help="Share of the rows whose e comes from the LR to be made, else from one degraded alike.")  # fmt: skip
 @click.option("--crop", type=click.IntRange(35), default=64, show_default=True, help="LR pixels a side.")
 @click.option("--lpips", type=(FILE, FILE), metavar="ALEXNET LINEAR",
               help="LPIPS's weights: torchvision's alexnet-owt-7be5be79.pth, and weights/v0.1/alex.pth of the package "

@@ -23,19 +23,20 @@ BINS = [(s, w) for s in range(4) for w in range(4)]
 
 
 def test_two_degradations_spread_alike_and_contents_do_not_count() -> None:
-    made = [features_of(s, w, seed=n) for n, (s, w) in enumerate(BINS)]
+    made = [features_of(s, w, seed=0) for s, w in BINS]
     turn = axes(made)
     means = np.stack([(one @ turn).mean(axis=0) for one in made])
     spread = means.std(axis=0, ddof=1)
     assert spread[:2] == pytest.approx(1, rel=0.1), "the two degradations, one ten times the other in the features"
     assert (spread[2:] < 0.2).all(), "what is left is chance"
-    assert np.mean([(one @ turn).std(axis=0) for one in made], axis=0).max() < 0.3, "and so do contents"
+    contents = np.mean([(one @ turn).std(axis=0) for one in made], axis=0)
+    assert contents.max() < 0.7, "beside the weak one of 1; they were 2.4 times as much"
 
 
 def test_the_weak_degradation_is_found_only_in_these_axes() -> None:
     """The reference lies in one bin; distances as the features come hardly see which of its neighbours by the weak
     degradation it is."""
-    made = [features_of(s, w, seed=n) for n, (s, w) in enumerate(BINS)]
+    made = [features_of(s, w, seed=0) for s, w in BINS]
     reference, wanted = features_of(1, 2, seed=99), BINS.index((1, 2))
     shares = {}
     for name in (False, True):
