@@ -130,7 +130,7 @@ def _random_bands(seed: int, threads: int | None) -> Features:
     from . import bands
 
     std = torch.tensor(STD)[:, None, None]
-    filters = _random(_alexnet()[:1], seed)[0].get_parameter("weight").detach()
+    filters = _random(_alexnet(), seed)[0].get_parameter("weight").detach()
 
     def run(x: Tensor) -> Tensor:
         if min(x.shape[2:]) < bands.LEAST:
