@@ -23,6 +23,7 @@ MEASUREMENTS = {
     "degraders": "Seconds an image of the degraders without networks.",
     "kernels": "Registers and spills of the CUDA kernels (needs nvcc).",
     "gpu": "Every check and benchmark of a GPU.",
+    "compare": "Two commits run in turn, or two files of rows: faster, slower, or noise.",
     "tables": "Write the tables of README.md from the rows in bench/results.",
 }
 
