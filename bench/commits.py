@@ -39,7 +39,8 @@ class Version:
         """(standard output, wall seconds) of a command in the worktree. Raises DegradeError with its last words where
         it fails."""
         binaries = os.pathsep.join([str(self.python.parent), os.environ.get("PATH", "")])
-        environment = {**os.environ, "PATH": binaries, "WORK": str(self.work)}
+        # a safe path: the worktree's own folder degrade_engine is half the package, and must not hide the installed one
+        environment = {**os.environ, "PATH": binaries, "WORK": str(self.work), "PYTHONSAFEPATH": "1"}
         environment.pop("PYTHONPATH", None)
         began = time.perf_counter()
         done = subprocess.run(words, cwd=self.tree, env=environment, capture_output=True, text=True, check=False)

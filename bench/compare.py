@@ -1,7 +1,7 @@
 """Two commits side by side, or two files of rows: what has changed, and is it more than noise?
 
     degrade-engine bench compare HEAD~1 HEAD --checkpoint originals/checkpoints/realdgen-tiny.safetensors
-    degrade-engine bench compare main HEAD --run '.venv/bin/python my_timing.py'
+    degrade-engine bench compare main HEAD --run 'python /tmp/my_timing.py'
     degrade-engine bench compare before.jsonl after.jsonl
 
 Commits are built in place (commits.py) and run in turn, A B B A ..., so that both meet the same machine. By default a

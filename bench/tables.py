@@ -1,68 +1,29 @@
-"""The tables of the README, made from the committed rows, so that no figure stands there without its evidence.
+"""The tables and pictures of README.md and docs/, made from the committed rows, so that no figure stands there without
+its evidence.
 
-python -m degrade_engine.bench.tables        rewrites the blocks <!-- table NAME --> … <!-- end --> of README.md
+make tables        rewrites the blocks <!-- table NAME --> … <!-- end --> of PAGES, and PICTURES
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 
+from . import quality_tables
+from .curve import draw
+from .quality_tables import markdown
+from .rows import Row, read_rows, same
+from .settings import Setting
+
 RESULTS = Path(__file__).resolve().parent / "results"
-Row = dict[str, Any]
 
 
 def rows(name: str) -> list[Row]:
     """The rows of bench/results/NAME.jsonl."""
-    return [json.loads(line) for line in (RESULTS / f"{name}.jsonl").read_text().splitlines()]
-
-
-def markdown(header: list[str], body: list[list[str]]) -> str:
-    """A table; all columns but the first are right-aligned."""
-    lines = ["| " + " | ".join(header) + " |", "|---|" + "---:|" * (len(header) - 1)]
-    return "\n".join(lines + ["| " + " | ".join(line) + " |" for line in body])
-
-
-REFERENCES = {"other": "another scene's real LR", "paired": "the paired real LR", "clean": "a clean image (control)"}
-
-
-def what(row: Row) -> str:
-    """A generator in words."""
-    s = row["setting"]
-    if not s:
-        return str(row["generator"])
-    if row["generator"] != "realdgen":
-        return f"{row['generator']}: {in_words(s)}"
-    return in_words(s)
-
-
-def in_words(s: dict[str, Any]) -> str:
-    """A setting."""
-    if s["tau"] == 0:
-        return "start alone: " + {"reconstruction": "Rec_lr", "bicubic": "bicubic", "realesrgan": "D(x_hr)"}[s["start"]]
-    tau = f"{s['tau'][0]}:{s['tau'][1]}" if isinstance(s["tau"], list) else s["tau"]
-    spacing = f" {s['spacing']}" if s["spacing"] != "even" else ""
-    steps = "every step" if s["steps"] is None else f"{s['steps']}{spacing} step{'s' if s['steps'] > 1 else ''}"
-    start = "" if s["start"] == "reconstruction" else f", start {s['start']}"
-    unfiltered = "" if s["filter"] or s["reference"] == "none" else ", no filter"
-    return f"tau {tau}, {steps}, {s['solver']}{start}{unfiltered}"
-
-
-def quality(split: str) -> str:
-    """Fidelity and realism on one split."""
-    body = []
-    for row in rows("quality"):
-        if row["split"] == split:
-            reference = REFERENCES.get(row["setting"].get("reference", ""), "")
-            fidelity = [f"{row['psnr_db']:.2f}", f"{row['ssim']:.3f}"]
-            realism = [f"{row['laplacian_gap']:.2f}", f"{row['noise_gap']:.2f}", f"{row['frechet_e_deg']:.3f}"]
-            body.append([what(row), reference, *fidelity, *realism])
-    return markdown(["generator", "reference", "PSNR dB", "SSIM", "Laplacian gap", "noise gap", "Fréchet E_deg"], body)
+    return read_rows(RESULTS / f"{name}.jsonl")
 
 
 def references() -> str:
@@ -108,16 +69,26 @@ def table12() -> str:
 
 
 TABLES: dict[str, Callable[[], str]] = {
-    "quality": lambda: quality("reported"),
-    "scale2": lambda: quality("scale2"),
+    **quality_tables.TABLES,
     "references": references,
     "speed": speed,
     "table12": table12,
 }
 
 
+def curve() -> str:
+    """docs/curve.svg."""
+    no_call = {"setting": Setting(start="bicubic", tau=0).to_json()}
+    start = (row for row in quality_tables.of_split("reported") if same(row, no_call, only=("setting",)))
+    return draw(quality_tables.of_set("curve", alone=True), next(start, None))
+
+
+PAGES = ("README.md", "docs/quality.md")
+PICTURES: dict[str, Callable[[], str]] = {"docs/curve.svg": curve}
+
+
 def filled(text: str) -> str:
-    """The README with every table block made anew."""
+    """A page with every table block made anew."""
 
     def block(match: re.Match[str]) -> str:
         return f"<!-- table {match[1]} -->\n{TABLES[match[1]]()}\n<!-- end -->"
@@ -126,10 +97,13 @@ def filled(text: str) -> str:
 
 
 @click.command()
-@click.option("--readme", type=click.Path(exists=True, path_type=Path), default=Path("README.md"), show_default=True)
-def main(readme: Path) -> None:
-    """Write the tables of the README."""
-    readme.write_text(filled(readme.read_text()))
+@click.option("--root", type=click.Path(exists=True, path_type=Path), default=Path(), help="[default: where one is]")
+def main(root: Path) -> None:
+    """Write the tables and pictures of README.md and docs/."""
+    for page in PAGES:
+        (root / page).write_text(filled((root / page).read_text()))
+    for picture, made in PICTURES.items():
+        (root / picture).write_text(made())
 
 
 if __name__ == "__main__":
