@@ -1,5 +1,6 @@
 # demo   from a clean clone to a page of pairs      test   everything that proves it
 # lint   ruff and mypy                               bench  the benchmarks that this machine can run
+# tables the tables and pictures of README.md and docs/, from the committed rows
 # bench-gpu  every check and benchmark of a GPU, on a machine that has one; rows go into bench/results/gpu.jsonl
 # Everything is installed into .venv; nothing outside this folder changes.
 PYTHON ?= python3
@@ -11,7 +12,7 @@ OUT ?= out
 
 SHELL := bash
 .DEFAULT_GOAL := demo
-.PHONY: demo test test-slow lint types bench bench-gpu clean
+.PHONY: demo test test-slow lint types tables bench bench-gpu clean
 
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet -c constraints.txt
@@ -68,8 +69,11 @@ types:
 	mkdir -p build/types/degrade_engine
 	ln -s "$(CURDIR)"/degrade_engine/* $(addprefix "$(CURDIR)"/,$(FOLDERS)) build/types/degrade_engine/
 
+tables: .venv/test
+	$(BIN)/python -m degrade_engine.bench.tables
+
 # About six minutes after the demo; the rows of the README are made so: then `cp $(OUT)/speed.jsonl bench/results/` and
-# `$(BIN)/python -m degrade_engine.bench.tables`.
+# `make tables`.
 bench: demo
 	$(BIN)/pip --disable-pip-version-check install --quiet -c constraints.txt --no-build-isolation -e '.[metrics]'
 	$(BIN)/python -m degrade_engine.bench.speed "$(CHECKPOINT)" --engine "$(OUT)/engine" -o "$(OUT)/speed.jsonl"

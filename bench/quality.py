@@ -221,14 +221,16 @@ PATH = click.Path(exists=True, path_type=Path)
 @click.option("--scenes", type=click.IntRange(2), help="The first so many pairs. [default: all]")
 @click.option("--features-from", type=PATH,
               help="Engine or checkpoint whose E_deg measures. [default: the realdgen engine]")  # fmt: skip
+@click.option("--perceptual", "networks", type=PATH,
+              help="Folder of weights: LPIPS, DISTS, FID and CLIP score, those that it has files for.")  # fmt: skip
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(1), help="Of networks. [default: one a physical core]")
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="JSONL; the same rows are replaced.")
 def main(
     data: Path | None, folder: Path | None, split: str, engines: tuple[Path, ...], checkpoint: Path | None,
     degraders: tuple[str, ...], weights: Path | None, sets: tuple[settings.Name, ...], listed: str | None,
-    again: Path | None, lr_size: int | None, scenes: int | None, features_from: Path | None, seed: int,
-    threads: int | None, out: Path,
+    again: Path | None, lr_size: int | None, scenes: int | None, features_from: Path | None, networks: Path | None,
+    seed: int, threads: int | None, out: Path,
 ) -> None:  # fmt: skip
     """Measure engines and degraders of every kind on true pairs: fidelity, realism, and the paper's ablations."""
     if (data is None) == (folder is None):
@@ -260,7 +262,9 @@ def main(
         if not jobs:
             raise DegradeError("Nothing was asked for", wanted="--set, --settings or --again, with what they need")
         own = (path for path, engine in zip(engines, opened, strict=True) if engine.spec.kind == "realdgen")
-        scores = open_scores(features_from or next(own, None), threads)
+        scores, missing = open_scores(features_from or next(own, None), networks, len(pairs.hr), threads)
+        for sentence in missing:
+            click.echo(sentence, err=True)
         carry_out(jobs, scores, seed, out, seconds_a_call(opened, pairs))
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from degrade_engine.calib.features import Features, open_features
 
-from . import metrics
+from . import metrics, perceptual
 from .true_pairs import Image
 
 
@@ -57,21 +57,32 @@ def distance(name: str, features: Features, made: Sequence[Image], real: Sequenc
 
 @dataclass(frozen=True)
 class Scores:
-    """What is measured beside the plain figures. sets: name -> features of a Fréchet distance."""
+    """What is measured beside the plain figures. sets: name -> features of a Fréchet distance; more: measures with
+    weights of the user's (perceptual.py)."""
 
     sets: Mapping[str, Features] = field(default_factory=dict)
+    more: Mapping[str, Callable[..., dict[str, Any]]] = field(default_factory=dict)
 
     def __call__(self, made: Sequence[Image], real: Sequence[Image]) -> dict[str, Any]:
         """A row's figures."""
         found = measure(made, real)
         for name, features in self.sets.items():
             found |= distance(name, features, made, real)
+        for figures in self.more.values():
+            found |= figures(made, real)
         return found
 
 
-def open_scores(e_deg: Path | None, threads: int | None = None) -> Scores:
-    """e_deg: engine folder or checkpoint of the RealDGen whose E_deg measures; None leaves that figure out."""
+def open_scores(
+    e_deg: Path | None, weights: Path | None, images: int, threads: int | None = None
+) -> tuple[Scores, list[str]]:
+    """(what measures so many images, a sentence for each measure of `weights` that cannot).
+
+    e_deg: engine folder or checkpoint of the RealDGen whose E_deg measures; weights: the folder of perceptual.py; None
+    leaves those figures out.
+    """
     sets = {"frechet_random": open_features("random-alexnet", seed=0, threads=threads)}
     if e_deg is not None:
         sets["frechet_e_deg"] = open_features("e-deg", e_deg, threads=threads)
-    return Scores(sets)
+    more, missing = perceptual.measures(weights, images) if weights is not None else ({}, [])
+    return Scores(sets, more), missing

@@ -93,6 +93,12 @@ def test_every_kind_has_rows_and_they_can_be_measured_again(
     assert "4 rows stay as they are" in said
 
 
+def test_weights_that_are_not_there_are_said_and_the_rest_is_measured(pairs: Path, tmp_path: Path) -> None:
+    words = "--lr-size", SIDE, "--degrader", "bicubic", "--set", "table3", "--perceptual", tmp_path
+    said = run("--pairs", pairs, *words, "-o", tmp_path / "rows.jsonl")
+    assert said.count("is left out") == 4 and "PSNR 148.13" in said
+
+
 def test_nothing_asked_for_and_pairs_from_two_places_are_sentences(pairs: Path, tmp_path: Path) -> None:
     with pytest.raises(DegradeError, match="Nothing was asked for"):
         run("--pairs", pairs, "--lr-size", SIDE, "-o", tmp_path / "rows.jsonl")

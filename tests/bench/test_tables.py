@@ -1,20 +1,60 @@
-"""The README's tables are in step with the committed rows."""
+"""Tables and pictures of the README and of docs/ are in step with the committed rows."""
 
 from __future__ import annotations
 
+import xml.etree.ElementTree as xml
 from pathlib import Path
 
-from degrade_engine.bench import tables
+import pytest
+
+from degrade_engine.bench import baselines, curve, quality_tables, tables
 
 
-def test_readme_is_in_step_with_the_rows(root: Path) -> None:
-    text = (root / "README.md").read_text()
+@pytest.mark.parametrize("page", tables.PAGES)
+def test_pages_are_in_step_with_the_rows(root: Path, page: str) -> None:
+    text = (root / page).read_text()
+    assert tables.filled(text) == text, "run `make tables`"
+
+
+def test_every_table_stands_on_a_page(root: Path) -> None:
+    pages = "".join((root / page).read_text() for page in tables.PAGES)
     for name in tables.TABLES:
-        assert f"<!-- table {name} -->" in text, f"README.md lost its table {name}"
-    assert tables.filled(text) == text, "run `python -m degrade_engine.bench.tables`"
+        assert pages.count(f"<!-- table {name} -->") == 1, f"no page, or more than one, has the table {name}"
+
+
+@pytest.mark.parametrize("picture", tables.PICTURES)
+def test_pictures_are_in_step_with_the_rows(root: Path, picture: str) -> None:
+    assert (root / picture).read_text() == tables.PICTURES[picture](), "run `make tables`"
 
 
 def test_every_row_says_where_it_was_measured() -> None:
     for name in ("quality", "references", "speed"):
         for row in tables.rows(name):
-            assert {"engine", "machine", "commit", "date", "batch", "lr_size", "candidates"} <= set(row), (name, row)
+            wanted = {"machine", "commit", "date", "lr_size", "candidates"}
+            wanted |= {"engine", "batch"} - ({"engine", "batch"} if row.get("generator") in baselines.NAMES else set())
+            assert wanted <= set(row), (name, row)
+
+
+def test_the_readme_has_a_line_for_every_contender() -> None:
+    """What issue 6 wants to see, each by the references that it reads."""
+    shown = quality_tables.contenders()
+    for name in (*baselines.NAMES, "SynDiff"):
+        assert shown.count(f"| {name} |  |") == 1, name
+    for name in ("RealDGen", "LWay"):
+        for protocol in quality_tables.REFERENCES.values():
+            assert shown.count(f"| {name} | {protocol} |") == 1, (name, protocol)
+
+
+def test_the_curve_draws_a_point_a_row() -> None:
+    def row(tau: int, steps: int, solver: str, psnr: float) -> dict:
+        setting = {"tau": tau, "steps": steps, "solver": solver}
+        return {"setting": setting, "psnr_db": psnr, "frechet_random": 1 / psnr}
+
+    rows = [row(tau, steps, solver, 30 + steps) for tau in (30, 100) for steps in (1, 4) for solver in ("ddim", "ddpm")]
+    start = {"setting": {"tau": 0}, "psnr_db": 28.0, "frechet_random": 0.2}
+    drawn = xml.fromstring(curve.draw(rows, start))
+    circles = drawn.findall("{http://www.w3.org/2000/svg}circle")
+    assert len(circles) == 2 * (len(rows) + 4), "two figures; each of the four lines begins at the start image"
+    heights = {c[0].text: float(c.get("cy", 0)) for c in circles}
+    assert heights["4 calls: PSNR, dB 34"] < heights["1 calls: PSNR, dB 31"] < heights["0 calls: PSNR, dB 28"]
+    assert curve.draw([], None).startswith("<svg"), "no rows, no error"
