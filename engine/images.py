@@ -95,8 +95,8 @@ def read_rgb(
         )
     try:
         pixels = _to_srgb(image)
-    except pyvips.Error as error:
-        raise _damaged(path, error) from None
+    except pyvips.Error:
+        raise _damaged(path) from None
     if pixels.dtype == np.uint16:
         pixels = ((pixels.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
     return _turned(_over_white(pixels, path, alpha), orientation)
@@ -174,8 +174,8 @@ def _open(path: File, pixel_limit: int) -> Any:
         else:
             source = pyvips.Source.new_from_file(str(path))
         image = pyvips.Image.new_from_source(source, "", access="sequential", fail_on="error")
-    except pyvips.Error as error:
-        raise _damaged(path, error) from None
+    except pyvips.Error:
+        raise _damaged(path) from None
     _limit(path, image.height, image.width, pixel_limit)
     return image
 
@@ -194,21 +194,38 @@ def _limit(path: File, height: int, width: int, pixel_limit: int) -> None:
         )
 
 
-def _damaged(path: File, error: pyvips.Error) -> BadImage:
-    said = f"{error.message} {error.detail}".lower()
-    if _cut_short(path) or any(words in said for words in ("premature", "end of file", "eof", "not enough")):
-        return BadImage("truncated", f"{path.name} ends before its pixels do", mend="fetch the file again")
-    return BadImage("corrupt", f"{path.name} is damaged", mend="fetch or export the file again")
-
-
-def _cut_short(path: File) -> bool:
-    """Whether a file that could not be decoded lacks its end, for the kinds that say where that is."""
+def _damaged(path: File) -> BadImage:
+    """Why libvips refused a file, by the file alone: what libvips says is one text for all threads."""
     data = _bytes(path)
+    if _cut_short(data):
+        return BadImage("truncated", f"{path.name} ends before its pixels do", mend="fetch the file again")
+    kind = " or of a kind of TIFF that is not read" if data.startswith((b"II", b"MM")) else ""
+    return BadImage("corrupt", f"{path.name} is damaged{kind}", mend="fetch or export the file again")
+
+
+def _cut_short(data: bytes) -> bool:
+    """Whether a file that could not be decoded lacks its end, for the kinds that say where that is."""
+    if data.startswith(b"\xff\xd8"):
+        return b"\xff\xd9" not in data[data.rfind(b"\xff\xda") :]
     if data.startswith(b"\x89PNG"):
         return b"IEND" not in data
     if data.startswith(b"GIF8"):
         return not data.endswith(b";")
+    if data[4:8] == b"ftyp":
+        return _boxes_end(data) > len(data)
     return data.startswith(b"RIFF") and int.from_bytes(data[4:8], "little") + 8 > len(data)
+
+
+def _boxes_end(data: bytes) -> int:
+    """Where the last box of an AVIF should end (ISO/IEC 14496-12, 4.2)."""
+    at = 0
+    while at < len(data):
+        length = int.from_bytes(data[at : at + 4], "big")
+        length = int.from_bytes(data[at + 8 : at + 16], "big") if length == 1 else length
+        if length < 8:  # 0: to the end of the file
+            return len(data)
+        at += length
+    return at
 
 
 # ---- to upright 8-bit sRGB ----
