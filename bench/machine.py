@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import subprocess
 import time
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -23,3 +24,12 @@ def machine(threads: int) -> dict[str, Any]:
     """The stamp of a bench without networks, with its threads and libraries."""
     versions = {"numpy": np.__version__, "opencv": cv2.__version__, "pillow": PIL.__version__}
     return {"threads": threads, "versions": versions} | stamp()
+
+
+def processor() -> str:
+    """The CPU's name as Linux has it, or what Python knows."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()

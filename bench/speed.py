@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import math
-import platform
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -37,6 +36,7 @@ from degrade_engine.engine.schedule import SolverTable, table
 
 from .eager import SEED, Eager, one_by_one
 from .int8 import engine_with, quantised
+from .machine import processor
 from .quality import context
 
 OFF = 1e-3  # share of values off by more than a grey level that an exact way may have
@@ -218,15 +218,6 @@ def rows(ways: list[Way], about: dict[str, Any]) -> list[dict[str, Any]]:
         }  # fmt: skip
         written.append(own | about | {"precision": way.precision, "backend": way.backend})
     return written
-
-
-def processor() -> str:
-    """The CPU's name as Linux has it, or what Python knows."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
 
 
 @click.command()

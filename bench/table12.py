@@ -43,8 +43,7 @@ from degrade_engine.originals.realdgen.oracle import generate
 
 from . import metrics
 from .eager import normals
-from .machine import stamp
-from .speed import processor
+from .machine import processor, stamp
 
 SEED = 0
 PUBLISHED = {  # RealDGen, Table 12: platform, seconds an image, PSNR on RealSR

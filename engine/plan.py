@@ -110,9 +110,7 @@ class Plan:
     engine: str  # SHA-256 that names the engine, or the degrader
     hr: Sequence[Photograph]
     reference: Sequence[Photograph]
-    listed: tuple[tuple[int, int], ...] | None = (
-        None  # with a pair list: (HR index, reference index) of each pair, -1 = unusable
-    )
+    listed: NDArray[np.int32] | None = None  # [pairs, 2], with a pair list: HR and reference index, -1 = unusable
     degrader: Degrader | None = None  # makes the start image where options.start is its kind
 
     @property
@@ -133,7 +131,7 @@ class Plan:
         if self.listed is None:
             hr_index, reference_index = below(words[0], len(self.hr)), below(words[3], len(self.reference))
         else:
-            hr_index, reference_index = self.listed[pair]
+            hr_index, reference_index = self.listed[pair].tolist()
             if hr_index < 0 or reference_index < 0:
                 return None
         hr = self.hr[hr_index]
@@ -227,7 +225,7 @@ class Plan:
         for name, default in Options.defaults().items():  # plans that do without, or are older, keep their names
             if settings[name] == default:
                 del settings[name]
-        listed = None if self.listed is None else _digest(f"{a} {b}" for a, b in self.listed)
+        listed = None if self.listed is None else _digest(f"{a} {b}" for a, b in map(np.ndarray.tolist, self.listed))
         return {
             "format": FORMAT,
             **settings,
@@ -261,7 +259,8 @@ def make(
                 wanted=f"at least one photograph of {size}x{size} pixels or more",
                 mend=f"give another folder, or build an engine with an --lr-size smaller than {lr_size}",
             )
-    if listed is not None and not any(a >= 0 and b >= 0 for a, b in listed):
+    indices = None if listed is None else np.array(listed, np.int32).reshape(-1, 2)
+    if indices is not None and not (indices >= 0).all(axis=1).any():
         both = "a usable HR image" if reference is None else "both a usable HR and a usable reference image"
         raise DegradeError(f"no pair of the list has {both}")
     return Plan(
@@ -271,7 +270,7 @@ def make(
         engine,
         hr,
         reference or (),
-        None if listed is None else tuple(listed),
+        indices,
         degrader,
     )
 

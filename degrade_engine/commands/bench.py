@@ -20,6 +20,7 @@ MEASUREMENTS = {
     "binned": "The binned distribution on settings that are known (its Table 1).",
     "worth": "The same SR network trained on each generator's pairs, tested on true ones (RealDGen's Table 1).",
     "lway": "LWay: the reconstructor on true pairs, and an SR model before and after adapting.",
+    "pipeline": "Planning and closing a million pairs; how busy a run keeps the engine; image I/O.",
     "degraders": "Seconds an image of the degraders without networks.",
     "kernels": "Registers and spills of the CUDA kernels (needs nvcc).",
     "gpu": "Every check and benchmark of a GPU.",
