@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import json
 import resource
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -22,7 +24,6 @@ from typing import Any
 
 import click
 
-from degrade_engine.cli import main as front
 from degrade_engine.engine import books, records, runner
 from degrade_engine.engine import plan as plans
 from degrade_engine.engine.cores import cores
@@ -95,6 +96,12 @@ def peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
+def children_s() -> float:
+    """Processor seconds of the processes that were begun here and have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def alone(task: Callable[..., Any], *args: Any) -> Any:
     """The task in a new process."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
@@ -111,14 +118,15 @@ def scale_rows(counts: tuple[int, ...], work: Path) -> Iterator[dict[str, Any]]:
 
 
 def generated(name: str, words: list[str], pairs: int, threads: int, batch: int, work: Path) -> dict[str, Any]:
-    """A whole run of the command, in shards of two batches."""
+    """A whole run of the command, in shards of two batches. cpu_share: of the processors, its start included."""
     out = work / name.replace(" ", "-")
     line = ["generate", *words, "--out", str(out), "--pairs", str(pairs), "--shard-pairs", str(2 * batch)]
-    began, cpu = time.perf_counter(), time.process_time()
-    code = front([*line, "--threads", str(threads), "--no-save-candidates", "--log-every", "0"])
-    wall, cpu = time.perf_counter() - began, time.process_time() - cpu
-    if code:
-        raise click.ClickException(f"{name} ended with exit code {code}")
+    line += ["--threads", str(threads), "--no-save-candidates"]
+    began, cpu = time.perf_counter(), children_s()
+    done = subprocess.run([sys.executable, "-m", "degrade_engine", *line], capture_output=True, text=True, check=False)
+    wall, cpu = time.perf_counter() - began, children_s() - cpu
+    if done.returncode:
+        raise click.ClickException(f"{name} ended with exit code {done.returncode}: {done.stderr[-500:]}")
     page = json.loads((out / "run.json").read_text())
     return {"what": "generate", "name": name, "pairs": pairs, "batch": batch, "wall_s": round(wall, 3),
             "cpu_share": round(cpu / (wall * threads), 4)} | shares(page, threads)  # fmt: skip
