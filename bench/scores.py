@@ -14,10 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from degrade_engine.calib.features import Features, open_features
+from degrade_engine.calib.features import open_features
 
 from . import metrics, perceptual
+from .random_features import random_features
 from .true_pairs import Image
+
+Extract = Callable[[Sequence[Image]], np.ndarray]  # images to features, [n, c] or [n, places, c]
 
 
 def mean_of(name: str, values: np.ndarray, digits: int = 3) -> dict[str, Any]:
@@ -26,15 +29,15 @@ def mean_of(name: str, values: np.ndarray, digits: int = 3) -> dict[str, Any]:
             f"{name.removesuffix('_db')}_interval": [round(v, digits) for v in metrics.interval(values)]}  # fmt: skip
 
 
-def measure(made: Sequence[Image], real: Sequence[Image], features: Features | None = None) -> dict[str, Any]:
-    """The figures that need no network; and the Fréchet distance of E_deg where its features are given."""
+def measure(made: Sequence[Image], real: Sequence[Image]) -> dict[str, Any]:
+    """The figures that need no network."""
 
     def each(figure: Callable[[Image, Image], float]) -> np.ndarray:
         return np.array([figure(a, b) for a, b in zip(made, real, strict=True)])
 
     sharp = each(lambda a, b: metrics.laplacian_std(a) - metrics.laplacian_std(b))
     noise = each(lambda a, b: metrics.noise_std(a) - metrics.noise_std(b))
-    found = {
+    return {
         **mean_of("psnr_db", each(metrics.psnr)),
         **mean_of("psnr_y_db", each(metrics.psnr_y)),
         **mean_of("ssim", each(metrics.ssim), 4),
@@ -45,13 +48,13 @@ def measure(made: Sequence[Image], real: Sequence[Image], features: Features | N
         "noise_bias": round(float(noise.mean()), 3),
         **mean_of("spectrum_db", each(metrics.spectrum_distance)),
     }
-    return found | ({} if features is None else distance("frechet_e_deg", features, made, real))
 
 
-def distance(name: str, features: Features, made: Sequence[Image], real: Sequence[Image]) -> dict[str, Any]:
+def distance(name: str, features: Extract, made: Sequence[Image], real: Sequence[Image]) -> dict[str, Any]:
     """The Fréchet distance of the two sets' features and its interval."""
-    a, b = features(np.stack(made)), features(np.stack(real))
-    return {name: round(metrics.frechet(a, b), 4),
+    a, b = features(made), features(real)
+    vectors = (x.reshape(-1, x.shape[-1]) for x in (a, b))
+    return {name: round(metrics.frechet(*vectors), 4),
             f"{name}_interval": [round(v, 4) for v in metrics.frechet_interval(a, b)]}  # fmt: skip
 
 
@@ -60,7 +63,7 @@ class Scores:
     """What is measured beside the plain figures. sets: name -> features of a Fréchet distance; more: measures with
     weights of the user's (perceptual.py)."""
 
-    sets: Mapping[str, Features] = field(default_factory=dict)
+    sets: Mapping[str, Extract] = field(default_factory=dict)
     more: Mapping[str, Callable[..., dict[str, Any]]] = field(default_factory=dict)
 
     def __call__(self, made: Sequence[Image], real: Sequence[Image]) -> dict[str, Any]:
@@ -81,8 +84,9 @@ def open_scores(
     e_deg: engine folder or checkpoint of the RealDGen whose E_deg measures; weights: the folder of perceptual.py; None
     leaves those figures out.
     """
-    sets = {"frechet_random": open_features("random-alexnet", seed=0, threads=threads)}
+    sets: dict[str, Extract] = {"frechet_random": random_features}
     if e_deg is not None:
-        sets["frechet_e_deg"] = open_features("e-deg", e_deg, threads=threads)
+        features = open_features("e-deg", e_deg, threads=threads)
+        sets["frechet_e_deg"] = lambda images: features(np.stack(images))
     more, missing = perceptual.measures(weights, images) if weights is not None else ({}, [])
     return Scores(sets, more), missing
