@@ -1,6 +1,6 @@
 # demo   from a clean clone to a page of pairs      test   everything that proves it
 # lint   ruff and mypy                               bench  the benchmarks that this machine can run
-# tables the tables and pictures of README.md and docs/, from the committed rows
+# quality the rows of quality on true pairs, anew     tables what README.md and docs/ show of the committed rows
 # bench-gpu  every check and benchmark of a GPU, on a machine that has one; rows go into bench/results/gpu.jsonl
 # Everything is installed into .venv; nothing outside this folder changes.
 PYTHON ?= python3
@@ -12,7 +12,7 @@ OUT ?= out
 
 SHELL := bash
 .DEFAULT_GOAL := demo
-.PHONY: demo test test-slow lint types tables bench bench-gpu clean
+.PHONY: demo test test-slow lint types tables quality bench bench-gpu clean
 
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet -c constraints.txt
@@ -71,6 +71,26 @@ types:
 
 tables: .venv/test
 	$(BIN)/python -m degrade_engine.bench.tables
+
+# Every row of bench/results/quality.jsonl anew, on the development corpus, then those that the sets lack; each run says
+# beforehand how long it will take. NEW=--new leaves the rows that are whole.
+DATA ?= ../shared/data
+QUALITY = $(BIN)/degrade-engine bench quality --data "$(DATA)" -o bench/results/quality.jsonl
+quality: .venv/test
+	@set -eu; at="$(OUT)/quality"; mkdir -p "$$at"; given=; \
+	for kind in realdgen syndiff uddm lway; do \
+		$(BIN)/degrade-engine export originals/checkpoints/$$kind-tiny.safetensors -o "$$at/bundle-$$kind"; \
+		$(BIN)/degrade-engine build "$$at/bundle-$$kind" --batch 10 -o "$$at/$$kind"; \
+		given="$$given --engine $$at/$$kind"; \
+	done; \
+	$(BIN)/degrade-engine build "$$at/bundle-realdgen" --batch 10 --candidates 1 -o "$$at/one"; \
+	given="$$given --weights bench/results/binned-canon.json --checkpoint $(CHECKPOINT)"; \
+	one="--engine $$at/one --checkpoint $(CHECKPOINT) --features-from $$at/realdgen"; \
+	$(QUALITY) $$given --engine "$$at/one" --again bench/results/quality.jsonl $(NEW); \
+	$(QUALITY) $$given --set table3 --set table5 --set table7 --new; \
+	$(QUALITY) $$one --set curve --new; \
+	$(QUALITY) $$one --scenes 10 --set table4 --new
+	$(MAKE) tables
 
 # About six minutes after the demo; the rows of the README are made so: then `cp $(OUT)/speed.jsonl bench/results/` and
 # `make tables`.

@@ -20,7 +20,7 @@ from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.presets import PRESETS
 
 from .baselines import baselines
-from .quality import context
+from .jobs import context
 from .scores import measure
 from .true_pairs import read_pairs
 

@@ -11,17 +11,14 @@ and `speed`, `table12` and `latency` time them.
 
 from __future__ import annotations
 
-import dataclasses
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
@@ -29,112 +26,14 @@ from degrade_engine.engine.api import Engine
 from degrade_engine.engine.errors import DegradeError
 
 from . import baselines, settings
-from .ablations import ablated
 from .baselines import Baseline
-from .machine import stamp
-from .rows import read_rows, replaced, same, write_rows
+from .jobs import Bench, Job, asked_again, facts, generated, lacking
+from .rows import read_rows, replaced, write_rows
 from .scores import Scores, open_scores
-from .settings import Setting, Without
-from .true_pairs import SPLITS, Image, Pairs, read_folder, read_pairs
+from .settings import Setting
+from .true_pairs import SPLITS, Pairs, read_folder, read_pairs
 
 SCORING_S = 4.0  # of a row: its figures and their intervals, about
-
-
-@dataclass(frozen=True)
-class Job:
-    """A row to be made. calls: denoiser calls of one image, in all; how: what the row says of them."""
-
-    generator: str
-    setting: dict[str, Any]
-    about: dict[str, Any]
-    calls: int
-    how: dict[str, Any]
-    make: Callable[[], list[Image]]
-
-
-def generated(engine: Engine, pairs: Pairs, setting: Setting, seed: int) -> tuple[list[Image], dict[str, Any]]:
-    """The engine's images and how they were made. Its kind may read no reference and have no filter."""
-    spec, n = engine.spec, len(pairs.hr)
-    result = engine.degrade(
-        pairs.hr,
-        pairs.references[setting.reference] if spec.reads_reference else None,
-        scale=pairs.scale, tau=setting.taus(n, seed), steps=setting.steps, spacing=setting.spacing,
-        solver=setting.solver, eta=setting.eta, start=setting.start, seed=seed,
-        filter=setting.filter and spec.can_filter, fusion_weight=setting.fusion_weight,
-    )  # fmt: skip
-    return list(result.lr), cost(setting, n, seed)
-
-
-def cost(setting: Setting, n: int, seed: int) -> dict[str, float]:
-    """What a pair takes in the mean."""
-    return {"mean_tau": float(np.mean(setting.taus(n, seed))),
-            "denoiser_calls": float(np.mean(setting.calls(n, seed)))}  # fmt: skip
-
-
-def context(engine: Engine) -> dict[str, Any]:
-    """What a row needs to be evidence: engine, machine, versions, commit."""
-    key = engine.spec.key
-    where = "onnxruntime cpu" if key.backend == "onnxruntime" else key.backend
-    return {"engine": engine.sha256[:16], "candidates": key.candidates, "lr_size": key.lr_size, "batch": key.batch,
-            "precision": key.precision_computed, "backend": where, "runtime": f"{key.runtime} {key.version}"} | stamp()
-
-
-@dataclass
-class Bench:
-    """The generators of a run. engines: by kind, and by candidates where there are several of a kind; folder: for the
-    engines that are made of `checkpoint` when Table 5 asks for them."""
-
-    engines: list[Engine]
-    baselines: dict[str, Baseline]
-    checkpoint: Path | None
-    stack: ExitStack
-    folder: Path
-    seed: int
-    ablated: dict[tuple[str, int], Engine] = dataclasses.field(default_factory=dict)
-
-    def engine(self, kind: str, candidates: int | None = None, without: Without | None = None) -> Engine | None:
-        """One of the kind, with so many candidates if it matters."""
-        fits = (e for e in self.engines if e.spec.kind == kind and candidates in (None, e.spec.candidates))
-        found = next(fits, None)
-        if found is None or without is None:
-            return found
-        if self.checkpoint is None:
-            raise DegradeError("Table 5 came without a checkpoint", wanted="--checkpoint, of which the engine was made")
-        at = without, found.spec.candidates
-        if at not in self.ablated:
-            folder = ablated(self.checkpoint, without, found.spec, self.folder / f"{without}-{at[1]}")
-            self.ablated[at] = self.stack.enter_context(Engine.open(folder))
-        return self.ablated[at]
-
-    def job_of(self, engine: Engine, setting: Setting, pairs: Pairs) -> Job:
-        """The row of an engine's setting, as its kind can run it."""
-        spec, n = engine.spec, len(pairs.hr)
-        setting = settings.fit(setting, spec.kind, reads_reference=spec.reads_reference, can_filter=spec.can_filter)
-        if setting.without:
-            engine = self.engine(spec.kind, spec.candidates, setting.without) or engine
-        calls = sum(setting.calls(n, self.seed)) * spec.candidates
-        return Job(spec.kind, setting.to_json(), context(engine), calls, cost(setting, n, self.seed),
-                   lambda: generated(engine, pairs, setting, self.seed)[0])  # fmt: skip
-
-    def job_without_engine(self, name: str, pairs: Pairs) -> Job:
-        """The row of a baseline."""
-        baseline = self.baselines[name]
-        about = baseline.about | {"candidates": 1, "lr_size": pairs.lr[0].shape[0]} | stamp()
-        return Job(name, {}, about, 0, {}, lambda: baseline.make(pairs, self.seed))
-
-    def jobs_of_set(self, name: settings.Name, pairs: Pairs) -> Iterator[Job]:
-        """A named set for every engine, with the baselines where generators are compared."""
-        if name == "table3":
-            yield from (self.job_without_engine(one, pairs) for one in self.baselines)
-        for engine in self.engines:
-            yield from (self.job_of(engine, setting, pairs) for setting in settings.settings_of(name, engine.spec.kind))
-
-    def job_again(self, row: dict[str, Any], pairs: Pairs) -> Job | None:
-        """The job that makes a row anew; None where its generator was not given."""
-        if not row["setting"]:
-            return self.job_without_engine(row["generator"], pairs) if row["generator"] in self.baselines else None
-        engine = self.engine(row["generator"], row["candidates"])
-        return None if engine is None else self.job_of(engine, settings.from_json(row["setting"]), pairs)
 
 
 def seconds_a_call(engines: Sequence[Engine], pairs: Pairs) -> float:
@@ -165,7 +64,7 @@ def carry_out(jobs: Sequence[tuple[Job, Pairs]], scores: Scores, seed: int, out:
         for (job, pairs), length in zip(jobs, lengths, strict=True):
             figures = scores(job.make(), pairs.lr)
             row = {"generator": job.generator, "setting": job.setting} | job.how | figures | job.about
-            row |= {"split": pairs.name, "pairs": len(pairs.hr), "scale": pairs.scale, "seed": seed}
+            row |= facts(pairs, seed)
             write_rows(out, replaced(read_rows(out) if out.exists() else [], row))
             progress.advance(task, length)
             click.echo(line(row))
@@ -179,27 +78,6 @@ def line(row: dict[str, Any]) -> str:
         f"gap {row['laplacian_gap']:.2f} ({row['laplacian_bias']:+.2f}) noise {row['noise_gap']:.2f} "
         f"({row['noise_bias']:+.2f}) spectrum {row['spectrum_db']:.2f} Fréchet {row['frechet_random']:.4f}"
     )
-
-
-def asked_again(
-    rows: Sequence[dict[str, Any]], bench: Bench, pairs_of: Callable[[str], Pairs]
-) -> list[tuple[Job, Pairs]]:
-    """The jobs of a file's rows; what cannot be made again is counted and said."""
-    jobs, left = [], []
-    for row in rows:
-        pairs = pairs_of(row["split"]).first(row["pairs"])
-        job = bench.job_again(row, pairs)
-        if job is None:
-            left.append(f"{row['generator']}, {row['candidates']} candidates")
-        else:
-            if not same({"generator": job.generator, "setting": job.setting}, row, only=("generator", "setting")):
-                fact = f"A row of {row['generator']} has a setting that the engine cannot run"
-                raise DegradeError(fact, wanted=str(job.setting))
-            jobs.append((job, pairs))
-    if left:
-        click.echo(f"{len(left)} rows stay as they are, their generators were not given: "
-                   f"{', '.join(sorted(set(left)))}", err=True)  # fmt: skip
-    return jobs
 
 
 PATH = click.Path(exists=True, path_type=Path)
@@ -217,6 +95,7 @@ PATH = click.Path(exists=True, path_type=Path)
 @click.option("--set", "sets", type=click.Choice(settings.NAMES), multiple=True, help="Named settings (repeatable).")
 @click.option("--settings", "listed", type=str, help="JSON list of settings, for every engine.")
 @click.option("--again", type=PATH, help="Measure the settings of this file's rows.")
+@click.option("--new", is_flag=True, help="Leave the rows that --out has already, with every figure.")
 @click.option("--lr-size", type=click.IntRange(8), help="LR side, pixels. [default: the engines', or 128]")
 @click.option("--scenes", type=click.IntRange(2), help="The first so many pairs. [default: all]")
 @click.option("--features-from", type=PATH,
@@ -229,8 +108,8 @@ PATH = click.Path(exists=True, path_type=Path)
 def main(
     data: Path | None, folder: Path | None, split: str, engines: tuple[Path, ...], checkpoint: Path | None,
     degraders: tuple[str, ...], weights: Path | None, sets: tuple[settings.Name, ...], listed: str | None,
-    again: Path | None, lr_size: int | None, scenes: int | None, features_from: Path | None, networks: Path | None,
-    seed: int, threads: int | None, out: Path,
+    again: Path | None, new: bool, lr_size: int | None, scenes: int | None, features_from: Path | None,
+    networks: Path | None, seed: int, threads: int | None, out: Path,
 ) -> None:  # fmt: skip
     """Measure engines and degraders of every kind on true pairs: fidelity, realism, and the paper's ablations."""
     if (data is None) == (folder is None):
@@ -265,7 +144,9 @@ def main(
         scores, missing = open_scores(features_from or next(own, None), networks, len(pairs.hr), threads)
         for sentence in missing:
             click.echo(sentence, err=True)
-        carry_out(jobs, scores, seed, out, seconds_a_call(opened, pairs))
+        if new and out.exists():
+            jobs = lacking(jobs, read_rows(out), ["spectrum_db", *scores.sets], seed)
+        carry_out(jobs, scores, seed, out, seconds_a_call(opened, pairs) if jobs else 0.0)
 
 
 if __name__ == "__main__":

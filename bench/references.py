@@ -26,7 +26,7 @@ from degrade_engine.engine.images import read_rgb
 from degrade_engine.originals.noise import roughness
 
 from . import metrics
-from .quality import context, generated
+from .jobs import context, generated
 from .settings import parse_settings
 from .true_pairs import Image, read_pairs
 

@@ -36,8 +36,8 @@ from degrade_engine.engine.schedule import SolverTable, table
 
 from .eager import SEED, Eager, one_by_one
 from .int8 import engine_with, quantised
+from .jobs import context
 from .machine import processor
-from .quality import context
 
 OFF = 1e-3  # share of values off by more than a grey level that an exact way may have
 Candidates = dict[int, np.ndarray]  # pair -> uint8 [K, h, w, 3]

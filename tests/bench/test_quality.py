@@ -92,6 +92,10 @@ def test_every_kind_has_rows_and_they_can_be_measured_again(
     ], "what was not given stays"  # fmt: skip
     assert "4 rows stay as they are" in said
 
+    rows.write_rows(out, [{k: v for k, v in row.items() if k != "spectrum_db"} for row in again[:1]] + again[1:])
+    filled = run("--pairs", pairs, *given[:2], "--degrader", "bicubic", "--again", out, "--new", "-o", out)
+    assert "1 rows, " in filled and rows.read_rows(out)[0]["spectrum_db"] == made[0]["spectrum_db"]
+
 
 def test_weights_that_are_not_there_are_said_and_the_rest_is_measured(pairs: Path, tmp_path: Path) -> None:
     words = "--lr-size", SIDE, "--degrader", "bicubic", "--set", "table3", "--perceptual", tmp_path
