@@ -16,6 +16,7 @@ MEASUREMENTS = {
     "quality": "Each degrader against true pairs: fidelity and realism (RealDGen's Table 3).",
     "speed": "The engine against PyTorch, same noise and pixels, without file I/O.",
     "fusion": "UDDM's fusion weight w against true pairs (its Table 2).",
+    "tiles": "Seams of images made in tiles, and their difference from the whole.",
     "references": "What the output takes over from references of known noise, blur and JPEG.",
     "binned": "The binned distribution on settings that are known (its Table 1).",
     "worth": "The same SR network trained on each generator's pairs, tested on true ones (RealDGen's Table 1).",
