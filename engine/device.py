@@ -109,7 +109,11 @@ class HostDevice:
         }
 
     def allocate(self, shape: tuple[int, ...], dtype: Any) -> Array:
-        return np.zeros(shape, dtype)
+        try:
+            return np.zeros(shape, dtype)
+        except MemoryError as error:
+            fact = f"There is no memory for a buffer of {shape}"
+            raise DegradeError(fact, mend="a smaller LR size, or an engine with a smaller --batch") from error
 
     def upload(self, buffer: Array, values: Array) -> None:
         check_fit(buffer, values)

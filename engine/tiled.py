@@ -16,6 +16,7 @@ times its size in large images), and one network batch of inputs and outputs.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -43,6 +44,9 @@ class TiledExecutor:
         specs = (*part.inputs, *part.outputs)
         height, width = grid.y.size, grid.x.size
         self.shapes = {tensor.name: tensor.resolve(images, height, width) for tensor in specs}
+        if large := [name for name, (_, *image) in self.shapes.items() if math.prod(image) >= 2**32]:
+            fact = f"{large[0]} of an LR of {height}x{width} has {math.prod(self.shapes[large[0]][1:]):.1e} elements"
+            raise DegradeError(fact, wanted="less than 2^32", mend="ask for a smaller LR size")
         self._rows = inner.shapes[specs[0].name][0]
         self._calls = grid.calls(images, self._rows)
         self._bound: dict[str, Any] = {}

@@ -17,6 +17,7 @@ from degrade_engine.cli import main
 from degrade_engine.engine import images, records, spec, tiling
 from degrade_engine.engine.api import Engine
 from degrade_engine.engine.build import build
+from degrade_engine.engine.device import HostDevice
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.executor import OnnxRuntimeExecutor
 from degrade_engine.engine.feedforward import open_sampler
@@ -234,6 +235,7 @@ def test_the_overlap_is_part_of_the_plan(
         ("uddm", ("--lr-size", 8), "The LR height is 8. Wanted: 16 or more"),
         ("uddm", ("--tile-overlap", 4), "is a single tile"),
         ("uddm", ("--lr-size", 32, "--tile-overlap", 16), "Wanted: 1 to 15 LR pixels"),
+        ("syndiff", ("--lr-size", 400000), "Wanted: less than 2^32"),
         ("realdgen", ("--lr-size", 33), "Wanted: a multiple of 2"),
     ],
 )
@@ -243,6 +245,11 @@ def test_what_does_not_fit_is_refused(
 ) -> None:  # fmt: skip
     assert generate(kind, engines[kind], photos, tmp_path / "pairs", *options) == 2
     assert said in capsys.readouterr().err
+
+
+def test_too_large_for_this_machine_is_said() -> None:
+    with pytest.raises(DegradeError, match="There is no memory for a buffer"):
+        HostDevice().allocate((2**55,), np.uint8)
 
 
 def test_the_api_takes_images_that_are_not_square(engines: dict[Kind, Path]) -> None:
