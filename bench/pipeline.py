@@ -26,6 +26,7 @@ import click
 
 from degrade_engine.engine import books, records, runner
 from degrade_engine.engine import plan as plans
+from degrade_engine.engine.claims import Claims
 from degrade_engine.engine.cores import cores
 from degrade_engine.engine.engine_spec import open_engine_spec
 from degrade_engine.engine.photographs import Entry
@@ -54,7 +55,8 @@ def planned(pairs: int, out: Path) -> tuple[float, float]:
     """(seconds, MB) until the first batch of a new run could be read. In a process of its own: memory is its peak."""
     began, before = time.perf_counter(), peak_mb()
     plan = a_plan(pairs)
-    opened = runner.open_run(plan, out, Output())
+    with Claims(out) as claims:
+        opened = runner.open_run(plan, out, Output(), claims)
     Clock(plan, opened.missing())
     for pair in plan.shards[0][0]:
         plan.draw(pair)

@@ -216,6 +216,17 @@ def this_machine() -> str:
     return sha256_bytes(name.encode())[:8]
 
 
+def make_folder(folder: Path) -> None:
+    """Makes a folder and those above it, while other processes may remove the empty ones. Raises OSError."""
+    for again in reversed(range(100)):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            return
+        except (FileNotFoundError, FileExistsError):
+            if not again:
+                raise
+
+
 def write_bytes_atomic(path: Path, data: bytes) -> None:
     """Writes to a temporary name beside `path`, flushes it to the disk, renames. Readers see old or new,
     never half. The temporary name says whose it is, for whoever finds it after a kill.

@@ -27,7 +27,7 @@ from types import TracebackType
 
 from filelock import FileLock, Timeout
 
-from .artefact import process_name, this_machine
+from .artefact import make_folder, process_name, this_machine
 from .errors import DegradeError
 
 FOLDER = "claims"
@@ -51,17 +51,15 @@ class Claims:
         self._ended = threading.Event()
 
     def __enter__(self) -> Claims:
-        tries = 100
-        while True:
+        for again in reversed(range(100)):
             try:
-                self._folder.mkdir(parents=True, exist_ok=True)
+                make_folder(self._folder)
                 self._lock = FileLock(self._folder / f"{self.name}.lock", thread_local=False)
                 self._lock.acquire()  # before the heartbeat is there: who has one and no lock is dead
                 self._touch()
                 break
             except OSError as error:
-                tries -= 1
-                if tries and isinstance(error, FileNotFoundError | FileExistsError):
+                if isinstance(error, FileNotFoundError) and again:
                     continue  # the last of the others has just removed the folder
                 raise DegradeError(
                     f"{self._folder} cannot be written ({error.strerror or error})", mend="choose another output folder"

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -85,16 +86,16 @@ def open_degrader(kind: Kind, options: Path | None = None, weights: Path | None 
     if kind == "bicubic":
         if options is not None:
             raise DegradeError("the degrader bicubic has no settings", mend="leave its options out")
-        return Degrader(kind, {}, lambda seed, pair, scale: None)
+        return Degrader(kind, {}, _nothing)
     if kind == "realesrgan":
         second_order = read(SecondOrderRanges, kind, options)
-        return _with(kind, second_order, lambda seed, pair, scale: realesrgan.draw(seed, pair, second_order))
+        return _with(kind, second_order, partial(_realesrgan, ranges=second_order))
     if kind == "bsrgan":
         shuffled = read(bsrgan.BSRGANRanges, kind, options)
-        return _with(kind, shuffled, lambda seed, pair, scale: bsrgan.draw(seed, pair, scale=scale, ranges=shuffled))
+        return _with(kind, shuffled, partial(_bsrgan, ranges=shuffled))
     if kind == "bsrgan-plus":
         plus = read(bsrgan.BSRGANPlusRanges, kind, options)
-        return _with(kind, plus, lambda seed, pair, scale: bsrgan.draw_plus(seed, pair, scale=scale, ranges=plus))
+        return _with(kind, plus, partial(_bsrgan_plus, ranges=plus))
     return _binned(options, weights)
 
 
@@ -107,7 +108,30 @@ def _binned(options: Path | None, weights: Path | None) -> Degrader:
     else:
         raise DegradeError("both weights and options were given", wanted="one: weights.json holds its own space")
     settings = {"space": to_json(space), "weights": to_json(shares)}
-    return Degrader("binned", settings, lambda seed, pair, scale: binned.draw(seed, pair, space, shares))
+    return Degrader("binned", settings, partial(_drawn_binned, space=space, shares=shares))
+
+
+# Of (seed, pair, scale), as named functions: a degrader is sent to worker processes.
+
+
+def _nothing(seed: int, pair: int, scale: int) -> None:
+    return None
+
+
+def _realesrgan(seed: int, pair: int, scale: int, *, ranges: SecondOrderRanges) -> Theta:
+    return realesrgan.draw(seed, pair, ranges)
+
+
+def _bsrgan(seed: int, pair: int, scale: int, *, ranges: bsrgan.BSRGANRanges) -> Theta:
+    return bsrgan.draw(seed, pair, scale=scale, ranges=ranges)
+
+
+def _bsrgan_plus(seed: int, pair: int, scale: int, *, ranges: bsrgan.BSRGANPlusRanges) -> Theta:
+    return bsrgan.draw_plus(seed, pair, scale=scale, ranges=ranges)
+
+
+def _drawn_binned(seed: int, pair: int, scale: int, *, space: binned.Space, shares: Any) -> Theta:
+    return binned.draw(seed, pair, space, shares)
 
 
 def _with(kind: Kind, settings: Any, draw: Callable[[int, int, int], Theta]) -> Degrader:

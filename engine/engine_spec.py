@@ -200,11 +200,8 @@ def seal(key: EngineKey, parts: Mapping[str, PartSpec]) -> str:
     return sha256_json({"key": key, "files": {name: part.files["engine"].sha256 for name, part in parts.items()}})
 
 
-def read_engine_spec(folder: Path) -> EngineSpec:
-    """Reads engine.json and checks the seal, the files and the machine; whether it can run is not asked.
-
-    DegradeError names what is off, with both values.
-    """
+def sealed_engine_spec(folder: Path) -> EngineSpec:
+    """Reads engine.json and checks its seal alone: what an engine is, on a machine that need not be able to use it."""
     path = Path(folder) / ENGINE_JSON
     if not path.is_file():
         raise DegradeError(f"{folder} holds no {ENGINE_JSON}", wanted="an engine made by `degrade-engine build`")
@@ -217,6 +214,15 @@ def read_engine_spec(folder: Path) -> EngineSpec:
         raise DegradeError(
             f"{path}: the key was changed after the build, or a file's hash (key_sha256 does not fit)", mend=REBUILD
         )
+    return spec
+
+
+def read_engine_spec(folder: Path) -> EngineSpec:
+    """Reads engine.json and checks the seal, the files and the machine; whether it can run is not asked.
+
+    DegradeError names what is off, with both values.
+    """
+    path, spec = Path(folder) / ENGINE_JSON, sealed_engine_spec(folder)
     key, runner = spec.key, backends.named(spec.key.backend)
     for name, part in spec.parts.items():
         file = part.files["engine"]

@@ -1,17 +1,18 @@
-"""A whole run in this process: open the output folder, make the shards that are this process's, close the books.
+"""A whole run: open the output folder, make the shards that are this process's, close the books.
 
 Nothing here draws or decides; it calls `generate.run` for each shard and commits what comes back. A run that was
 stopped in any way, the power cut included, goes on with the same call and ends with the same bytes.
 
-`run` is a process that is alone. Its three parts, `open_run`, `make` and `finish`, are there for runners of several:
-each process opens the folder and makes the shards of its own `Share`, and one of them closes the books.
+Any number of processes may call `run` on one folder, on one machine or on several: each claims shards and makes them,
+the last to see that all are done closes the books, and all return. A process alone is the same with nobody else there.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -25,13 +26,15 @@ from . import inputs as loading
 from . import plan as plans
 from .artefact import parse_json, read_bytes, write_json_atomic
 from .batches import Batches, Runs
+from .claims import FOLDER as CLAIMS
+from .claims import LEASE_S, Claims
 from .decoded import Decoded
 from .errors import DegradeError
 from .inputs import Folders, Reject
 from .plan import Plan
 from .progress import Clock, Progress
 from .schedule import Schedule
-from .shares import Alone, Share
+from .shares import POLL_S, Claimed, Share
 from .sink import Sink
 from .sinks import Output, open_sink, require
 from .stages import Stages
@@ -51,12 +54,15 @@ class Interrupted(Exception):
 
 @dataclass(frozen=True)
 class Run:
-    """A run's folder, open. done: the shards that were found done; they are not looked for again."""
+    """A run's folder, open. done: the shards that were found done; they are not looked for again. closed: which
+    run.json lay there (`_identity`).
+    """
 
     plan: Plan
     out: Path
     sink: Sink
     done: set[int]
+    closed: tuple[int, int] | None = None
 
     def missing(self) -> list[int]:
         """The shards that are not done, in order."""
@@ -83,6 +89,7 @@ def run(
     workers: int | None = None,
     output: Output = Output(),  # noqa: B008 - frozen
     grace: float = GRACE_SECONDS,
+    lease_s: float = LEASE_S,
     on_progress: Callable[[Progress], None] | None = None,
     on_stop: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
@@ -90,24 +97,43 @@ def run(
 
     rejects: inputs that the inventory refused. workers: threads that decode, and as many that write (default: one a
     core, 8 at most). output: how pairs are kept. grace: seconds in which a signal lets the batch in hand end.
+    lease_s: see claims.py.
+
     Raises DegradeError (another plan or output lies in `out`, no pair could be made, the disk is full), Interrupted.
     """
-    opened = open_run(plan, out, output)
-    with stopping(opened, grace, on_stop) as stop:
-        share = Alone(opened.missing())
-        make(opened, share, engine=engine, schedule=schedule, folders=folders, workers=workers,
-             on_progress=on_progress, stop=stop)  # fmt: skip
-        return finish(opened, rejects)
+    check_output(out, output)
+    with Claims(out, lease_s) as claims:
+        opened = open_run(plan, out, output, claims)
+        clock = Clock(plan, opened.missing())
+
+        def on_wait() -> None:
+            if on_progress:
+                on_progress(clock.progress())
+
+        share = Claimed(opened.missing(), claims, opened.look, on_elsewhere=clock.elsewhere, on_wait=on_wait)
+        with stopping(opened, grace, on_stop) as stop:
+            while share.wait(stop):
+                with share.forgiving():
+                    make(opened, share, engine=engine, schedule=schedule, folders=folders, workers=workers,
+                         on_progress=on_progress, stop=stop, clock=clock)  # fmt: skip
+            return close(opened, claims, rejects, stop)
 
 
-def open_run(plan: Plan, out: Path, output: Output, alive: Collection[str] = ()) -> Run:
-    """The folder of a run, made or gone on with, and which of its shards are done. alive: other processes that write
-    into it now (sink.Sink). Raises DegradeError.
-    """
-    require(output.kind)
-    with refused_by_the_disk(out):
+@contextmanager
+def opening(out: Path, plan: Plan, output: Output, lease_s: float = LEASE_S) -> Iterator[None]:
+    """Puts the plan's page into `out`; in the block no other process does. Raises DegradeError."""
+    check_output(out, output)
+    with refused_by_the_disk(out), Claims(out, lease_s) as claims, claims.alone("plan"):
         open_folder(out, plan, output)
-        opened = Run(plan, out, open_sink(output, out, alive), set())
+        yield
+
+
+def open_run(plan: Plan, out: Path, output: Output, claims: Claims) -> Run:
+    """The folder of a run, made or gone on with, and which of its shards are done. Raises DegradeError."""
+    with refused_by_the_disk(out):
+        with claims.alone("plan"):
+            open_folder(out, plan, output)
+        opened = Run(plan, out, open_sink(output, out, claims.others()), set(), _identity(out / RUN_JSON))
         for shard in range(len(plan.shards)):
             opened.look(shard)
     return opened
@@ -200,6 +226,17 @@ def refused_by_the_disk(out: Path) -> Iterator[None]:
         ) from error
 
 
+def check_output(out: Path, output: Output) -> None:
+    """DegradeError where a library is missing, or for a folder that holds something and no run."""
+    require(output.kind)
+    if (out / PLAN_JSON).is_file() or not out.exists():
+        return
+    if not out.is_dir() or any(not one.name.startswith(".") and one.name != CLAIMS for one in out.iterdir()):
+        raise DegradeError(
+            f"{out} is there and is not a run of ours", mend="choose another output folder, or empty it"
+        )
+
+
 def open_folder(out: Path, plan: Plan, output: Output) -> None:
     """Make `out` and put the plan's page there, or make sure that the page that lies there is this plan's.
 
@@ -216,13 +253,46 @@ def open_folder(out: Path, plan: Plan, output: Output) -> None:
             )
         (out / "shards").mkdir(exist_ok=True)
         return
-    if out.exists() and (not out.is_dir() or any(not one.name.startswith(".") for one in out.iterdir())):
-        raise DegradeError(
-            f"{out} is there and is not a run of ours", mend="choose another output folder, or empty it"
-        )
+    check_output(out, output)
     out.mkdir(parents=True, exist_ok=True)
     write_json_atomic(path, page)  # first: a run killed right after it is known for ours
     (out / "shards").mkdir(exist_ok=True)
+
+
+def close(opened: Run, claims: Claims, rejects: Iterable[Reject], stop: object = None) -> dict[str, Any]:
+    """Close the books, unless another process of this run has or does: then wait for it. Returns run.json's page.
+
+    Every shard has to be done, or `stop` true: then raises generate.Stopped. Raises DegradeError, OSError.
+    """
+    while stop or not claims.take("books"):
+        if stop:
+            raise generate.Stopped
+        time.sleep(POLL_S)
+    try:
+        opened.sink.clean(claims.others())
+        path = opened.out / RUN_JSON
+        if _identity(path) in (None, opened.closed):
+            page = finish(opened, rejects)
+        else:
+            page = parse_json(read_bytes(path), RUN_JSON)
+        claims.sweep()
+    finally:
+        claims.release("books")
+    if not page["pairs"]:
+        raise DegradeError(
+            "not one pair could be made: every input turned out to be unusable",
+            mend=f"see {opened.out / 'rejects.jsonl'}",
+        )
+    return page
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Tells a file from what replaces it; None where there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns
 
 
 def finish(opened: Run, rejects: Iterable[Reject]) -> dict[str, Any]:
@@ -234,9 +304,4 @@ def finish(opened: Run, rejects: Iterable[Reject]) -> dict[str, Any]:
     opened.sink.finish(rows, tally.rejected())
     page = books.page(plan, tally)
     write_json_atomic(out / RUN_JSON, page)
-    if not tally.pairs:
-        raise DegradeError(
-            "not one pair could be made: every input turned out to be unusable",
-            mend=f"see {out / 'rejects.jsonl'}",
-        )
     return page

@@ -1,13 +1,20 @@
 """Which shards of a run are this process's to make: a small object, so that several processes can share a run.
 
-A process alone makes all that are missing (`Alone`). Processes that share an output folder each have a share that
-claims a shard before it is given out; the pipeline is the same.
+The pipeline asks a `Share` for one shard after the other. `Claimed` is that of every process, alone or not: it claims a
+shard before it gives it out, and passes over those that others have made or are making.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Protocol
+
+from .claims import Claims
+
+POLL_S = 0.25
 
 
 class Share(Protocol):
@@ -23,17 +30,66 @@ class Share(Protocol):
         """A shard that was taken will not be made here after all: the run stops."""
 
 
-class Alone:
-    """All of these shards, in their order."""
+class Claimed:
+    """Those of the missing shards that this process gets hold of.
 
-    def __init__(self, missing: Iterable[int]) -> None:
-        self._missing = iter(missing)
+    look: whether a shard is done, whoever made it. on_elsewhere: is told each that another has made. on_wait: is
+    called every POLL_S while all that is missing is others'. was_lost: a shard was given back that may be another's by
+    now, since this process had been taken for dead.
+    """
+
+    def __init__(
+        self, missing: Iterable[int], claims: Claims, look: Callable[[int], bool], *,
+        on_elsewhere: Callable[[int], None] = lambda _: None, on_wait: Callable[[], None] = lambda: None,
+    ) -> None:  # fmt: skip
+        self._left, self._claims, self._look = deque(missing), claims, look
+        self._on_elsewhere, self._on_wait = on_elsewhere, on_wait
+        self._next: int | None = None
+        self.was_lost = False
 
     def take(self) -> int | None:
-        return next(self._missing, None)
+        if self._next is not None:
+            shard, self._next = self._next, None
+            return shard
+        for _ in range(len(self._left)):
+            shard = self._left.popleft()
+            if self._look(shard):
+                self._on_elsewhere(shard)
+            elif not self._claims.take(str(shard)):
+                self._left.append(shard)  # to be asked for again, if its process dies
+            elif self._look(shard):  # its process has committed it between the two
+                self._claims.release(str(shard))
+                self._on_elsewhere(shard)
+            else:
+                return shard
+        return None
+
+    def wait(self, stop: object = None) -> bool:
+        """Whether there is a shard to take: waits until there is, until others have made all, or `stop` is true."""
+        while self._left and not stop:
+            self._next = self.take()
+            if self._next is not None:
+                return True
+            self._on_wait()
+            time.sleep(POLL_S)
+        return False
+
+    @contextmanager
+    def forgiving(self) -> Iterator[None]:
+        """Whoever took this process for dead removes what it was writing: what the disk then refuses is no fault, and
+        the shard is waited for like any other's.
+        """
+        try:
+            yield
+        except OSError:
+            if not self.was_lost:
+                raise
+            self.was_lost = False
 
     def committed(self, shard: int) -> None:
-        """Nothing is to be told to anybody."""
+        self._claims.release(str(shard))
 
     def release(self, shard: int) -> None:
-        """Nothing is to be told to anybody."""
+        self.was_lost = self.was_lost or self._claims.lost(str(shard))
+        self._claims.release(str(shard))
+        self._left.appendleft(shard)

@@ -30,7 +30,7 @@ from typing import IO, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from .artefact import process_name
+from .artefact import make_folder, process_name
 from .errors import DegradeError
 from .images import PNG_LEVEL, encode_png
 from .names import Names, first_twice, missing, packed, shown
@@ -78,7 +78,7 @@ class Sink(ABC):
         self._scale: int | None = None
         self._count = itertools.count()
         self.clean(alive)
-        self._partial.mkdir(parents=True, exist_ok=True)
+        make_folder(self._partial)
 
     @property
     def scratch(self) -> Path:
@@ -145,7 +145,7 @@ class Sink(ABC):
         """Put the PNGs of a pair where `finish` or `commit` finds them."""
 
     def _put(self, path: Path, data: bytes) -> None:
-        self._partial.mkdir(parents=True, exist_ok=True)
+        make_folder(self._partial)
         temporary = self._partial / f"{next(self._count)}.tmp"
         try:
             with open(temporary, "wb") as file:
@@ -162,7 +162,7 @@ class Sink(ABC):
         """New texts by the names of `self.texts`; at the end of the block they replace those that are there, in this
         order, and what is only needed on the way is removed.
         """
-        self._partial.mkdir(parents=True, exist_ok=True)
+        make_folder(self._partial)
         with ExitStack() as stack:
             books = {name: stack.enter_context(self._new_text(name)) for name in self.texts}
             try:

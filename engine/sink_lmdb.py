@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from . import tars
+from .artefact import make_folder
 from .errors import DegradeError
 from .names import Names, packed, shown
 from .sink import Row, compare, json_line, one_scale, png_size, scale_of, write_rows
@@ -57,7 +58,7 @@ class LmdbSink(TarSink):
         scales: set[int] = set()
         # A value takes its bytes in whole pages and a page's head; 64 MiB are more than the tree and its spares.
         size = sum(path.stat().st_size for path in paths) + 3 * mmap.PAGESIZE * len(stems) + 2**26
-        self._partial.mkdir(parents=True, exist_ok=True)
+        make_folder(self._partial)
         new = [self._partial / f"{role}.lmdb" for role in ROLES]
         for path in new:
             shutil.rmtree(path, ignore_errors=True)

@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from . import tars
+from .artefact import make_folder
 from .errors import DegradeError
 from .images import PNG_LEVEL
 from .names import packed
@@ -34,7 +35,7 @@ class TarSink(Sink):
         (self.out / self.folder).mkdir(exist_ok=True)
 
     def commit(self, shard: int, rows: Sequence[Row]) -> None:
-        self._partial.mkdir(parents=True, exist_ok=True)
+        make_folder(self._partial)
         temporary = self._partial / f"{shard:05d}.tar"
         by_stem = dict(sorted(zip(stems_of(rows), rows, strict=True)))
         try:
@@ -59,7 +60,7 @@ class TarSink(Sink):
                 yield f"{stem}.json", json_line(row).encode()
 
     def _store(self, stem: str, gt: bytes, lq: bytes) -> None:
-        self._partial.mkdir(parents=True, exist_ok=True)
+        make_folder(self._partial)
         for role, data in zip(ROLES, (gt, lq), strict=True):
             self._spooled(stem, role).write_bytes(data)
 

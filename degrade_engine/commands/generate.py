@@ -20,6 +20,7 @@ from degrade_engine.engine.stops import GRACE_SECONDS
 from degrade_engine.live import live
 from degrade_engine.photograph_options import photograph_options
 from degrade_engine.planning import SAVE_UP_TO, make_degrader_plan, make_plan, settled
+from degrade_engine.running import How, Run, runner_options
 
 PAIRS_MISSING = 3
 FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -170,43 +171,44 @@ def _presets(of: Callable[[presets.Preset], object]) -> str:
     help="Keep start, reference and candidates in extra/ for the report. [default: up to "
     f"{SAVE_UP_TO} pairs]",
 )
+@runner_options
 @click.pass_context
 def command(ctx: click.Context, engine_path: Path | None, threads: int | None, **asked: Any) -> None:
     """Make LR/HR training pairs: content from sharp photographs, degradation from real LR ones.
 
     OUT gets gt/ and lq/ (PNG only, same names) and meta_info files, or what --sink says; manifest.jsonl (how each
     pair came about) and rejects.jsonl (what was left out and why). However a run was stopped, the same command goes on
-    and ends with the same bytes.
+    and ends with the same bytes. Calls with one OUT at one time, on one machine or on several that mount it, share
+    the work.
 
     Exit code 0: every pair was made; 3: finished, and some pairs could not be made; 2: a mistake, a full disk or a
     broken engine, as the message says; 130 and 143: stopped by Ctrl-C or SIGTERM.
     """
-    from degrade_engine.engine.api import Engine  # here, so that --help needs no network runtime
-    from degrade_engine.engine.schedule import Schedule
+    from degrade_engine.engine.schedule import Schedule  # here, so that --help needs no network runtime
     from degrade_engine.engine.starts import StartEngine
 
+    how = How.of(asked, threads)
     if asked["degrader"]:
         if engine_path:
             raise DegradeError("--engine and --degrader were both given", wanted="one of them")
         plan, found = make_degrader_plan(asked)
-        make_pairs(ctx, plan, found, StartEngine(), Schedule(), threads, asked)
+        make_pairs(ctx, plan, found, how.run(plan, found, StartEngine(), Schedule(), asked), asked)
         return
     for name in ("weights", "degrader_options"):
         if asked[name] is not None:
             raise DegradeError(f"--{name.replace('_', '-')} belongs to --degrader, which was not given")
     if engine_path is None:
         raise DegradeError("neither --engine nor --degrader was given", wanted="one of them")
-    sizes = {"lr_size": asked["lr_size"], "tile_overlap": asked["tile_overlap"]}
-    with Engine.open(engine_path, threads=threads, **sizes) as engine:
+    with how.engine(engine_path, asked["lr_size"], asked["tile_overlap"]) as engine:
         settings = settled(engine.spec.kind, asked)
         plan, found = make_plan(engine, asked, settings)
-        make_pairs(ctx, plan, found, engine, engine.spec.schedule, threads, asked)
+        run = how.run(plan, found, engine, engine.spec.schedule, asked, engine_path)
+        make_pairs(ctx, plan, found, run, asked)
 
 
 def make_pairs(
-    ctx: click.Context, plan: plans.Plan, found: sources.Sources, engine: Any, schedule: Any, threads: int | None,
-    asked: dict[str, Any],
-) -> None:  # fmt: skip
+    ctx: click.Context, plan: plans.Plan, found: sources.Sources, run: Run, asked: dict[str, Any]
+) -> None:
     """Run the plan, with a live line, and say what came of it."""
     from degrade_engine.engine import runner
 
@@ -217,9 +219,7 @@ def make_pairs(
         f"{say_settings(plan)}"
     )
     output = sinks.Output(asked["sink"], asked["png_level"])
-    sinks.require(output.kind)
-    with runner.refused_by_the_disk(asked["out"]):
-        runner.open_folder(asked["out"], plan, output)
+    with runner.opening(asked["out"], plan, output, float(asked["lease_s"])):
         if found.scanned:
             found.write_page(asked["out"])
     if asked["dry_run"]:
@@ -227,25 +227,13 @@ def make_pairs(
         return
     try:
         with live(console, plan.options.pairs, asked["log_every"]) as on_progress:
-            page = runner.run(
-                plan,
-                asked["out"],
-                engine=engine,
-                schedule=schedule,
-                folders=found.folders,
-                rejects=found.rejects,
-                workers=threads,
-                output=output,
-                grace=asked["grace"],
-                on_progress=on_progress,
-                on_stop=say_stopping,
-            )
+            page, notes = run(on_progress, say_stopping, console.print)
     except runner.Interrupted as stop:
         console.print(
             f"Stopped: {stop.done} of {stop.shards} shards are done. The same command goes on from there."
         )
         ctx.exit(128 + stop.number)
-    for note in engine.notes:
+    for note in notes:
         console.print(note)
     click.echo(say_summary(page, asked["out"]))
     if page["pairs"] < page["pairs_asked"]:
