@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,15 @@ def card(folder: Path, row: dict[str, Any], pair: Sample) -> str:
 <div class="sources"><span>HR <code>{_source(row["hr"])}</code></span>
 {_reference(row["reference"])}</div>
 </article>"""
+
+
+def contact_sheet(pngs: Sequence[bytes], columns: int, side: int = 128) -> str:
+    """Images as one picture in rows of `columns`, each brought to `side` pixels: a data URI."""
+    sheet = np.full((-(-len(pngs) // columns) * side, columns * side, 3), 128, np.uint8)
+    for at, png in enumerate(pngs):
+        y, x = at // columns * side, at % columns * side
+        sheet[y : y + side, x : x + side] = resize_bicubic(_decoded(png), (side, side))
+    return _jpeg(sheet)
 
 
 def textured(pixels: Pixels, side: int) -> tuple[int, int, int]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 
 WIDTH, HEIGHT = 440.0, 240.0
@@ -15,11 +15,13 @@ LEFT, RIGHT, TOP, BOTTOM = 46.0, 10.0, 10.0, 40.0  # margins that hold the label
 MOST_DOTS = 900  # of a figure: more says nothing more and makes the page heavy
 
 
-def histogram(values: Sequence[int], label: str) -> str:
+def histogram(counts: Mapping[int, int], label: str) -> str:
     """Bars of how often each whole number came; wide ranges are gathered into at most 40 bars."""
-    low, high = min(values), max(values)
+    low, high = min(counts), max(counts)
     span = max(1, math.ceil((high - low + 1) / 40))
-    bins = Counter((value - low) // span for value in values)
+    bins = Counter[int]()
+    for value, count in counts.items():
+        bins[(value - low) // span] += count
     count = (high - low) // span + 1
     top = nice(max(bins.values()))
     slot = (WIDTH - LEFT - RIGHT) / count
@@ -44,6 +46,64 @@ def histogram(values: Sequence[int], label: str) -> str:
             parts.append(_text(LEFT + slot * (at + 0.5), HEIGHT - BOTTOM + 18, str(tick), "middle"))
     parts.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 4, label, "middle"))
     return _svg(f"Histogram of {label}", parts)
+
+
+def two_histograms(front: Mapping[int, int], behind: Mapping[int, int], a_decade: int, label: str) -> str:
+    """Bars of two sets of numbers on one logarithmic axis: bin b holds 10^(b / a_decade) up to the next bin's."""
+    low, high = min([*front, *behind]), max([*front, *behind])
+    span = max(1, math.ceil((high - low + 1) / 30))
+    sets = {"other": Counter[int](), "kept": Counter[int]()}
+    for kind, counts in (("other", behind), ("kept", front)):
+        for at, count in counts.items():
+            sets[kind][(at - low) // span] += count
+    slots, top = (high - low) // span + 1, nice(max(max(bins.values(), default=0) for bins in sets.values()))
+    slot = (WIDTH - LEFT - RIGHT) / slots
+    parts = [_grid(0, top)]
+    for at in range(slots):
+        first, last = (figure(10 ** ((low + one * span) / a_decade)) for one in (at, at + 1))
+        for half, (kind, bins) in enumerate(sets.items()):
+            width, height = slot * 0.42, (HEIGHT - TOP - BOTTOM) * bins[at] / top
+            parts.append(
+                f'<rect class="{kind}" x="{LEFT + slot * (at + 0.08 + half * 0.42):.1f}" '
+                f'y="{HEIGHT - BOTTOM - height:.1f}" width="{width:.1f}" height="{height:.1f}">'
+                f"<title>{first} to {last}: {bins[at]}</title></rect>"
+            )
+    for edge in sorted({0, slots // 4, slots // 2, 3 * slots // 4, slots}):
+        anchor = "start" if edge == 0 else "end" if edge == slots else "middle"
+        said = figure(10 ** ((low + edge * span) / a_decade))
+        parts.append(_text(LEFT + slot * edge, HEIGHT - BOTTOM + 18, said, anchor))
+    parts.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 4, label, "middle"))
+    return _svg(f"Histogram of {label}", parts)
+
+
+def steps(lengths: Sequence[float], heights: Sequence[float], x_label: str) -> str:
+    """A line that has each height for its length, from the left to the right, from 0."""
+    top, right = nice(max(heights)), sum(lengths) or 1.0
+    parts, x, path = [_grid(0, top)], 0.0, []
+    for length, height in zip(lengths, heights, strict=True):
+        left, x = x, x + length
+        ends = (LEFT + (WIDTH - LEFT - RIGHT) * one / right for one in (left, x))
+        path += [f"{one:.1f},{_y(height, top):.1f}" for one in ends]
+    parts.append(f'<polyline class="line" points="{" ".join(path)}"/>')
+    for share in (0.0, 0.5, 1.0):
+        anchor = "end" if share == 1 else "middle" if share else "start"
+        parts.append(_text(LEFT + (WIDTH - LEFT - RIGHT) * share, HEIGHT - BOTTOM + 18, figure(right * share), anchor))
+    parts.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 4, x_label, "middle"))
+    return _svg(f"Over {x_label}", parts)
+
+
+def lying(bars: Mapping[str, tuple[float, str, str]]) -> str:
+    """Lying bars by name: (share of the width, 0..1; what is said at its end; class)."""
+    height = (HEIGHT - TOP) / max(6, len(bars))
+    parts = []
+    for at, (name, (share, said, kind)) in enumerate(bars.items()):
+        y, width = TOP + at * height, (WIDTH - 230) * min(1.0, share)
+        parts.append(_text(0, y + height / 2 + 4.5, name, "start"))
+        parts.append(
+            f'<rect class="{kind}" x="130" y="{y + height * 0.2:.1f}" width="{width:.1f}" height="{height * 0.6:.1f}"/>'
+        )
+        parts.append(_text(138 + width, y + height / 2 + 4.5, said, "start"))
+    return _svg("Time by stage", parts)
 
 
 def ranked(kept: Sequence[float], others: Sequence[Sequence[float]], x_label: str) -> str:

@@ -8,7 +8,6 @@ own most textured region.
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -16,7 +15,8 @@ from typing import Any
 
 from . import figures, pairs
 from .artefact import parse_json, read_bytes, write_bytes_atomic
-from .cards import STARTS, card, counted
+from .books import FORMAT
+from .cards import STARTS, card, contact_sheet, counted
 from .errors import DegradeError
 from .figures import figure
 
@@ -29,22 +29,26 @@ FOOTNOTE = (
     "the HR for content; the score is their weighted sum, and the smallest is kept."
 )
 ABOUT_NETWORKS = ("Preset", "Start step τ", "Network calls", "Solver", "Candidates", "Useful row-steps")
+LEGEND = '<div class="legend"><span><i class="kept"></i>kept</span><span><i></i>not kept</span></div>'
+SHEET_COLUMNS = 8
+SAMPLE, SHEET = 450, 48  # pairs whose dots are drawn, at least, where there are so many; LR images of the contact sheet
 CONTENT_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
 @dataclass(frozen=True)
 class Run:
-    """What a finished run left in its folder."""
+    """What a finished run left in its folder. Facts and figures of all pairs are in its page; of its rows it holds the
+    first ones and some from everywhere, in order, however long the manifest."""
 
     folder: Path
     plan: dict[str, Any]
     page: dict[str, Any]  # run.json
     rows: list[dict[str, Any]]
-    rejects: list[dict[str, Any]]
+    sample: list[dict[str, Any]]
 
 
-def open_run(folder: Path) -> Run:
-    """Read a finished run. Raises DegradeError where there is none."""
+def open_run(folder: Path, first: int = 24) -> Run:
+    """Read a finished run with its `first` rows. Raises DegradeError where there is none."""
     for name, said in (("plan.json", "holds no run"), ("run.json", "holds a run that is not finished")):
         if not (folder / name).is_file():
             raise DegradeError(
@@ -53,17 +57,31 @@ def open_run(folder: Path) -> Run:
                 mend="repeat the generate command: it goes on where it stopped",
             )
     plan, page = (parse_json(read_bytes(folder / name), name) for name in ("plan.json", "run.json"))
-    rows, rejects = (
-        [parse_json(line, name) for line in read_bytes(folder / name).splitlines()]
-        for name in ("manifest.jsonl", "rejects.jsonl")
-    )
-    return Run(folder, plan, page, rows, rejects)
+    if page.get("format") != FORMAT:
+        raise DegradeError(f"run.json has the format {page.get('format')!r}", wanted=FORMAT,
+                           mend="repeat the generate command: it writes the page anew")  # fmt: skip
+    every, rows, sample = max(1, page["pairs"] // SAMPLE), [], []
+    try:
+        with open(folder / "manifest.jsonl", "rb") as lines:
+            for at, line in enumerate(lines):
+                if at < first or at % every == 0:
+                    row = parse_json(line, "manifest.jsonl")
+                    rows += [row] if at < first else []
+                    sample += [row] if at % every == 0 else []
+    except OSError as error:
+        raise DegradeError(f"{error.filename} cannot be read ({error.strerror})") from error
+    return Run(folder, plan, page, rows, sample)
 
 
 def write(folder: Path, out: Path, limit: int) -> None:
     """Write the page of the run in `folder` to `out`, with a card for each of its first `limit` pairs."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes_atomic(out, html(open_run(folder), limit).encode())
+    write_bytes_atomic(out, html(open_run(folder, limit), limit).encode())
+
+
+def to_json(run: Run) -> dict[str, Any]:
+    """The same facts for a program: the plan's page and the run's."""
+    return {"format": "degrade-engine/report/1", "plan": run.plan, "run": run.page}
 
 
 def html(run: Run, limit: int) -> str:
@@ -76,14 +94,15 @@ def html(run: Run, limit: int) -> str:
         fact = f"The pair {gone} of the manifest is not in {run.folder}"
         raise DegradeError(fact, mend="repeat the generate command")
     cards = "\n".join(card(run.folder, row, found[row["name"]]) for row in shown)
-    more = f"The first {len(shown)} of {len(run.rows)}. " if len(shown) < len(run.rows) else ""
+    pairs_made = run.page["pairs"]
+    more = f"The first {len(shown)} of {pairs_made}. " if len(shown) < pairs_made else ""
     return f"""<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="{CONTENT_POLICY}">
-<title>{len(run.rows)} pairs · degrade-engine</title>
+<title>{pairs_made} pairs · degrade-engine</title>
 <style>
 {style}</style>
 </head>
@@ -92,6 +111,7 @@ def html(run: Run, limit: int) -> str:
 {header(run)}
 {charts(run)}
 {rejected(run)}
+{sheet(run)}
 <h2>Pairs</h2>
 <p>{more}{INTRODUCTION}</p>
 {cards}
@@ -108,7 +128,7 @@ def header(run: Run) -> str:
     low, _, high = plan["tau"].partition(":")
     speed = page["pairs_per_second"]
     facts = [
-        ("Pairs", f"{len(run.rows)}" + _small(f"of {page['pairs_asked']}")),
+        ("Pairs", f"{page['pairs']}" + _small(f"of {page['pairs_asked']}")),
         ("Size", f"{plan['lr_size']} px" + _small(f"LR, ×{plan['scale']}")),
         ("Preset", escape(page["preset"])),
         ("Start step τ", low if low == high else f"{low}–{high}"),
@@ -124,6 +144,7 @@ def header(run: Run) -> str:
         ("Candidates", f"{plan['candidates']}" + _small("one kept" if plan["filter"] else "no filter")),
         ("Time", _duration(page["seconds"]["wall"])),
         ("Speed", "–" if speed is None else figure(speed) + _small("pairs/s")),
+        ("Engine busy", f"{100 * (page['busy_share'] or 0):.0f} %" + _small("of the time")),
         ("Useful row-steps", f"{100 * page['useful_share']:.1f} %"),
         (
             "Left out",
@@ -131,7 +152,7 @@ def header(run: Run) -> str:
         ),
     ]
     sharp, real = counted(plan["hr"]["images"], "sharp photograph"), plan["reference"]["images"]
-    title = f"{counted(len(run.rows), 'pair')}, content from {sharp}"
+    title = f"{counted(page['pairs'], 'pair')}, content from {sharp}"
     if real:
         title += f", degradation from {real} real ones"
     if plan["tau"] == "0:0":  # no network ran, so there is nothing to say of one
@@ -145,58 +166,87 @@ def header(run: Run) -> str:
 
 
 def charts(run: Run) -> str:
-    """The figures: tau, and where there are scores, how the filter chose."""
-    if not run.rows or run.plan["tau"] == "0:0":
+    """The figures: how fast and by which stage; tau, and where there are scores, how the filter chose."""
+    page = run.page
+    if not page["pairs"]:
         return ""
-    parts = [
-        _figure(
-            "Start steps",
-            "How much noise each pair's start image got",
-            figures.histogram([r["tau"] for r in run.rows], "τ"),
-        )
-    ]
-    scored = [row for row in run.rows if row["candidates"][row["kept"]]["score"] is not None]
-    if scored:
-        kept, others, points, rest = [], [], [], []
-        for row in scored:
-            best = row["candidates"][row["kept"]]
-            left = [
-                c for at, c in enumerate(row["candidates"]) if at != row["kept"] and c["score"] is not None
-            ]
-            kept.append(best["score"])
-            others.append([c["score"] for c in left])
-            points.append((best["degradation_error"], best["content_error"]))
-            rest += [(c["degradation_error"], c["content_error"]) for c in left]
-        legend = '<div class="legend"><span><i class="kept"></i>kept</span><span><i></i>not kept</span></div>'
-        parts.append(
-            _figure(
-                "Scores",
-                "Each pair's candidates; smaller is better",
-                figures.ranked(kept, others, "pairs, best first") + legend,
-            )
-        )
-        parts.append(
-            _figure(
-                "Two errors",
-                "Each dot a candidate; content error upwards",
-                figures.scatter(points, rest, "degradation error", "content error") + legend,
-            )
-        )
+    parts = [_speed(page["timeline"]), _stages(page["seconds"])]
+    if run.plan["tau"] != "0:0":
+        taus = figures.histogram(_counts(page["taus"]), "τ")
+        parts.append(_figure("Start steps", "How much noise each pair's start image got", taus))
+    kept, others = (_counts(page["scores"][one]) for one in ("kept", "others"))
+    if kept:
+        bars = figures.two_histograms(kept, others, page["scores"]["bins"], "score")
+        parts.append(_figure("Scores", "All candidates; smaller is better, the axis is logarithmic", bars + LEGEND))
+        parts += _chosen(run.sample)
     return f'<div class="figures">{"".join(parts)}</div>'
+
+
+def _speed(timeline: list[dict[str, float]]) -> str:
+    walls = [max(one["wall"], 1e-3) for one in timeline]
+    rates = [one["pairs"] / wall for one, wall in zip(timeline, walls, strict=True)]
+    drawn = figures.steps(walls, rates, "seconds of work")
+    return _figure("Speed", "Pairs a second; pairs with more steps come later", drawn)
+
+
+def _stages(seconds: dict[str, float]) -> str:
+    wall = seconds["wall"] or 1.0
+    engine = {"Engine at work": "engine", "waits for inputs": "starved", "waits for files": "blocked"}
+    threads = {"Reading": "decode", "Start images": "degrade", "Encoding, writing": "write"}
+    bars = {name: (seconds[key] / wall, f"{100 * seconds[key] / wall:.1f} %", "bar") for name, key in engine.items()}
+    bars |= {name: (seconds[key] / wall, f"{figure(seconds[key])} s", "other") for name, key in threads.items()}
+    note = f"Of {figure(wall)} s; the threads beside the engine in their own seconds"
+    return _figure("Time by stage", note, figures.lying(bars))
+
+
+def _chosen(sample: list[dict[str, Any]]) -> list[str]:
+    """How the filter chose among the candidates of some pairs."""
+    kept, others, points, rest = [], [], [], []
+    for row in sample:
+        best = row["candidates"][row["kept"]]
+        left = [c for at, c in enumerate(row["candidates"]) if at != row["kept"] and c["score"] is not None]
+        kept.append(best["score"])
+        others.append([c["score"] for c in left])
+        points.append((best["degradation_error"], best["content_error"]))
+        rest += [(c["degradation_error"], c["content_error"]) for c in left]
+    ranks = figures.ranked(kept, others, "pairs, best first")
+    dots = figures.scatter(points, rest, "degradation error", "content error")
+    return [
+        _figure("Choice", "Each pair's candidates", ranks + LEGEND),
+        _figure("Two errors", "Each dot a candidate; content error upwards", dots + LEGEND),
+    ]
 
 
 def rejected(run: Run) -> str:
     """What was left out, by reason."""
-    if not run.rejects:
+    if not run.page["rejects"]:
         return ""
-    counts = Counter((one["role"], one["reason"]) for one in run.rejects)
     role = {"hr": "HR", "reference": "reference", "pair": "pair"}
+    named = {key: key.partition(": ")[::2] for key in run.page["rejects"]}
     lines = "".join(
         f"<tr><td>{escape(role.get(kind, kind))}</td><td>{escape(reason.replace('_', ' '))}</td>"
-        f"<td>{count}</td></tr>"
-        for (kind, reason), count in sorted(counts.items())
+        f"<td>{run.page['rejects'][key]}</td></tr>"
+        for key, (kind, reason) in named.items()
     )
     return f"<h2>Left out</h2>\n<p>Each is named in <code>rejects.jsonl</code>.</p>\n<table>{lines}</table>"
+
+
+def sheet(run: Run) -> str:
+    """LR images from all over the run, side by side, in one picture."""
+    if run.page["pairs"] <= len(run.rows):
+        return ""  # each has a card
+    stems = [row["name"] for row in run.sample[:: -(-len(run.sample) // SHEET)]]
+    stems = stems[: len(stems) // SHEET_COLUMNS * SHEET_COLUMNS or None]  # whole rows
+    found = pairs.pick(run.folder, pairs.kind_of(run.folder), stems)
+    picture = contact_sheet([found[stem].lq for stem in stems if stem in found], SHEET_COLUMNS)
+    return f"""<h2>Contact sheet</h2>
+<p>{counted(len(stems), "LR image")}, evenly from all {run.page["pairs"]}, from <code>{stems[0]}</code> to
+<code>{stems[-1]}</code>.</p>
+<img class="sheet" src="{picture}" alt="LR images from all over the run">"""
+
+
+def _counts(page: dict[str, int]) -> dict[int, int]:
+    return {int(key): count for key, count in page.items()}
 
 
 def _figure(title: str, note: str, body: str) -> str:

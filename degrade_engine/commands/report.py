@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
@@ -24,9 +25,14 @@ import click
     show_default=True,
     help="Pairs that get a card with images.",
 )
-def command(pairs: Path, out: Path, limit: int) -> None:
-    """Write one self-contained HTML page about the run in PAIRS, the --out folder of `generate`."""
+@click.option("--json", "as_json", is_flag=True, help="The page's facts as one JSON object on stdout, and no page.")
+def command(pairs: Path, out: Path, limit: int, as_json: bool) -> None:
+    """Write one self-contained HTML page about the run in PAIRS, the --out folder of `generate`: speed over time, time
+    by stage, what was left out and why, tau and scores, a contact sheet, and the first pairs up close."""
     from degrade_engine.engine import report  # here, so that --help needs no image library
 
+    if as_json:
+        click.echo(json.dumps(report.to_json(report.open_run(pairs)), indent=1))
+        return
     report.write(pairs, out, limit)
     click.echo(f"{out} ({out.stat().st_size / 1e6:.1f} MB)")

@@ -135,8 +135,8 @@ def test_textured_finds_texture_and_copes_with_small_images():
 
 
 def test_figures_cope_with_what_runs_bring():
-    assert figures.histogram([7], "x").count("<rect") == 1
-    bars = figures.histogram(list(range(1, 301)), "x")
+    assert figures.histogram({7: 1}, "x").count("<rect") == 1
+    bars = figures.histogram(dict.fromkeys(range(1, 301), 1), "x")
     assert 30 <= bars.count("<rect") <= 40 and re.findall(r">(\d+0)<", bars)[-6:] == [
         "50",
         "100",
@@ -150,3 +150,42 @@ def test_figures_cope_with_what_runs_bring():
     assert figures.scatter([(0.0, 0.0)], [], "x", "y").count("<circle") == 1
     assert [figures.nice(value) for value in (0, 0.31, 0.8, 7, 1.4, 95)] == [1, 0.4, 0.8, 8, 1.5, 100]
     assert [figures.score(value) for value in (0.07281, 0.31, None)] == ["0.0728", "0.310", "–"]
+
+
+def test_a_long_run_has_a_contact_sheet_and_figures_of_all_pairs(pairs):
+    page = Page(report.html(report.open_run(pairs, 2), 2))
+    sheets = [attrs["src"] for tag, attrs in page.tags if tag == "img" and attrs.get("class") == "sheet"]
+    sheet = decode(sheets[0])
+    assert len(sheets) == 1 and sheet.shape == (128, 8 * 128, 3)
+    rows = report.open_run(pairs).rows
+    shown = [sheet[:, at * 128 : (at + 1) * 128].astype(int) for at in range(len(rows))]
+    for at, row in enumerate(rows):
+        lq = images.resize_bicubic(images.read_rgb(pairs / "lq" / f"{row['name']}.png"), (128, 128))
+        assert int(np.argmin([np.abs(one - lq).mean() for one in shown])) == at
+    titles = ("Speed", "Time by stage", "Start steps", "Scores", "Choice", "Two errors", "Contact sheet")
+    assert all(title in page.text for title in titles)
+    assert "Contact sheet" not in Page(report.html(report.open_run(pairs), 5)).text
+
+
+def test_json_says_the_same_facts(pairs, capsys):
+    assert main(["report", str(pairs), "--json"]) == 0
+    page = json.loads(capsys.readouterr().out)
+    assert page["run"]["pairs"] == 5 and page["run"]["rejects"] == {"hr: empty": 1}
+    assert page["plan"] == json.loads((pairs / "plan.json").read_text())
+    assert sum(page["run"]["taus"].values()) == 5 == sum(page["run"]["scores"]["kept"].values())
+
+
+def test_a_page_of_an_older_version_is_refused(pairs, tmp_path):
+    old = tmp_path / "pairs"
+    shutil.copytree(pairs, old)
+    (old / "run.json").write_text('{"format": "degrade-engine/run/1"}')
+    with pytest.raises(DegradeError, match="degrade-engine/run/1"):
+        report.open_run(old)
+
+
+def test_bars_of_scores_stand_where_their_bins_are():
+    drawn = figures.two_histograms({-20: 3, 0: 1}, {-40: 2}, 20, "score")
+    said = dict(re.findall(r"<title>([^:]+): (\d)</title></rect>(?!.*<title>\1: [1-9])", drawn))
+    assert drawn.count("<rect") == 2 * 21 and said["0.01 to 0.0126"] == "0"
+    assert re.findall(r"<title>0.1 to 0.126: (\d)", drawn) == ["0", "3"]
+    assert figures.steps([1.0, 3.0], [2.0, 1.0], "s").count("<polyline") == 1
