@@ -37,5 +37,5 @@ def say_calls(plan: Plan) -> str:
     useful, executed = plan_row_steps(plan.all_steps, plan.batch)
     if not executed:
         return f"{batches}, no denoising steps"
-    rows = plan.batch * plan.options.candidates
-    return f"{batches}, {executed // plan.batch} denoiser calls of {rows} rows, {100 * useful / executed:.1f} % useful"
+    tiles = "" if plan.options.tile_overlap is None else ", each in tiles"
+    return f"{batches}, {executed // plan.batch} denoiser calls{tiles}; {100 * useful / executed:.1f} % of rows useful"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -12,6 +13,7 @@ from degrade_engine.engine.images import PIXEL_LIMIT, Alpha
 from degrade_engine.engine.inventory import IDENTITIES
 from degrade_engine.engine.sources import How
 
+SAY_EVERY_S = 10.0
 F = TypeVar("F", bound=Callable[..., Any])
 
 _OPTIONS = [
@@ -70,5 +72,13 @@ def photograph_options(command: F) -> F:
 
 
 def how(asked: dict[str, Any]) -> How:
-    """What they say about looking."""
-    return How(asked["identity"], asked["pixel_limit"], None if asked["rescan"] else asked["out"])
+    """What they say about looking. A scan that takes long says how far it is, on stderr."""
+    due = time.monotonic() + SAY_EVERY_S
+
+    def on_files(role: str, count: int) -> None:
+        nonlocal due
+        if time.monotonic() >= due:
+            due = time.monotonic() + SAY_EVERY_S
+            click.echo(f"{count} {role} files looked at", err=True)
+
+    return How(asked["identity"], asked["pixel_limit"], None if asked["rescan"] else asked["out"], on_files)

@@ -29,6 +29,7 @@ from .places import Place, Probe
 Identity = Literal["size", "mtime", "sha256"]  # what tells a changed file: its size alone, or more
 IDENTITIES = ("size", "mtime", "sha256")
 HEAD, LONG_HEAD = 1 << 14, 1 << 17  # bytes: an ordinary header; one with a thumbnail and a profile
+BYTES_A_PIXEL = 32  # four channels of 64 bits: a longer file is no image within the limit, and is not fetched
 _CHUNK = 256  # files that a thread looks at in a go
 
 T = TypeVar("T")
@@ -124,6 +125,9 @@ def _look(
         return LeftOut(_shown(path), "bad_name", "the name is not UTF-8; rename it")
     try:
         probe = place.probe(path, HEAD)
+        if probe.bytes > BYTES_A_PIXEL * pixel_limit:
+            said = f"{places.base(path)} has {probe.bytes} bytes, more than {pixel_limit} pixels can take"
+            raise BadImage("too_large", said)
         height, width = _size(place, path, probe, pixel_limit)
         digest = sha256_bytes(place.read(path)) if identity == "sha256" else None
     except BadImage as bad:

@@ -24,6 +24,7 @@ MEASUREMENTS = {
     "pipeline": "Planning and closing a million pairs; how busy a run keeps the engine; image I/O.",
     "degraders": "Seconds an image of the degraders without networks.",
     "kills": "kill -9 at random moments: the runs that go on end with the same bytes.",
+    "inventory": "Seconds and memory of looking at many files, and of a plan of a million pairs.",
     "kernels": "Registers and spills of the CUDA kernels (needs nvcc).",
     "gpu": "Every check and benchmark of a GPU.",
     "compare": "Two commits run in turn, or two files of rows: faster, slower, or noise.",

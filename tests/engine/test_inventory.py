@@ -1,6 +1,7 @@
 """The inventory of folders made here: what is found, what is named; order and place do not matter."""
 
 import os
+import pickle
 import random
 import shutil
 
@@ -80,6 +81,39 @@ def test_an_image_of_exactly_the_minimum_is_used_and_the_limit_is_passed_on(tmp_
     assert len(scan(tmp_path, (30, 40)).entries) == 1
     assert reasons(scan(tmp_path, (31, 40))) == {"a.png": "too_small"}
     assert reasons(scan(tmp_path, pixel_limit=1199)) == {"a.png": "too_large"}
+
+
+def test_a_file_too_long_for_the_pixel_limit_is_not_fetched(tmp_path):
+    photo(tmp_path / "a.png", 10, 10)
+    with open(tmp_path / "a.png", "ab") as file:
+        file.truncate(100 * 32 + 1)
+    assert reasons(scan(tmp_path, pixel_limit=100)) == {"a.png": "too_large"}
+    assert len(scan(tmp_path, pixel_limit=101).entries) == 1
+
+
+def test_many_files_in_many_folders_are_looked_at_in_threads_and_stay_in_order(tmp_path):
+    photo(tmp_path / "model.png", 10, 12)
+    data = (tmp_path / "model.png").read_bytes()
+    names = [f"{n % 7}/{n * 7919 % 1000:03d}.png" for n in range(900)]
+    for n, name in enumerate(names):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(data + n.to_bytes(3, "big"))
+    counts = []
+    found = scan(tmp_path, on_files=counts.append)
+    assert paths(found) == sorted([*names, "model.png"]) and counts == [256, 512, 768]
+    assert found.entries[0].height == 10 and found.entries.total_bytes == 900 * (len(data) + 3) + len(data)
+
+
+def test_entries_are_a_sequence_that_can_be_pickled(tmp_path):
+    for n in range(5):
+        photo(tmp_path / f"{n}é.png", 10 + n, 12, seed=n)
+    entries = scan(tmp_path, identity="mtime").entries
+    again = pickle.loads(pickle.dumps(entries))
+    assert again == entries and list(again) == [entries[n] for n in range(5)] and entries[-1].path == "4é.png"
+    assert entries[1:3] == (entries[1], entries[2]) and entries.take([3, 0])[0] == entries[3]
+    assert entries != scan(tmp_path, identity="sha256").entries
+    with pytest.raises(IndexError):
+        entries[5]
 
 
 def test_links_are_followed_once_and_loops_end(tmp_path):
