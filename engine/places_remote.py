@@ -63,6 +63,9 @@ class Remote:
     def __reduce__(self) -> tuple[object, ...]:
         return Remote.open, (self.name,)  # another process opens it for itself
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Remote.open, (self.name,)  # another process has to have connections and a gate of its own
+
     def files(self, complain: Complain) -> Iterator[str]:
         try:
             with self.gate:

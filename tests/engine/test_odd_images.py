@@ -45,7 +45,7 @@ def came(corpus):
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF:UserWarning")  # Pillow's word on what is torn on purpose
 def test_there_are_many_and_each_has_its_outcome(corpus, came):
     root, cases = corpus
-    assert len(cases) >= 150 and len({case.path for case in cases}) == len(cases)
+    assert len(cases) >= 300 and len({case.path for case in cases}) == len(cases)
     assert set(came) - {""} == {case.path for case in cases}  # nothing is passed over, nothing else turns up
     wrong = [said for case in cases if (said := verdict(root, case, came[case.path]))]
     assert not wrong, "\n".join(wrong)

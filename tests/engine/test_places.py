@@ -1,6 +1,7 @@
 """Folders, globs, lists and URLs: the same images have the same names and the same inventory wherever they lie."""
 
 import os
+import pickle
 import shutil
 import sys
 import zipfile
@@ -122,6 +123,14 @@ def test_places_that_are_not_there_are_one_sentence(tmp_path, photos):
         with pytest.raises(DegradeError) as error:
             inventory.scan(where)
         assert "\n" not in str(error.value), where
+
+
+def test_places_go_to_other_processes(photos, tmp_path):
+    (photos / "list.txt").write_text("a.jpg\n")
+    for where in (str(photos), f"{photos}/*.jpg", str(photos / "list.txt"), remote_twins(photos, tmp_path)[1]):
+        place = places.at(where)
+        again = pickle.loads(pickle.dumps(place))
+        assert (again.name, again.read("a.jpg")) == (place.name, (photos / "a.jpg").read_bytes())
 
 
 def test_without_fsspec_a_url_names_the_extra(monkeypatch):
