@@ -60,9 +60,6 @@ class Remote:
         gate: AbstractContextManager[Any] = threading.Lock() if archive else nullcontext()
         return Remote(url, root.rstrip("/"), pattern, system, gate, 1 if archive else 16)
 
-    def __reduce__(self) -> tuple[object, ...]:
-        return Remote.open, (self.name,)  # another process opens it for itself
-
     def __reduce__(self) -> tuple[Any, ...]:
         return Remote.open, (self.name,)  # another process has to have connections and a gate of its own
 
