@@ -109,7 +109,7 @@ class How:
         """What makes the plan's pairs. engine, schedule: for this process; folder: of the engine, None without
         networks; asked: the other options. Raises DegradeError for workers that the engine cannot have.
         """
-        out, output, grace = asked["out"], Output(asked["sink"], asked["png_level"]), asked["grace"]
+        out, output, grace = asked["out"], Output(asked["sink"], asked["png_level"], asked["gt"]), asked["grace"]
         if self.here:
             from degrade_engine.engine import runner
 

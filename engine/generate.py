@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -32,7 +33,7 @@ Pixels = NDArray[np.uint8]
 class Sink(Protocol):
     """The part of `FolderSink` that is used here: images, each written whole or not at all."""
 
-    def write(self, stem: str, gt: Pixels, lq: Pixels) -> None: ...
+    def write(self, stem: str, gt: Pixels, lq: Pixels, gt_file: Path | None = None) -> None: ...
     def write_extra(self, name: str, pixels: Pixels) -> None: ...
 
 
@@ -132,7 +133,7 @@ def write_pair(plan: Plan, sink: Sink, inputs: Inputs, result: BatchResult, at: 
         sink.write_extra(f"start/{stem}", result.start[at])
         for k in range(plan.options.candidates):
             sink.write_extra(f"candidate{k}/{stem}", result.candidates[k, at])
-    sink.write(stem, inputs.gt, result.lr[at])
+    sink.write(stem, inputs.gt, result.lr[at], inputs.gt_file)
     return time.perf_counter() - began
 
 

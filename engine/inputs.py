@@ -9,7 +9,8 @@ formed; what replaces it depends only on seed, pair and attempt, so a resumed ru
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,7 @@ class Inputs:
     reference: Pixels | None  # [h, w, 3] a crop, not a resize: its degradation is what is wanted; None: not read
     start: Pixels | None  # [h, w, 3]; None = the engine's own reconstruction
     start_record: dict[str, Any]  # how the start image was made, for the manifest
+    gt_file: Path | None = None  # the local file whose whole image the GT is
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ def load(plan: Plan, folders: Folders, decoded: Decoded, pair: int) -> Outcome:
             )  # fmt: skip
         if gt is not None and (reference is not None or draw.reference is None):
             read = time.perf_counter()
-            inputs = _inputs(plan, draw, gt, reference)
+            inputs = replace(_inputs(plan, draw, gt, reference), gt_file=_whole(folders.hr, draw))
             return Outcome(pair, inputs, tuple(rejects), read - began, time.perf_counter() - read)
     said = (
         f"no usable input after {plan.attempts} draws"
@@ -114,6 +116,13 @@ def _read(
         return None
     y, x, h, w = crop
     return np.ascontiguousarray(pixels[y : y + h, x : x + w])
+
+
+def _whole(place: Place, draw: Draw) -> Path | None:
+    if draw.hr_crop != (0, 0, draw.hr.height, draw.hr.width) or place.remote:
+        return None
+    file = place.image(draw.hr.path)
+    return file if isinstance(file, Path) else None
 
 
 def _inputs(plan: Plan, draw: Draw, gt: Pixels, reference: Pixels | None) -> Inputs:

@@ -70,6 +70,8 @@ def kind_of(folder: Path) -> Kind:
         there.append("webdataset")
     if all((folder / role).is_dir() for role in ROLES):
         there.append("folder")
+    if not there and (folder / "lq").is_dir():
+        raise DegradeError(f"{folder} holds LR images without GT", wanted="pairs: `generate` without --gt none")
     if len(there) != 1:
         said = "holds pairs of the kinds " + " and ".join(there) if there else "holds no pairs that can be read"
         raise DegradeError(

@@ -25,7 +25,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any, ClassVar
+from typing import IO, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -33,10 +33,13 @@ import numpy.typing as npt
 from .artefact import make_folder, process_name
 from .errors import DegradeError
 from .images import PNG_LEVEL, encode_png
+from .linking import is_plain_png, link_or_copy
 from .names import Names, first_twice, missing, packed, shown
 
 Pixels = npt.NDArray[np.uint8]  # [H, W, 3], RGB
 Row = Mapping[str, Any]  # a JSON object
+
+Gt = Literal["crop", "link", "none"]
 
 _STEM = re.compile(r"[a-z0-9_-]+")
 _SCALE_MARK = re.compile(r"x[2348]")  # trainers cut these from a name, or look for a file with them
@@ -64,17 +67,20 @@ class Sink(ABC):
     The order of a run: `write` and `write_extra` for the images of a shard, `commit` before its record is written, and
     `finish` when every shard is there. alive: the names of other processes (`artefact.process_name`) that write into
     the same folder now; what any other left unfinished is removed. sync: have each image on the disk before it gets its
-    name (against power cuts, not kills; several times slower).
+    name (against power cuts, not kills; several times slower). gt: "crop" encodes each; "link" keeps the bytes of an HR
+    file that is a pair's whole GT and a PNG as the contract has it, in a folder as a hard link where the file system
+    can; "none" writes none (`FolderSink` only).
     """
 
-    texts: ClassVar[tuple[str, ...]] = ("rejects.jsonl", "manifest.jsonl")  # written in this order
+    texts: tuple[str, ...] = ("rejects.jsonl", "manifest.jsonl")  # written in this order
 
     def __init__(
-        self, out: Path, *, alive: Collection[str] = (), sync: bool = False, png_level: int = PNG_LEVEL
-    ) -> None:
+        self, out: Path, *, alive: Collection[str] = (), sync: bool = False, png_level: int = PNG_LEVEL,
+        gt: Gt = "crop",
+    ) -> None:  # fmt: skip
         self.out = Path(out)
         self._partial = self.out / ".partial" / process_name()
-        self._sync, self._png_level = sync, png_level
+        self._sync, self._png_level, self._gt = sync, png_level, gt
         self._scale: int | None = None
         self._count = itertools.count()
         self.clean(alive)
@@ -96,11 +102,11 @@ class Sink(ABC):
         with suppress(OSError):  # there is none, or others are at work
             self._partial.parent.rmdir()
 
-    def write(self, stem: str, gt: Pixels, lq: Pixels) -> None:
+    def write(self, stem: str, gt: Pixels, lq: Pixels, gt_file: Path | None = None) -> None:
         """A pair, uint8 [H, W, 3] RGB each: GT a whole number of times as large as LQ, the same for all.
 
-        A pair that is there is replaced. Raises DegradeError for what a trainer would refuse, before a file is
-        touched; OSError if the disk does.
+        gt_file: the file whose whole image the GT is, if there is one. A pair that is there is replaced. Raises
+        DegradeError for what a trainer would refuse, before a file is touched; OSError if the disk does.
         """
         check_stem(stem)
         for role, image in (("GT", gt), ("LQ", lq)):
@@ -112,7 +118,12 @@ class Sink(ABC):
             self._scale = scale
         if scale != self._scale:
             raise DegradeError(f"Pair {stem} is of scale {scale}, the pairs before it of {self._scale}")
-        self._store(stem, encode_png(gt, self._png_level), encode_png(lq, self._png_level))
+        sharp: bytes | Path | None = None
+        if self._gt == "link" and gt_file is not None and is_plain_png(gt_file):
+            sharp = gt_file
+        elif self._gt != "none":
+            sharp = encode_png(gt, self._png_level)
+        self._store(stem, sharp, encode_png(lq, self._png_level))
 
     def write_extra(self, name: str, pixels: Pixels) -> None:
         """Another image of a pair, uint8 [H, W, 3], as extra/NAME.png; name is "KIND/STEM"."""
@@ -141,21 +152,27 @@ class Sink(ABC):
         """
 
     @abstractmethod
-    def _store(self, stem: str, gt: bytes, lq: bytes) -> None:
-        """Put the PNGs of a pair where `finish` or `commit` finds them."""
+    def _store(self, stem: str, gt: bytes | Path | None, lq: bytes) -> None:
+        """Put the PNGs of a pair, or the file of one, where `finish` or `commit` finds them. None: no GT is kept."""
 
-    def _put(self, path: Path, data: bytes) -> None:
+    def _put(self, path: Path, data: bytes | Path) -> None:
         make_folder(self._partial)
         temporary = self._partial / f"{next(self._count)}.tmp"
         try:
-            with open(temporary, "wb") as file:
-                file.write(data)
-                if self._sync:
-                    file.flush()
-                    os.fsync(file.fileno())
+            if isinstance(data, Path):
+                link_or_copy(data, temporary)
+            else:
+                self._write_file(temporary, data)
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
+
+    def _write_file(self, path: Path, data: bytes) -> None:
+        with open(path, "wb") as file:
+            file.write(data)
+            if self._sync:
+                file.flush()
+                os.fsync(file.fileno())
 
     @contextmanager
     def _books(self) -> Iterator[dict[str, IO[str]]]:
@@ -190,26 +207,32 @@ class FolderSink(Sink):
     texts = ("meta_info_GT.txt", "meta_info_pair.txt", *Sink.texts)
 
     def __init__(
-        self, out: Path, *, alive: Collection[str] = (), sync: bool = False, png_level: int = PNG_LEVEL
-    ) -> None:
-        super().__init__(out, alive=alive, sync=sync, png_level=png_level)
-        for role in ("gt", "lq"):
+        self, out: Path, *, alive: Collection[str] = (), sync: bool = False, png_level: int = PNG_LEVEL,
+        gt: Gt = "crop",
+    ) -> None:  # fmt: skip
+        super().__init__(out, alive=alive, sync=sync, png_level=png_level, gt=gt)
+        self._roles = ("lq",) if gt == "none" else ("gt", "lq")
+        if gt == "none":
+            self.texts = Sink.texts
+        for role in self._roles:
             (self.out / role).mkdir(exist_ok=True)
 
     def commit(self, shard: int, rows: Sequence[Row]) -> None:
         """Nothing is left to do: each image is whole by itself."""
 
     def holds(self, shard: int, stems: Sequence[str]) -> bool:
-        folders = [os.path.join(self.out, role) for role in ("gt", "lq")]
+        folders = [os.path.join(self.out, role) for role in self._roles]
         return all(os.path.isfile(f"{folder}/{stem}.png") for stem in stems for folder in folders)
 
     def finish(self, rows: Iterable[Row], rejects: Iterable[Row]) -> None:
         with self._books() as books:
             stems = write_rows(rows, books["manifest.jsonl"])
             books["rejects.jsonl"].writelines(map(json_line, rejects))
-            for role in ("gt", "lq"):
+            for role in self._roles:
                 with os.scandir(self.out / role) as listing:
                     compare(packed(one.name for one in listing), np.char.add(stems, b".png"), self.out / role)
+            if self._gt == "none":
+                return
             scales: set[int] = set()
             for stem in map(shown, stems):
                 (height, width), lq_size = (_file_size(f"{self.out}/{role}/{stem}.png") for role in ("gt", "lq"))
@@ -218,9 +241,10 @@ class FolderSink(Sink):
                 books["meta_info_pair.txt"].write(f"gt/{stem}.png, lq/{stem}.png\n")
             one_scale(scales, self.out)
 
-    def _store(self, stem: str, gt: bytes, lq: bytes) -> None:
+    def _store(self, stem: str, gt: bytes | Path | None, lq: bytes) -> None:
         self._put(self.out / "lq" / f"{stem}.png", lq)
-        self._put(self.out / "gt" / f"{stem}.png", gt)
+        if gt is not None:
+            self._put(self.out / "gt" / f"{stem}.png", gt)
 
 
 def stems_of(rows: Iterable[Row]) -> list[str]:

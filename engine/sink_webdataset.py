@@ -17,7 +17,7 @@ from .artefact import make_folder
 from .errors import DegradeError
 from .images import PNG_LEVEL
 from .names import packed
-from .sink import Row, Sink, check_stem, compare, json_line, one_scale, png_size, scale_of, stems_of, write_rows
+from .sink import Gt, Row, Sink, check_stem, compare, json_line, one_scale, png_size, scale_of, stems_of, write_rows
 
 ROLES = ("gt", "lq")
 
@@ -29,9 +29,10 @@ class TarSink(Sink):
     with_rows: bool  # STEM.json of each pair
 
     def __init__(
-        self, out: Path, *, alive: Collection[str] = (), sync: bool = False, png_level: int = PNG_LEVEL
-    ) -> None:
-        super().__init__(out, alive=alive, sync=sync, png_level=png_level)
+        self, out: Path, *, alive: Collection[str] = (), sync: bool = False, png_level: int = PNG_LEVEL,
+        gt: Gt = "crop",
+    ) -> None:  # fmt: skip
+        super().__init__(out, alive=alive, sync=sync, png_level=png_level, gt=gt)
         (self.out / self.folder).mkdir(exist_ok=True)
 
     def commit(self, shard: int, rows: Sequence[Row]) -> None:
@@ -59,9 +60,11 @@ class TarSink(Sink):
             if self.with_rows:
                 yield f"{stem}.json", json_line(row).encode()
 
-    def _store(self, stem: str, gt: bytes, lq: bytes) -> None:
+    def _store(self, stem: str, gt: bytes | Path | None, lq: bytes) -> None:
         make_folder(self._partial)
-        for role, data in zip(ROLES, (gt, lq), strict=True):
+        if isinstance(gt, Path):  # its bytes go into a tar, which holds no links
+            gt = gt.read_bytes()
+        for role, data in zip(ROLES, (gt or b"", lq), strict=True):
             self._spooled(stem, role).write_bytes(data)
 
     def _spooled(self, stem: str, role: str) -> Path:

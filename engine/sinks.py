@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 
 from .errors import DegradeError
 from .images import PNG_LEVEL
-from .sink import FolderSink, Sink
+from .sink import FolderSink, Gt, Sink
 
 Kind = Literal["folder", "lmdb", "webdataset"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -21,11 +21,17 @@ SINK = "sink"  # its key in plan.json
 class Output:
     """How a run's pairs are kept: not part of the plan, which says what they are, but it decides files and bytes.
 
-    png_level: see `images.encode_png`.
+    png_level: see `images.encode_png`; gt: see `sink.Sink`.
     """
 
     kind: Kind = "folder"
     png_level: int = PNG_LEVEL
+    gt: Gt = "crop"
+
+    def __post_init__(self) -> None:
+        if self.gt == "none" and self.kind != "folder":
+            fact = f"{self.kind} was asked for without GT, and its readers want pairs"
+            raise DegradeError(fact, wanted="--sink folder")
 
     def to_json(self) -> dict[str, Any]:
         """What stands of it in plan.json: the kind, and whatever else is not as usual."""
@@ -55,14 +61,15 @@ def open_sink(output: Output | Kind, out: Path, alive: Collection[str] = ()) -> 
     """
     if isinstance(output, str):
         output = Output(output)
-    kind, png_level = output.kind, output.png_level
+    kind = output.kind
+    kept: dict[str, Any] = {"png_level": output.png_level, "gt": output.gt}
     require(kind)
     if kind == "folder":
-        return FolderSink(out, alive=alive, png_level=png_level)
+        return FolderSink(out, alive=alive, **kept)
     if kind == "lmdb":
         from .sink_lmdb import LmdbSink
 
-        return LmdbSink(out, alive=alive, png_level=png_level)
+        return LmdbSink(out, alive=alive, **kept)
     from .sink_webdataset import WebDatasetSink
 
-    return WebDatasetSink(out, alive=alive, png_level=png_level)
+    return WebDatasetSink(out, alive=alive, **kept)

@@ -15,6 +15,7 @@ from degrade_engine.engine import degraders, presets, sinks, sources
 from degrade_engine.engine import plan as plans
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.schedule import SOLVERS, SPACINGS
+from degrade_engine.engine.sink import Gt
 from degrade_engine.engine.spec import Start
 from degrade_engine.engine.stops import GRACE_SECONDS
 from degrade_engine.live import live
@@ -142,6 +143,15 @@ def _presets(of: Callable[[presets.Preset], object]) -> str:
     help="Threads of the engine, and of the image pool. [default: as many as there are cores]",
 )
 @click.option(
+    "--gt",
+    type=click.Choice(get_args(Gt)),
+    default="crop",
+    show_default=True,
+    help="crop: each GT is encoded. link: an HR file that is a whole GT and a plain 8-bit RGB PNG is hard-linked (or "
+    "copied) as it is, others are encoded. none: lq/ alone, for a loader of your own that crops the HR by the "
+    "manifest; no paired trainer reads it.",
+)
+@click.option(
     "--png-level",
     type=click.IntRange(0, 9),
     default=sinks.Output().png_level,
@@ -218,7 +228,7 @@ def make_pairs(
         f"{plan.options.pairs} pairs at scale {plan.options.scale} from {len(plan.hr)} HR{references} images; "
         f"{say_settings(plan)}"
     )
-    output = sinks.Output(asked["sink"], asked["png_level"])
+    output = sinks.Output(asked["sink"], asked["png_level"], asked["gt"])
     with runner.opening(asked["out"], plan, output, float(asked["lease_s"])):
         if found.scanned:
             found.write_page(asked["out"])
