@@ -101,10 +101,10 @@ def test_a_broken_engine_stops_and_costs_no_pair(tiny_engine, photos, whole, tmp
 def test_a_full_disk_stops_with_a_sentence_and_the_run_goes_on(
     tiny_engine, photos, whole, tmp_path, monkeypatch, capsys, kind
 ):
-    def full(self, stem, gt, lq):
+    def full(self, stem, *images):
         if stem == "0000014":
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.out / "lq"))
-        return real(self, stem, gt, lq)
+        return real(self, stem, *images)
 
     out, real = tmp_path / "out", sink.Sink.write
     with monkeypatch.context() as patch:
