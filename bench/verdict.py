@@ -16,6 +16,8 @@ import numpy as np
 
 from degrade_engine.engine.errors import DegradeError
 
+from .rows import IDENTITY
+
 LEVEL = 0.95
 LEAST = 4  # rounds: below, a t interval says nothing
 Said = Literal["faster", "slower", "no difference to be seen"]
@@ -70,10 +72,9 @@ BETTER = {  # figure -> which way is better
     "frechet_random": "down", "lpips": "down", "dists": "down", "fid": "down",
     "p50_s_a_pair": "down", "p95_s_a_pair": "down", "mean_s": "down", "mean_cpu_s": "down", "mean_error_grey": "down",
 }  # fmt: skip
-NAMING = ("generator", "setting", "split", "pairs", "scale", "seed", "candidates", "lr_size", "batch", "name", "kind",
-          "preset", "fusion_weight", "precision", "tau", "steps", "solver", "start", "reference", "what", "model",
-          "adapted", "threads")  # fmt: skip
-"""What says which measurement a row is; `batch` changes none of quality's pixels by more than a grey level."""
+NAMING = (*IDENTITY, "batch", "name", "kind", "preset", "fusion_weight", "precision", "tau", "steps", "solver", "start",
+          "reference", "what", "model", "adapted", "threads", "extractor", "alpha")  # fmt: skip
+"""What says which measurement a row is, where it is not one of quality."""
 
 
 @dataclass(frozen=True)
@@ -113,20 +114,19 @@ def changes(before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]]) -
 def _named(rows: Sequence[dict[str, Any]], which: str) -> dict[str, dict[str, Any]]:
     named: dict[str, dict[str, Any]] = {}
     for row in rows:
-        parts = []
-        for key in NAMING:
-            value = row.get(key)
-            if key in ("candidates", "batch") and "setting" in row and not row["setting"]:
-                continue  # of a generator without an engine
-            if isinstance(value, dict) and isinstance(row.get(key), dict) and BETTER.keys() & value.keys():
-                continue  # figures, not a name
-            if value not in (None, {}):
-                parts.append(f"{key} {value}")
-        name = ", ".join(parts)
+        of_quality = {"generator", "setting"} <= row.keys()
+        keys = [key for key in (IDENTITY if of_quality else NAMING) if key != "candidates" or row.get("setting", True)]
+        # references.jsonl has figures under `reference`
+        said = {key: row[key] for key in keys if row.get(key) not in (None, {}) and not _figures(row[key])}
+        name = ", ".join(f"{key} {value}" for key, value in said.items())
         if name in named:
             raise DegradeError(f"two rows of {which} measure the same: {name}", wanted="one row a measurement")
         named[name] = row
     return named
+
+
+def _figures(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(one, float) for one in value.values())
 
 
 def _apart(a: dict[str, Any], b: dict[str, Any], figure: str) -> bool | None:
