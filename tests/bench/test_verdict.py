@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ from click.testing import CliRunner
 pytest.importorskip("scipy", reason="needs the extra metrics")
 
 from degrade_engine.bench import compare  # noqa: E402
+from degrade_engine.bench.commits import Version  # noqa: E402
 from degrade_engine.bench.verdict import changes, order, timings  # noqa: E402
 from degrade_engine.engine.errors import DegradeError  # noqa: E402
 
@@ -94,3 +98,43 @@ def test_a_faster_value_is_better_where_less_is_better() -> None:
 def test_commits_without_a_measurement_are_a_sentence() -> None:
     with pytest.raises(DegradeError, match="Nothing says what to measure"):
         CliRunner().invoke(compare.main, ["HEAD", "HEAD"], catch_exceptions=False)
+
+
+def version(letter: str, folder: Path) -> Version:
+    (folder / letter).mkdir()
+    return Version(f"commit-{letter}", folder, Path(sys.executable), folder / letter)
+
+
+def test_commits_run_in_turn_and_the_first_round_is_not_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[str] = []
+
+    @contextmanager
+    def built(a: str, b: str, folder: Path) -> Iterator[tuple[Version, Version]]:
+        yield version("a", tmp_path), version("b", tmp_path)
+
+    def once(which: Version) -> float:
+        ran.append(which.work.name.upper())
+        slow_start = 50 if len(ran) <= 2 else 0
+        return slow_start + (1.0 if ran[-1] == "A" else 2.0) + 0.01 * (len(ran) % 3)
+
+    monkeypatch.setattr(compare, "versions", built)
+    monkeypatch.setattr(compare, "timer", lambda *args: once)
+    out = tmp_path / "rows.jsonl"
+    words = ["x", "y", "--run", "true", "--rounds", "5", "-o", str(out)]
+    said = CliRunner().invoke(compare.main, words, catch_exceptions=False)
+    assert "".join(ran) == order(6)
+    row = json.loads(out.read_text())
+    assert row["verdict"]["said"] == "slower" and row["verdict"]["ratio"] == pytest.approx(2, rel=0.02)
+    assert len(row["seconds_a"]) == 5 and max(row["seconds_a"]) < 2 and row["commit"]
+    assert "B is slower: it takes 1.988 times as long" in said.output
+
+
+def test_a_version_runs_its_own_package_and_not_the_worktrees_half(tmp_path: Path) -> None:
+    (tmp_path / "json.py").write_text("raise SystemExit('the folder that it runs in hid the library')")
+    one = version("a", tmp_path)
+    printed, seconds = one.run([sys.executable, "-c", "import json, os; print(os.environ['WORK'])"])
+    assert printed.strip() == str(tmp_path / "a") and seconds > 0
+    with pytest.raises(DegradeError, match="commit-a: .* ended with 3: no such luck"):
+        one.run([sys.executable, "-c", "import sys; print('no such luck'); sys.exit(3)"])
