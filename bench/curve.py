@@ -13,7 +13,7 @@ from html import escape
 
 from .rows import Row
 
-WIDTH, PANEL, LEFT, HEAD, GAP = 960.0, 200.0, 64.0, 92.0, 34.0  # pixels
+WIDTH, PANEL, LEFT, HEAD, GAP = 960.0, 200.0, 64.0, 92.0, 46.0  # pixels
 COLOURS = ("#2f6db3", "#d4540b", "#3a8f4d", "#7a4fa3", "#8a8a8a")
 STYLE = (
     "svg{font:11px system-ui,sans-serif;background:#fff}text{fill:#222}.small{fill:#666}"

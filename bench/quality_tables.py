@@ -77,6 +77,8 @@ def reference(row: Row) -> str:
 
 def table(rows: Sequence[Row], name: Callable[[Row], str] = what) -> str:
     """Fidelity and realism, a line a row."""
+    if not rows:
+        return "Not measured yet; `make quality` does."
     body = [[name(row), reference(row), *figures(row)] for row in rows]
     return markdown(["generator", "reference", *HEADER], body)
 
