@@ -37,14 +37,15 @@ def listening(grace: float, on_stop: Callable[[int], None] | None = None) -> Ite
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
-    patience = threading.Timer(grace, _thread.interrupt_main)
-    patience.daemon = True
+    patience: list[threading.Timer] = []
 
     def handle(number: int, frame: FrameType | None) -> None:
         if stop:
             raise KeyboardInterrupt
         stop.signal = number
-        patience.start()
+        patience.append(threading.Timer(grace, _thread.interrupt_main, (number,)))  # the same again: it is heard
+        patience[0].daemon = True
+        patience[0].start()
         if on_stop:
             on_stop(number)
 
@@ -53,6 +54,7 @@ def listening(grace: float, on_stop: Callable[[int], None] | None = None) -> Ite
     try:
         yield stop
     finally:
-        patience.cancel()
+        for timer in patience:
+            timer.cancel()
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -139,7 +139,8 @@ def test_a_folder_that_takes_no_files(tiny_engine, photos, capsys):
 
 
 SLOW = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.SIG_IGN)  # as for a job in a script's background
 from degrade_engine.cli import main
 from degrade_engine.engine.api import Engine
 fast = Engine.run
