@@ -145,7 +145,7 @@ class Folder:
         waiting = [""]  # a stack: files as they are, folders with a "/" at their end
         while waiting or links:
             if not waiting:
-                links.sort(key=os.fsencode, reverse=True)
+                links.sort(reverse=True)
                 waiting.append(links.pop())
             path = waiting.pop()
             if path and not path.endswith("/"):
@@ -157,23 +157,30 @@ class Folder:
                 if (found.st_dev, found.st_ino) in seen:
                     continue
                 seen.add((found.st_dev, found.st_ino))
-                with os.scandir(folder) as listing:
-                    inside = [one for one in listing if not one.name.startswith(".")]
+                below = _inside(folder, path, links)
             except OSError as error:
                 if not path:
                     raise DegradeError(f"The folder {self.root} cannot be listed ({error.strerror})") from error
                 complain(path[:-1], "unreadable", f"the folder cannot be listed ({error.strerror or error})")
                 continue
-            below = []
-            for one in inside:
-                if one.is_dir(follow_symlinks=False):
-                    below.append(f"{path}{one.name}/")
-                elif one.is_symlink() and os.path.isdir(one.path):
-                    links.append(f"{path}{one.name}/")
-                elif one.name.lower().endswith(EXTENSIONS):
-                    below.append(path + one.name)
-            below.sort(key=os.fsencode, reverse=True)
+            below.sort(reverse=True)  # code points, which is the order of UTF-8's bytes
             waiting += below
+
+
+def _inside(folder: str, path: str, links: list[str]) -> list[str]:
+    """Paths of the images and, with a "/" at their end, of the real folders in a folder; linked ones go to `links`."""
+    below = []
+    with os.scandir(folder) as listing:
+        for one in listing:
+            if one.name.startswith("."):
+                continue
+            if one.is_dir(follow_symlinks=False):
+                below.append(f"{path}{one.name}/")
+            elif one.is_symlink() and os.path.isdir(one.path):
+                links.append(f"{path}{one.name}/")
+            elif one.name.lower().endswith(EXTENSIONS):
+                below.append(path + one.name)
+    return below
 
 
 @dataclass(frozen=True)

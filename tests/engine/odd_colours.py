@@ -71,6 +71,8 @@ def profiles() -> Cases:
         options = {name: value for name, value in options.items() if name != "subsampling"}
         data = encoded(scene(140 + n)[..., 2], kind, icc_profile=GRAY, **options)
         yield Case(f"profile/gray.{ending}", bound=3), data
+    clear = np.concatenate([scene(145), scene(146)[..., 2:]], axis=-1)
+    yield Case("profile/adobe-alpha.png", bound=3), encoded(clear, "PNG", icc_profile=ADOBE)
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     broken = {"text": b"no profile at all", "cut": ADOBE[:200], "zeros": bytes(400), "gray-on-colour": GRAY,
               "tags": patched(ADOBE, 128, b"\x7f\xff\xff\xff"), "size": patched(ADOBE, 0, b"\x7f\xff\xff\xff"),

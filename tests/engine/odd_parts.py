@@ -58,14 +58,15 @@ def by_pillow(path: Path) -> np.ndarray:
     image = Image.open(path)
     profile = image.info.get("icc_profile")
     image = ImageOps.exif_transpose(image)
-    if image.mode == "CMYK" or (profile and image.mode in ("RGB", "L")):
+    opacity = np.asarray(image.convert("RGBA"))[..., 3:]
+    image = image.convert("RGB") if image.mode not in ("L", "CMYK") else image
+    if profile or image.mode == "CMYK":
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile or bytes(pyvips.Image.profile_load("cmyk"))))
         image = ImageCms.profileToProfile(
             image, source, ImageCms.createProfile("sRGB"), renderingIntent=1, outputMode="RGB",
             flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
         )  # fmt: skip
-    rgba = np.asarray(image.convert("RGBA")).astype(np.uint32)
-    return over_white(rgba[..., :3], rgba[..., 3:])
+    return over_white(np.asarray(image.convert("RGB")).astype(np.uint32), opacity)
 
 
 def over_white(colours: np.ndarray, opacity: np.ndarray) -> np.ndarray:
