@@ -109,7 +109,9 @@ class Folder:
     def files(self, complain: Complain) -> Iterator[str]:
         if not self.root.is_dir():
             fact = f"{self.root} is not a folder" if self.root.exists() else f"The folder {self.root} is not there"
-            raise DegradeError(fact, wanted="a folder of images, a quoted glob, a .txt list or a URL")
+            archive = self.root.suffix.lower() in (".zip", ".tar") and self.root.is_file()
+            mend = f"read the archive as {self.root.suffix[1:].lower()}://::{self.root}" if archive else ""
+            raise DegradeError(fact, wanted="a folder of images, a quoted glob, a .txt list or a URL", mend=mend)
         return (path for path in self._walk(complain) if self.pattern is None or matches(path, self.pattern))
 
     def probe(self, path: str, count: int) -> Probe:

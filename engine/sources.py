@@ -16,7 +16,7 @@ from pathlib import Path
 from . import inventory, inventory_page, places
 from .artefact import read_bytes, sha256_bytes
 from .errors import DegradeError
-from .images import PIXEL_LIMIT
+from .images import EXTENSIONS, PIXEL_LIMIT
 from .inputs import Folders, Reject
 from .inventory import Identity
 from .inventory_page import Asked, Found
@@ -154,6 +154,9 @@ def _scan(place: Place, role: str, least: int, how: How) -> tuple[Photographs, t
     found = inventory.scan(
         place, (least, least), pixel_limit=how.pixel_limit, identity=how.identity, on_files=on_files
     )
+    if not found.entries and not found.rejects:
+        endings = ", ".join(EXTENSIONS)
+        raise DegradeError(f"there is no {role} image at {place.name}", wanted=f"files ending in {endings}")
     return found.entries, tuple(Reject(role, one.path, one.reason, one.detail) for one in found.rejects)
 
 
