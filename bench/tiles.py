@@ -100,8 +100,9 @@ def made(engine: Engine, hr: Bytes, reference: Bytes | None, scale: int) -> NDAr
 @click.option("--engine", "tiled", type=click.Path(exists=True, path_type=Path), required=True, help="Of the tiles.")
 @click.option("--whole", type=click.Path(exists=True, path_type=Path), required=True, help="Of twice the LR size.")
 @click.option("--samples", type=click.Path(exists=True, path_type=Path), default=Path("samples"), show_default=True)
+@click.option("--images", "count", type=click.IntRange(1), metavar="N", help="The first N photographs. [default: all]")
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="JSONL; a kind is replaced.")
-def main(tiled: Path, whole: Path, samples: Path, out: Path) -> None:
+def main(tiled: Path, whole: Path, samples: Path, count: int | None, out: Path) -> None:
     """Seams of tiles, and their difference from the whole image, with the same noise."""
     specs = [open_engine_spec(folder) for folder in (tiled, whole)]
     kind, tile, size = specs[0].kind, specs[0].lr_size, specs[1].lr_size
@@ -109,7 +110,8 @@ def main(tiled: Path, whole: Path, samples: Path, out: Path) -> None:
         fact = f"{tiled} is {kind} of {tile} and {whole} is {specs[1].kind} of {size}"
         raise DegradeError(fact, wanted="two engines of one bundle, the second's LR size a multiple of the first's")
     scale = specs[0].hr_scale or 4
-    photographs = np.stack([images.read_rgb(path)[: scale * size, : scale * size] for path in found(samples / "hr")])
+    paths, side = found(samples / "hr")[:count], scale * size
+    photographs = np.stack([images.read_rgb(path)[:side, :side] for path in paths])
     references = None
     if specs[0].reads_reference:
         references = np.stack([images.read_rgb(path)[:size, :size] for path in found(samples / "reference")])
