@@ -62,11 +62,14 @@ def test_rows_of_a_kind(kind: str, tiny: ModuleType, samples: Path, tmp_path: Pa
 
 
 def test_the_committed_rows_show_no_seam_and_that_one_would_be_seen() -> None:
-    """The trained models: over the tiles' edges as rough as elsewhere, to what the whole image has there."""
+    """The trained models: over the tiles' edges as rough as the whole image is there; side by side, rougher. In the
+    interior 99 of 100 values are within 10 grey levels, and no farther off at the edges than inside."""
     rows = {(row["kind"], row["subject"], row["way"]): row for row in tables.rows("tiles")}
-    assert "uddm" in {kind for kind, _, _ in rows}
+    assert {kind for kind, _, _ in rows} >= {"lway", "uddm"}
     for kind, subject, way in rows:
         if way == "tiles":
             tiled, whole, boxes = (rows[kind, subject, one]["seam"] for one in (way, "whole", "side by side"))
             assert abs(tiled - whole) < 0.1, (kind, subject)
-            assert boxes > 0.3, (kind, subject)
+            assert boxes - tiled > 0.05, (kind, subject)
+            row = rows[kind, subject, way]
+            assert row["inside_p99"] <= 10 and row["edges_mean"] < row["inside_mean"] + 0.05, (kind, subject)
