@@ -167,7 +167,7 @@ class Campaign:
                 time.sleep(0.05)
             for n, process in enumerate(processes):
                 code = process.poll()
-                if code == -signal.SIGKILL:
+                if code == -signal.SIGKILL or (code and self._who == "ray"):  # that one ends if its cluster does
                     processes[n] = self._start(self._out, self._who)
                 elif code:
                     said = process.stderr.read() if process.stderr else ""
