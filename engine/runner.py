@@ -133,7 +133,7 @@ def open_run(plan: Plan, out: Path, output: Output, claims: Claims) -> Run:
     with refused_by_the_disk(out):
         with claims.alone("plan"):
             open_folder(out, plan, output)
-        opened = Run(plan, out, open_sink(output, out, claims.others()), set(), _identity(out / RUN_JSON))
+        opened = Run(plan, out, open_sink(output, out, claims.others), set(), _identity(out / RUN_JSON))
         for shard in range(len(plan.shards)):
             opened.look(shard)
     return opened
@@ -269,7 +269,7 @@ def close(opened: Run, claims: Claims, rejects: Iterable[Reject], stop: object =
             raise generate.Stopped
         time.sleep(POLL_S)
     try:
-        opened.sink.clean(claims.others())
+        opened.sink.clean(claims.others)
         path = opened.out / RUN_JSON
         if _identity(path) in (None, opened.closed):
             page = finish(opened, rejects)

@@ -12,7 +12,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import connection
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
@@ -27,6 +27,7 @@ from .watch import Watch
 
 RESTARTS = 3  # of all workers together
 LOOK_S = 0.25
+FORGIVEN = "see above for its error, or whether the system was short of memory; the same command goes on from here"
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
@@ -48,12 +49,11 @@ class Worker:
 
     def listen(self) -> bool:
         """Take its last word if it has come; whether the process has ended."""
-        try:
-            if self.ear.poll():
+        ended = not self.process.is_alive()  # asked first: what it said before its end is then in the pipe
+        with suppress(EOFError):
+            if self.last is None and self.ear.poll():
                 self.last = self.ear.recv()
-        except EOFError:
-            self.process.join()
-        return not self.process.is_alive()
+        return ended
 
 
 def run(
@@ -76,23 +76,24 @@ def run(
     workers = [Worker(job, environment) for environment in environments]
     try:
         with handing_on(workers, on_stop) as stopped:
-            while not all([worker.listen() for worker in workers]):
-                connection.wait([worker.process.sentinel for worker in workers if worker.process.is_alive()], LOOK_S)
+            running = True
+            while running:
+                alive = [worker.process.sentinel for worker in workers if worker.process.is_alive()]
+                connection.wait(alive, LOOK_S)
                 watch.look()
+                running = False
                 for n, worker in enumerate(workers):
-                    if not worker.listen() or isinstance(worker.last, tuple) or stopped:
-                        continue
-                    if worker.last is not None:
-                        raise worker.last
-                    fate = f"worker {n} of {len(workers)} {fate_of(worker.process.exitcode)}"
-                    if restarts < 1:
-                        raise DegradeError(f"{fate}, once more than is forgiven", mend=(
-                            "see above for its error, or whether the system was short of memory; the same command goes "
-                            "on from here"
-                        ))  # fmt: skip
-                    restarts -= 1
-                    say(f"{fate}; another takes its place")
-                    workers[n] = Worker(job, worker.environment)
+                    if not worker.listen():
+                        running = True
+                    elif not isinstance(worker.last, tuple) and not stopped:
+                        fate = f"worker {n} of {len(workers)} {fate_of(worker.process.exitcode)}"
+                        if worker.last is not None:
+                            raise worker.last
+                        if restarts < 1:
+                            raise DegradeError(f"{fate}, once more than is forgiven", mend=FORGIVEN)
+                        restarts -= 1
+                        say(f"{fate}; another takes its place")
+                        workers[n], running = Worker(job, worker.environment), True
     finally:
         for worker in workers:
             worker.process.terminate()

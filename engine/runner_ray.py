@@ -51,7 +51,7 @@ class Maker:
             raise DegradeError(f"{job.out} is not the folder of the run here", mend="use one that all nodes mount")
         self._claims = self._closing.enter_context(Claims(job.out, job.lease_s))
         self._engine, self._schedule = self._closing.enter_context(job.opened())
-        sink = open_sink(job.output, job.out, self._claims.others())
+        sink = open_sink(job.output, job.out, self._claims.others)
         self._run = runner.Run(job.plan, job.out, sink, set())
 
     def make(self, shard: int) -> DegradeError | bool:

@@ -22,7 +22,7 @@ import os
 import re
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -38,6 +38,7 @@ from .names import Names, first_twice, missing, packed, shown
 
 Pixels = npt.NDArray[np.uint8]  # [H, W, 3], RGB
 Row = Mapping[str, Any]  # a JSON object
+Alive = Callable[[], Collection[str]]  # which other processes write into a folder now, by artefact.process_name
 
 Gt = Literal["crop", "link", "none"]
 
@@ -65,8 +66,8 @@ class Sink(ABC):
     """Writes pairs into `out`, which is made if it is missing. Several threads may write at once.
 
     The order of a run: `write` and `write_extra` for the images of a shard, `commit` before its record is written, and
-    `finish` when every shard is there. alive: the names of other processes (`artefact.process_name`) that write into
-    the same folder now; what any other left unfinished is removed. sync: have each image on the disk before it gets its
+    `finish` when every shard is there. alive: says which other processes write into the same folder; what any
+    other left unfinished is removed. sync: have each image on the disk before it gets its
     name (against power cuts, not kills; several times slower). gt: "crop" encodes each; "link" keeps the bytes of an HR
     file that is a pair's whole GT and a PNG as the contract has it, in a folder as a hard link where the file system
     can; "none" writes none (`FolderSink` only).
@@ -75,7 +76,7 @@ class Sink(ABC):
     texts: tuple[str, ...] = ("rejects.jsonl", "manifest.jsonl")  # written in this order
 
     def __init__(
-        self, out: Path, *, alive: Collection[str] = (), sync: bool = False, png_level: int = PNG_LEVEL,
+        self, out: Path, *, alive: Alive = tuple, sync: bool = False, png_level: int = PNG_LEVEL,
         gt: Gt = "crop",
     ) -> None:  # fmt: skip
         self.out = Path(out)
@@ -91,14 +92,19 @@ class Sink(ABC):
         """A folder for what is unfinished; it is removed when a run is finished, and after a kill."""
         return self._partial
 
-    def clean(self, alive: Collection[str] = ()) -> None:
-        """Remove what processes left unfinished, this one's included, but for those that are alive."""
-        for left in self._partial.parent.glob("*"):
-            if left.name not in alive:
+    def clean(self, alive: Alive = tuple) -> None:
+        """Remove what processes left unfinished, this one's included, but for those that are alive: asked after the
+        look, since whoever comes in between has come before its files.
+        """
+        partial = list(self._partial.parent.glob("*"))
+        torn = [one for where in (".", "shards") for one in (self.out / where).glob(".*.tmp")]
+        living = alive()
+        for left in partial:
+            if left.name not in living:
                 shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
-        for torn in (one for where in (".", "shards") for one in (self.out / where).glob(".*.tmp")):
-            if (found := _TORN.fullmatch(torn.name)) and found[1] not in alive:
-                torn.unlink(missing_ok=True)
+        for one in torn:
+            if (found := _TORN.fullmatch(one.name)) and found[1] not in living:
+                one.unlink(missing_ok=True)
         with suppress(OSError):  # there is none, or others are at work
             self._partial.parent.rmdir()
 
@@ -207,7 +213,7 @@ class FolderSink(Sink):
     texts = ("meta_info_GT.txt", "meta_info_pair.txt", *Sink.texts)
 
     def __init__(
-        self, out: Path, *, alive: Collection[str] = (), sync: bool = False, png_level: int = PNG_LEVEL,
+        self, out: Path, *, alive: Alive = tuple, sync: bool = False, png_level: int = PNG_LEVEL,
         gt: Gt = "crop",
     ) -> None:  # fmt: skip
         super().__init__(out, alive=alive, sync=sync, png_level=png_level, gt=gt)

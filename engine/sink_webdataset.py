@@ -9,7 +9,7 @@ of the plan (`--shard-pairs`), in which pairs are sorted by number of steps: let
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from . import tars
@@ -17,7 +17,20 @@ from .artefact import make_folder
 from .errors import DegradeError
 from .images import PNG_LEVEL
 from .names import packed
-from .sink import Gt, Row, Sink, check_stem, compare, json_line, one_scale, png_size, scale_of, stems_of, write_rows
+from .sink import (
+    Alive,
+    Gt,
+    Row,
+    Sink,
+    check_stem,
+    compare,
+    json_line,
+    one_scale,
+    png_size,
+    scale_of,
+    stems_of,
+    write_rows,
+)
 
 ROLES = ("gt", "lq")
 
@@ -29,7 +42,7 @@ class TarSink(Sink):
     with_rows: bool  # STEM.json of each pair
 
     def __init__(
-        self, out: Path, *, alive: Collection[str] = (), sync: bool = False, png_level: int = PNG_LEVEL,
+        self, out: Path, *, alive: Alive = tuple, sync: bool = False, png_level: int = PNG_LEVEL,
         gt: Gt = "crop",
     ) -> None:  # fmt: skip
         super().__init__(out, alive=alive, sync=sync, png_level=png_level, gt=gt)

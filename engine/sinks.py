@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 
 from .errors import DegradeError
 from .images import PNG_LEVEL
-from .sink import FolderSink, Gt, Sink
+from .sink import Alive, FolderSink, Gt, Sink
 
 Kind = Literal["folder", "lmdb", "webdataset"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -55,7 +55,7 @@ def require(kind: Kind) -> None:
                            mend="pip install 'degrade-engine[sinks]'")  # fmt: skip
 
 
-def open_sink(output: Output | Kind, out: Path, alive: Collection[str] = ()) -> Sink:
+def open_sink(output: Output | Kind, out: Path, alive: Alive = tuple) -> Sink:
     """A sink that writes into `out`; what a process that is not among the `alive` left unfinished is removed. Raises
     DegradeError, OSError.
     """

@@ -159,11 +159,22 @@ def test_what_a_kill_left_is_cleaned_at_the_next_opening(tmp_path):
         (tmp_path / ".partial" / name).mkdir()
         (tmp_path / ".partial" / name / "4.tmp").write_bytes(b"half an im")
         (tmp_path / f".manifest.jsonl.{name}.tmp").write_bytes(b"{")
-    FolderSink(tmp_path, alive={name})
+    FolderSink(tmp_path, alive=lambda: {name})
     left = {path for path in tree(tmp_path) if path not in before}
     assert left == {f".partial/{name}/4.tmp", f".manifest.jsonl.{name}.tmp"}
     FolderSink(tmp_path)
     assert tree(tmp_path) == before
+
+
+def test_who_comes_while_another_cleans_keeps_its_files(tmp_path):
+    def alive() -> set[str]:
+        (tmp_path / ".partial" / "host-3-cccccccc-00000003").mkdir(parents=True, exist_ok=True)
+        (tmp_path / ".plan.json.host-3-cccccccc-00000003.tmp").write_bytes(b"{")
+        return set()  # it was asked just before
+
+    FolderSink(tmp_path, alive=alive)
+    assert (tmp_path / ".plan.json.host-3-cccccccc-00000003.tmp").exists()
+    assert (tmp_path / ".partial" / "host-3-cccccccc-00000003").is_dir()
 
 
 def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
