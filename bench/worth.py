@@ -3,8 +3,9 @@
     degrade-engine bench worth --data DATA --engine ENGINE ... --work out/worth -o bench/results/worth.jsonl
 
 RealDGen's Table 1 asks this. HR crops, first weights, order of crops and number of steps are the same for every set;
-the LR is what differs. The test is RealSR Canon x4, scenes 031 to 050, which neither degrader nor network has seen.
-A row is one set and one seed; a row that is there is not made again, so a stopped run goes on.
+the LR is what differs. The test is RealSR Canon x4, scenes 031 to 050, which neither degrader nor network has seen;
+`chosen_psnr_db` is that of scenes 021 to 030, on which settings may be chosen. A row is one set and one seed; one that
+is there is not made again, so a stopped run goes on.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import dataclasses
 import json
 import os
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -59,10 +62,33 @@ def figures(made: list[Image], hr: list[Image]) -> Row:
     }  # fmt: skip
 
 
-def floor(tests: Pairs) -> Row:
+@dataclass(frozen=True)
+class Tests:
+    """True pairs: those that are reported, and those that settings are chosen on."""
+
+    reported: Pairs
+    chosen: Pairs
+
+    @classmethod
+    def read(cls, data: Path) -> Tests:
+        """Both out of the development corpus."""
+        return cls(read_pairs(data, "reported", 128), read_pairs(data, "chosen", 128))
+
+    def figures(self, enlarge: Callable[[Image], Image]) -> Row:
+        """All figures of an SR method: LR uint8 [h, w, 3] -> SR uint8 [4h, 4w, 3]."""
+        made = [enlarge(lr) for lr in self.chosen.lr]
+        chosen = np.mean([metrics.psnr(a, b) for a, b in zip(made, self.chosen.hr, strict=True)])
+        found = figures([enlarge(lr) for lr in self.reported.lr], self.reported.hr)
+        return found | {"chosen_psnr_db": round(float(chosen), 4)}
+
+
+def floor(tests: Tests) -> Row:
     """What needs no training: each LR enlarged."""
-    made = [resize_bicubic(lr, hr.shape[:2]) for lr, hr in zip(tests.lr, tests.hr, strict=True)]
-    return {"generator": FLOOR, "seed": None} | figures(made, tests.hr)
+
+    def enlarge(lr: Image) -> Image:
+        return resize_bicubic(lr, (SCALE * lr.shape[0], SCALE * lr.shape[1]))
+
+    return {"generator": FLOOR, "seed": None} | tests.figures(enlarge)
 
 
 class Clock:
@@ -79,16 +105,15 @@ class Clock:
             self.said = now
 
 
-def worth(way: Way, maker: Maker, preset: Preset, seed: int, tests: Pairs) -> Row:
+def worth(way: Way, maker: Maker, preset: Preset, seed: int, tests: Tests) -> Row:
     """The row of a set and a seed."""
     page = maker.make(way)
     pairs = read_set(maker.folder(way), scale=SCALE, least=preset.crop)
     trained = train(pairs, preset, seed, scale=SCALE, on_step=Clock(f"{way.name}, seed {seed}", preset.steps))
-    made = [super_resolve(trained.net, lr, SCALE) for lr in tests.lr]
     return {
         "generator": way.name, "seed": seed, "pairs": len(pairs), "set": page, "lq": likeness(pairs),
         "loss": round(float(np.mean(trained.losses[-50:])), 5),
-    } | figures(made, tests.hr)  # fmt: skip
+    } | tests.figures(lambda lr: super_resolve(trained.net, lr, SCALE))  # fmt: skip
 
 
 def line(row: Row) -> str:
@@ -98,9 +123,9 @@ def line(row: Row) -> str:
 
 
 def done(out: Path, about: Row) -> set[tuple[str, int | None]]:
-    """(generator, seed) of the rows that are there with the same preset, split and counts."""
+    """(generator, seed) of the rows that are there with the same network and number of pairs."""
     rows = [json.loads(line) for line in out.read_text().splitlines()] if out.is_file() else []
-    same = ("network", "split", "pairs_asked")
+    same = ("network", "pairs_asked")
     return {(row["generator"], row["seed"]) for row in rows if all(row[key] == about[key] for key in same)}
 
 
@@ -133,12 +158,11 @@ def kind_of(engine: Path) -> str:
 @click.option("--pairs", type=click.IntRange(1), default=400, show_default=True, help="A set.")
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Trainings a set.")
 @click.option("--only", multiple=True, help="Only the set of this name (repeatable).")
-@click.option("--split", type=click.Choice(["chosen", "reported"]), default="reported", show_default=True)
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True)
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="JSONL; rows are appended.")
 def main(
     data: Path, folders: tuple[Path, ...], work: Path, name: str, steps: int | None, pairs: int, seeds: int,
-    only: tuple[str, ...], split: str, threads: int, out: Path,
+    only: tuple[str, ...], threads: int, out: Path,
 ) -> None:  # fmt: skip
     """Train the same SR network on each set of pairs, and test it on true pairs (RealDGen's Table 1)."""
     torch.set_num_threads(threads)
@@ -146,8 +170,8 @@ def main(
     preset = PRESETS[name] if steps is None else dataclasses.replace(PRESETS[name], steps=steps)
     engines = {kind_of(folder): folder for folder in folders}
     maker = Maker(data, work, engines, pairs, seed=0, threads=threads)
-    tests = read_pairs(data, split, 128)
-    about = {"network": dataclasses.asdict(preset), "split": split, "tests": len(tests.hr), "pairs_asked": pairs,
+    tests = Tests.read(data)
+    about = {"network": dataclasses.asdict(preset), "tests": len(tests.reported.hr), "pairs_asked": pairs,
              "scale": SCALE, "threads": threads, "versions": tool_versions()} | stamp()  # fmt: skip
     ways = ways_of(engines, only)
     work.mkdir(parents=True, exist_ok=True)
