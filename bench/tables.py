@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from . import quality_tables
+from . import quality_tables, worth_table
 from .curve import draw
 from .quality_tables import markdown
 from .rows import Row, read_rows, same
@@ -73,6 +73,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "references": references,
     "speed": speed,
     "table12": table12,
+    "worth": lambda: worth_table.worth(rows("worth")),
+    "worth_why": lambda: worth_table.why(rows("worth")),
 }
 
 
@@ -83,7 +85,7 @@ def curve() -> str:
     return draw(quality_tables.of_set("curve", alone=True), next(start, None))
 
 
-PAGES = ("README.md", "docs/quality.md")
+PAGES = ("README.md", "docs/quality.md", "docs/worth.md")
 PICTURES: dict[str, Callable[[], str]] = {"docs/curve.svg": curve}
 
 

@@ -1,7 +1,7 @@
 """The sets of pairs that `bench worth` compares: the same crops of the same sharp photographs, degraded in turn.
 
-Each is a folder that `degrade-engine generate` fills, called as a user calls it. Two are not its: bicubic with one
-fixed blur, made from the bicubic set, and the true pairs of the Canon scenes that may be trained on, the ceiling.
+Each is a folder that `degrade-engine generate` fills, called as a user calls it, but two sorts: sets made from another
+set by one fixed blur or white noise, and the true pairs of the Canon scenes that may be trained on, the ceiling.
 """
 
 from __future__ import annotations
@@ -28,24 +28,28 @@ from .worth_trainer import META, Pair
 
 SCALE, LR_SIZE = 4, 64
 HR_FOLDERS = ("hr_cid22", "hr_gb82", "hr_skimage", "hr_sklearn")
-SIGMA = 0.5  # LR pixels, of the fixed blur: the baseline of `bench quality`
 DONE = "set.json"
 
 
 @dataclass(frozen=True)
 class Way:
-    """How a set is made. engine: the kind of engine it needs. arguments: of `generate`, beside folders and counts."""
+    """How a set is made. engine: the kind of engine it needs; arguments: of `generate`, beside folders and counts. Or
+    of: the set it is made from, each LR blurred by a Gaussian of `blur` LR pixels and given white noise of a standard
+    deviation of `noise` grey levels."""
 
     name: str
     engine: str | None = None
     arguments: tuple[str, ...] = ()
+    of: str | None = None
+    blur: float = 0.0
+    noise: float = 0.0
 
 
-BICUBIC, BLUR, TRUE = "bicubic", f"bicubic, Gaussian sigma {SIGMA}", "true pairs"
-REC_LR = ("--tau", "0", "--start", "reconstruction")
+TRUE, REC_LR = "true pairs", ("--tau", "0", "--start", "reconstruction")
+BLUR = Way("bicubic, Gaussian sigma 0.5", of="bicubic", blur=0.5)  # the baseline of `bench quality`
 WAYS = (
-    Way(BICUBIC, arguments=("--degrader", "bicubic")),
-    Way(BLUR),
+    Way("bicubic", arguments=("--degrader", "bicubic")),
+    BLUR,
     Way("bsrgan", arguments=("--degrader", "bsrgan")),
     Way("realdgen", "realdgen"),
     Way(TRUE),
@@ -55,8 +59,13 @@ WAYS = (
     Way("uddm", "uddm"),
     Way("binned", arguments=("--degrader", "binned")),
     Way("realdgen, Rec_lr alone", "realdgen", REC_LR),
+    Way("lway, noise 2 added", "lway", of="lway", noise=2.0),
+    Way("bicubic, Gaussian sigma 0.5, noise 2 added", of=BLUR.name, noise=2.0),
+    Way("realdgen, noise 2 added", "realdgen", of="realdgen", noise=2.0),
+    Way("syndiff, start bicubic", "syndiff", ("--start", "bicubic")),
 )
-"""In the order in which they are trained on."""
+"""In the order in which they are trained on: the generators as they are, then what tells why they differ."""
+BY_NAME = {way.name: way for way in WAYS}
 
 
 @dataclass(frozen=True)
@@ -86,9 +95,10 @@ class Maker:
             return kept
         if way.name == TRUE:
             copy_true(canon(self.data, TRAINED), folder)
-        elif way.name == BLUR:
-            self.make(WAYS[0])
-            blur(self.folder(WAYS[0]), folder)
+        elif way.of is not None:
+            source = BY_NAME[way.of]
+            self.make(source)
+            derive(self.folder(source), folder, way, self.seed)
         else:
             self._generate(way, folder)
         plan = folder / "plan.json"
@@ -98,7 +108,10 @@ class Maker:
         return made
 
     def _source(self, way: Way) -> dict[str, Any]:
-        return {"arguments": list(way.arguments)} | ({"engine": key_of(self.engines[way.engine])} if way.engine else {})
+        made: dict[str, Any] = {"arguments": list(way.arguments)}
+        if way.of is not None:
+            made = {"of": way.of, "blur": way.blur, "noise": way.noise}
+        return made | ({"engine": key_of(self.engines[way.engine])} if way.engine else {})
 
     def _generate(self, way: Way, folder: Path) -> None:
         command = [*way.arguments, "--hr", self.sharp(), "--out", folder, "--pairs", self.pairs, "--seed", self.seed,
@@ -177,12 +190,18 @@ def copy_true(files: list[tuple[Path, Path]], folder: Path) -> None:
     write_pairs(folder, [(f"{at:07d}", read_rgb(hr), read_rgb(lr)) for at, (hr, lr) in enumerate(files)])
 
 
-def blur(bicubic: Path, folder: Path) -> None:
-    """The bicubic set, each LR blurred by one Gaussian."""
-    write_pairs(folder, [
-        (hr.stem, read_rgb(hr), cv2.GaussianBlur(read_rgb(bicubic / "lq" / hr.name), (0, 0), SIGMA))
-        for hr in sorted((bicubic / "gt").iterdir())
-    ])  # fmt: skip
+def derive(source: Path, folder: Path, way: Way, seed: int) -> None:
+    """A set made from another one: the same HR, each LR blurred and given noise as `way` says."""
+    named = []
+    for at, hr in enumerate(sorted((source / "gt").iterdir())):
+        lr = read_rgb(source / "lq" / hr.name)
+        if way.blur:
+            lr = cv2.GaussianBlur(lr, (0, 0), way.blur)
+        if way.noise:
+            noisy = lr + np.random.default_rng((seed, at)).normal(0, way.noise, lr.shape)
+            lr = np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
+        named.append((hr.stem, read_rgb(hr), lr))
+    write_pairs(folder, named)
 
 
 def names_sha256(folder: Path) -> str:

@@ -14,8 +14,9 @@ from click.testing import CliRunner
 pytest.importorskip("torch", reason="needs the extra train")
 pytest.importorskip("skimage", reason="needs the extra metrics")
 
+from degrade_engine.bench import tables  # noqa: E402
 from degrade_engine.bench.worth import FLOOR, main, psnr_y, ways_of  # noqa: E402
-from degrade_engine.bench.worth_sets import blur, copy_true, likeness, write_pairs  # noqa: E402
+from degrade_engine.bench.worth_sets import BLUR, Way, copy_true, derive, likeness, write_pairs  # noqa: E402
 from degrade_engine.bench.worth_trainer import CPU, Pair, cut, rate_at, read_set, train  # noqa: E402
 from degrade_engine.engine.errors import DegradeError  # noqa: E402
 from degrade_engine.engine.images import encode_png, resize_bicubic  # noqa: E402
@@ -105,10 +106,18 @@ def test_psnr_of_y_of_a_known_offset() -> None:
 def test_likeness_divides_the_content_out(tmp_path: Path) -> None:
     plain = [Pair(resize_bicubic(pair.hr, (24, 24)), pair.hr) for pair in toy(2)]
     assert likeness(plain) == {"sharpness": 1.0, "sharpness_spread": 0.0, "noise": 1.0}
-    blur(written(tmp_path / "bicubic", plain), tmp_path / "blur")
+    derive(written(tmp_path / "bicubic", plain), tmp_path / "blur", BLUR, seed=0)
     blurred = read_set(tmp_path / "blur", scale=4, least=16)
     assert [np.array_equal(a.hr, b.hr) for a, b in zip(plain, blurred, strict=True)] == [True, True]
     assert likeness(blurred)["sharpness"] < 0.9
+
+
+def test_added_noise_has_its_standard_deviation_and_another_draw_for_each_pair(tmp_path: Path) -> None:
+    gray = [Pair(np.full((24, 24, 3), 100, np.uint8), np.full((96, 96, 3), 100, np.uint8))] * 2
+    derive(written(tmp_path / "gray", gray), tmp_path / "noisy", Way("noisy", of="gray", noise=3.0), seed=0)
+    first, second = read_set(tmp_path / "noisy", scale=4, least=16)
+    assert first.lr.std() == pytest.approx(3, rel=0.1)
+    assert not np.array_equal(first.lr, second.lr)
 
 
 def test_true_pairs_become_a_set(tmp_path: Path) -> None:
@@ -170,3 +179,19 @@ def test_rows_are_evidence_and_a_second_call_goes_on(corpus: Path, tmp_path: Pat
     again = bench("--seeds", "2", "--only", "true pairs")
     figures = ("generator", "seed", "psnr_db", "psnr_y_db", "ssim", "loss")
     assert [[row.get(key) for key in figures] for row in again] == [[row.get(key) for key in figures] for row in more]
+
+
+def test_the_table_pairs_the_seeds_and_tells_the_spread(monkeypatch: pytest.MonkeyPatch) -> None:
+    def row(name: str, seed: int | None, psnr: float) -> dict:
+        lq = {} if seed is None else {"lq": {"sharpness": 0.5, "sharpness_spread": 0.0, "noise": 0.25}}
+        return {"generator": name, "seed": seed, "psnr_db": psnr, "psnr_y_db": psnr + 2, "ssim": 0.75} | lq
+
+    made = [row("bicubic", 0, 26), row("blur", 0, 26.5), row("bicubic", 1, 27), row("blur", 1, 28.5)]
+    made.append(row("floor", None, 25))
+    monkeypatch.setattr(tables, "rows", lambda name: made)
+    lines = tables.worth().splitlines()[2:]
+    assert lines == [
+        "| blur | 27.50 ± 1.41 | 29.50 ± 1.41 | 0.7500 ± 0.0000 | +1.00 | 0.50 | 0.25 | 2 |",
+        "| bicubic | 26.50 ± 0.71 | 28.50 ± 0.71 | 0.7500 ± 0.0000 | +0.00 | 0.50 | 0.25 | 2 |",
+        "| floor | 25.00 | 27.00 | 0.7500 |  |  |  | 1 |",
+    ]
