@@ -31,7 +31,7 @@ from degrade_engine.originals.lway.adapt import super_resolve
 
 from . import metrics
 from .machine import stamp
-from .quality import Pairs, read_pairs
+from .true_pairs import Pairs, read_pairs
 from .worth_sets import SCALE, WAYS, Maker, Way, likeness
 from .worth_trainer import PRESETS, Image, Preset, read_set, train
 
@@ -152,6 +152,8 @@ def kind_of(engine: Path) -> str:
 @click.option("--data", type=click.Path(exists=True, path_type=Path), required=True, help="The development corpus.")
 @click.option("--engine", "folders", type=click.Path(exists=True, path_type=Path), multiple=True,
               help="Built with --lr-size 64 (repeatable, one a kind).")  # fmt: skip
+@click.option("--weights", type=click.Path(exists=True, path_type=Path),
+              help="Of the binned space. [default: found on the references]")  # fmt: skip
 @click.option("--work", type=click.Path(path_type=Path), required=True, help="Where the sets go, and stay.")
 @click.option("--preset", "name", type=click.Choice(list(PRESETS)), default="cpu", show_default=True)
 @click.option("--steps", type=click.IntRange(1), help="Of the training, instead of the preset's.")
@@ -161,15 +163,15 @@ def kind_of(engine: Path) -> str:
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True)
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="JSONL; rows are appended.")
 def main(
-    data: Path, folders: tuple[Path, ...], work: Path, name: str, steps: int | None, pairs: int, seeds: int,
-    only: tuple[str, ...], threads: int, out: Path,
+    data: Path, folders: tuple[Path, ...], weights: Path | None, work: Path, name: str, steps: int | None, pairs: int,
+    seeds: int, only: tuple[str, ...], threads: int, out: Path,
 ) -> None:  # fmt: skip
     """Train the same SR network on each set of pairs, and test it on true pairs (RealDGen's Table 1)."""
     torch.set_num_threads(threads)
     cv2.setNumThreads(threads)
     preset = PRESETS[name] if steps is None else dataclasses.replace(PRESETS[name], steps=steps)
     engines = {kind_of(folder): folder for folder in folders}
-    maker = Maker(data, work, engines, pairs, seed=0, threads=threads)
+    maker = Maker(data, work, engines, pairs, seed=0, threads=threads, weights=weights)
     tests = Tests.read(data)
     about = {"network": dataclasses.asdict(preset), "tests": len(tests.reported.hr), "pairs_asked": pairs,
              "scale": SCALE, "threads": threads, "versions": tool_versions()} | stamp()  # fmt: skip

@@ -70,7 +70,8 @@ BY_NAME = {way.name: way for way in WAYS}
 
 @dataclass(frozen=True)
 class Maker:
-    """Makes sets under `work`. data: the development corpus; engines: a folder a kind, each built for LR_SIZE."""
+    """Makes sets under `work`. data: the development corpus; engines: a folder a kind, each built for LR_SIZE; weights:
+    of the binned space, found on the same references as the engines read where None."""
 
     data: Path
     work: Path
@@ -78,6 +79,7 @@ class Maker:
     pairs: int
     seed: int
     threads: int
+    weights: Path | None = None
 
     def folder(self, way: Way) -> Path:
         """Where the set lies."""
@@ -123,7 +125,7 @@ class Maker:
             if reads_reference(self.engines[way.engine]):
                 command += ["--reference", self.real()]
         if way.name == "binned":
-            command += ["--weights", self.weights()]
+            command += ["--weights", self.weights or self._calibrated()]
         run("generate", *command)
 
     def sharp(self) -> Path:
@@ -134,8 +136,7 @@ class Maker:
         """The references: real LR of the Canon scenes that may be trained on."""
         return linked(self.work / "reference", [lr for _, lr in canon(self.data, TRAINED)])
 
-    def weights(self) -> Path:
-        """The binned space's weights, found on the same references."""
+    def _calibrated(self) -> Path:
         path = self.work / "weights.json"
         if not path.is_file():
             run("calibrate", "degradation", "--reference", self.real(), "--hr", self.sharp(), "-o", path,

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 pytest.importorskip("torch", reason="needs the extra train")
 pytest.importorskip("skimage", reason="needs the extra metrics")
 
-from degrade_engine.bench import tables  # noqa: E402
+from degrade_engine.bench import worth_table  # noqa: E402
 from degrade_engine.bench.worth import FLOOR, main, psnr_y, ways_of  # noqa: E402
 from degrade_engine.bench.worth_sets import BLUR, Way, copy_true, derive, likeness, write_pairs  # noqa: E402
 from degrade_engine.bench.worth_trainer import CPU, Pair, cut, rate_at, read_set, train  # noqa: E402
@@ -181,17 +181,18 @@ def test_rows_are_evidence_and_a_second_call_goes_on(corpus: Path, tmp_path: Pat
     assert [[row.get(key) for key in figures] for row in again] == [[row.get(key) for key in figures] for row in more]
 
 
-def test_the_table_pairs_the_seeds_and_tells_the_spread(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_tables_pair_the_seeds_tell_the_spread_and_keep_variants_apart() -> None:
     def row(name: str, seed: int | None, psnr: float) -> dict:
         lq = {} if seed is None else {"lq": {"sharpness": 0.5, "sharpness_spread": 0.0, "noise": 0.25}}
-        return {"generator": name, "seed": seed, "psnr_db": psnr, "psnr_y_db": psnr + 2, "ssim": 0.75} | lq
+        return {"generator": name, "seed": seed, "psnr_db": psnr, "psnr_y_db": psnr + 2, "ssim": 0.75, "detail": 4} | lq
 
     made = [row("bicubic", 0, 26), row("blur", 0, 26.5), row("bicubic", 1, 27), row("blur", 1, 28.5)]
-    made.append(row("floor", None, 25))
-    monkeypatch.setattr(tables, "rows", lambda name: made)
-    lines = tables.worth().splitlines()[2:]
-    assert lines == [
-        "| blur | 27.50 ± 1.41 | 29.50 ± 1.41 | 0.7500 ± 0.0000 | +1.00 | 0.50 | 0.25 | 2 |",
-        "| bicubic | 26.50 ± 0.71 | 28.50 ± 0.71 | 0.7500 ± 0.0000 | +0.00 | 0.50 | 0.25 | 2 |",
-        "| floor | 25.00 | 27.00 | 0.7500 |  |  |  | 1 |",
+    made += [row("floor", None, 25), row("blur, noise 2 added", 0, 25.5)]
+    assert worth_table.worth(made).splitlines()[2:] == [
+        "| blur | 27.50 ± 1.41 | 29.50 ± 1.41 | 0.7500 ± 0.0000 | +1.00 | 0.50 | 0.25 | 4.0 | 2 |",
+        "| bicubic | 26.50 ± 0.71 | 28.50 ± 0.71 | 0.7500 ± 0.0000 | +0.00 | 0.50 | 0.25 | 4.0 | 2 |",
+        "| floor | 25.00 | 27.00 | 0.7500 |  |  |  | 4.0 | 1 |",
+    ]
+    assert worth_table.why(made).splitlines()[2:] == [
+        "| blur, noise 2 added | 25.50 | 27.50 | 0.7500 | -0.50 | 0.50 | 0.25 | 4.0 | 1 |"
     ]
