@@ -195,7 +195,7 @@ def derive(source: Path, folder: Path, way: Way, seed: int) -> None:
     """A set made from another one: the same HR, each LR blurred and given noise as `way` says."""
     named = []
     for at, hr in enumerate(sorted((source / "gt").iterdir())):
-        lr = read_rgb(source / "lq" / hr.name)
+        lr: np.ndarray = read_rgb(source / "lq" / hr.name)
         if way.blur:
             lr = cv2.GaussianBlur(lr, (0, 0), way.blur)
         if way.noise:
