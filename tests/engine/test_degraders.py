@@ -134,7 +134,6 @@ def test_weights_decide_which_bins_are_made(tmp_path):
         (["--degrader", "bsrgan", "--tau", "3"], "--tau was given with the degrader bsrgan"),
         (["--degrader", "bicubic", "--weights", "w.json"], "weights with binned only"),
         (["--degrader", "bsrgan", "--degrader-options", "bad.toml"], "'jpeg_probb' is unknown"),
-        (["--lr-size", "64"], "--lr-size belongs to --degrader"),
         ([], "neither --engine nor --degrader"),
     ],
 )
