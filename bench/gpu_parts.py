@@ -31,6 +31,7 @@ from degrade_engine.engine.sampler import Batch, Sampler
 from degrade_engine.engine.schedule import table
 from degrade_engine.engine.spec import PartSpec, TensorSpec
 
+from .onnx_work import count
 from .speed import photographs
 
 Row = dict[str, Any]
@@ -279,7 +280,8 @@ def measure_engine(
                 "outside_denoiser": round(1 - steps * denoiser_ms[label] / 1e3 / whole, 4),
                 "io": False, "repeats": repeats, "notes": device.notes,
             }  # fmt: skip
-        flop = flops(bundle / denoiser_file(bundle, precision), batch * candidates, lr_size)
+        file = bundle / denoiser_file(bundle, precision)
+        flop = count(file, spec.parts["denoiser"], batch * candidates, lr_size, lr_size).product_flops
         ms_p50 = min(denoiser_ms.values())
         row = about | {"denoiser_ms": digits(ms_p50), "denoiser_tflop": digits(flop / 1e12),
                        "denoiser_tflop_s": digits(flop / ms_p50 / 1e9)}  # fmt: skip
@@ -310,36 +312,6 @@ def one_batch(preset: Preset, schedule: Any, content: np.ndarray, reference: np.
 def denoiser_file(bundle: Path, precision: str) -> str:
     page = json.loads((bundle / "bundle.json").read_text())
     return str(page["parts"]["denoiser"]["files"][precision]["path"])
-
-
-def flops(path: Path, rows: int, lr_size: int) -> float:
-    """Two a product of every convolution, Gemm and MatMul of the network at that size."""
-    import onnx
-
-    model = onnx.load(str(path))
-    sizes = {"batch": rows, "height": lr_size, "width": lr_size}
-    for value in model.graph.input:
-        for dimension in value.type.tensor_type.shape.dim:
-            if dimension.dim_param in sizes:
-                dimension.dim_value = sizes[dimension.dim_param]
-    for value in model.graph.output:
-        value.type.tensor_type.ClearField("shape")
-    graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
-    shapes = {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in (*graph.value_info, *graph.output)}
-    weights = {w.name: list(w.dims) for w in graph.initializer}
-    shapes |= weights | {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in graph.input}
-    total = 0.0
-    for node in graph.node:
-        if node.op_type == "Conv":
-            total += 2.0 * math.prod(shapes[node.output[0]]) * math.prod(shapes[node.input[1]][1:])
-        elif node.op_type in ("Gemm", "MatMul"):
-            inner = shapes[node.input[0]][-2 if transposed(node) else -1]
-            total += 2.0 * math.prod(shapes[node.output[0]]) * inner
-    return total
-
-
-def transposed(node: Any) -> bool:
-    return any(attribute.name == "transA" and attribute.i for attribute in node.attribute)
 
 
 def matmul_tflop_s(backend: str, device: CudaDevice, folder: Path, side: int, repeats: int) -> float:

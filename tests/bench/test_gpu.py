@@ -14,9 +14,10 @@ from typing import Any
 import onnx
 import pytest
 from click.testing import CliRunner
-from onnx import TensorProto, helper
+from onnx import TensorProto
 
 from degrade_engine.bench import gpu, gpu_parts
+from degrade_engine.bench.onnx_work import count_model
 from degrade_engine.engine import backends, doctor
 from degrade_engine.engine.presets import RECOMMENDED
 from degrade_engine.kernels.grids import KERNELS
@@ -115,30 +116,13 @@ def tiny_bundle_(root: Path, tmp_path: Path) -> Iterator[Path]:
     yield tiny_bundle.make(tmp_path / "bundle")
 
 
-def test_flops_of_a_network_that_can_be_counted_by_hand(tmp_path: Path) -> None:
-    def info(name: str, shape: list[Any]) -> onnx.ValueInfoProto:
-        return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-
-    weights = [helper.make_tensor("w", TensorProto.FLOAT, [5, 3, 3, 3], [0.0] * 135),
-               helper.make_tensor("v", TensorProto.FLOAT, [5, 7], [0.0] * 35)]  # fmt: skip
-    nodes = [
-        helper.make_node("Conv", ["x", "w"], ["a"], kernel_shape=[3, 3], pads=[1] * 4, strides=[2, 2]),
-        helper.make_node("GlobalAveragePool", ["a"], ["p"]), helper.make_node("Flatten", ["p"], ["f"]),
-        helper.make_node("Gemm", ["f", "v"], ["y"]),
-    ]  # fmt: skip
-    ends = [info("x", ["batch", 3, "height", "width"])], [info("y", ["batch", 7])]
-    graph = helper.make_graph(nodes, "g", *ends, weights)
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)]), str(tmp_path / "n.onnx"))
-    by_hand = 2 * 4 * 5 * 8 * 8 * (3 * 3 * 3) + 2 * 4 * 7 * 5
-    assert gpu_parts.flops(tmp_path / "n.onnx", 4, 16) == by_hand
-
-
 def test_the_matmul_is_fp16_from_end_to_end(tmp_path: Path) -> None:
     model = onnx.load(str(gpu_parts.write_matmul(tmp_path / "m.onnx", 16)))
     onnx.checker.check_model(model, full_check=True)
     assert [node.op_type for node in model.graph.node] == ["Cast", *["MatMul"] * gpu_parts.LAYERS, "Cast"]
     assert model.graph.initializer[0].data_type == TensorProto.FLOAT16
-    assert gpu_parts.flops(tmp_path / "m.onnx", 16, 1) == 2 * gpu_parts.LAYERS * 16**3
+    work = count_model(model, {"x": (16, 16)})
+    assert work.product_flops == 2 * gpu_parts.LAYERS * 16**3 and work.other_flops == 0
 
 
 def test_what_pytest_said() -> None:
