@@ -29,11 +29,13 @@ import torch
 from degrade_engine.engine import plan as plans
 from degrade_engine.engine import runner, sources
 from degrade_engine.engine.api import Engine
+from degrade_engine.engine.batches import Runs
 from degrade_engine.engine.classical import realesrgan
 from degrade_engine.engine.cores import cores
 from degrade_engine.engine.degraders import Kind, open_degrader
 from degrade_engine.engine.images import encode_png, read_rgb, resize_bicubic
 from degrade_engine.engine.presets import PAPER, PRESETS, RECOMMENDED, Preset
+from degrade_engine.engine.sampler import Batch, BatchResult
 from degrade_engine.engine.schedule import Schedule
 from degrade_engine.engine.starts import StartEngine
 from degrade_engine.kernels import pixels
@@ -66,12 +68,27 @@ class Pair:
 
 @dataclass
 class Made:
-    """What a way made: LR images by pair, seconds in all, seconds of each batch, and of the networks alone."""
+    """What a way made: LR images by pair, seconds in all, of each batch, and of each batch without I/O: its networks,
+    kernels and scores."""
 
     lr: list[np.ndarray]
     seconds: float
     batches: list[float]
-    without_io: float
+    without_io: list[float]
+
+
+class Stopwatch:
+    """An engine, and seconds of each of its batches."""
+
+    def __init__(self, engine: Runs) -> None:
+        self.engine, self.hr_scale = engine, engine.hr_scale
+        self.seconds: list[float] = []
+
+    def run(self, batch: Batch, **how: Any) -> BatchResult:
+        began = time.perf_counter()
+        result = self.engine.run(batch, **how)
+        self.seconds.append(time.perf_counter() - began)
+        return result
 
 
 def true_pairs(folder: Path, count: int) -> list[Pair]:
@@ -104,14 +121,15 @@ def found_in(pairs: Sequence[Pair], scale: int, lr_size: int, with_reference: bo
 def by_plan(plan: plans.Plan, found: sources.Sources, engine: Any, schedule: Schedule, folder: Path) -> Made:
     """The whole pipeline: decode, crop, networks, filter, encode, write."""
     ends: list[float] = []
+    watched = Stopwatch(engine)
     began = time.perf_counter()
-    page = runner.run(plan, folder / "pairs", engine=engine, schedule=schedule, folders=found.folders,
+    page = runner.run(plan, folder / "pairs", engine=watched, schedule=schedule, folders=found.folders,
                       rejects=found.rejects, on_progress=lambda now: ends.append(time.perf_counter()))  # fmt: skip
     seconds = time.perf_counter() - began
     if page["pairs"] != plan.options.pairs:
         raise click.ClickException(f"{page['pairs']} of {plan.options.pairs} pairs were made: {page['rejects']}")
     images = [read_rgb(p) for p in sorted((folder / "pairs" / "lq").iterdir())]
-    return Made(images, seconds, np.diff([began, *ends[1:]]).tolist(), page["seconds"]["engine"])
+    return Made(images, seconds, np.diff([began, *ends[1:]]).tolist(), watched.seconds)
 
 
 def by_engine(engine: Engine, preset: Preset, scale: int, pairs: Sequence[Pair], folder: Path) -> Made:
@@ -137,7 +155,7 @@ def by_degrader(kind: Kind, scale: int, lr_size: int, pairs: Sequence[Pair], fol
 
 def by_original(model: RealDGen, preset: Preset, scale: int, pairs: Sequence[Pair], folder: Path) -> Made:
     """PyTorch, one image and one candidate at a time."""
-    made, times, networks = [], [], 0.0
+    made, times, networks = [], [], []
     taus = np.random.default_rng(SEED).integers(preset.tau_low, preset.tau_high + 1, len(pairs))
     for i, pair in enumerate(pairs):
         began = time.perf_counter()
@@ -156,7 +174,7 @@ def by_original(model: RealDGen, preset: Preset, scale: int, pairs: Sequence[Pai
 
         denoising = time.perf_counter()
         result = generate(model, x_hr, x_lr, x_start, int(taus[i]), noise, preset.candidates)
-        networks += time.perf_counter() - denoising
+        networks.append(time.perf_counter() - denoising)
         made.append(pixels.to_bytes(result.candidates[result.kept][None].numpy())[0])
         (folder / f"{i}.png").write_bytes(encode_png(made[-1]))
         times.append(time.perf_counter() - began)
@@ -179,11 +197,15 @@ class Way:
         """The measured figures, the paper's own beside them under their own names."""
         psnr = [metrics.psnr(lr, read_rgb(pair.real)) for lr, pair in zip(made.lr, pairs, strict=True)]
         p50, p95 = (float(np.percentile(made.batches, p)) for p in (50, 95))
-        networks, n = made.without_io, len(pairs)
+        n, without_io = len(pairs), {}
+        if self.preset is not None:
+            without_io = {f"batch_{name}_s_without_io": round(float(np.percentile(made.without_io, p)), 4)
+                          for name, p in (("p50", 50), ("p95", 95))}  # fmt: skip
+            without_io["images_a_second_without_io"] = round(n / sum(made.without_io), 3)
         platform, seconds, db = PUBLISHED[self.published]
         return {
             "name": self.name, "mean_s": round(made.seconds / n, 4), "images_a_second": round(n / made.seconds, 3),
-            "mean_s_without_io": None if self.preset is None else round(networks / n, 4),
+            "mean_s_without_io": None if self.preset is None else round(sum(made.without_io) / n, 4), **without_io,
             "batch_p50_s": round(p50, 4), "batch_p95_s": round(p95, 4), "psnr_db": round(float(np.mean(psnr)), 3),
             "images": n, "io": True, "batch": self.batch, **in_short(self.preset), "published_as": self.published,
             "published_platform": platform, "published_s": seconds, "published_psnr_db": db,
