@@ -137,17 +137,23 @@ class WatchedPart:
         self._ledger.note("network", self._name, 0, lambda: self._executor.enqueue(stream))
 
 
+def under_watch(
+    device: Device, executors: dict[str, Executor], ledger: Ledger
+) -> tuple[Device, dict[str, Executor]]:
+    """Both, with everything written into the ledger."""
+    parts: dict[str, Executor] = {name: WatchedPart(name, one, ledger) for name, one in executors.items()}
+    return cast(Device, Watched(device, ledger)), parts  # cast: its notes can be read and not set
+
+
 @contextmanager
 def watched(folder: Path, ledger: Ledger, threads: int | None = None) -> Iterator[Engine]:
     """`Engine.open`, with everything written into the ledger. Raises as it does."""
     spec = open_engine_spec(folder)
     own = backends.named(spec.key.backend).device(threads)
     try:
-        device = cast(Device, Watched(own, ledger))  # its notes can be read and not set
-        parts: dict[str, Executor] = {
-            name: WatchedPart(name, open_engine_part(folder, spec, name, own, threads=threads), ledger)
-            for name in spec.parts
-        }
+        device, parts = under_watch(
+            own, {name: open_engine_part(folder, spec, name, own, threads=threads) for name in spec.parts}, ledger
+        )
         sampler = open_sampler(
             device, parts, spec.parts, spec.schedule, spec.filter, batch=spec.batch, candidates=spec.candidates,
             height=spec.lr_size, width=spec.lr_size,

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from . import quality_tables, worth_table
+from . import latency_page, quality_tables, worth_table
 from .curve import draw
 from .quality_tables import markdown
 from .rows import Row, read_rows, same
@@ -51,7 +51,7 @@ def speed() -> str:
 
 
 def table12() -> str:
-    """Seconds an image with I/O, the paper's own figures in columns of their own."""
+    """Seconds an image with I/O and without (p50 and p95 a batch), the paper's own figures in columns of their own."""
     body = []
     for r in rows("table12"):
         tau = r.get("tau", "")
@@ -59,6 +59,9 @@ def table12() -> str:
         if setting:
             setting += f", {r['steps'] or 'every step'}, K = {r['candidates']}"
         networks = "" if r["mean_s_without_io"] is None else f"{r['mean_s_without_io']:.3f}"
+        if "batch_p50_s_without_io" in r:
+            p50, p95 = (r[f"batch_{name}_s_without_io"] for name in ("p50", "p95"))
+            networks += f" ({p50:.2f}, {p95:.2f} a batch of {r['batch']})"
         ours = [setting, f"{r['mean_s']:.3f}", networks, f"{r['images_a_second']:.2f}", f"{r['psnr_db']:.2f}"]
         theirs = [r["published_platform"], f"{r['published_s']:.4f}", f"{r['published_psnr_db']:.2f}"]
         body.append([r["name"], *ours, *theirs])
@@ -73,6 +76,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "references": references,
     "speed": speed,
     "table12": table12,
+    **latency_page.TABLES,
     "worth": lambda: worth_table.worth(rows("worth")),
     "worth_why": lambda: worth_table.why(rows("worth")),
 }
@@ -85,8 +89,8 @@ def curve() -> str:
     return draw(quality_tables.of_set("curve", alone=True), next(start, None))
 
 
-PAGES = ("README.md", "docs/quality.md", "docs/worth.md")
-PICTURES: dict[str, Callable[[], str]] = {"docs/curve.svg": curve}
+PAGES = ("README.md", "docs/quality.md", "docs/worth.md", "docs/latency.md")
+PICTURES: dict[str, Callable[[], str]] = {"docs/curve.svg": curve, "docs/latency.svg": latency_page.picture_of_rows}
 
 
 def filled(text: str) -> str:

@@ -25,6 +25,8 @@ MEASUREMENTS = {
     "degraders": "Seconds an image of the degraders without networks.",
     "kills": "kill -9 at random moments: the runs that go on end with the same bytes.",
     "inventory": "Seconds and memory of looking at many files, and of a plan of a million pairs.",
+    "latency": "Time, FLOPs and bytes of every network and kernel; where a pair's time goes; scaling.",
+    "spelling": "Ways to write group normalisation into the FP32 graph, alternated.",
     "kernels": "Registers and spills of the CUDA kernels (needs nvcc).",
     "gpu": "Every check and benchmark of a GPU.",
     "compare": "Two commits run in turn, or two files of rows: faster, slower, or noise.",

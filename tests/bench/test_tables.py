@@ -28,7 +28,7 @@ def test_pictures_are_in_step_with_the_rows(root: Path, picture: str) -> None:
 
 
 def test_every_row_says_where_it_was_measured() -> None:
-    for name in ("quality", "references", "speed"):
+    for name in ("quality", "references", "speed", "latency"):
         for row in tables.rows(name):
             wanted = {"machine", "commit", "date", "lr_size", "candidates"}
             wanted |= {"engine", "batch"} - ({"engine", "batch"} if row.get("generator") in baselines.NAMES else set())
