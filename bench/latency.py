@@ -15,9 +15,6 @@ ENGINE (or a bundle) is measured whole; of each one more, a model of another kin
 
 from __future__ import annotations
 
-import json
-import math
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 from functools import partial
@@ -33,32 +30,20 @@ from degrade_engine.engine.artefact import tool_versions
 from degrade_engine.engine.cores import cores
 from degrade_engine.engine.device import HostDevice
 from degrade_engine.engine.presets import PRESETS
-from degrade_engine.engine.sampler import Batch
-from degrade_engine.engine.schedule import table
-from degrade_engine.engine.spec import fuses, has_steps, hr_scale, reads_reference
+from degrade_engine.engine.spec import has_steps
 from degrade_engine.kernels import philox
 
-from . import ceiling, onnx_work, rig, stages
+from . import ceiling, onnx_work, rig, scaling, stages
 from .ledger import Ledger
 from .machine import stamp
 from .operators import profile
 from .rig import Source
+from .rows import Row, write_rows
+from .scaling import digits, spread, timed
 from .speed import processor
 
-Row = dict[str, Any]
 Job = Callable[[], Iterator[Row]]
 CALLS, SECONDS_A_PART = 9, 6.0  # repeats of a network, and how long they may take in all
-SCALES = {"steps": (1, 2, 5, 10), "batch": (1, 2, 4, 8), "candidates": (1, 2, 3, 4), "lr_size": (64, 96, 128, 192, 256)}
-
-
-@dataclass(frozen=True)
-class Size:
-    """What is run: pairs a batch, candidates, LR side, steps."""
-
-    batch: int
-    candidates: int
-    lr_size: int
-    steps: int
 
 
 @dataclass(frozen=True)
@@ -68,28 +53,6 @@ class Ceiling:
     flop_s: float
     fp32_flop_s: float
     copy_bytes_s: float
-
-
-def digits(value: float) -> float:
-    """To four of them."""
-    return float(f"{value:.4g}")
-
-
-def spread(times: list[float]) -> Row:
-    """p50, p95 and count of seconds, as milliseconds."""
-    p50, p95 = (digits(1e3 * float(np.percentile(times, p))) for p in (50, 95))
-    return {"p50_ms": p50, "p95_ms": p95, "repeats": len(times)}
-
-
-def timed(work: Callable[[], Any], repeats: int, budget: float = math.inf) -> list[float]:
-    """Seconds of each run after one that warms up; two at least, however long they take."""
-    work()
-    times: list[float] = []
-    while len(times) < 2 or (len(times) < repeats and sum(times) < budget):
-        began = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - began)
-    return times
 
 
 # ----------------------------------------------------------------------------------------------- networks
@@ -157,49 +120,6 @@ def moved(kernel: str, nbytes: int, times: list[float], most: Ceiling) -> Row:
             "gb_s": digits(rate / 1e9), "of_copy": digits(rate / most.copy_bytes_s)}  # fmt: skip
 
 
-# ------------------------------------------------------------------------------------------------ scaling
-
-
-def random_batch(source: Source, size: Size) -> Batch:
-    """Pixels of no meaning: what they are changes no time."""
-    random, spec = np.random.default_rng(0), source.parts
-
-    def images(side: int) -> np.ndarray:
-        return random.integers(0, 256, (size.batch, side, side, 3), dtype=np.uint8)
-
-    steps = table(source.schedule, "ddpm", size.steps if has_steps(spec) else 0)
-    return Batch(
-        content=images(size.lr_size),
-        reference=images(size.lr_size) if reads_reference(spec) else None,
-        pairs=np.arange(size.batch, dtype=np.uint32),
-        tables=[steps] * size.batch,
-        start=images(size.lr_size) if has_steps(spec) else None,
-        hr=None if (scale := hr_scale(spec)) is None else images(scale * size.lr_size),
-        fusion_weight=0.5 if fuses(spec) else None,
-    )
-
-
-def scaling(source: Source, over: str, base: Size, threads: int, repeats: int = 3) -> Iterator[Row]:
-    """Batches of each value, the rest as in `base`, and the straight line through them: for the size, in pixels."""
-    values = [v for v in SCALES[over] if over != "candidates" or v == 1 or source.can_filter]
-    found: list[tuple[int, float]] = []
-    for value in values:
-        size = replace(base, **{over: value})
-        where = {"batch": size.batch, "candidates": size.candidates, "lr_size": size.lr_size}
-        with rig.opened(source, Ledger(), threads=threads, **where) as sampler:
-            batch = random_batch(source, size)
-            times = timed(lambda: sampler.run(batch, filter=source.can_filter, inspect=False), repeats)  # noqa: B023
-        row = {"what": "scaling", "over": over, "value": value, "steps": size.steps, **where, **spread(times)}
-        found.append((value**2 if over == "lr_size" else value, row["p50_ms"]))
-        yield row
-    if len(found) > 2:
-        x, y = np.array(found).T
-        each, fixed = np.polyfit(x, y, 1, w=1 / y)  # relative errors: the largest value would decide alone
-        off = float(np.abs((fixed + each * x) / y - 1).max())
-        yield {"what": "fit", "over": "pixels" if over == "lr_size" else over, "fixed_ms": digits(fixed),
-               "each_ms": digits(each), "largest_error": digits(off)}  # fmt: skip
-
-
 # ------------------------------------------------------------------------------------------------ all of it
 
 
@@ -215,10 +135,10 @@ def jobs(sources: list[Source], samples: Path, threads: int, most: Ceiling) -> l
     for preset in PRESETS[first.kind].values():
         found.append((f"a batch, {preset.name}", partial(of_preset, first, preset, samples, threads, most)))
     found.append(("normals", partial(normals, first.batch * first.candidates, first.lr_size, threads, most)))
-    base = Size(min(first.batch, 2), first.candidates, first.lr_size, 2)
-    for over in SCALES if has_steps(first.parts) else ("batch", "lr_size"):
+    base = scaling.Size(min(first.batch, 2), first.candidates, first.lr_size, 2)
+    for over in scaling.SCALES if has_steps(first.parts) else ("batch", "lr_size"):
         small = replace(base, batch=1) if over == "lr_size" else base
-        found.append((f"scaling over {over}", partial(scaling, first, over, small, threads)))
+        found.append((f"scaling over {over}", partial(scaling.series, first, over, small, threads)))
     return found
 
 
@@ -272,5 +192,5 @@ def main(folders: tuple[Path, ...], samples: Path, threads: int | None, out: Pat
         "devices": f"{processor()}, {cores()} cores", "tools": tool_versions(), **stamp(),
     }  # fmt: skip
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text("".join(json.dumps(about | row) + "\n" for row in rows))
+    write_rows(out, [about | row for row in rows])
     click.echo(f"{len(rows)} rows in {out}; `degrade-engine bench tables` draws docs/latency.md and its picture")

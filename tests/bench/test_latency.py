@@ -13,16 +13,17 @@ from click.testing import CliRunner
 
 pytest.importorskip("torch", reason="needs the extra train")
 
-from degrade_engine.bench import latency, latency_page, rig  # noqa: E402
+from degrade_engine.bench import latency, latency_page, rig, scaling  # noqa: E402
 from degrade_engine.bench.ledger import Entry, Ledger  # noqa: E402
 from degrade_engine.bench.operators import by_operator  # noqa: E402
+from degrade_engine.bench.rows import Row  # noqa: E402
 from degrade_engine.bench.stages import STAGES, inside  # noqa: E402
 from degrade_engine.engine.build import build  # noqa: E402
 from degrade_engine.engine.errors import DegradeError  # noqa: E402
 
 from ..engine import tiny_bundle  # noqa: E402
 
-Rows = list[latency.Row]
+Rows = list[Row]
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,7 @@ def rows(samples: Path, tmp_path_factory: pytest.TempPathFactory) -> Rows:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(latency.ceiling, "COPY_BYTES", 2**22)
         patched.setattr(latency.ceiling, "SIDE", 128)
-        patched.setattr(latency, "SCALES", {**latency.SCALES, "lr_size": (16, 24, 32)})
+        patched.setattr(scaling, "SCALES", {**scaling.SCALES, "lr_size": (16, 24, 32)})
         patched.setattr(latency.rig, "LR_SIZE", 16)
         words = [engine.folder, lway, "--samples", samples, "--threads", 1, "-o", folder / "rows.jsonl"]
         done = CliRunner().invoke(latency.main, [str(word) for word in words], catch_exceptions=False)
@@ -80,7 +81,7 @@ def test_each_series_has_its_line(rows: Rows) -> None:
     series: dict[str, list[int]] = {}
     for r in latency_page.of(rows, "scaling"):
         series.setdefault(r["over"], []).append(r["value"])
-    assert series == {name: list(values) for name, values in (latency.SCALES | {"lr_size": (16, 24, 32)}).items()}
+    assert series == {name: list(values) for name, values in (scaling.SCALES | {"lr_size": (16, 24, 32)}).items()}
     assert [r["over"] for r in latency_page.of(rows, "fit")] == ["steps", "batch", "candidates", "pixels"]
 
 
