@@ -28,8 +28,9 @@ def of(rows: list[Row], what: str) -> list[Row]:
 
 
 def measured() -> list[Row]:
-    """The committed rows."""
-    return read_rows(Path(__file__).resolve().parent / "results" / "latency.jsonl")
+    """The committed rows; none before the first measurement."""
+    path = Path(__file__).resolve().parent / "results" / "latency.jsonl"
+    return read_rows(path) if path.is_file() else []
 
 
 # ------------------------------------------------------------------------------------------------- tables
@@ -120,19 +121,21 @@ def ceiling(rows: list[Row]) -> str:
     """The machine in a sentence."""
     r = of(rows, "ceiling")[0]
     bf16 = f", {figure(r['bf16_gflop_s'])} in bf16" if r["bf16_gflop_s"] else ""
-    return (f"{r['devices']}, {r['threads']} threads, {r['backend']}: {figure(r['gflop_s'])} GFLOP/s in FP32{bf16} (a "
-            f"matrix product of side {r['side']}), {figure(r['copy_gb_s'])} GB/s (a copy of {r['copy_mb'] / 2:.0f} MB, "
+    return (f"{r['devices']}, {r['threads']} threads; {r['kind']}, {r['backend']}, LR {r['lr_size']}x{r['lr_size']}, "
+            f"{r['batch']} pairs x {r['candidates']} candidates a batch. The machine makes {figure(r['gflop_s'])} "
+            f"GFLOP/s in FP32{bf16} (a matrix product of side {r['side']}), {figure(r['copy_gb_s'])} GB/s (a copy of {r['copy_mb'] / 2:.0f} MB, "
             f"read and written); {r['date']}, commit {r['commit']}.")  # fmt: skip
 
 
 def table(make: Callable[[list[Row]], Table]) -> Callable[[], str]:
     """A table of the committed rows as Markdown."""
-    return lambda: markdown(*make(measured()))
+    return lambda: markdown(*make(rows)) if (rows := measured()) else NOT_YET
 
 
+NOT_YET = "Not measured yet: `degrade-engine bench latency ENGINE -o bench/results/latency.jsonl`."
 TABLES: dict[str, Callable[[], str]] = {
     "latency": table(lambda rows: parts(rows, of(rows, "ceiling")[0]["kind"], brief=True)),
-    "latency_machine": lambda: ceiling(measured()),
+    "latency_machine": lambda: ceiling(rows) if (rows := measured()) else NOT_YET,
     "latency_parts": table(parts),
     "latency_stages": table(stages),
     "latency_batches": table(batches),
@@ -148,8 +151,9 @@ TABLES: dict[str, Callable[[], str]] = {
 def picture(rows: list[Row]) -> str:
     """For each setting a bar of a pair's whole time, and below it, enlarged, all of it but the denoiser."""
     settings = list(dict.fromkeys(r["setting"] for r in of(rows, "stage")))
+    machine = ceiling(rows).split(" (a ")[0] if rows else "Not measured yet"
     body = [*_text(LEFT, 24, "Where the time of a pair goes, ms", "title"),
-            *_text(LEFT, 42, ceiling(rows).split(" (a ")[0] + ". One stage after another; in a run, decode, encode and "
+            *_text(LEFT, 42, machine + ". One stage after another; in a run, decode, encode and "
                    "write overlap the networks.", "small")]  # fmt: skip
     y = 58.0
     for setting in settings:

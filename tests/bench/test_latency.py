@@ -115,6 +115,12 @@ def test_tables_and_picture_are_drawn_from_them(rows: Rows) -> None:
     assert "GFLOP/s in FP32" in latency_page.ceiling(rows)
 
 
+def test_without_rows_the_pages_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(latency_page, "measured", list)
+    assert {make() for make in latency_page.TABLES.values()} == {latency_page.NOT_YET}
+    assert "Not measured yet" in latency_page.picture_of_rows()
+
+
 def test_a_batchs_entries_are_sorted_into_stages() -> None:
     """The extractors' calls before the loop are features, after it re-extraction; the rest is what nobody noted."""
     def call(name: str, seconds: float) -> Entry:
