@@ -121,10 +121,13 @@ def ceiling(rows: list[Row]) -> str:
     """The machine in a sentence."""
     r = of(rows, "ceiling")[0]
     bf16 = f", {figure(r['bf16_gflop_s'])} in bf16" if r["bf16_gflop_s"] else ""
-    return (f"{r['devices']}, {r['threads']} threads; {r['kind']}, {r['backend']}, LR {r['lr_size']}x{r['lr_size']}, "
-            f"{r['batch']} pairs x {r['candidates']} candidates a batch. The machine makes {figure(r['gflop_s'])} "
-            f"GFLOP/s in FP32{bf16} (a matrix product of side {r['side']}), {figure(r['copy_gb_s'])} GB/s (a copy of {r['copy_mb'] / 2:.0f} MB, "
-            f"read and written); {r['date']}, commit {r['commit']}.")  # fmt: skip
+    size = f"LR {r['lr_size']}x{r['lr_size']}, {r['batch']} pairs x {r['candidates']} candidates a batch"
+    return (
+        f"{r['devices']}, {r['threads']} threads; {r['kind']}, {r['backend']}, {size}. The machine makes "
+        f"{figure(r['gflop_s'])} GFLOP/s in FP32{bf16} (a matrix product of side {r['side']}), "
+        f"{figure(r['copy_gb_s'])} GB/s (a copy of {r['copy_mb'] / 2:.0f} MB, read and written); {r['date']}, commit "
+        f"{r['commit']}."
+    )
 
 
 def table(make: Callable[[list[Row]], Table]) -> Callable[[], str]:
