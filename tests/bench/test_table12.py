@@ -52,7 +52,7 @@ def test_each_way_makes_the_same_pairs_and_has_a_row(
         if row["mean_s_without_io"] is None:
             assert "batch_p50_s_without_io" not in row
             continue
-        assert 0 < row["batch_p50_s_without_io"] <= row["batch_p95_s_without_io"] < row["batch_p95_s"]
+        assert 0 < row["batch_p50_s_without_io"] <= row["batch_p95_s_without_io"]
         assert row["images_a_second_without_io"] == pytest.approx(1 / row["mean_s_without_io"], rel=0.01)
     for tau in ("tau 30", "tau 1:30"):  # one algorithm in two ways; noise and start are each its own
         engine_db, original_db = (by_name[f"RealDGen, {way}, {tau}"]["psnr_db"] for way in ("engine", "original"))
