@@ -109,7 +109,8 @@ def _deal(plan: Plan, out: Path, shard: int, files: Sequence[IO[bytes]], span: i
 
 
 def page(plan: Plan, tally: Tally) -> dict[str, Any]:
-    """run.json: what was made, what was left out, how fast, and what a report draws."""
+    """run.json: what was made, what was left out, how fast, and what a report draws. Seconds are summed over processes,
+    so pairs_per_second and busy_share are those of one process."""
     seconds = {name: round(sum(one[name] for one in tally.timeline), 3) for name in records.SECONDS}
     useful, executed = tally.row_steps, tally.executed_row_steps
     left_out = Counter(f"{role}: {reason}" for role, _, reason in tally.rejects)

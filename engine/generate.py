@@ -25,7 +25,7 @@ from .plan import Plan
 from .records import Head, Record
 from .sampler import BatchResult
 from .sink import stem_of
-from .stages import Stages
+from .stages import Mark, Stages
 
 Pixels = NDArray[np.uint8]
 
@@ -78,15 +78,17 @@ def run(
     stages: Stages,
     loaded: Iterator[list[Outcome]],
     on_batch: Callable[[Sequence[Outcome]], None],
+    since: Mark,
     stop: object = None,
 ) -> Draft:
     """Make the pairs of a shard and hand their images over to be written.
 
-    loaded: the outcomes of its batches. on_batch is called after each. stop: true where no further batch is to be
+    loaded: the outcomes of its batches. on_batch is called after each. since: when the shard before it was handed over;
+    the wait for its first batch is this shard's. stop: true where no further batch is to be
     made; the shard is then given up (Stopped), unless it was its last. Raises DegradeError where the engine fails on
     pair after pair.
     """
-    draft, began, before = Draft(shard, plan.sha256), time.perf_counter(), stages.seconds()
+    draft = Draft(shard, plan.sha256)
     for number, outcomes in enumerate(loaded):
         if stop and number:
             raise Stopped
@@ -108,10 +110,10 @@ def run(
             draft.writes.append(stages.write(write_pair, plan, sink, inputs, result, at))
         on_batch(outcomes)
     batches.check(draft.rows, draft.rejects)
-    spent = {stage: seconds - before[stage] for stage, seconds in stages.seconds().items()}
+    spent = stages.since(since)
     draft.seconds |= {
-        "wall": time.perf_counter() - began, "engine": spent["engine"], "starved": spent["read"],
-        "blocked": spent["write"],
+        "wall": spent.wall, "engine": spent.stages["engine"], "starved": spent.stages["read"],
+        "blocked": spent.stages["write"],
     }  # fmt: skip
     return draft
 

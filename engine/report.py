@@ -143,7 +143,7 @@ def header(run: Run) -> str:
         ("Start image", STARTS[plan["start"]]),
         ("Candidates", f"{plan['candidates']}" + _small("one kept" if plan["filter"] else "no filter")),
         ("Time", _duration(page["seconds"]["wall"])),
-        ("Speed", "–" if speed is None else figure(speed) + _small("pairs/s")),
+        ("Speed", "–" if speed is None else figure(speed) + _small("pairs/s, of one process")),
         ("Engine busy", f"{100 * (page['busy_share'] or 0):.0f} %" + _small("of the time")),
         ("Useful row-steps", f"{100 * page['useful_share']:.1f} %"),
         (

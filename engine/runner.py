@@ -186,14 +186,17 @@ def make(
     try:
         with stages, suppress(generate.Stopped):  # a run that stops still commits what is made
             loaded = stages.read(batches(), partial(loading.load, plan, folders, Decoded()))
+            since = stages.mark()
             for shard, pieces in groupby(loaded, key=itemgetter(0)):
                 if stop:
                     break
                 draft = generate.run(
                     plan, shard, batches=made, sink=sink, stages=stages,
-                    loaded=(outcomes for _, outcomes in pieces), on_batch=on_batch, stop=stop,
+                    loaded=(outcomes for _, outcomes in pieces), on_batch=on_batch, since=since,
+                    stop=stop,
                 )  # fmt: skip
                 stages.commit(commit, draft)
+                since = stages.mark()
     finally:
         for shard in list(taken):
             share.release(shard)

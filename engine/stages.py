@@ -54,6 +54,14 @@ class Flow:
         return max(shares, key=lambda one: shares[one])
 
 
+@dataclass(frozen=True)
+class Mark:
+    """A point in time, or what lies between two, in seconds."""
+
+    wall: float
+    stages: dict[Stage, float]
+
+
 class Stages:
     """The threads of a run, for a `with` block. workers: of reading and of writing, each; behind: pairs."""
 
@@ -142,9 +150,14 @@ class Stages:
         finally:
             self._seconds[stage] += time.perf_counter() - began
 
-    def seconds(self) -> dict[Stage, float]:
-        """The caller's time in each stage so far."""
-        return dict(self._seconds)
+    def mark(self) -> Mark:
+        """The time, and the caller's seconds in each stage so far."""
+        return Mark(time.perf_counter(), dict(self._seconds))
+
+    def since(self, mark: Mark) -> Mark:
+        """Seconds since then, in all and in each stage."""
+        now = self.mark()
+        return Mark(now.wall - mark.wall, {stage: now.stages[stage] - was for stage, was in mark.stages.items()})
 
     def flow(self) -> Flow:
         """How the stages stand now."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
@@ -14,6 +15,7 @@ from degrade_engine.dry_run import say_plan
 from degrade_engine.engine import degraders, presets, sinks, sources
 from degrade_engine.engine import plan as plans
 from degrade_engine.engine.errors import DegradeError
+from degrade_engine.engine.progress import Progress
 from degrade_engine.engine.schedule import SOLVERS, SPACINGS
 from degrade_engine.engine.sink import Gt
 from degrade_engine.engine.spec import Start
@@ -237,7 +239,16 @@ def make_pairs(
         return
     try:
         with live(console, plan.options.pairs, asked["log_every"]) as on_progress:
-            page, notes = run(on_progress, say_stopping, console.print)
+            began = time.perf_counter()
+            latest: Progress | None = None
+
+            def seen(now: Progress) -> None:
+                nonlocal latest
+                latest = now
+                on_progress(now)
+
+            page, notes = run(seen, say_stopping, console.print)
+            took = time.perf_counter() - began
     except runner.Interrupted as stop:
         console.print(
             f"Stopped: {stop.done} of {stop.shards} shards are done. The same command goes on from there."
@@ -245,7 +256,7 @@ def make_pairs(
         ctx.exit(128 + stop.number)
     for note in notes:
         console.print(note)
-    click.echo(say_summary(page, asked["out"]))
+    click.echo(say_summary(page, asked["out"], took, latest))
     if page["pairs"] < page["pairs_asked"]:
         ctx.exit(PAIRS_MISSING)
 
@@ -275,12 +286,12 @@ def say_settings(plan: plans.Plan) -> str:
     )
 
 
-def say_summary(page: dict[str, Any], out: Path) -> str:
-    """The end of a run in a few plain lines."""
-    speed = f", {page['pairs_per_second']:.2f} pairs/s" if page["pairs_per_second"] else ""
+def say_summary(page: dict[str, Any], out: Path, took: float, last: Progress | None) -> str:
+    """The end of a run in a few plain lines. took: seconds of this call; last: its last progress, of all processes."""
+    rate = None if last is None else last.pairs_per_second
+    speed = f", {rate:.2f} pairs/s" if rate else ""
     useful = f"; {100 * page['useful_share']:.1f} % of the row-steps useful" if page["executed_row_steps"] else ""
-    took = f"{page['seconds']['wall']:.1f} s{speed}{useful}"
-    lines = [f"{page['pairs']} of {page['pairs_asked']} pairs in {out} ({took})"]
+    lines = [f"{page['pairs']} of {page['pairs_asked']} pairs in {out} ({took:.1f} s{speed}{useful})"]
     rejected = ", ".join(f"{count} {reason}" for reason, count in page["rejects"].items())
     lines.append(f"left out: {rejected} (see rejects.jsonl)" if rejected else "left out: nothing")
     return "\n".join(lines)
