@@ -30,6 +30,7 @@ from degrade_engine.engine.presets import PAPER, RECOMMENDED, Preset
 from degrade_engine.engine.sampler import Batch, Sampler
 from degrade_engine.engine.schedule import table
 from degrade_engine.engine.spec import PartSpec, TensorSpec
+from degrade_engine.kernels import tiles
 
 from .onnx_work import count
 from .speed import photographs
@@ -166,6 +167,24 @@ def kernel_work(device: CudaDevice, x: Any, out: Any, pairs: int) -> Iterator[tu
     yield "degrade_gather", 8 * elements * pairs, work("degrade_gather", x=x, kept=kept, out=extra, **copies)
     yield "degrade_tile", 4 * elements * (rows + pairs), work(
         "degrade_tile", source=x[:pairs], out=out, rows=rows, **copies)  # fmt: skip
+    yield from tile_work(device, x, out)
+
+
+def tile_work(device: CudaDevice, x: Any, out: Any) -> Iterator[tuple[str, int, Callable[[], None]]]:
+    """The kernels of larger images, each image in one tile of its own size: each element once in and once out."""
+    rows, channels, height, width = x.shape
+    tables = {"starts": np.zeros(1, np.int32), "cover_y": np.tile(np.array([0, 1], np.int32), (height, 1)),
+              "cover_x": np.tile(np.array([0, 1], np.int32), (width, 1)),
+              "weights_y": np.ones((1, height), np.float32), "weights_x": np.ones((1, width), np.float32)}  # fmt: skip
+    on_it: dict[str, Any] = {name: device.allocate(values.shape, values.dtype) for name, values in tables.items()}
+    for name, values in tables.items():
+        device.upload(on_it[name], values)
+    starts = on_it.pop("starts")
+    places: dict[str, Any] = {"tops": starts, "lefts": starts, **tiles.sizes(x.shape, out.shape, 1, 1)}
+    yield "degrade_cut", 2 * x.nbytes, lambda: device.launch_grid(
+        "degrade_cut", source=x, out=out, first=0, slots=rows, **places)  # fmt: skip
+    yield "degrade_blend", 2 * x.nbytes, lambda: device.launch_grid(
+        "degrade_blend", tiles=x, out=out, **places, **on_it)  # fmt: skip
 
 
 def bandwidth(device: CudaDevice, name: str, nbytes: int, work: Callable[[], None]) -> Row:
