@@ -232,9 +232,10 @@ def refused_by_the_disk(out: Path) -> Iterator[None]:
 def check_output(out: Path, output: Output) -> None:
     """DegradeError where a library is missing, or for a folder that holds something and no run."""
     require(output.kind)
-    if (out / PLAN_JSON).is_file() or not out.exists():
+    if not out.exists():
         return
-    if not out.is_dir() or any(not one.name.startswith(".") and one.name != CLAIMS for one in out.iterdir()):
+    strange = not out.is_dir() or any(not one.name.startswith(".") and one.name != CLAIMS for one in out.iterdir())
+    if strange and not (out / PLAN_JSON).is_file():  # in this order: another process's plan comes before its files
         raise DegradeError(
             f"{out} is there and is not a run of ours", mend="choose another output folder, or empty it"
         )

@@ -20,7 +20,8 @@ def test_here_a_backend_works(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_exit_code_one_where_nothing_works(monkeypatch: pytest.MonkeyPatch) -> None:
-    bare = replace(doctor.look(), providers=None, failures={"onnxruntime": "No module named 'onnxruntime'"})
+    bare = replace(doctor.look(), providers=None, failures={"onnxruntime": "No module named 'onnxruntime'"},
+                   installed={})  # fmt: skip
     monkeypatch.setattr(doctor, "look", lambda: bare)
     done = CliRunner().invoke(command)
     assert done.exit_code == 1
