@@ -82,8 +82,9 @@ def part(source: Source, name: str, threads: int, most: Ceiling) -> Iterator[Row
         "weight_mb": digits(work.weight_bytes / 1e6), "in_and_out_mb": digits(work.io_bytes / 1e6),
         "activations_mb": digits(work.activation_bytes / 1e6), "moved_mb": digits(work.moved_bytes / 1e6),
         "flop_a_byte": digits(a_row.flops / a_row.moved_bytes), "gflop_s": digits(work.flops / p50 / 1e9),
-        "of_ceiling": digits(work.flops / p50 / peak), "engine": source.sha256[:16], "backend": source.backend,
-        "batch": source.batch, "candidates": source.candidates, "lr_size": size,
+        "of_ceiling": digits(work.flops / p50 / peak), "engine": source.sha256[:16],
+        "backend": source.backend, "precision": source.precision, "batch": source.batch,
+        "candidates": source.candidates, "lr_size": size,
     }  # fmt: skip
 
 

@@ -44,6 +44,7 @@ def parts(rows: list[Row], kind: str | None = None, brief: bool = False) -> Tabl
     for r in of(rows, "part"):
         if kind in (None, r["kind"]):
             name = r["part"] if kind else f"{r['kind']}: {r['part']}"
+            name += "" if r["backend"] == "onnxruntime" else f" ({r['backend']}, {r['computed_in']})"
             line = [name, str(r["rows"]), figure(r["gflop"]), figure(r["p50_ms"]), figure(r["gflop_s"]),
                     f"{100 * r['of_ceiling']:.0f}"]  # fmt: skip
             more = ("p95_ms", "weight_mb", "in_and_out_mb", "moved_mb", "flop_a_byte")
