@@ -156,7 +156,7 @@ def by_degrader(kind: Kind, scale: int, lr_size: int, pairs: Sequence[Pair], fol
 def by_original(model: RealDGen, preset: Preset, scale: int, pairs: Sequence[Pair], folder: Path) -> Made:
     """PyTorch, one image and one candidate at a time."""
     made, times, networks = [], [], []
-    taus = np.random.default_rng(SEED).integers(preset.tau_low, preset.tau_high + 1, len(pairs))
+    taus = plans.Plan(options_of(preset, len(pairs), scale, 1, True), 0, 1, "", (), ()).taus  # the engine's
     for i, pair in enumerate(pairs):
         began = time.perf_counter()
         hr, reference = read_rgb(pair.hr), read_rgb(pair.reference)
