@@ -14,6 +14,7 @@ import platform
 import re
 import secrets
 import shutil
+import time
 import types
 import typing
 import uuid
@@ -218,13 +219,14 @@ def this_machine() -> str:
 
 def make_folder(folder: Path) -> None:
     """Makes a folder and those above it, while other processes may remove the empty ones. Raises OSError."""
-    for again in reversed(range(100)):
+    for again in reversed(range(1000)):
         try:
             folder.mkdir(parents=True, exist_ok=True)
             return
         except (FileNotFoundError, FileExistsError):
             if not again:
                 raise
+            time.sleep(0.001)
 
 
 def write_bytes_atomic(path: Path, data: bytes) -> None:

@@ -51,7 +51,7 @@ class Claims:
         self._ended = threading.Event()
 
     def __enter__(self) -> Claims:
-        for again in reversed(range(100)):
+        for again in reversed(range(1000)):
             try:
                 make_folder(self._folder)
                 self._lock = FileLock(self._folder / f"{self.name}.lock", thread_local=False)
@@ -59,7 +59,8 @@ class Claims:
                 self._touch()
                 break
             except OSError as error:
-                if isinstance(error, FileNotFoundError) and again:
+                if isinstance(error, FileNotFoundError | FileExistsError) and again:
+                    time.sleep(0.001)
                     continue  # the last of the others has just removed the folder
                 raise DegradeError(
                     f"{self._folder} cannot be written ({error.strerror or error})", mend="choose another output folder"
