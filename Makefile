@@ -70,7 +70,7 @@ types:
 	ln -s "$(CURDIR)"/degrade_engine/* $(addprefix "$(CURDIR)"/,$(FOLDERS)) build/types/degrade_engine/
 
 tables: .venv/test
-	$(BIN)/python -m degrade_engine.bench.tables
+	$(BIN)/degrade-engine bench tables
 
 # Every row of bench/results/quality.jsonl anew, on the development corpus, then those that the sets lack; each run says
 # beforehand how long it will take. NEW=--new leaves the rows that are whole.
@@ -96,7 +96,7 @@ quality: .venv/test
 # `make tables`.
 bench: demo
 	$(BIN)/pip --disable-pip-version-check install --quiet -c constraints.txt --no-build-isolation -e '.[metrics]'
-	$(BIN)/python -m degrade_engine.bench.speed "$(CHECKPOINT)" --engine "$(OUT)/engine" -o "$(OUT)/speed.jsonl"
+	$(BIN)/degrade-engine bench speed "$(CHECKPOINT)" --engine "$(OUT)/engine" -o "$(OUT)/speed.jsonl"
 
 # Its own environment: onnxruntime-gpu takes the place of onnxruntime. pycuda is compiled, by the CUDA toolkit that is
 # here. What of the runtimes cannot be installed is left out, and a row says so.
@@ -111,7 +111,7 @@ bench-gpu:
 	for package in 'pycuda>=2024.1 cuda-bindings>=12.6' 'tensorrt>=10.12 polygraphy>=0.49' \
 		'tensorrt-rtx>=1.0' 'onnxruntime-gpu>=1.20'; do \
 		$(GPU_PIP) $$package || echo "left out: $$package" >&2; done; \
-	.venv-gpu/bin/python -m degrade_engine.bench.gpu "$(CHECKPOINT)" -o bench/results/gpu.jsonl
+	.venv-gpu/bin/degrade-engine bench gpu "$(CHECKPOINT)" -o bench/results/gpu.jsonl
 
 clean:
 	rm -rf .venv .venv-gpu build "$(OUT)/bundle" "$(OUT)/engine" "$(OUT)/pairs" "$(OUT)/report.html"

@@ -23,10 +23,10 @@ from typing import Any, Literal, TypeVar, cast
 from degrade_engine.engine import backends
 from degrade_engine.engine.api import Engine
 from degrade_engine.engine.build import open_engine_part
-from degrade_engine.engine.device import Array, Device, Loop
+from degrade_engine.engine.devices import Array, Device, Loop
 from degrade_engine.engine.engine_spec import open_engine_spec
-from degrade_engine.engine.executor import Executor
-from degrade_engine.engine.feedforward import open_sampler
+from degrade_engine.engine.executors import Executor
+from degrade_engine.engine.sampling.feedforward import open_sampler
 
 Act = Literal["allocate", "upload", "download", "launch", "network"]
 R = TypeVar("R")

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any, cast
 
 from degrade_engine.engine import backends
-from degrade_engine.engine.device import Device
+from degrade_engine.engine.devices import Device
 from degrade_engine.engine.engine_spec import ENGINE_JSON, open_engine_spec
 from degrade_engine.engine.errors import DegradeError
-from degrade_engine.engine.executor import Executor
-from degrade_engine.engine.feedforward import open_sampler
+from degrade_engine.engine.executors import Executor
+from degrade_engine.engine.sampling.feedforward import open_sampler
 from degrade_engine.engine.schedule import Schedule
 from degrade_engine.engine.spec import FilterWeights, Kind, PartSpec, Precision, can_filter, open_bundle
 

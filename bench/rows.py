@@ -11,6 +11,7 @@ from degrade_engine.engine.artefact import write_bytes_atomic
 from degrade_engine.engine.errors import DegradeError
 
 Row = dict[str, Any]
+RESULTS = Path(__file__).resolve().parent / "results"  # what is committed
 IDENTITY = ("generator", "setting", "split", "pairs", "scale", "seed", "candidates", "lr_size")
 """What a row of quality measures; the rest says how it came out, and where."""
 

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import click
 
-from . import latency_page, quality_tables, worth_table
-from .curve import draw
-from .quality_tables import markdown
-from .rows import Row, read_rows, same
-from .settings import Setting
-
-RESULTS = Path(__file__).resolve().parent / "results"
+from .latency import page as latency_page
+from .quality import tables as quality_tables
+from .quality.curve import draw
+from .quality.settings import Setting
+from .quality.tables import markdown
+from .rows import RESULTS, Row, read_rows, same
+from .worth import table as worth_table
 
 
 def rows(name: str) -> list[Row]:

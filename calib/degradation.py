@@ -24,12 +24,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..engine import inventory
 from ..engine.artefact import tool_versions
 from ..engine.classical import pipeline
 from ..engine.classical.binned import Calibrated, Space
 from ..engine.errors import DegradeError
 from ..engine.images import BadImage, read_rgb
+from ..engine.inputs import inventory
 from ..engine.plan import summary
 from .discriminant import axes
 from .features import Features, Pixels, Vectors

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..engine.calibration_spec import PrecisionOptions
-from ..engine.device import HostDevice
-from ..engine.sampler import Batch, Sampler
+from ..engine.devices import HostDevice
+from ..engine.sampling.sampler import Batch, Sampler
 from ..engine.schedule import table
 from ..engine.spec import FilterWeights, PartSpec
 from .photographs import Pairs

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from ..engine.errors import DegradeError
 from ..engine.images import BadImage, read_rgb, resize_bicubic
+from ..engine.inputs.sources import from_folders
 from ..engine.plan import Photograph
-from ..engine.sources import from_folders
 
 Pixels = NDArray[np.uint8]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
-from degrade_engine.engine.layout import plan_row_steps
+from degrade_engine.engine.inputs.sources import Sources
 from degrade_engine.engine.plan import Plan
-from degrade_engine.engine.sources import Sources
+from degrade_engine.engine.sampling.layout import plan_row_steps
 
 
 def say_plan(plan: Plan, found: Sources) -> str:

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bar
 
-from degrade_engine.engine.progress import Progress
-from degrade_engine.engine.stages import Flow
+from degrade_engine.engine.pipeline.progress import Progress
+from degrade_engine.engine.pipeline.stages import Flow
 
 Say = Callable[[Progress], None]
 

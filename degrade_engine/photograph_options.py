@@ -10,8 +10,8 @@ from typing import Any, TypeVar, get_args
 import click
 
 from degrade_engine.engine.images import PIXEL_LIMIT, Alpha
-from degrade_engine.engine.inventory import IDENTITIES
-from degrade_engine.engine.sources import How
+from degrade_engine.engine.inputs.inventory import IDENTITIES
+from degrade_engine.engine.inputs.sources import How
 
 SAY_EVERY_S = 10.0
 F = TypeVar("F", bound=Callable[..., Any])

@@ -6,9 +6,11 @@ from __future__ import annotations
 from dataclasses import fields, replace
 from typing import Any
 
-from degrade_engine.engine import degraders, presets, sources
 from degrade_engine.engine import plan as plans
+from degrade_engine.engine import presets
+from degrade_engine.engine.classical import degraders
 from degrade_engine.engine.errors import DegradeError
+from degrade_engine.engine.inputs import sources
 from degrade_engine.engine.spec import Kind
 from degrade_engine.photograph_options import how
 

@@ -11,9 +11,9 @@ from typing import Any
 import click
 
 from degrade_engine.engine import plan as plans
-from degrade_engine.engine import sources
-from degrade_engine.engine.claims import LEASE_S
 from degrade_engine.engine.errors import DegradeError
+from degrade_engine.engine.inputs import sources
+from degrade_engine.engine.runners.claims import LEASE_S
 from degrade_engine.engine.sinks import Output
 
 Run = Callable[[Callable[[Any], None], Callable[[int], None], Callable[[str], None]], tuple[dict[str, Any], Any]]
@@ -94,7 +94,7 @@ class How:
         """What planning asks of the engine: open where this process will run it, else its page. Raises DegradeError."""
         sizes = {"lr_size": lr_size, "tile_overlap": tile_overlap}
         from degrade_engine.engine.api import Engine
-        from degrade_engine.engine.job import Described
+        from degrade_engine.engine.runners.job import Described
 
         if not self.here:
             yield Described.read(folder, **sizes)
@@ -111,15 +111,15 @@ class How:
         """
         out, output, grace = asked["out"], Output(asked["sink"], asked["png_level"], asked["gt"]), asked["grace"]
         if self.here:
-            from degrade_engine.engine import runner
+            from degrade_engine.engine.runners import runner
 
             return lambda on_progress, on_stop, say: (runner.run(
                 plan, out, engine=engine, schedule=schedule, folders=found.folders, rejects=found.rejects,
                 workers=self.threads, output=output, grace=grace, lease_s=float(self.lease_s),
                 on_progress=on_progress, on_stop=on_stop), engine.notes)  # fmt: skip
-        from degrade_engine.engine import runner_processes as processes
         from degrade_engine.engine.cores import cores
-        from degrade_engine.engine.job import Job
+        from degrade_engine.engine.runners import processes
+        from degrade_engine.engine.runners.job import Job
 
         count = self.processes or len(self.devices or ())
         threads = self.threads or (max(1, cores() // count) if count else 1)
@@ -127,7 +127,7 @@ class How:
             plan, out, found.folders, tuple(found.rejects), folder, output, threads, grace, float(self.lease_s)
         )
         if self.runner == "ray":
-            from degrade_engine.engine import runner_ray
+            from degrade_engine.engine.runners import ray as runner_ray
 
             runner_ray.require()
             return lambda on_progress, on_stop, say: runner_ray.run(

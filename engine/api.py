@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 
 from . import backends
 from .build import open_engine_part
-from .device import Device
+from .devices import Device
 from .engine_spec import EngineSpec, open_engine_spec
 from .errors import DegradeError
-from .feedforward import FeedForward, open_sampler
-from .sampler import Batch, BatchResult, Sampler
+from .sampling.feedforward import FeedForward, open_sampler
+from .sampling.sampler import Batch, BatchResult, Sampler
+from .sampling.tiled import TiledSampler
+from .sampling.tiling import grid_of
 from .schedule import Solver, Spacing, table
 from .spec import Start
-from .tiled import TiledSampler
-from .tiling import grid_of
 
 Bytes = NDArray[np.uint8]
 Runner = Sampler | FeedForward | TiledSampler
@@ -219,9 +219,7 @@ def _images(name: str, images: Bytes | Sequence[Bytes], size: tuple[int, int]) -
 
 
 def _shrink(hr: Bytes, size: tuple[int, int]) -> Bytes:
-    from .images import (
-        resize_bicubic,
-    )  # here, so that callers with their own LR-size images need no image library
+    from .images import resize_bicubic  # here, so that callers with their own LR-size images need no image library
 
     return resize_bicubic(hr, size)
 

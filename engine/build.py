@@ -1,6 +1,6 @@
 """A bundle becomes an engine: files for one LR size, batch and number of candidates, through the parity gate.
 
-What is done with a network is its backend's (backends.py): the CPU takes the bundle's FP32 files as they are,
+What is done with a network is its backend's (backends/): the CPU takes the bundle's FP32 files as they are,
 TensorRT compiles one plan a part. What is the same for all is here: the key, the lock, the folder that appears
 whole or not at all, the gate. An engine that cannot run on the machine that built it has "not run" in the
 gate's place, and is not opened before `verify` has run it where it will be used.
@@ -15,28 +15,13 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from . import backends, parity
-from .artefact import (
-    check_replaceable,
-    move_folder,
-    new_folder,
-    sha256_file,
-    tool_versions,
-    write_json_atomic,
-)
+from .artefact import check_replaceable, move_folder, new_folder, sha256_file, tool_versions, write_json_atomic
 from .backends import BACKENDS as BACKENDS
 from .backends import Accepted, BackendName, Order
-from .device import Device
-from .engine_spec import (
-    ENGINE_JSON,
-    EngineKey,
-    EngineSpec,
-    Parity,
-    differing,
-    read_engine_spec,
-    seal,
-)
+from .devices import Device
+from .engine_spec import ENGINE_JSON, EngineKey, EngineSpec, Parity, differing, read_engine_spec, seal
 from .errors import DegradeError
-from .executor import Executor
+from .executors import Executor
 from .lock import only_one
 from .spec import Bundle, PartSpec, Precision, can_filter, file_ref, has_steps, open_bundle
 

@@ -16,6 +16,7 @@ from typing import Literal, get_args
 from . import backends
 from .artefact import from_json, parse_json, read_bytes, sha256_json
 from .backends import BackendName
+from .backends.tensorrt_plan import PlanProof
 from .errors import DegradeError
 from .schedule import Schedule
 from .spec import (
@@ -33,7 +34,6 @@ from .spec import (
     hr_scale,
     reads_reference,
 )
-from .tensorrt import PlanProof
 
 ENGINE_JSON = "engine.json"
 REBUILD = "build it again, here, with `degrade-engine build BUNDLE -o ENGINE --rebuild`"

@@ -42,12 +42,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..kernels import pixels
-from .device import Device, HostDevice
+from .devices import Device, HostDevice
 from .engine_spec import Against, Bound, Measure, Parity, Unit
 from .errors import DegradeError
-from .executor import Executor, OnnxRuntimeExecutor
-from .feedforward import open_sampler
-from .sampler import Batch
+from .executors import Executor, OnnxRuntimeExecutor
+from .sampling.feedforward import open_sampler
+from .sampling.sampler import Batch
 from .schedule import table
 from .spec import IMAGES, Bundle, Precision, can_filter, fuses, has_steps, hr_scale
 

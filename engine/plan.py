@@ -20,11 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .artefact import sha256_json
+from .classical.degraders import Degrader, Kind
 from .columns import Column, Cut
-from .degraders import Degrader, Kind
 from .errors import DegradeError
 from .images import Alpha
-from .layout import plan_row_steps
+from .sampling.layout import plan_row_steps
 from .schedule import Solver, Spacing
 from .spec import Start
 

@@ -1,5 +1,5 @@
 // Tiles of images: where a tile's element comes from, and the weighted sum of the tiles that cover a pixel
-// (aggregation sampling, engine/tiling.py). Twin: tiles.py.
+// (aggregation sampling, engine/sampling/tiling.py). Twin: tiles.py.
 #pragma once
 
 #include "portable.h"

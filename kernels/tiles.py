@@ -1,8 +1,8 @@
 """Tiles of images larger than a network: cut out of them, and blended into them again by weights.
 
 Tiles lie in rows of `across`; those of an image follow each other, image after image. Places and weights come from
-engine/tiling.py, an axis at a time. A pixel is the sum of its tiles' values in their order, so its bytes depend
-neither on how many tiles a network takes at a time nor on the number of threads.
+engine/sampling/tiling.py, an axis at a time. A pixel is the sum of its tiles' values in their order, so its bytes
+depend neither on how many tiles a network takes at a time nor on the number of threads.
 """
 
 from __future__ import annotations

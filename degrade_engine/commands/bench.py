@@ -32,6 +32,18 @@ MEASUREMENTS = {
     "compare": "Two commits run in turn, or two files of rows: faster, slower, or noise.",
     "tables": "Write the tables of README.md from the rows in bench/results.",
 }
+ROOMS = {
+    name: f"{room}."
+    for room, names in {
+        "seconds": "table12 speed degraders spelling",
+        "quality": "quality fusion tiles references binned lway",
+        "worth": "worth",
+        "runs": "pipeline kills inventory",
+        "latency": "latency kernels",
+        "gpu": "gpu",
+    }.items()
+    for name in names.split()
+} | {"compare": "", "tables": ""}
 
 
 class Measurements(click.Group):
@@ -44,7 +56,8 @@ class Measurements(click.Group):
         if cmd_name not in MEASUREMENTS:
             return None
         try:
-            command: click.Command = importlib.import_module(f"degrade_engine.bench.{cmd_name}").main
+            module = importlib.import_module(f"degrade_engine.bench.{ROOMS[cmd_name]}{cmd_name}")
+            command: click.Command = module.main
         except ModuleNotFoundError as missing:
             raise DegradeError(
                 f"bench {cmd_name} needs the package {missing.name}, which is not installed",

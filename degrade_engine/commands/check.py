@@ -24,8 +24,8 @@ def command(ctx: click.Context, pairs: Path, threads: int | None, as_json: bool)
     images; the same image twice. One line a problem; exit code 0 without any, 1 with some, 2 where there is nothing
     to check.
     """
-    from degrade_engine.engine.check import check  # here, so that --help needs no image library
-    from degrade_engine.engine.pairs import Problem
+    from degrade_engine.engine.sinks.check import check  # here, so that --help needs no image library
+    from degrade_engine.engine.sinks.pairs import Problem
 
     def say(problem: Problem) -> None:
         if not as_json:

@@ -12,14 +12,16 @@ import click
 from rich.console import Console
 
 from degrade_engine.dry_run import say_plan
-from degrade_engine.engine import degraders, presets, sinks, sources
 from degrade_engine.engine import plan as plans
+from degrade_engine.engine import presets, sinks
+from degrade_engine.engine.classical import degraders
 from degrade_engine.engine.errors import DegradeError
-from degrade_engine.engine.progress import Progress
+from degrade_engine.engine.inputs import sources
+from degrade_engine.engine.pipeline.progress import Progress
+from degrade_engine.engine.pipeline.stops import GRACE_SECONDS
 from degrade_engine.engine.schedule import SOLVERS, SPACINGS
-from degrade_engine.engine.sink import Gt
+from degrade_engine.engine.sinks.sink import Gt
 from degrade_engine.engine.spec import Start
-from degrade_engine.engine.stops import GRACE_SECONDS
 from degrade_engine.live import live
 from degrade_engine.photograph_options import photograph_options
 from degrade_engine.planning import SAVE_UP_TO, make_degrader_plan, make_plan, settled
@@ -196,8 +198,8 @@ def command(ctx: click.Context, engine_path: Path | None, threads: int | None, *
     Exit code 0: every pair was made; 3: finished, and some pairs could not be made; 2: a mistake, a full disk or a
     broken engine, as the message says; 130 and 143: stopped by Ctrl-C or SIGTERM.
     """
+    from degrade_engine.engine.sampling.starts import StartEngine
     from degrade_engine.engine.schedule import Schedule  # here, so that --help needs no network runtime
-    from degrade_engine.engine.starts import StartEngine
 
     how = How.of(asked, threads)
     if asked["degrader"]:
@@ -222,7 +224,7 @@ def make_pairs(
     ctx: click.Context, plan: plans.Plan, found: sources.Sources, run: Run, asked: dict[str, Any]
 ) -> None:
     """Run the plan, with a live line, and say what came of it."""
-    from degrade_engine.engine import runner
+    from degrade_engine.engine.runners import runner
 
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     references = f" and {len(plan.reference)} reference" if plan.reference else ""

@@ -29,7 +29,7 @@ import click
 def command(pairs: Path, out: Path, limit: int, as_json: bool) -> None:
     """Write one self-contained HTML page about the run in PAIRS, the --out folder of `generate`: speed over time, time
     by stage, what was left out and why, tau and scores, a contact sheet, and the first pairs up close."""
-    from degrade_engine.engine import report  # here, so that --help needs no image library
+    from degrade_engine.engine.report import report  # here, so that --help needs no image library
 
     if as_json:
         click.echo(json.dumps(report.to_json(report.open_run(pairs)), indent=1))

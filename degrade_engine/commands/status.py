@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from degrade_engine.engine.status import Status
+    from degrade_engine.engine.runners.status import Status
 
 UNFINISHED = 1
 SHOWN = 20  # failed pairs that get a line
@@ -26,7 +26,7 @@ def command(ctx: click.Context, pairs: Path, as_json: bool) -> None:
     It goes by the plan and the shards' records and opens no image (`check` does). Exit code 0: finished; 1: not yet,
     the same generate command goes on; 2: no run.
     """
-    from degrade_engine.engine.status import status  # here, so that --help needs no image library
+    from degrade_engine.engine.runners.status import status  # here, so that --help needs no image library
 
     found = status(pairs)
     if as_json:

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from degrade_engine.bench import baselines, curve, quality_tables, tables
+from degrade_engine.bench import tables
+from degrade_engine.bench.quality import baselines, curve
+from degrade_engine.bench.quality import tables as quality_tables
 
 
 @pytest.mark.parametrize("page", tables.PAGES)

@@ -15,10 +15,11 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from degrade_engine.engine import backend_tensorrt, backends, doctor
+from degrade_engine.engine import backends, doctor
 from degrade_engine.engine.backends import Made, Order
-from degrade_engine.engine.device_cuda import CudaDevice
-from degrade_engine.engine.tensorrt import PlanProof
+from degrade_engine.engine.backends import tensorrt as backend_tensorrt
+from degrade_engine.engine.backends.tensorrt_plan import PlanProof
+from degrade_engine.engine.devices.cuda import CudaDevice
 from degrade_engine.kernels import loader
 
 from .cuda_stand_in import Gpu

@@ -13,8 +13,8 @@ from typing import Any, Protocol
 import numpy as np
 import pytest
 
-from degrade_engine.engine.device import Device, HostDevice
-from degrade_engine.engine.device_cuda import CudaBuffer, CudaDevice
+from degrade_engine.engine.devices import Device, HostDevice
+from degrade_engine.engine.devices.cuda import CudaBuffer, CudaDevice
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.kernels import loader
 

@@ -18,8 +18,8 @@ import pytest
 from degrade_engine.bench.ledger import MOVED, Ledger, R, Watched, watched
 from degrade_engine.engine.api import Engine
 from degrade_engine.engine.build import build
-from degrade_engine.engine.launches import CALLS
-from degrade_engine.engine.sampler import Batch, BatchResult
+from degrade_engine.engine.devices.launches import CALLS
+from degrade_engine.engine.sampling.sampler import Batch, BatchResult
 from degrade_engine.engine.schedule import table
 from degrade_engine.engine.spec import Kind
 from degrade_engine.kernels import loader

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from degrade_engine.cli import main
-from degrade_engine.engine import backend_onnxruntime, build, engine_spec
+from degrade_engine.engine import build, engine_spec
 from degrade_engine.engine.api import Engine
+from degrade_engine.engine.backends import onnxruntime as backend_onnxruntime
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.verify import verify
 

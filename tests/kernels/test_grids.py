@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from degrade_engine.engine import tiling
+from degrade_engine.engine.sampling import tiling
 from degrade_engine.kernels import philox, pixels, select, tiles, update
 from degrade_engine.kernels.grids import KERNELS, MOST_X, MOST_Y, THREADS, over_rows
 

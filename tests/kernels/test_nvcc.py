@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from degrade_engine.bench import kernels as report
 from degrade_engine.bench import tables
+from degrade_engine.bench.latency import kernels as report
 from degrade_engine.kernels.grids import KERNELS
 
 needs_nvcc = pytest.mark.skipif(report.find_nvcc() is None, reason="needs nvcc, which is not on PATH or in CUDA_HOME")
@@ -73,7 +73,7 @@ def test_no_kernel_spills_in_the_committed_rows() -> None:
         (name, sm / 10) for name in KERNELS for sm in report.CAPABILITIES
     }
     assert not [row for row in rows if row["spill_store_bytes"] or row["spill_load_bytes"] or row["stack_bytes"]]
-    stale = "run `python -m degrade_engine.bench.kernels -o bench/results/kernels.jsonl`"
+    stale = "run `degrade-engine bench kernels -o bench/results/kernels.jsonl`"
     assert {row["sources_sha256"] for row in rows} == {report.sources_sha256()}, stale
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from degrade_engine.engine import tiling
+from degrade_engine.engine.sampling import tiling
 from degrade_engine.kernels import tiles
 
 SIZES = st.tuples(st.integers(2, 9), st.integers(0, 30), st.integers(1, 8))  # tile, more, overlap

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from degrade_engine.cli import main
-from degrade_engine.engine import inventory, sources
-from degrade_engine.engine.inventory_page import INVENTORY
+from degrade_engine.engine.inputs import inventory, sources
+from degrade_engine.engine.inputs.inventory_page import INVENTORY
 
 USUAL = "--pairs 40 --lr-size 16 --scale 2 --degrader bicubic --seed 3 --shard-pairs 4".split()
 

@@ -1,0 +1,117 @@
+"""Everything that a machine with a GPU can tell, in one command: `make bench-gpu`.
+
+    degrade-engine bench gpu CHECKPOINT -o bench/results/gpu.jsonl
+
+Parts, in this order: the scheduler's tests on CudaDevice, compute-sanitizer over its kernels, every kernel's bandwidth
+beside a device copy, then each backend and precision at 128x128 (build, parity gate, replayed and launched steps,
+denoiser beside a large FP16 matmul), and the paper preset with random weights at 256x256, 48 rows. Each part is a
+process of its own (parts.py), since a fault in one leaves a GPU context unusable and TensorRT wants one flavour a
+process: one that fails is a row that says so, and the rest goes on. Nothing is timed that did not pass its check.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from degrade_engine.engine import backends, doctor
+from degrade_engine.engine.artefact import tool_versions
+
+from ..machine import stamp
+
+Row = dict[str, Any]
+HOURS = 3600
+PARTS_FILE = "degrade_engine.bench.gpu.parts"
+ON_A_GPU = ("tensorrt", "tensorrt-rtx", "onnxruntime-cuda", "onnxruntime-tensorrt")
+
+
+@click.command()
+@click.argument("checkpoint", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--samples", type=click.Path(exists=True, path_type=Path), default=Path("samples"), show_default=True)
+@click.option("--only", multiple=True, help="Only parts whose name begins so; may be repeated.")
+@click.option("-o", "--out", type=click.Path(dir_okay=False, path_type=Path), required=True)
+def main(checkpoint: Path, samples: Path, only: tuple[str, ...], out: Path) -> None:
+    """Check and time everything on this machine's GPU; rows are appended to OUT."""
+    gpus = doctor.nvidia()
+    if not gpus.devices:
+        raise click.ClickException(f"there is no NVIDIA GPU here ({gpus.reason}), so nothing was run")
+    about, failed = context(gpus), 0
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="degrade-engine-") as folder:
+        for name, arguments in parts(checkpoint, samples, Path(folder)):
+            if only and not name.startswith(only):
+                continue
+            click.echo(f"== {name}")
+            for row in run_part(name, arguments, Path(folder) / "rows.jsonl"):
+                failed += "failed" in row
+                with out.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(row | about) + "\n")
+                click.echo(say(row))
+    if failed:
+        raise click.ClickException(f"{failed} rows say what failed; see {out}")
+
+
+def parts(checkpoint: Path, samples: Path, folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """Names of the parts and the arguments of parts.py; a backend that cannot run here is a row with the reason."""
+    yield "tests", ["tests"]
+    yield "sanitizer", ["sanitizer"]
+    yield "kernels", ["kernels"]
+    tiny, paper = folder / "tiny", folder / "paper"
+    yield "export tiny", ["export", str(checkpoint), str(tiny)]
+    for backend in ON_A_GPU:
+        for precision in ("fp16", "fp32"):
+            size = ["--lr-size", "128", "--batch", "16", "--candidates", "3", "--samples", str(samples)]
+            yield f"tiny {backend} {precision}", ["engine", str(tiny), backend, precision, *size]
+    yield "export paper", ["export", "paper", str(paper)]
+    for backend in ON_A_GPU:
+        size = ["--lr-size", "256", "--batch", "16", "--candidates", "3", "--samples", str(samples)]
+        yield f"paper {backend} fp16", ["engine", str(paper), backend, "fp16", *size]
+
+
+def run_part(name: str, arguments: list[str], rows: Path, command: tuple[str, ...] = ()) -> list[Row]:
+    """A part in a process of its own. Its rows, and one more with `failed` if it did not end well, or `left_out`."""
+    if arguments[0] == "engine" and (reason := backends.named(arguments[2]).cannot_run(None)):
+        return [{"part": name, "left_out": reason}]
+    rows.unlink(missing_ok=True)
+    began = time.perf_counter()
+    command = command or (sys.executable, "-m", PARTS_FILE)
+    try:
+        done = subprocess.run(
+            [*command, *arguments, "--rows", str(rows)], capture_output=True, text=True, timeout=2 * HOURS
+        )
+        code, said = done.returncode, done.stderr or done.stdout
+    except subprocess.TimeoutExpired:
+        code, said = -1, f"not done after {2 * HOURS} s"
+    found = [{"part": name} | json.loads(line) for line in rows.read_text().splitlines()] if rows.is_file() else []
+    if code:
+        last = [line for line in said.splitlines() if line.strip()][-1:] or ["it said nothing"]
+        found.append({"part": name, "failed": last[0].strip(), "exit_status": code})
+    seconds = round(time.perf_counter() - began, 1)
+    return [row | {"part_seconds": seconds} for row in found or [{"part": name}]]
+
+
+def context(gpus: doctor.Gpus) -> Row:
+    """What makes a row evidence: device, driver, versions, commit."""
+    return {
+        "device": gpus.devices[0].name, "sm": gpus.devices[0].sm, "driver": gpus.driver, "cuda": gpus.cuda,
+        "devices": 1, "cpu_cores": os.cpu_count(), "tools": tool_versions(),
+    } | stamp()  # fmt: skip
+
+
+def say(row: Row) -> str:
+    """A row for the eye."""
+    skip = ("part", "part_seconds", "notes", "parity")
+    return "   " + ", ".join(f"{key} {value}" for key, value in row.items() if key not in skip)
+
+
+if __name__ == "__main__":
+    main()

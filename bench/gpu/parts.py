@@ -1,0 +1,370 @@
+"""The parts of `gpu.py`, each in a process of its own: checks first, then times. Rows go to a file as they come.
+
+Times on the GPU are between two events on the stream; a batch's is wall time up to the pixels on the host, without
+file I/O. Kernel buffers are larger than a second-level cache, and bytes are those that the .cu files count.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from degrade_engine.engine import backends
+from degrade_engine.engine.build import build, open_engine_part
+from degrade_engine.engine.devices.cuda import CudaDevice
+from degrade_engine.engine.presets import PAPER, RECOMMENDED, Preset
+from degrade_engine.engine.sampling.sampler import Batch, Sampler
+from degrade_engine.engine.schedule import table
+from degrade_engine.engine.spec import PartSpec, TensorSpec
+from degrade_engine.kernels import tiles
+
+from ..onnx_work import count
+from ..seconds.speed import photographs
+
+Row = dict[str, Any]
+GPU_TESTS = ("tests/engine/devices/test_launches.py", "tests/engine/devices/test_cuda.py",
+             "tests/engine/sampling/test_sampler.py")  # fmt: skip
+REPEATS, WARM = 20, 5
+SIDE, LAYERS = 8192, 8
+"""The matmul: LAYERS times [SIDE, SIDE] by [SIDE, SIDE], so that its casts at either end do not count."""
+
+
+@click.group()
+def main() -> None:
+    """One part of the GPU's measurements; `bench gpu` calls them all."""
+
+
+def to_rows(rows: Path, found: Iterator[Row]) -> None:
+    """Writes each row as it comes: what was measured before a fault is kept."""
+    with rows.open("a", encoding="utf-8") as file:
+        for row in found:
+            file.write(json.dumps(row) + "\n")
+            file.flush()
+
+
+rows_option = click.option("--rows", type=click.Path(path_type=Path), required=True)
+
+
+# ------------------------------------------------------------------------------------------------ checks
+
+
+@main.command()
+@rows_option
+def tests(rows: Path) -> None:
+    """The scheduler's tests on the real CudaDevice."""
+    done = pytest("-rs", "-k", "gpu", *GPU_TESTS)
+    to_rows(rows, iter([counts(done.stdout)]))
+    passed = done.returncode == 0 and "skipped" not in counts(done.stdout)
+    if not passed:
+        raise click.ClickException(reason(done.stdout))
+
+
+@main.command()
+@rows_option
+def sanitizer(rows: Path) -> None:
+    """compute-sanitizer over every kernel, launched on odd sizes."""
+    tool = shutil.which("compute-sanitizer")
+    if tool is None:
+        to_rows(rows, iter([{"left_out": "compute-sanitizer is not on PATH; it comes with the CUDA toolkit"}]))
+        return
+    failed = []
+    for check in ("memcheck", "racecheck", "initcheck", "synccheck"):
+        done = pytest("-k", "gpu", GPU_TESTS[0], before=(tool, "--tool", check, "--error-exitcode", "9"))
+        to_rows(rows, iter([{"check": check, "exit_status": done.returncode, **counts(done.stdout)}]))
+        failed += [check] if done.returncode else []
+    if failed:
+        raise click.ClickException(f"compute-sanitizer found something in {', '.join(failed)}")
+
+
+def pytest(*arguments: str, before: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+    command = [*before, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def counts(printed: str) -> Row:
+    """{"passed": 12, "failed": 1} from the last lines of pytest."""
+    return {word: int(number) for number, word in re.findall(r"(\d+) (passed|failed|errors?|skipped)", printed)}
+
+
+def reason(printed: str) -> str:
+    """Why tests failed or were skipped: pytest's own first line of it."""
+    lines = [line for line in printed.splitlines() if line.startswith(("FAILED", "ERROR", "SKIPPED"))]
+    return lines[0] if lines else "pytest ran no test"
+
+
+# ----------------------------------------------------------------------------------------------- kernels
+
+
+@main.command()
+@rows_option
+def kernels(rows: Path) -> None:
+    """GB/s of every kernel beside that of a device copy."""
+    with closing(CudaDevice.open()) as device:
+        to_rows(rows, bandwidths(device))
+
+
+def bandwidths(device: CudaDevice, pairs: int = 48, candidates: int = 3, side: int = 256) -> Iterator[Row]:
+    """One row a kernel, at pairs·candidates images; the first is the copy that the rest is a share of."""
+    rows, image = pairs * candidates, (3, side, side)
+    x, out = (device.allocate((rows, *image), np.float32) for _ in range(2))
+    copied = bandwidth(device, "device copy", 2 * x.nbytes, lambda: device.copy(x, out))
+    yield copied
+    for name, nbytes, work in kernel_work(device, x, out, pairs):
+        try:
+            row = bandwidth(device, name, nbytes, work)
+        except Exception as error:  # one kernel's failure is its row
+            yield {"kernel": name, "failed": str(error)}
+        else:
+            yield row | {"share_of_copy": round(row["gb_s"] / copied["gb_s"], 3)}
+
+
+def kernel_work(device: CudaDevice, x: Any, out: Any, pairs: int) -> Iterator[tuple[str, int, Callable[[], None]]]:
+    """(name, bytes moved, what launches it): a DDPM step in the middle of its table, nothing waits."""
+    rows, elements, pixels = len(x), math.prod(x.shape[1:]), math.prod(x.shape[2:])
+    words, t, step = (device.allocate((rows,), kind) for kind in (np.uint32, np.int32, np.int32))
+    extra, bytes_ = device.allocate(x.shape, np.float32), device.allocate((rows, *x.shape[2:], 3), np.uint8)
+    starts, table_ = device.allocate((rows, 2), np.float32), device.allocate((1, rows, 6), np.float32)
+    device.upload(starts, np.tile(np.array([0.8, 0.6], np.float32), (rows, 1)))
+    device.upload(table_, np.tile(np.array([1.2, -0.66, 0.9, 0.1, 0.0, 0.05], np.float32), (1, rows, 1)))
+    half, fed = (device.allocate(x.shape, np.float16) for _ in range(2))
+    figures = device.allocate((rows // pairs, pairs), np.float32)
+    kept, flags = device.allocate((pairs,), np.int32), device.allocate((rows,), np.uint8)
+    size = {"rows": rows, "elements": elements}
+    noise = {"k0": 1, "k1": 2, "pairs": words, "candidates": words}
+    steps = {"coefficients": table_, "timesteps": t, "step": step[:1], "clip": 0}
+    copies = {"batch": pairs, "row_bytes": 4 * elements}
+    l2 = {"features_1": None, "target_1": None, "out_1": None, "elements_1": 0, "rows": rows, "batch": pairs}
+
+    def work(name: str, **arguments: Any) -> Callable[[], None]:
+        return lambda: device.launch_grid(name, **arguments)
+
+    n, float_ = rows * elements, {"x": x, "x0_prev": out}
+    yield "degrade_update_f32", 20 * n, work(
+        "degrade_update_f32", **float_, eps=extra, model_input=None, **steps, **size, **noise)  # fmt: skip
+    yield "degrade_update_f16", 16 * n, work(
+        "degrade_update_f16", **float_, eps=half, model_input=fed, **steps, **size, **noise)  # fmt: skip
+    yield "degrade_start_f32", 8 * n, work(
+        "degrade_start_f32", x=x, x_start=out, model_input=None, coefficients=starts, **size, **noise)  # fmt: skip
+    yield "degrade_to_bytes", 15 * rows * pixels, work("degrade_to_bytes", x=x, out=bytes_, batch=rows, pixels=pixels)
+    yield "degrade_to_planar", 15 * rows * pixels, work(
+        "degrade_to_planar", images=bytes_, out=out, batch=rows, pixels=pixels)  # fmt: skip
+    yield "degrade_squared_l2", 4 * elements * (rows + pairs), work(
+        "degrade_squared_l2", features_0=x, target_0=out, out_0=figures, elements_0=elements, **l2)  # fmt: skip
+    yield "degrade_finite", 4 * n, work("degrade_finite", x=x, out=flags, **size)
+    yield "degrade_gather", 8 * elements * pairs, work("degrade_gather", x=x, kept=kept, out=extra, **copies)
+    yield "degrade_tile", 4 * elements * (rows + pairs), work(
+        "degrade_tile", source=x[:pairs], out=out, rows=rows, **copies)  # fmt: skip
+    yield from tile_work(device, x, out)
+
+
+def tile_work(device: CudaDevice, x: Any, out: Any) -> Iterator[tuple[str, int, Callable[[], None]]]:
+    """The kernels of larger images, each image in one tile of its own size: each element once in and once out."""
+    rows, channels, height, width = x.shape
+    tables = {"starts": np.zeros(1, np.int32), "cover_y": np.tile(np.array([0, 1], np.int32), (height, 1)),
+              "cover_x": np.tile(np.array([0, 1], np.int32), (width, 1)),
+              "weights_y": np.ones((1, height), np.float32), "weights_x": np.ones((1, width), np.float32)}  # fmt: skip
+    on_it: dict[str, Any] = {name: device.allocate(values.shape, values.dtype) for name, values in tables.items()}
+    for name, values in tables.items():
+        device.upload(on_it[name], values)
+    starts = on_it.pop("starts")
+    places: dict[str, Any] = {"tops": starts, "lefts": starts, **tiles.sizes(x.shape, out.shape, 1, 1)}
+    yield "degrade_cut", 2 * x.nbytes, lambda: device.launch_grid(
+        "degrade_cut", source=x, out=out, first=0, slots=rows, **places)  # fmt: skip
+    yield "degrade_blend", 2 * x.nbytes, lambda: device.launch_grid(
+        "degrade_blend", tiles=x, out=out, **places, **on_it)  # fmt: skip
+
+
+def bandwidth(device: CudaDevice, name: str, nbytes: int, work: Callable[[], None]) -> Row:
+    ms = milliseconds(device, work)
+    p50 = float(np.median(ms))
+    return {"kernel": name, "bytes": nbytes, "p50_ms": round(p50, 5), "p95_ms": round(float(np.percentile(ms, 95)), 5),
+            "gb_s": round(nbytes / p50 / 1e6, 2), "repeats": REPEATS}  # fmt: skip
+
+
+def seconds(run: Callable[[], Any], repeats: int) -> np.ndarray:
+    """Wall time of each of `repeats` runs after one warm-up."""
+    run()
+    times = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - began)
+    return np.array(times)
+
+
+def milliseconds(device: CudaDevice, work: Callable[[], None], repeats: int = REPEATS) -> list[float]:
+    """The GPU's time of each of `repeats` runs, after WARM others."""
+    return [device.milliseconds(work) for _ in range(WARM + repeats)][WARM:]
+
+
+# ------------------------------------------------------------------------------------------------ engines
+
+
+@main.command()
+@click.argument("source")
+@click.argument("out", type=click.Path(path_type=Path))
+@rows_option
+def export(source: str, out: Path, rows: Path) -> None:
+    """A bundle of a checkpoint, or of the paper's preset with random weights."""
+    from degrade_engine.export import export_checkpoint
+
+    checkpoint = Path(source)
+    if source == "paper":
+        checkpoint = random_paper(out.with_name("paper.safetensors"))
+    export_checkpoint(checkpoint, out)
+    to_rows(rows, iter([{"bundle_bytes": sum(file.stat().st_size for file in out.iterdir())}]))
+
+
+def random_paper(path: Path) -> Path:
+    """The paper's architecture, as initialised."""
+    import torch
+
+    from degrade_engine.originals.checkpoint import save
+    from degrade_engine.originals.realdgen.config import PAPER as ARCHITECTURE
+    from degrade_engine.originals.realdgen.model import RealDGen
+
+    torch.manual_seed(0)
+    save(RealDGen(ARCHITECTURE).state_dict(), ARCHITECTURE, path, [], {"about": "random weights, for timing"})
+    return path
+
+
+@main.command()
+@click.argument("bundle", type=click.Path(exists=True, path_type=Path))
+@click.argument("backend")
+@click.argument("precision")
+@click.option("--lr-size", type=int, required=True)
+@click.option("--batch", type=int, required=True)
+@click.option("--candidates", type=int, required=True)
+@click.option("--samples", type=click.Path(exists=True, path_type=Path), required=True)
+@rows_option
+def engine(bundle: Path, backend: str, precision: str, rows: Path, **size: Any) -> None:
+    """Build, gate, then time: whole batches replayed and launched, the denoiser, a matmul in the same runtime."""
+    with tempfile.TemporaryDirectory(prefix="degrade-engine-") as folder:
+        to_rows(rows, measure_engine(bundle, backend, precision, Path(folder), **size))
+
+
+def measure_engine(
+    bundle: Path, backend: str, precision: Any, folder: Path, *, lr_size: int, batch: int, candidates: int,
+    samples: Path, repeats: int = REPEATS, side: int = SIDE,
+) -> Iterator[Row]:  # fmt: skip
+    """A row for the build, one for the denoiser and the matmul, one for each setting."""
+    began, name = time.perf_counter(), {"backend": backend, "precision": precision}
+    size: dict[str, Any] = {"lr_size": lr_size, "batch": batch, "candidates": candidates}
+    built = build(bundle, folder / "engine", backend=backend, precision=precision, **size)  # type: ignore[arg-type]
+    worst = next(m for m in built.spec.parity.measures if (m.part, m.against) == ("end to end", "reference"))
+    about = name | size | {"engine": built.spec.key_sha256[:16], "parity_max_grey": worst.error.max}
+    yield about | {"build_and_gate_s": round(time.perf_counter() - began, 1), "notes": built.notes}
+
+    device: Any
+    with closing(backends.named(backend).device(None)) as device:
+        spec = built.spec
+        executors = {part: open_engine_part(built.folder, spec, part, device) for part in spec.parts}
+
+        def sampler(graphs: bool) -> Sampler:
+            device.graphs = graphs
+            return Sampler(
+                device, executors, spec.parts, spec.schedule, spec.filter, batch=batch, candidates=candidates,
+                height=lr_size, width=lr_size,
+            )  # fmt: skip
+
+        content, reference = photographs(samples, lr_size, batch)
+        denoiser_ms = {}
+        for label, preset in (("recommended", RECOMMENDED), ("paper", PAPER)):
+            work = one_batch(preset, spec.schedule, content, reference)
+            times = {}
+            for way, graphs in (("replayed", True), ("launched", False)):
+                times[way] = seconds(partial(sampler(graphs).run, work, inspect=False), repeats)
+            ms = milliseconds(device, lambda: executors["denoiser"].enqueue(device.stream), repeats)
+            denoiser_ms[label] = float(np.median(ms))
+            whole, steps = float(np.median(times["replayed"])), max(len(one) for one in work.tables)
+            yield about | {
+                "setting": label, "steps": steps, "s_a_pair": round(whole / batch, 6),
+                "p95_s_a_pair": round(float(np.percentile(times["replayed"], 95)) / batch, 6),
+                "pairs_a_second": round(batch / whole, 2),
+                "launched_s_a_pair": round(float(np.median(times["launched"])) / batch, 6),
+                "replay_speedup": round(float(np.median(times["launched"])) / whole, 3),
+                "outside_denoiser": round(1 - steps * denoiser_ms[label] / 1e3 / whole, 4),
+                "io": False, "repeats": repeats, "notes": device.notes,
+            }  # fmt: skip
+        file = bundle / denoiser_file(bundle, precision)
+        flop = count(file, spec.parts["denoiser"], batch * candidates, lr_size, lr_size).product_flops
+        ms_p50 = min(denoiser_ms.values())
+        row = about | {"denoiser_ms": digits(ms_p50), "denoiser_tflop": digits(flop / 1e12),
+                       "denoiser_tflop_s": digits(flop / ms_p50 / 1e9)}  # fmt: skip
+        try:
+            peak = matmul_tflop_s(backend, device, folder, side, repeats)
+        except Exception as error:  # the denoiser's own figure stands without it
+            yield row | {"matmul_failed": str(error)}
+        else:
+            share = digits(flop / ms_p50 / 1e9 / peak)
+            yield row | {"matmul": f"{side}x{side}x{side} fp16", "matmul_tflop_s": digits(peak), "of_matmul": share}
+
+
+def digits(value: float) -> float:
+    """To four of them."""
+    return float(f"{value:.4g}")
+
+
+def one_batch(preset: Preset, schedule: Any, content: np.ndarray, reference: np.ndarray) -> Batch:
+    """A full batch of the preset; taus spread over its range. Its start image is the content at LR size: the drawn
+    degradation of the paper's start is the CPU's work, before the batch.
+    """
+    n, low, high = len(content), preset.tau_low, preset.tau_high
+    taus = [low + (high - low) * i // max(n - 1, 1) for i in range(n)]
+    tables = [table(schedule, preset.solver, t, preset.steps, preset.eta, spacing=preset.spacing) for t in taus]
+    return Batch(content, reference, np.arange(n, dtype=np.uint32), tables, start=content)
+
+
+def denoiser_file(bundle: Path, precision: str) -> str:
+    page = json.loads((bundle / "bundle.json").read_text())
+    return str(page["parts"]["denoiser"]["files"][precision]["path"])
+
+
+def matmul_tflop_s(backend: str, device: CudaDevice, folder: Path, side: int, repeats: int) -> float:
+    """What this runtime reaches on this GPU where nothing but FP16 products count."""
+    part = PartSpec(
+        "pair", (TensorSpec("x", "float32", ("batch", side)),), (TensorSpec("y", "float32", ("batch", side)),), {}
+    )
+    runner = backends.named(backend)
+    source = write_matmul(folder / "matmul.fp16.onnx", side)
+    (folder / "made").mkdir()
+    made = runner.make(
+        backends.Order("matmul", part, source, folder / "made", side, 1, runner.accept("fp16", None))
+    )
+    executor = runner.open(device, folder / "made" / made.file, part, side, 1, None)
+    for tensor in ("x", "y"):
+        executor.bind(tensor, device.allocate((side, side), np.float32))
+    ms = milliseconds(device, lambda: executor.enqueue(device.stream), repeats)
+    return 2.0 * LAYERS * side**3 / float(np.median(ms)) / 1e9
+
+
+def write_matmul(path: Path, side: int) -> Path:
+    from onnx import TensorProto, helper, numpy_helper, save
+
+    random = np.random.default_rng(0)
+    weight = numpy_helper.from_array((random.standard_normal((side, side)) * side**-0.5).astype(np.float16), "w")
+    nodes = [helper.make_node("Cast", ["x"], ["h0"], to=TensorProto.FLOAT16)]
+    nodes += [helper.make_node("MatMul", [f"h{i}", "w"], [f"h{i + 1}"]) for i in range(LAYERS)]
+    nodes += [helper.make_node("Cast", [f"h{LAYERS}"], ["y"], to=TensorProto.FLOAT)]
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", side]) for name in ("x", "y")]
+    graph = helper.make_graph(nodes, "matmul", ends[:1], ends[1:], [weight])
+    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 22)], ir_version=10), str(path))
+    return path
+
+
+if __name__ == "__main__":
+    main()

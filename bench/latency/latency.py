@@ -1,0 +1,198 @@
+"""Where the time of a pair goes, on a CPU: each network and kernel beside what the machine can do, and how it scales.
+
+    degrade-engine bench latency ENGINE [MORE …] -o bench/results/latency.jsonl
+
+ENGINE (or a bundle) is measured whole; of each one more, a model of another kind, only the networks. Rows, by `what`:
+
+    ceiling   FLOP/s of a large matrix product, bytes a second of a large copy (ceiling.py)
+    part      a network at the engine's batch: FLOPs and bytes counted from its graph (onnx_work.py), seconds a call
+    operator  of the denoiser, on one thread: nodes, time, share (operators.py)
+    kernel    a launch: bytes, seconds, and what share of the copy's bytes a second that is
+    stage     what a pair costs in each stage of a run (stages.py)
+    batch     seconds a batch without I/O, images a second of the machine
+    scaling   seconds a batch over batch, size, steps and candidates; `fit`: a fixed part and one for each more
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from degrade_engine.engine.artefact import tool_versions
+from degrade_engine.engine.cores import cores
+from degrade_engine.engine.devices import HostDevice
+from degrade_engine.engine.presets import PRESETS
+from degrade_engine.engine.spec import has_steps
+from degrade_engine.kernels import philox
+
+from .. import onnx_work, rig
+from ..ledger import Ledger
+from ..machine import stamp
+from ..rig import Source
+from ..rows import Row, write_rows
+from ..seconds.speed import processor
+from . import ceiling, scaling, stages
+from .operators import profile
+from .scaling import digits, spread, timed
+
+Job = Callable[[], Iterator[Row]]
+CALLS, SECONDS_A_PART = 9, 6.0  # repeats of a network, and how long they may take in all
+
+
+@dataclass(frozen=True)
+class Ceiling:
+    """Of the machine, in the precision of the networks that run each step and in FP32."""
+
+    flop_s: float
+    fp32_flop_s: float
+    copy_bytes_s: float
+
+
+# ----------------------------------------------------------------------------------------------- networks
+
+
+def part(source: Source, name: str, threads: int, most: Ceiling) -> Iterator[Row]:
+    """One network at the engine's batch, on numbers of an image's range."""
+    spec, size = source.parts[name], source.lr_size
+    rows = source.rows(name, source.batch, source.candidates)
+    executor = rig.open_part(source, name, HostDevice(threads), rows, size, threads)
+    random, buffers = np.random.default_rng(0), {}
+    for tensor in (*spec.inputs, *spec.outputs):
+        shape = executor.shapes[tensor.name]
+        floats = random.uniform(-1, 1, shape).astype(np.float32)
+        buffers[tensor.name] = np.full(shape, 20, np.int32) if tensor.dtype == "int32" else floats
+        executor.bind(tensor.name, buffers[tensor.name])
+    times = timed(executor.enqueue, CALLS, SECONDS_A_PART)
+    work = onnx_work.count(source.files[name], spec, rows, size, size)
+    a_row = onnx_work.count(source.files[name], spec, 1, size, size)  # rows are run one after another: weights stay
+    p50 = float(np.median(times))
+    bf16 = source.precision == "bf16" and spec.runs == "step"
+    peak = most.flop_s if bf16 else most.fp32_flop_s
+    yield {
+        "what": "part", "kind": source.kind, "part": name, "runs": spec.runs, "rows": rows, **spread(times),
+        "computed_in": "bf16" if bf16 else "fp32",
+        "gflop": digits(work.flops / 1e9), "gflop_of_products": digits(work.product_flops / 1e9),
+        "weight_mb": digits(work.weight_bytes / 1e6), "in_and_out_mb": digits(work.io_bytes / 1e6),
+        "activations_mb": digits(work.activation_bytes / 1e6), "moved_mb": digits(work.moved_bytes / 1e6),
+        "flop_a_byte": digits(a_row.flops / a_row.moved_bytes), "gflop_s": digits(work.flops / p50 / 1e9),
+        "of_ceiling": digits(work.flops / p50 / peak), "engine": source.sha256[:16],
+        "backend": source.backend, "precision": source.precision, "batch": source.batch,
+        "candidates": source.candidates, "lr_size": size,
+    }  # fmt: skip
+
+
+def operators(source: Source) -> Iterator[Row]:
+    """What the denoiser's time goes to."""
+    rows = source.batch * source.candidates
+    for row in profile(source.files["denoiser"], source.parts["denoiser"], rows, source.lr_size):
+        yield {"what": "operator", "part": "denoiser", **row}
+
+
+# ------------------------------------------------------------------------------------------------ kernels
+
+
+def kernels(ledger: Ledger, label: str, most: Ceiling) -> Iterator[Row]:
+    """Every kernel that was launched since the ledger was cleared; label: how the steps were, said of `update`."""
+    for name in ledger.count("launch"):
+        entries = [entry for entry in ledger.entries if (entry.act, entry.name) == ("launch", name)]
+        nbytes = entries[0].bytes
+        times = [entry.seconds for entry in entries if entry.bytes == nbytes]
+        yield moved(f"{name}, {label}" if name == "update" else name, nbytes, times, most)
+
+
+def normals(rows: int, lr_size: int, threads: int, most: Ceiling) -> Iterator[Row]:
+    """Philox and Box-Muller alone, as they run inside `update` and `start`."""
+    out, words = np.empty((rows, 3, lr_size, lr_size), np.float32), np.arange(rows, dtype=np.uint32)
+    work = partial(philox.normals, out, seed=1, pairs=words, candidates=words, steps=words, threads=threads)
+    yield moved("normals, within update and start", out.nbytes, timed(work, 20), most)
+
+
+def moved(kernel: str, nbytes: int, times: list[float], most: Ceiling) -> Row:
+    """A kernel's row."""
+    rate = nbytes / float(np.median(times))
+    return {"what": "kernel", "kernel": kernel, "mb": digits(nbytes / 1e6), **spread(times),
+            "gb_s": digits(rate / 1e9), "of_copy": digits(rate / most.copy_bytes_s)}  # fmt: skip
+
+
+# ------------------------------------------------------------------------------------------------ all of it
+
+
+def jobs(sources: list[Source], samples: Path, threads: int, most: Ceiling) -> list[tuple[str, Job]]:
+    """What is measured, in order, and by which name."""
+    first = sources[0]
+    found: list[tuple[str, Job]] = []
+    for source in sources:
+        for name in source.parts:
+            found.append((f"{source.kind}: {name}", partial(part, source, name, threads, most)))
+    if first.backend == "onnxruntime" and has_steps(first.parts):
+        found.append(("the denoiser's operators", partial(operators, first)))
+    for preset in PRESETS[first.kind].values():
+        found.append((f"a batch, {preset.name}", partial(of_preset, first, preset, samples, threads, most)))
+    found.append(("normals", partial(normals, first.batch * first.candidates, first.lr_size, threads, most)))
+    base = scaling.Size(min(first.batch, 2), first.candidates, first.lr_size, 2)
+    for over in scaling.SCALES if has_steps(first.parts) else ("batch", "lr_size"):
+        small = replace(base, batch=1) if over == "lr_size" else base
+        found.append((f"scaling over {over}", partial(scaling.series, first, over, small, threads)))
+    return found
+
+
+def of_preset(source: Source, preset: Any, samples: Path, threads: int, most: Ceiling) -> Iterator[Row]:
+    """The stages and kernels of a batch, and the batch's own times."""
+    ledger = Ledger()
+    settings = {f.name: getattr(preset, f.name) for f in fields(preset) if f.name not in ("name", "fusion_weight")}
+    measured = stages.measure(source, preset, samples, ledger, threads)
+    for stage, seconds in measured.stages.items():
+        yield {"what": "stage", "setting": preset.name, "stage": stage, "ms_a_pair": digits(1e3 * seconds)}
+    rate = source.batch / float(np.median(measured.batches))
+    yield {"what": "batch", "setting": preset.name, **settings, **spread(measured.batches), "io": False,
+           "steps_run": measured.steps, "images_a_second": digits(rate)}  # fmt: skip
+    if measured.steps:
+        drawn = preset.solver == "ddpm" or preset.eta > 0
+        yield from kernels(ledger, "with noise" if drawn else "without noise", most)
+
+
+@click.command()
+@click.argument("folders", nargs=-1, required=True, metavar="ENGINE|BUNDLE …",
+                type=click.Path(exists=True, file_okay=False, path_type=Path))  # fmt: skip
+@click.option("--samples", type=click.Path(exists=True, path_type=Path), default=Path("samples"), show_default=True,
+              help="hr/ and reference/: the photographs of the stages.")  # fmt: skip
+@click.option("--threads", type=click.IntRange(1), help="[default: one a physical core]")
+@click.option("-o", "--out", type=click.Path(dir_okay=False, path_type=Path), required=True,
+              help="JSONL, written anew.")  # fmt: skip
+def main(folders: tuple[Path, ...], samples: Path, threads: int | None, out: Path) -> None:
+    """Time, FLOPs and bytes of every network and kernel, where the time of a pair goes, and how it scales."""
+    threads, sources, console = threads or cores(), [rig.read(folder) for folder in folders], Console(stderr=True)
+    first = sources[0]
+    console.print(f"About {3 + len(folders) // 2} minutes on two cores with the bundled models; more for larger ones.")
+    fp32, copy = ceiling.product_flop_s(threads), ceiling.copy_bytes_s(threads)
+    bf16 = any(source.precision == "bf16" for source in sources)
+    most = Ceiling(ceiling.bf16_product_flop_s(threads) if bf16 else fp32, fp32, copy)
+    rows: list[Row] = [{
+        "what": "ceiling", "kind": first.kind, "gflop_s": digits(fp32 / 1e9), "side": ceiling.SIDE,
+        "copy_gb_s": digits(copy / 1e9), "copy_mb": digits(2 * ceiling.COPY_BYTES / 1e6),
+        "bf16_gflop_s": digits(most.flop_s / 1e9) if bf16 else None,
+    }]  # fmt: skip
+    work = jobs(sources, samples, threads, most)
+    columns = BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}")
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("", total=len(work))
+        for name, measure in work:
+            progress.update(task, description=name)
+            rows += measure()
+            progress.advance(task)
+    about = {
+        "engine": first.sha256[:16], "backend": first.backend, "precision": first.precision, "batch": first.batch,
+        "candidates": first.candidates, "lr_size": first.lr_size, "threads": threads,
+        "devices": f"{processor()}, {cores()} cores", "tools": tool_versions(), **stamp(),
+    }  # fmt: skip
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_rows(out, [about | row for row in rows])
+    click.echo(f"{len(rows)} rows in {out}; `degrade-engine bench tables` draws docs/latency.md and its picture")

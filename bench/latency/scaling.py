@@ -1,0 +1,94 @@
+"""Seconds a batch over pairs, LR size, steps and candidates, and the straight line through each series."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from degrade_engine.engine.sampling.sampler import Batch
+from degrade_engine.engine.schedule import table
+from degrade_engine.engine.spec import fuses, has_steps, hr_scale, reads_reference
+
+from .. import rig
+from ..ledger import Ledger
+from ..rig import Source
+from ..rows import Row
+
+SCALES = {"steps": (1, 2, 5, 10), "batch": (1, 2, 4, 8), "candidates": (1, 2, 3, 4), "lr_size": (64, 96, 128, 192, 256)}
+
+
+@dataclass(frozen=True)
+class Size:
+    """What is run: pairs a batch, candidates, LR side, steps."""
+
+    batch: int
+    candidates: int
+    lr_size: int
+    steps: int
+
+
+def digits(value: float) -> float:
+    """To four of them."""
+    return float(f"{value:.4g}")
+
+
+def spread(times: list[float]) -> Row:
+    """p50, p95 and count of seconds, as milliseconds."""
+    p50, p95 = (digits(1e3 * float(np.percentile(times, p))) for p in (50, 95))
+    return {"p50_ms": p50, "p95_ms": p95, "repeats": len(times)}
+
+
+def timed(work: Callable[[], Any], repeats: int, budget: float = math.inf) -> list[float]:
+    """Seconds of each run after one that warms up; two at least, however long they take."""
+    work()
+    times: list[float] = []
+    while len(times) < 2 or (len(times) < repeats and sum(times) < budget):
+        began = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - began)
+    return times
+
+
+def random_batch(source: Source, size: Size) -> Batch:
+    """Pixels of no meaning: what they are changes no time."""
+    random, spec = np.random.default_rng(0), source.parts
+
+    def images(side: int) -> np.ndarray:
+        return random.integers(0, 256, (size.batch, side, side, 3), dtype=np.uint8)
+
+    steps = table(source.schedule, "ddpm", size.steps if has_steps(spec) else 0)
+    return Batch(
+        content=images(size.lr_size),
+        reference=images(size.lr_size) if reads_reference(spec) else None,
+        pairs=np.arange(size.batch, dtype=np.uint32),
+        tables=[steps] * size.batch,
+        start=images(size.lr_size) if has_steps(spec) else None,
+        hr=None if (scale := hr_scale(spec)) is None else images(scale * size.lr_size),
+        fusion_weight=0.5 if fuses(spec) else None,
+    )
+
+
+def series(source: Source, over: str, base: Size, threads: int, repeats: int = 3) -> Iterator[Row]:
+    """Batches of each value, the rest as in `base`, and the straight line through them: for the size, in pixels."""
+    values = [v for v in SCALES[over] if over != "candidates" or v == 1 or source.can_filter]
+    found: list[tuple[int, float]] = []
+    for value in values:
+        size = replace(base, **{over: value})
+        where = {"batch": size.batch, "candidates": size.candidates, "lr_size": size.lr_size}
+        with rig.opened(source, Ledger(), threads=threads, **where) as sampler:
+            batch = random_batch(source, size)
+            times = timed(lambda: sampler.run(batch, filter=source.can_filter, inspect=False), repeats)  # noqa: B023
+        row = {"what": "scaling", "over": over, "value": value, "steps": size.steps, **where, **spread(times)}
+        found.append((value**2 if over == "lr_size" else value, row["p50_ms"]))
+        yield row
+    if len(found) > 2:
+        x, y = np.array(found).T
+        each, fixed = np.polyfit(x, y, 1, w=1 / y)  # relative errors: the largest value would decide alone
+        off = float(np.abs((fixed + each * x) / y - 1).max())
+        yield {"what": "fit", "over": "pixels" if over == "lr_size" else over, "fixed_ms": digits(fixed),
+               "each_ms": digits(each), "largest_error": digits(off)}  # fmt: skip

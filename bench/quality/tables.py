@@ -1,0 +1,127 @@
+"""The rows of `quality` as tables: the contenders, and every setting that was looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ..rows import RESULTS, Row, read_rows, same
+from . import baselines, settings
+from .settings import Setting, of_preset
+
+ROWS = RESULTS / "quality.jsonl"
+REFERENCES = {"other": "another scene's real LR", "paired": "the paired real LR", "clean": "a clean image (control)"}
+KINDS = {"realdgen": "RealDGen", "syndiff": "SynDiff", "uddm": "UDDM", "lway": "LWay"}
+RECOMMENDED = of_preset(settings.RECOMMENDED)
+LWAY = replace(of_preset(settings.LWAY), filter=False)
+CONTENDERS: list[tuple[str, str, Setting | None]] = [
+    *((name, name, None) for name in baselines.NAMES),
+    *(
+        (KINDS[kind], kind, replace(of_preset(settings.PRESETS[kind]["recommended"]), reference="none", filter=False))
+        for kind in ("syndiff", "uddm")
+    ),
+    *(("LWay", "lway", replace(LWAY, reference=protocol)) for protocol in REFERENCES),
+    *(("RealDGen", "realdgen", replace(RECOMMENDED, reference=protocol)) for protocol in REFERENCES),
+    *(("RealDGen, Rec_lr alone", "realdgen", Setting(tau=0, reference=protocol)) for protocol in REFERENCES),
+]
+"""(in words, generator, setting): the README's table, each as it is recommended."""
+HEADER = ["PSNR dB (95 %)", "Y PSNR", "SSIM", "Laplacian gap", "noise gap", "spectrum dB", "Fréchet, random",
+          "Fréchet, E_deg"]  # fmt: skip
+
+
+def markdown(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
+    """A table; all columns but the first are right-aligned."""
+    lines = ["| " + " | ".join(header) + " |", "|---|" + "---:|" * (len(header) - 1)]
+    return "\n".join(lines + ["| " + " | ".join(line) + " |" for line in body])
+
+
+def figures(row: Row) -> list[str]:
+    """The columns of HEADER; a figure that a row of before does not have is left empty."""
+
+    def said(name: str, digits: int) -> str:
+        return f"{row[name]:.{digits}f}" if name in row else ""
+
+    low, high = row["psnr_interval"]
+    return [f"{row['psnr_db']:.2f} ({low:.1f} to {high:.1f})", said("psnr_y_db", 2), said("ssim", 3),
+            said("laplacian_gap", 2), said("noise_gap", 2), said("spectrum_db", 2), said("frechet_random", 4),
+            said("frechet_e_deg", 3)]  # fmt: skip
+
+
+def in_words(s: dict[str, Any]) -> str:
+    """A setting."""
+    if s["tau"] == 0:
+        return "start alone: " + {"reconstruction": "Rec_lr", "bicubic": "bicubic", "realesrgan": "D(x_hr)"}[s["start"]]
+    tau = f"{s['tau'][0]}:{s['tau'][1]}" if isinstance(s["tau"], list) else s["tau"]
+    spacing = f" {s['spacing']}" if s["spacing"] != "even" else ""
+    steps = "every step" if s["steps"] is None else f"{s['steps']}{spacing} step{'s' if s['steps'] > 1 else ''}"
+    start = "" if s["start"] == "reconstruction" else f", start {s['start']}"
+    unfiltered = "" if s["filter"] or s["reference"] == "none" else ", no filter"
+    lost = {None: "", "degradation": ", F_deg zero", "content": ", F_cont zero"}[s.get("without")]
+    return f"tau {tau}, {steps}, {s['solver']}{start}{unfiltered}{lost}"
+
+
+def what(row: Row) -> str:
+    """A generator in words."""
+    if not row["setting"]:
+        return str(row["generator"])
+    one = ", K = 1" if row["generator"] == "realdgen" and row["candidates"] == 1 else ""
+    return f"{KINDS[row['generator']]}: {in_words(row['setting'])}{one}"
+
+
+def reference(row: Row) -> str:
+    """The protocol in words; nothing for a generator that reads none."""
+    return REFERENCES.get(row["setting"].get("reference", ""), "")
+
+
+def table(rows: Sequence[Row], name: Callable[[Row], str] = what) -> str:
+    """Fidelity and realism, a line a row."""
+    if not rows:
+        return "Not measured yet; `make quality` does."
+    body = [[name(row), reference(row), *figures(row)] for row in rows]
+    return markdown(["generator", "reference", *HEADER], body)
+
+
+def of_split(split: str) -> list[Row]:
+    """The rows of one split."""
+    return [row for row in read_rows(ROWS) if row["split"] == split]
+
+
+def contenders() -> str:
+    """Each generator at its recommended setting, as far as it was measured."""
+    kept, names = [], {}
+    for name, generator, setting in CONTENDERS:
+        wanted = {"generator": generator, "setting": setting.to_json() if setting else {}}
+        for row in of_split("reported"):
+            if same(row, wanted, only=("generator", "setting")) and not (generator == "realdgen" and is_alone(row)):
+                kept.append(row)
+                names[id(row)] = name
+    return table(kept, lambda row: names[id(row)])
+
+
+def is_alone(row: Row) -> bool:
+    """Whether there was one candidate of RealDGen: the rows of `curve` and `table4`."""
+    return bool(row["candidates"] == 1)
+
+
+def of_set(name: settings.Name, *, alone: bool) -> list[Row]:
+    """The rows of a set of RealDGen's settings, in its order; alone: with one candidate."""
+    rows = [row for row in of_split("reported") if row["generator"] == "realdgen" and is_alone(row) == alone]
+    wanted = [setting.to_json() for setting in settings.settings_of(name, "realdgen")]
+    return [row for one in wanted for row in rows if same(row, {"setting": one}, only=("setting",))]
+
+
+def everything() -> str:
+    """Every other setting that was reported on."""
+    return table([row for row in of_split("reported") if row not in of_set("curve", alone=True)])
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "quality": contenders,
+    "settings": everything,
+    "scale2": lambda: table(of_split("scale2")),
+    "table4": lambda: table(of_set("table4", alone=True)),
+    "table5": lambda: table(of_set("table5", alone=False)),
+    "table7": lambda: table(of_set("table7", alone=False)),
+    "curve": lambda: table(of_set("curve", alone=True)),
+}

@@ -1,0 +1,272 @@
+"""kill -9 at random moments: whatever dies, the run that goes on ends with the bytes of one that was left alone.
+
+    degrade-engine bench kills -o bench/results/kills.jsonl
+
+A row a configuration: the sink, who works (one process; three calls of `generate` on one folder; `--processes 3`;
+`--runner ray`), and on what (the degrader bicubic, or an engine). Each set of pairs is begun anew and killed again and
+again, at moments drawn from the seed, until it is complete; then every file of it is compared with the set of a run in
+one process that nobody disturbed, and the next set is begun, until as many kills were made as asked for. Whom a kill
+meets is drawn too: any of the three calls, the parent or any of its workers, the driver or any process that serves it.
+What is left out of the comparison is how many seconds each shard took.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import click
+
+from degrade_engine.engine import images
+from degrade_engine.engine.runners.claims import FOLDER as CLAIMS
+from degrade_engine.engine.sinks import KINDS, Kind
+
+from ..machine import machine
+
+Who = Literal["one process", "three calls", "three processes", "ray"]
+OPTIONS: dict[Who, tuple[str, ...]] = {
+    "one process": ("--threads", "1"),
+    "three calls": ("--threads", "1"),
+    "three processes": ("--processes", "3"),
+    "ray": ("--runner", "ray", "--ray-address", "local", "--ray-actors", "2"),
+}
+TIMES = ("seconds", "pairs_per_second", "busy_share", "timeline", "sha256")
+FROM_THE_START = 0.2  # of the kills: at any moment since the process began. The others: since it began to work
+PATIENCE_S = 300.0
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a run makes. words: of `generate`, without --sink and --out; shards: how many of them."""
+
+    name: str
+    words: tuple[str, ...]
+    pairs: int
+    shards: int
+
+
+@click.command()
+@click.option("--hr", type=click.Path(exists=True, path_type=Path), default=Path("samples/hr"), show_default=True)
+@click.option("--reference", type=click.Path(exists=True, path_type=Path), default=Path("samples/reference"),
+              show_default=True)  # fmt: skip
+@click.option("--engine", type=click.Path(exists=True, path_type=Path), help="Kill runs of it, too.")
+@click.option("--kills", type=click.IntRange(1), default=50, show_default=True, help="A configuration.")
+@click.option("--sink", "sinks", type=click.Choice(KINDS), multiple=True, default=KINDS, help="[default: all]")
+@click.option("--who", type=click.Choice(get_args(Who)), multiple=True, default=get_args(Who), help="[default: all]")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="JSONL; rows are added.")
+def main(
+    hr: Path, reference: Path, engine: Path | None, kills: int, sinks: Sequence[Kind], who: Sequence[Who], seed: int,
+    out: Path,
+) -> None:  # fmt: skip
+    """Kill runs at random moments and compare what they end with."""
+    with tempfile.TemporaryDirectory() as folder:
+        works = make_works(Path(folder), hr, reference, engine)
+        for work in works:
+            for sink in sinks:
+                for one in who:
+                    if one == "ray" and sink != "folder":
+                        continue
+                    row = Campaign(Path(folder), work, sink, one, seed).run(kills)
+                    with open(out, "a") as file:
+                        file.write(json.dumps(row | machine(1)) + "\n")
+                    click.echo(
+                        f"{work.name}, {sink}, {one}: {row['kills']} kills, {row['identical']} of {row['sets']} sets "
+                        "identical"
+                    )
+                    if row["identical"] < row["sets"]:
+                        raise SystemExit(1)
+
+
+def make_works(folder: Path, hr: Path, reference: Path, engine: Path | None) -> list[Work]:
+    """The kinds of run, on small cuts of the photographs: most of the time shall pass in what kills can hurt."""
+    for role, source in (("hr", hr), ("reference", reference)):
+        (folder / role).mkdir()
+        for path in sorted(source.iterdir()):
+            if path.suffix in (".png", ".jpg"):
+                pixels = images.read_rgb(path)[:72, :72]
+                (folder / role / f"{path.stem}.png").write_bytes(images.encode_png(pixels))
+    common = ("--hr", str(folder / "hr"), "--seed", "3")
+    works = [
+        Work("bicubic", (*common, "--degrader", "bicubic", "--lr-size", "16", "--pairs", "480", "--shard-pairs", "16"),
+             480, 30)
+    ]  # fmt: skip
+    if engine is not None:
+        words = ("--engine", str(engine), "--reference", str(folder / "reference"), "--no-save-candidates", "--pairs",
+                 "96", "--shard-pairs", "8")  # fmt: skip
+        works.append(Work("engine", (*common, *words), 96, 12))
+    return works
+
+
+class Campaign:
+    """The kills of one configuration. folder: for its sets of pairs."""
+
+    def __init__(self, folder: Path, work: Work, sink: Kind, who: Who, seed: int) -> None:
+        self._work, self._sink, self._who = work, sink, who
+        self._whole, self._out = folder / "whole", folder / "out"
+        self._dice = random.Random(f"{work.name} {sink} {who} {seed}")
+        self._seed = seed
+        self._lived_s = self._worked_s = 0.0
+        self._met: Counter[str] = Counter()
+        self._moments: list[float] = []
+
+    def run(self, kills: int) -> dict[str, Any]:
+        """Sets of pairs until so many kills were made; the last one is completed. Returns the row."""
+        shutil.rmtree(self._whole, ignore_errors=True)
+        if self._start(self._whole, "one process").wait(PATIENCE_S):
+            raise SystemExit("the run that nobody disturbed failed")
+        wanted, sets, identical = tree(self._whole), 0, 0
+        self._measure()
+        while sum(self._met.values()) < kills:
+            shutil.rmtree(self._out, ignore_errors=True)
+            self._complete(kills)
+            sets += 1
+            found = tree(self._out)
+            identical += found == wanted
+            if found != wanted:
+                shutil.copytree(self._out, f"{self._sink}-{self._who}-differs".replace(" ", "-"), dirs_exist_ok=True)
+                click.echo(f"differs in {sorted(set(found.items()) ^ set(wanted.items()))[:3]}", err=True)
+        return {
+            "work": self._work.name, "sink": self._sink, "who": self._who, "pairs": self._work.pairs,
+            "shards": self._work.shards, "kills": sum(self._met.values()), "met": dict(sorted(self._met.items())),
+            "moments": [round(moment, 3) for moment in self._moments], "sets": sets, "identical": identical,
+            "files": len(wanted), "seed": self._seed,
+        }  # fmt: skip
+
+    def _measure(self) -> None:
+        """How long an undisturbed run of this kind lives and works."""
+        shutil.rmtree(self._out, ignore_errors=True)
+        began = time.monotonic()
+        processes = self._all()
+        self._wait_for_work(processes)
+        at_work = time.monotonic()
+        for process in processes:
+            if process.wait(PATIENCE_S):
+                raise SystemExit(f"{self._who} failed undisturbed")
+        self._lived_s, self._worked_s = time.monotonic() - began, time.monotonic() - at_work
+
+    def _complete(self, kills: int) -> None:
+        """One set of pairs: killed, gone on with, killed again, until it is complete."""
+        processes = self._all()
+        while any(process.poll() is None for process in processes):
+            if sum(self._met.values()) < kills:
+                self._kill_one(processes)
+            else:
+                time.sleep(0.05)
+            for n, process in enumerate(processes):
+                code = process.poll()
+                if code == -signal.SIGKILL or (code and self._who == "ray"):  # that one ends if its cluster does
+                    processes[n] = self._start(self._out, self._who)
+                elif code:
+                    said = process.stderr.read() if process.stderr else ""
+                    raise SystemExit(f"{self._who} ended with {code}: {said[-2000:]}")
+
+    def _kill_one(self, processes: Sequence[subprocess.Popen[str]]) -> None:
+        """Wait for a moment; whoever of the run lives then may be met."""
+        began = time.monotonic()
+        early = self._dice.random() < FROM_THE_START
+        share, whom = self._dice.random(), self._dice.random()
+        if not early:
+            self._wait_for_work(processes)
+            began = time.monotonic()
+        until = began + share * (self._lived_s if early else self._worked_s)
+        while time.monotonic() < until and any(process.poll() is None for process in processes):
+            time.sleep(min(0.005, max(0.0, until - time.monotonic())))
+        alive = [process.pid for process in processes if process.poll() is None]
+        if not alive:
+            return  # complete before the moment came: the next set has it
+        victims = [pid for one in alive for pid in (one, *descendants(one))]
+        victim = victims[int(whom * len(victims))]
+        where = phase(self._out, self._work.shards)
+        try:
+            os.kill(victim, signal.SIGKILL)
+        except ProcessLookupError:
+            return
+        if victim in alive:
+            next(process for process in processes if process.pid == victim).wait()
+        role = "" if len(victims) == len(alive) else "the parent, " if victim in alive else "a worker, "
+        self._met[f"{role}{where}"] += 1
+        self._moments.append(share)
+
+    def _wait_for_work(self, processes: Sequence[subprocess.Popen[str]]) -> None:
+        """Until a living process has its heartbeat in the folder."""
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline and any(process.poll() is None for process in processes):
+            family = {pid for one in processes for pid in (one.pid, *descendants(one.pid))}
+            if any(int(name.split("-")[1]) in family for name in names(self._out / CLAIMS) if "." not in name):
+                return
+            time.sleep(0.005)
+
+    def _all(self) -> list[subprocess.Popen[str]]:
+        return [self._start(self._out, self._who) for _ in range(3 if self._who == "three calls" else 1)]
+
+    def _start(self, out: Path, who: Who) -> subprocess.Popen[str]:
+        words = [*self._work.words, "--sink", self._sink, "--out", str(out), *OPTIONS[who]]
+        return subprocess.Popen(
+            [sys.executable, "-m", "degrade_engine", "generate", *words], stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+
+def phase(out: Path, shards: int) -> str:
+    """Where a run is: before its plan is there, among its shards, or closing its books."""
+    if not (out / "plan.json").exists():
+        return "before the plan"
+    done = sum(name.endswith(".json") and name[0] != "." for name in names(out / "shards"))
+    return "closing" if done == shards else "among the shards"
+
+
+def descendants(pid: int) -> list[int]:
+    """The processes that a process started, and those that they did. Linux alone."""
+    children: dict[int, list[int]] = {}
+    for one in names(Path("/proc")):
+        if one.isdecimal():
+            try:
+                parent = int(Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()[1])
+            except OSError:
+                continue  # it has ended
+            children.setdefault(parent, []).append(int(one))
+    found = list(children.get(pid, ()))
+    for child in found:  # grows on the way
+        found += children.get(child, ())
+    return found
+
+
+def names(folder: Path) -> list[str]:
+    """What lies in a folder; nothing where there is none."""
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []
+
+
+def tree(out: Path) -> dict[str, bytes]:
+    """Relative path -> bytes of every file, hidden ones too; of records and run.json what is not about seconds, nor
+    a hash of it.
+    """
+    found = {}
+    for path in sorted(one for one in out.rglob("*") if one.is_file()):
+        name, data = path.relative_to(out).as_posix(), path.read_bytes()
+        if name == "run.json" or name.startswith("shards/"):
+            page = json.loads(data)
+            for key in [key for key in page if key in TIMES]:
+                del page[key]
+            data = json.dumps(page, sort_keys=True).encode()
+        found[name] = data
+    return found
+
+
+if __name__ == "__main__":
+    main()

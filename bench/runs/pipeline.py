@@ -1,0 +1,181 @@
+"""The pipeline around the networks: what a long run costs before its first pair, and whether the engine ever waits.
+
+    plan        making and opening a run of so many pairs, in a process of its own: seconds, and the memory that it took
+    books       closing one, and going on with it: from records whose rows are made up, without images
+    generate    whole runs from files to files: the engine's busy share in steady state, and the share of image I/O
+
+Steady state leaves out a run's first and last shard: the first pair has to be read before anything can run, the last
+one written after.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import click
+
+from degrade_engine.engine import plan as plans
+from degrade_engine.engine.cores import cores
+from degrade_engine.engine.engine_spec import open_engine_spec
+from degrade_engine.engine.inputs.photographs import Entry
+from degrade_engine.engine.pipeline import records
+from degrade_engine.engine.pipeline.progress import Clock
+from degrade_engine.engine.presets import PAPER
+from degrade_engine.engine.runners import books, runner
+from degrade_engine.engine.runners.claims import Claims
+from degrade_engine.engine.sinks import Output
+
+from ..machine import machine, processor
+
+COUNTS = (1_000, 1_000_000)
+DEGRADERS = ("bicubic", "realesrgan")
+
+
+def a_plan(pairs: int) -> plans.Plan:
+    """The paper's setting, so that taus are drawn and batches sorted, over a thousand photographs."""
+    options = plans.Options(
+        seed=0, pairs=pairs, scale=4, tau_low=PAPER.tau_low, tau_high=PAPER.tau_high, steps=PAPER.steps,
+        spacing=PAPER.spacing, solver=PAPER.solver, eta=PAPER.eta, start=PAPER.start, candidates=PAPER.candidates,
+        filter=True, shard_pairs=plans.MOST_SHARD_PAIRS, save_candidates=False,
+    )  # fmt: skip
+    photos = [Entry(f"{n:04d}.png", 1_000_000, 1024, 1024) for n in range(1000)]
+    return plans.make(options, lr_size=128, batch=16, engine="0" * 64, hr=photos, reference=photos)
+
+
+def planned(pairs: int, out: Path) -> tuple[float, float]:
+    """(seconds, MB) until the first batch of a new run could be read. In a process of its own: memory is its peak."""
+    began, before = time.perf_counter(), peak_mb()
+    plan = a_plan(pairs)
+    with Claims(out) as claims:
+        opened = runner.open_run(plan, out, Output(), claims)
+    Clock(plan, opened.missing())
+    for pair in plan.shards[0][0]:
+        plan.draw(pair)
+    return time.perf_counter() - began, peak_mb() - before
+
+
+def closed(pairs: int, out: Path) -> dict[str, float]:
+    """Seconds and MB of looking at the records of a finished run, and of its rows in pair order. In a process of its
+    own."""
+    plan = a_plan(pairs)
+    (out / "shards").mkdir(parents=True)
+    for shard in range(len(plan.shards)):
+        records.write(out, made_up(plan, shard))
+    began, before = time.perf_counter(), peak_mb()
+    done = sum(records.read(out, plan.sha256, shard) is not None for shard in range(len(plan.shards)))
+    looked = time.perf_counter()
+    tally = books.Tally()
+    rows = sum(1 for _ in books.rows_in_order(plan, out, out / "scratch", tally))
+    if done < len(plan.shards) or rows < pairs or len(json.dumps(books.page(plan, tally))) > 100_000:
+        raise click.ClickException(f"{done} shards and {rows} rows came back")
+    return {"look_s": looked - began, "close_s": time.perf_counter() - looked, "more_mb": peak_mb() - before}
+
+
+def made_up(plan: plans.Plan, shard: int) -> records.Record:
+    """A record of the usual size."""
+    pairs = plan.shard_pairs(shard)
+    one = {"degradation_error": 0.012345, "content_error": 0.023456, "score": 0.034567}
+    rows = [{"pair": pair, "name": f"{pair:07d}", "hr": {"path": "photographs/0123.png", "crop": [10, 20, 512, 512]},
+             "reference": {"path": "camera/0456.jpg", "crop": [10, 20, 128, 128]}, "scale": 4, "tau": plan.taus[pair],
+             "candidates": [one] * 3, "kept": 1, "engine": plan.engine, "start": {"kind": "bicubic"}}
+            for pair in pairs]  # fmt: skip
+    head = records.Head(shard=shard, plan=plan.sha256, pairs=pairs, rejects=[], row_steps=1, executed_row_steps=1,
+                        seconds=dict.fromkeys(records.SECONDS, 1.0))  # fmt: skip
+    return records.Record(head, rows)
+
+
+def peak_mb() -> float:
+    """Of this process so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def children_s() -> float:
+    """Processor seconds of the processes that were begun here and have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def alone(task: Callable[..., Any], *args: Any) -> Any:
+    """The task in a new process."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(task, *args).result()
+
+
+def scale_rows(counts: tuple[int, ...], work: Path) -> Iterator[dict[str, Any]]:
+    """Planning and closing runs of these numbers of pairs."""
+    for pairs in counts:
+        seconds, memory = alone(planned, pairs, work / f"plan-{pairs}")
+        yield {"what": "plan", "pairs": pairs, "seconds": round(seconds, 3), "more_mb": round(memory, 1)}
+        figures = alone(closed, pairs, work / f"books-{pairs}")
+        yield {"what": "books", "pairs": pairs} | {name: round(value, 3) for name, value in figures.items()}
+
+
+def generated(name: str, words: list[str], pairs: int, threads: int, batch: int, work: Path) -> dict[str, Any]:
+    """A whole run of the command, in shards of two batches. cpu_share: of the processors, its start included."""
+    out = work / name.replace(" ", "-")
+    line = ["generate", *words, "--out", str(out), "--pairs", str(pairs), "--shard-pairs", str(2 * batch)]
+    line += ["--threads", str(threads), "--no-save-candidates"]
+    began, cpu = time.perf_counter(), children_s()
+    done = subprocess.run([sys.executable, "-m", "degrade_engine", *line], capture_output=True, text=True, check=False)
+    wall, cpu = time.perf_counter() - began, children_s() - cpu
+    if done.returncode:
+        raise click.ClickException(f"{name} ended with exit code {done.returncode}: {done.stderr[-500:]}")
+    page = json.loads((out / "run.json").read_text())
+    return {"what": "generate", "name": name, "pairs": pairs, "batch": batch, "wall_s": round(wall, 3),
+            "cpu_share": round(cpu / (wall * threads), 4)} | shares(page, threads)  # fmt: skip
+
+
+def shares(page: dict[str, Any], threads: int) -> dict[str, Any]:
+    """Of a run's page: how the engine's time went in steady state, and which part of all work image I/O was."""
+    steady = page["timeline"][1:-1] or page["timeline"]
+    total = {name: sum(shard[name] for shard in steady) for name in ("pairs", *records.SECONDS)}
+    files = total["decode"] + total["write"]
+    work = files + total["degrade"] + threads * total["engine"]
+    return {
+        "shards": len(steady),
+        "pairs_per_second": round(total["pairs"] / total["wall"], 3),
+        **{name: round(total[key] / total["wall"], 4)
+           for name, key in (("busy", "engine"), ("starved", "starved"), ("blocked", "blocked"))},
+        "io_share": round(files / work, 4),
+    }  # fmt: skip
+
+
+@click.command()
+@click.option("--engine", type=click.Path(exists=True, path_type=Path), help="Of a kind that reads references.")
+@click.option("--hr", type=click.Path(exists=True, path_type=Path), required=True)
+@click.option("--reference", type=click.Path(exists=True, path_type=Path))
+@click.option("--pairs", type=click.IntRange(1), default=64, show_default=True, help="Of the recommended setting.")
+@click.option("--slow", type=click.IntRange(1), default=32, show_default=True, help="Of the paper's setting.")
+@click.option("--quick", type=click.IntRange(1), default=1000, show_default=True, help="Of the degraders.")
+@click.option("--most", type=click.IntRange(1), default=COUNTS[-1], show_default=True, help="Pairs to plan.")
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="JSONL, written anew.")
+def main(
+    engine: Path | None, hr: Path, reference: Path | None, pairs: int, slow: int, quick: int, most: int, out: Path
+) -> None:
+    """What a long run costs before its first pair, how busy the engine is kept, and the share of image I/O."""
+    threads, rows = cores(), list[dict[str, Any]]()
+    with tempfile.TemporaryDirectory() as scratch:
+        work = Path(scratch)
+        rows += scale_rows((COUNTS[0], most), work)
+        runs = [(kind, ["--degrader", kind, "--hr", str(hr)], quick, 16) for kind in DEGRADERS]
+        if engine and reference:
+            place = ["--engine", str(engine), "--hr", str(hr), "--reference", str(reference)]
+            batch = open_engine_spec(engine).batch
+            for preset, count in (("recommended", pairs), ("paper", slow)):
+                runs.append((preset, [*place, "--preset", preset], count, batch))
+        rows += [generated(name, words, count, threads, batch, work) for name, words, count, batch in runs]
+    place_of = {"processor": processor(), **machine(threads)}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text("".join(json.dumps(row | place_of) + "\n" for row in rows))
+    for row in rows:
+        click.echo(", ".join(f"{key} {value}" for key, value in row.items()))

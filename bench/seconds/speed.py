@@ -1,0 +1,261 @@
+"""Seconds a pair: the engine beside PyTorch (bench/seconds/eager.py), same pairs, noise, steps and pixels, in one run.
+
+    degrade-engine bench speed CHECKPOINT --engine ENGINE [--also BF16_ENGINE] -o bench/results/speed.jsonl
+
+Every way is warmed up, then all are timed in turn, round after round, so that whatever else the machine does falls on
+all alike. Without file I/O. A row's pixels are compared with the original way's: mean |difference| in grey levels, and
+the share of values off by more than one. An engine whose pixels are off is an error and leaves no rows; INT8 and bf16
+are what their rows say. The few-step rows are compared with PyTorch at the same few steps; bf16 is one candidate's one
+step beside FP32's, once: without AVX-512 PyTorch has no fast kernel for it, and a whole pair would take minutes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import torch
+
+from degrade_engine.engine.api import Engine
+from degrade_engine.engine.artefact import tool_versions
+from degrade_engine.engine.cores import cores
+from degrade_engine.engine.images import read_rgb, resize_bicubic
+from degrade_engine.engine.presets import RECOMMENDED
+from degrade_engine.engine.sampling.sampler import Batch
+from degrade_engine.engine.schedule import SolverTable, table
+
+from ..machine import processor
+from ..quality.jobs import context
+from .eager import SEED, Eager, one_by_one
+from .int8 import engine_with, quantised
+
+OFF = 1e-3  # share of values off by more than a grey level that an exact way may have
+Candidates = dict[int, np.ndarray]  # pair -> uint8 [K, h, w, 3]
+
+
+@dataclass
+class Way:
+    """One way to make pairs, and what was measured of it.
+
+    run      round, table -> the candidates of the pairs it made
+    solver   the table that is timed
+    against  the way whose pixels it must make; its own name where it sets them
+    exact    False: its pixels may be off, and the row says by how much
+    most     rounds it takes part in
+    base     the way whose time is 1.0
+    """
+
+    name: str
+    run: Callable[[int, SolverTable], Candidates]
+    solver: SolverTable
+    against: str
+    backend: str = "pytorch"
+    precision: str = "fp32"
+    exact: bool = True
+    most: int = 1000
+    base: str = "original"
+    times: list[float] = field(default_factory=list)  # seconds a pair
+    made: Candidates = field(default_factory=dict)
+
+    def time(self, round_: int) -> None:
+        began = time.perf_counter()
+        made = self.run(round_, self.solver)
+        self.times.append((time.perf_counter() - began) / len(made))
+        self.made |= made
+
+    def error(self, truth: Candidates) -> tuple[float, float]:
+        """(mean |difference| in grey levels, share of values off by more than 1), of the pairs that both made."""
+        both = sorted(self.made.keys() & truth.keys())
+        if not both:
+            return float("nan"), float("nan")
+        off = np.abs(np.stack([self.made[i].astype(int) - truth[i] for i in both]))
+        return float(off.mean()), float((off > 1).mean())
+
+
+def photographs(samples: Path, size: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """(HR at LR size, reference crops), uint8 [count, size, size, 3], from the bundled samples."""
+    sharp = [read_rgb(p) for p in sorted((samples / "hr").iterdir())]
+    camera = [read_rgb(p) for p in sorted((samples / "reference").iterdir())]
+    content = [resize_bicubic(sharp[i % len(sharp)][: 4 * size, : 4 * size], (size, size)) for i in range(count)]
+    return np.stack(content), np.stack([camera[i % len(camera)][:size, :size] for i in range(count)])
+
+
+def of_pairs(candidates: np.ndarray) -> Candidates:
+    """uint8 [K, n, h, w, 3] by pair."""
+    return {i: candidates[:, i] for i in range(candidates.shape[1])}
+
+
+def all_ways(
+    checkpoint: Path, engine: Engine, also: Sequence[Engine], samples: Path, tau: int, scratch: Path
+) -> dict[str, Callable[[], Way]]:
+    """Every way by its name; made only when it is asked for. also: engines of other precisions, of the same sizes."""
+    spec, n, k = engine.spec, engine.spec.batch, engine.spec.candidates
+    content, reference = photographs(samples, spec.lr_size, n)
+    exact = table(spec.schedule, "ddpm", tau)
+    few_tau = (RECOMMENDED.tau_low + RECOMMENDED.tau_high) // 2
+    few = table(spec.schedule, RECOMMENDED.solver, few_tau, RECOMMENDED.steps, RECOMMENDED.eta,
+                spacing=RECOMMENDED.spacing)  # fmt: skip
+    from_content = RECOMMENDED.start == "bicubic"
+
+    def original(name: str, **options: bool) -> Way:
+        run = one_by_one(checkpoint, content, reference, k, **options)
+        return Way(name, lambda r, solver: {r % n: run(r % n, solver.tau)}, exact, "original")
+
+    def eager(name: str, solver: SolverTable = exact, against: str = "original", **options: bool) -> Way:
+        made = Eager(checkpoint, content, reference, k, **options)
+        starts = from_content and solver is few
+
+        def run(_: int, solver: SolverTable) -> Candidates:
+            return of_pairs(made(solver, from_content=starts))
+
+        return Way(name, run, solver, against, backend="torch.compile" if options.get("compiled") else "pytorch")
+
+    def one_step(name: str, **options: bool) -> Way:
+        made = Eager(checkpoint, content[:1], reference[:1], 1, **options)
+        how: dict[str, Any] = {"precision": "bf16", "exact": False, "most": 1} if options else {"most": 3}
+        return Way(name, lambda _, solver: of_pairs(made(solver)), table(spec.schedule, "ddpm", 1), fp32_step,
+                   base=fp32_step, **how)  # fmt: skip
+
+    def engines(name: str, one: Engine, solver: SolverTable = exact, against: str = "original", **how: Any) -> Way:
+        start = content if from_content and solver is few else None
+        pairs = np.arange(n, dtype=np.uint32)
+
+        def run(_: int, solver: SolverTable) -> Candidates:
+            return of_pairs(one.run(Batch(content, reference, pairs, [solver] * n, start, SEED)).candidates)
+
+        return Way(name, run, solver, against, backend=one.spec.key.backend, **how)
+
+    def others() -> Iterator[tuple[str, Callable[[str], Way]]]:
+        for one in also:
+            how = {"precision": one.spec.key.precision_computed, "exact": False}
+            name = f"engine, {how['precision']} ({one.spec.key.backend})"
+            yield name, partial(lambda name, one, how: engines(name, one, **how), one=one, how=how)
+            yield f"{name}, recommended", partial(
+                lambda name, one, how: engines(name, one, few, few_eager, **how), one=one, how=how
+            )
+
+    def int8(name: str) -> Way:
+        path = scratch / "denoiser.int8.onnx"
+        quantised(engine, content, reference, path)
+        return engines(name, engine_with(engine, path, torch.get_num_threads()), precision="int8", exact=False)
+
+    few_eager, fp32_step = "PyTorch batched, recommended", "PyTorch, one step of one candidate"
+    ways: dict[str, Callable[[str], Way]] = {
+        "original": original,
+        "original, channels last": lambda name: original(name, channels_last=True),
+        "PyTorch batched": eager,
+        "PyTorch batched, channels last": lambda name: eager(name, channels_last=True),
+        "torch.compile, batched": lambda name: eager(name, compiled=True),
+        "engine": lambda name: engines(name, engine),
+        "engine, INT8": int8,
+        **dict(others()),
+        few_eager: lambda name: eager(name, few, few_eager, channels_last=True),
+        "engine, recommended": lambda name: engines(name, engine, few, few_eager),
+        fp32_step: one_step,
+        f"{fp32_step}, bf16 autocast": lambda name: one_step(name, bf16=True),
+    }
+    return {name: partial(make, name) for name, make in ways.items()}
+
+
+def asked_for(chosen: dict[str, Callable[[], Way]], only: tuple[str, ...]) -> list[Way]:
+    """The original, the ways whose name begins as one of `only` (none: all), and those that they are held against."""
+    ways = {name: make() for name, make in chosen.items() if not only or name.startswith(("original", *only))}
+    for way in list(ways.values()):
+        for other in (way.against, way.base):
+            if other not in ways:
+                ways[other] = chosen[other]()
+    return list(ways.values())
+
+
+def measured(ways: list[Way], rounds: int, warm: SolverTable, budget: float = math.inf) -> None:
+    """Times every way in turn, after a run with a short table each; those of one round without (bf16 is too slow).
+    After the first round, none begins that would not end within the budget, in seconds from now."""
+    began, longest = time.perf_counter(), 0.0
+    for way in ways:
+        if way.most > 1:
+            way.run(0, warm)
+        click.echo(f"warm: {way.name}", err=True)
+    for round_ in range(rounds):
+        start = time.perf_counter()
+        if start + longest > began + budget and round_:
+            click.echo(f"{round_} rounds of {rounds}: the next would end after {budget:.0f} s", err=True)
+            break
+        for way in ways:
+            if round_ < way.most:
+                way.time(round_)
+        longest = max(longest, time.perf_counter() - start)
+
+
+def rows(ways: list[Way], about: dict[str, Any]) -> list[dict[str, Any]]:
+    """One row a way. ClickException where an exact way's pixels are off."""
+    by_name = {way.name: way for way in ways}
+    written = []
+    for way in ways:
+        p50, p95 = (float(np.percentile(way.times, p)) for p in (50, 95))
+        mean, off = way.error(by_name[way.against].made)
+        base = float(np.median(by_name[way.base].times))
+        if way.exact and not off <= OFF:
+            raise click.ClickException(
+                f"{way.name} is off by more than 1 grey level in {100 * off:.2f} % of the values; "
+                f"at most {100 * OFF} % are allowed, so nothing is written"
+            )
+        own = {
+            "name": way.name, "tau": way.solver.tau, "steps": len(way.solver), "p50_s_a_pair": round(p50, 4),
+            "p95_s_a_pair": round(p95, 4), "repeats": len(way.times), "times_faster": round(base / p50, 3),
+            "time_against": way.base,
+            "pixels_against": way.against, "mean_error_grey": round(mean, 5), "values_off_by_more_than_1": off,
+            "io": False,
+        }  # fmt: skip
+        written.append(own | about | {"precision": way.precision, "backend": way.backend})
+    return written
+
+
+@click.command()
+@click.argument("checkpoint", type=click.Path(exists=True, path_type=Path))
+@click.option("--engine", "folder", type=click.Path(exists=True, path_type=Path), required=True)
+@click.option("--also", type=click.Path(exists=True, path_type=Path), multiple=True,
+              help="An engine of another precision, of the same sizes; may be repeated.")  # fmt: skip
+@click.option("--samples", type=click.Path(exists=True, path_type=Path), default=Path("samples"), show_default=True)
+@click.option("--tau", type=click.IntRange(1), default=10, show_default=True, help="The paper's is 1:30.")
+@click.option("--repeats", type=click.IntRange(1), default=3, show_default=True, help="Rounds.")
+@click.option("--budget", type=float, default=330, show_default=True, help="Seconds, about.")
+@click.option("--threads", type=click.IntRange(1), help="Of every way. [default: one a physical core]")
+@click.option("--only", multiple=True, help="Ways whose name begins so, beside the original. [default: all]")
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="JSONL; written anew.")
+def main(checkpoint: Path, folder: Path, also: tuple[Path, ...], samples: Path, tau: int, repeats: int, budget: float,
+         threads: int | None, only: tuple[str, ...], out: Path) -> None:  # fmt: skip
+    """Time the engine beside PyTorch; about six minutes on two cores."""
+    threads = threads or cores()
+    torch.set_num_threads(threads)
+    with ExitStack() as stack:
+        engine, *others = [stack.enter_context(Engine.open(one, threads=threads)) for one in (folder, *also)]
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        for other in others:
+            if (other.spec.lr_size, other.spec.batch) != (engine.spec.lr_size, engine.spec.batch):
+                raise click.ClickException(f"{other.folder} is of another LR size or batch than {folder}")
+        chosen = all_ways(checkpoint, engine, others, samples, tau, scratch)
+        ways = asked_for(chosen, only)
+        measured(ways, repeats, table(engine.spec.schedule, "ddpm", 1), budget)
+        about = context(engine) | {"threads": threads, "devices": f"{processor()}, {cores()} cores",
+                                   "tools": tool_versions()}  # fmt: skip
+        written = rows(ways, about)
+    out.write_text("".join(json.dumps(row) + "\n" for row in written))
+    for row in written:
+        click.echo(
+            f"{row['name']:32} tau {row['tau']:3} steps {row['steps']:2}: {row['p50_s_a_pair']:7.3f} s a pair, "
+            f"{row['times_faster']:5.2f} x, mean error {row['mean_error_grey']:.4f} grey levels"
+        )
+
+
+if __name__ == "__main__":
+    main()

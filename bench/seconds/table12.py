@@ -1,0 +1,291 @@
+"""Table 12 of RealDGen on this machine: seconds an image, reading and writing included, and PSNR against the real LR.
+
+    degrade-engine bench table12 CHECKPOINT --engine ENGINE --pairs PAIRS -o bench/results/table12.jsonl
+
+PAIRS holds HR/ and LR/, files of the same name, true pairs whose HR is scale times the engine's LR size. The reference
+of a pair is the real LR of another one. Every way reads PNGs, makes one LR an image and writes a PNG; networks are
+loaded beforehand. The original is PyTorch, one image and one candidate at a time, as the authors' code does it
+(originals/realdgen/oracle.py), with the published start, the Real-ESRGAN degradation of the HR. The paper's own figures
+are of other machines, another model and an image size that it does not state: they are printed beside these, and a row
+of ours is not comparable with them.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, fields, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import torch
+
+from degrade_engine.engine import plan as plans
+from degrade_engine.engine.api import Engine
+from degrade_engine.engine.classical import realesrgan
+from degrade_engine.engine.classical.degraders import Kind, open_degrader
+from degrade_engine.engine.cores import cores
+from degrade_engine.engine.images import encode_png, read_rgb, resize_bicubic
+from degrade_engine.engine.inputs import sources
+from degrade_engine.engine.pipeline.batches import Runs
+from degrade_engine.engine.presets import PAPER, PRESETS, RECOMMENDED, Preset
+from degrade_engine.engine.runners import runner
+from degrade_engine.engine.sampling.sampler import Batch, BatchResult
+from degrade_engine.engine.sampling.starts import StartEngine
+from degrade_engine.engine.schedule import Schedule
+from degrade_engine.kernels import pixels
+from degrade_engine.originals.checkpoint import load
+from degrade_engine.originals.realdgen.model import RealDGen
+from degrade_engine.originals.realdgen.oracle import generate
+
+from ..machine import processor, stamp
+from ..quality import metrics
+from .eager import normals
+
+SEED = 0
+PUBLISHED = {  # RealDGen, Table 12: platform, seconds an image, PSNR on RealSR
+    "BSRGAN": ("4 CPU", 0.4267, 23.26),
+    "Real-ESRGAN": ("4 V100", 0.1085, 24.39),
+    "SynDiff": ("4 V100", 0.7801, 25.24),
+    "RealDGen": ("4 V100", 0.6086, 26.16),
+}
+BATCH = 16  # of a degrader's pairs
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An HR, the reference, and what the camera really made of the HR."""
+
+    hr: Path
+    reference: Path
+    real: Path
+
+
+@dataclass
+class Made:
+    """What a way made: LR images by pair, seconds in all, of each batch, and of each batch without I/O: its networks,
+    kernels and scores."""
+
+    lr: list[np.ndarray]
+    seconds: float
+    batches: list[float]
+    without_io: list[float]
+
+
+class Stopwatch:
+    """An engine, and seconds of each of its batches."""
+
+    def __init__(self, engine: Runs) -> None:
+        self.engine, self.hr_scale = engine, engine.hr_scale
+        self.seconds: list[float] = []
+
+    def run(self, batch: Batch, **how: Any) -> BatchResult:
+        began = time.perf_counter()
+        result = self.engine.run(batch, **how)
+        self.seconds.append(time.perf_counter() - began)
+        return result
+
+
+def true_pairs(folder: Path, count: int) -> list[Pair]:
+    """So many pairs, over and over if there are fewer."""
+    names = sorted(p.name for p in (folder / "HR").iterdir() if (folder / "LR" / p.name).is_file())
+    if not names:
+        raise click.ClickException(f"{folder} holds no pairs: wanted are HR/NAME.png and LR/NAME.png")
+    one = [Pair(folder / "HR" / n, folder / "LR" / names[(i + len(names) // 2) % len(names)], folder / "LR" / n)
+           for i, n in enumerate(names)]  # fmt: skip
+    return [one[i % len(one)] for i in range(count)]
+
+
+def options_of(preset: Preset, count: int, scale: int, batch: int, filter: bool) -> plans.Options:
+    """The plan's options: everything in one shard, nothing kept but the pairs."""
+    settings = {f.name: getattr(preset, f.name) for f in fields(preset) if f.name != "name"}
+    return plans.Options(seed=SEED, pairs=count, scale=scale, filter=filter, save_candidates=False,
+                         shard_pairs=-(-count // batch) * batch, **settings)  # fmt: skip
+
+
+def found_in(pairs: Sequence[Pair], scale: int, lr_size: int, with_reference: bool, folder: Path) -> sources.Sources:
+    """The pairs as a pair list."""
+    lines = ["hr,reference" if with_reference else "hr"]
+    lines += [f"{p.hr.resolve()},{p.reference.resolve()}" if with_reference else str(p.hr.resolve()) for p in pairs]
+    path = folder / "pairs.csv"
+    path.write_text("\n".join(lines) + "\n")
+    least = lr_size if with_reference else None
+    return sources.from_list(path, Path("/"), Path("/"), hr_size=scale * lr_size, reference_size=least)
+
+
+def by_plan(plan: plans.Plan, found: sources.Sources, engine: Any, schedule: Schedule, folder: Path) -> Made:
+    """The whole pipeline: decode, crop, networks, filter, encode, write."""
+    ends: list[float] = []
+    watched = Stopwatch(engine)
+    began = time.perf_counter()
+    page = runner.run(plan, folder / "pairs", engine=watched, schedule=schedule, folders=found.folders,
+                      rejects=found.rejects, on_progress=lambda now: ends.append(time.perf_counter()))  # fmt: skip
+    seconds = time.perf_counter() - began
+    if page["pairs"] != plan.options.pairs:
+        raise click.ClickException(f"{page['pairs']} of {plan.options.pairs} pairs were made: {page['rejects']}")
+    images = [read_rgb(p) for p in sorted((folder / "pairs" / "lq").iterdir())]
+    return Made(images, seconds, np.diff([began, *ends[1:]]).tolist(), watched.seconds)
+
+
+def by_engine(engine: Engine, preset: Preset, scale: int, pairs: Sequence[Pair], folder: Path) -> Made:
+    """An engine of any kind."""
+    spec = engine.spec
+    found = found_in(pairs, scale, spec.lr_size, spec.reads_reference, folder)
+    options = options_of(preset, len(pairs), scale, spec.batch, spec.can_filter)
+    plan = plans.make(options, lr_size=spec.lr_size, batch=spec.batch, engine=engine.sha256, hr=found.hr,
+                      reference=found.reference if spec.reads_reference else None, listed=found.listed)  # fmt: skip
+    return by_plan(plan, found, engine, spec.schedule, folder)
+
+
+def by_degrader(kind: Kind, scale: int, lr_size: int, pairs: Sequence[Pair], folder: Path) -> Made:
+    """A degradation without networks."""
+    degrader = open_degrader(kind)
+    found = found_in(pairs, scale, lr_size, False, folder)
+    nothing = Preset("none", 0, 0, None, "even", "ddpm", 0.0, "bicubic", 1)
+    options = replace(options_of(nothing, len(pairs), scale, BATCH, False), start=kind)
+    plan = plans.make(options, lr_size=lr_size, batch=BATCH, engine=degrader.sha256, hr=found.hr, reference=None,
+                      listed=found.listed, degrader=degrader)  # fmt: skip
+    return by_plan(plan, found, StartEngine(), Schedule(), folder)
+
+
+def by_original(model: RealDGen, preset: Preset, scale: int, pairs: Sequence[Pair], folder: Path) -> Made:
+    """PyTorch, one image and one candidate at a time."""
+    made, times, networks = [], [], []
+    taus = plans.Plan(options_of(preset, len(pairs), scale, 1, True), 0, 1, "", (), ()).taus  # the engine's
+    for i, pair in enumerate(pairs):
+        began = time.perf_counter()
+        hr, reference = read_rgb(pair.hr), read_rgb(pair.reference)
+        size = hr.shape[0] // scale
+        theta = realesrgan.draw(SEED, i, realesrgan.REALESRGAN)
+        start = realesrgan.apply(hr, theta, scale=scale, noise_seed=i)
+        x_hr, x_lr, x_start = (
+            torch.from_numpy(pixels.to_planar(image[None])[0])
+            for image in (resize_bicubic(hr, (size, size)), reference, start)
+        )
+
+        def noise(candidate: int, step: int, i: int = i, size: int = size) -> np.ndarray:
+            of_pair, of_candidate, of_step = (np.array([n], np.uint32) for n in (i, candidate, step))
+            return normals(of_pair, of_candidate, of_step, size)[0].numpy()
+
+        denoising = time.perf_counter()
+        result = generate(model, x_hr, x_lr, x_start, int(taus[i]), noise, preset.candidates)
+        networks.append(time.perf_counter() - denoising)
+        made.append(pixels.to_bytes(result.candidates[result.kept][None].numpy())[0])
+        (folder / f"{i}.png").write_bytes(encode_png(made[-1]))
+        times.append(time.perf_counter() - began)
+    return Made(made, sum(times), times, networks)
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to make LR images. published: its name in the paper's table; preset: of the networks, None without any;
+    batch: images at a time."""
+
+    name: str
+    published: str
+    run: Callable[[Sequence[Pair], Path], Made]
+    images: int
+    batch: int
+    preset: Preset | None = None
+
+    def row(self, made: Made, pairs: Sequence[Pair]) -> dict[str, Any]:
+        """The measured figures, the paper's own beside them under their own names."""
+        psnr = [metrics.psnr(lr, read_rgb(pair.real)) for lr, pair in zip(made.lr, pairs, strict=True)]
+        p50, p95 = (float(np.percentile(made.batches, p)) for p in (50, 95))
+        n, without_io = len(pairs), {}
+        if self.preset is not None:
+            without_io = {f"batch_{name}_s_without_io": round(float(np.percentile(made.without_io, p)), 4)
+                          for name, p in (("p50", 50), ("p95", 95))}  # fmt: skip
+            without_io["images_a_second_without_io"] = round(n / sum(made.without_io), 3)
+        platform, seconds, db = PUBLISHED[self.published]
+        return {
+            "name": self.name, "mean_s": round(made.seconds / n, 4), "images_a_second": round(n / made.seconds, 3),
+            "mean_s_without_io": None if self.preset is None else round(sum(made.without_io) / n, 4), **without_io,
+            "batch_p50_s": round(p50, 4), "batch_p95_s": round(p95, 4), "psnr_db": round(float(np.mean(psnr)), 3),
+            "images": n, "io": True, "batch": self.batch, **in_short(self.preset), "published_as": self.published,
+            "published_platform": platform, "published_s": seconds, "published_psnr_db": db,
+        }  # fmt: skip
+
+
+def in_short(preset: Preset | None) -> dict[str, Any]:
+    """The setting of a row."""
+    if preset is None:
+        return {}
+    tau = preset.tau_low if preset.tau_low == preset.tau_high else [preset.tau_low, preset.tau_high]
+    return {"tau": tau, "steps": preset.steps, "solver": preset.solver, "start": preset.start,
+            "candidates": preset.candidates}  # fmt: skip
+
+
+def ways_of(
+    model: RealDGen, engine: Engine, also: Sequence[Engine], syndiff: Engine | None, scale: int, images: int, slow: int
+) -> list[Way]:
+    """Every way, the cheapest first. also: engines of other precisions. images: of the quick ways; slow: of those that
+    run every step."""
+    ways, batch = [], engine.spec.batch
+    kinds: dict[str, Kind] = {"BSRGAN": "bsrgan", "Real-ESRGAN": "realesrgan"}
+    for name, kind in kinds.items():
+        run = partial(by_degrader, kind, scale, engine.spec.lr_size)
+        ways.append(Way(name, name, run, images, BATCH))
+    if syndiff is not None:
+        for name, preset in PRESETS["syndiff"].items():
+            run = partial(by_engine, syndiff, preset, scale)
+            count = slow if preset.steps is None else images
+            ways.append(Way(f"SynDiff, engine, {name}", "SynDiff", run, count, syndiff.spec.batch, preset))
+    run = partial(by_engine, engine, RECOMMENDED, scale)
+    ways.append(Way("RealDGen, engine, recommended", "RealDGen", run, images, batch, RECOMMENDED))
+    for one in also:
+        label = f"RealDGen, engine {one.spec.key.precision_computed}"
+        for name, preset in {"recommended": RECOMMENDED, "tau 1:30": PAPER}.items():
+            count = images if preset is RECOMMENDED else slow
+            run = partial(by_engine, one, preset, scale)
+            ways.append(Way(f"{label}, {name}", "RealDGen", run, count, one.spec.batch, preset))
+    for name, preset in {"tau 1:30": PAPER, "tau 30": replace(PAPER, tau_low=30)}.items():
+        run = partial(by_engine, engine, preset, scale)
+        ways.append(Way(f"RealDGen, engine, {name}", "RealDGen", run, slow, batch, preset))
+        run = partial(by_original, model, preset, scale)
+        ways.append(Way(f"RealDGen, original, {name}", "RealDGen", run, slow, 1, preset))
+    return ways
+
+
+@click.command()
+@click.argument("checkpoint", type=click.Path(exists=True, path_type=Path))
+@click.option("--engine", "folder", type=click.Path(exists=True, path_type=Path), required=True)
+@click.option("--also", type=click.Path(exists=True, path_type=Path), multiple=True,
+              help="An engine of another precision; may be repeated.")  # fmt: skip
+@click.option("--syndiff", "other", type=click.Path(exists=True, path_type=Path), help="An engine of the kind syndiff.")
+@click.option("--pairs", "pairs_in", type=click.Path(exists=True, path_type=Path), required=True, help="HR/ and LR/.")
+@click.option("--images", type=click.IntRange(1), default=100, show_default=True, help="A way, as in the paper.")
+@click.option("--slow", type=click.IntRange(1), default=8, show_default=True,
+              help="Images of the ways that run every step.")  # fmt: skip
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="JSONL, written anew.")
+def main(
+    checkpoint: Path, folder: Path, also: tuple[Path, ...], other: Path | None, pairs_in: Path, images: int, slow: int,
+    out: Path,
+) -> None:
+    """RealDGen's Table 12 on this machine: BSRGAN, Real-ESRGAN, SynDiff, RealDGen in PyTorch and by the engine."""
+    threads = cores()
+    torch.set_num_threads(threads)
+    rows = []
+    with ExitStack() as stack:
+        engine, *others = [stack.enter_context(Engine.open(one)) for one in (folder, *also)]
+        syndiff = stack.enter_context(Engine.open(other)) if other else None
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        pairs = true_pairs(pairs_in, max(images, slow))
+        scale = read_rgb(pairs[0].hr).shape[0] // engine.spec.lr_size
+        place = {"lr_size": engine.spec.lr_size, "scale": scale, "devices": f"{processor()}, {threads} threads"}
+        for way in ways_of(load(checkpoint, RealDGen)[0], engine, others, syndiff, scale, images, slow):
+            work = scratch / way.name
+            work.mkdir()
+            rows.append(way.row(way.run(pairs[: way.images], work), pairs[: way.images]) | place | stamp())
+            click.echo(f"{way.name:34} {rows[-1]['mean_s']:8.4f} s an image, {rows[-1]['psnr_db']:.2f} dB")
+    out.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+if __name__ == "__main__":
+    main()

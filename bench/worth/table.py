@@ -1,0 +1,47 @@
+"""The tables of `bench worth`: what an SR network learnt from each set of pairs, best first."""
+
+from __future__ import annotations
+
+from statistics import fmean, stdev
+
+from ..quality.tables import markdown
+from ..rows import Row
+
+FIGURES = (("psnr_db", 2), ("psnr_y_db", 2), ("ssim", 4))
+HEADER = ["trained on", "PSNR dB", "PSNR of Y", "SSIM", "over bicubic, dB", "sharpness", "noise", "detail", "seeds"]
+VARIANTS = ("noise 2 added", "Rec_lr alone", "start bicubic")
+"""How the names end of the sets that are made to tell why others differ."""
+
+
+def worth(rows: list[Row]) -> str:
+    """The generators as they are."""
+    return table(rows, [row for row in rows if not row["generator"].endswith(VARIANTS)])
+
+
+def why(rows: list[Row]) -> str:
+    """The sets that differ from a generator's in one thing."""
+    return table(rows, [row for row in rows if row["generator"].endswith(VARIANTS)])
+
+
+def table(rows: list[Row], shown: list[Row]) -> str:
+    """Mean ± standard deviation over seeds; the gain is over bicubic of the same seeds. sharpness, noise: of the LR,
+    shares of bicubic's; detail: standard deviation of the Laplacian of the SR images."""
+    plain = {row["seed"]: row["psnr_db"] for row in rows if row["generator"] == "bicubic"}
+    by_set: dict[str, list[Row]] = {}
+    for row in shown:
+        by_set.setdefault(row["generator"], []).append(row)
+    body = []
+    for name, group in sorted(by_set.items(), key=lambda item: -fmean(row["psnr_db"] for row in item[1])):
+        gains = [row["psnr_db"] - plain[row["seed"]] for row in group if row["seed"] in plain]
+        gain = f"{fmean(gains):+.2f}" if gains else ""
+        lq = [f"{group[0]['lq'][key]:.2f}" if "lq" in group[0] else "" for key in ("sharpness", "noise")]
+        figures = [spread([row[key] for row in group], digits) for key, digits in FIGURES]
+        detail = f"{fmean(row['detail'] for row in group):.1f}"
+        body.append([name, *figures, gain, *lq, detail, str(len(group))])
+    return markdown(HEADER, body)
+
+
+def spread(values: list[float], digits: int) -> str:
+    """Mean ± sample standard deviation; a single value has none."""
+    mean = f"{fmean(values):.{digits}f}"
+    return mean if len(values) < 2 else f"{mean} ± {stdev(values):.{digits}f}"

@@ -1,0 +1,78 @@
+"""OpenVINO as a backend: the bundle's own FP32 files, compiled for the CPU when the engine is opened.
+
+It is there for bf16: see `executors/openvino.py`. In bf16 runs what runs each step, the denoiser, which is nearly
+all of the time. The parts that run once stay FP32: E_deg's pooled features are a few numbers that steer every pixel,
+and with them in bf16 the result is two grey levels off (mean), without them 0.02 (docs/design.md, section 5). The files
+stay the bundle's, for the reasons of `onnxruntime.py`; a compiled blob would be one processor's and one release's.
+"""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+
+from .. import doctor
+from ..cores import cores
+from ..devices import Device, HostDevice
+from ..errors import DegradeError
+from ..executors import Executor
+from ..executors.openvino import SETTINGS, OpenVinoExecutor, lacks, runtime
+from ..spec import PartSpec, Precision
+from . import Accepted, Made, Order, copy
+
+
+@dataclass(frozen=True)
+class OpenVino:
+    """The backend `openvino`; see backends.Backend for what each answers."""
+
+    fixed_batch: bool = False
+
+    def accept(self, precision: Precision, target: str | None) -> Accepted:
+        if target is not None:
+            raise DegradeError(
+                f"--target {target} was given, and OpenVINO's engine is for the CPU it is built on",
+                mend="leave --target away, or build with --backend tensorrt-rtx",
+            )
+        if reason := lacks(precision):
+            raise DegradeError(f"The engine cannot be built here: {reason}", mend="build with --precision fp32")
+        if precision == "fp16":
+            note = "fp16 was asked for, and this engine computes in FP32: on this backend, bf16 is the fast one."
+            return Accepted("fp32", "fp32", notes=(note,))
+        return Accepted(precision, "fp32")
+
+    def here(self, target: str | None) -> dict[str, object]:
+        runtime()
+        return {
+            "runtime": "openvino",
+            "version": doctor.version_of("openvino") or "unknown",
+            "settings": SETTINGS,
+            "os": platform.system(),
+            "machine": platform.machine(),
+            "gpu": None,
+            "cuda": None,
+            "driver": None,
+        }
+
+    def make(self, order: Order) -> Made:
+        return copy(order)
+
+    def check(self, path: Path) -> None:
+        pass  # its hash is the bundle's, which engine_spec compares
+
+    def cannot_run(self, target: str | None) -> str:
+        return ""
+
+    def device(self, threads: int | None) -> Device:
+        return HostDevice(threads or cores())
+
+    def open(
+        self, device: Device, path: Path, part: PartSpec, rows: int, lr_size: int, threads: int | None,
+        precision: Precision = "fp32",
+    ) -> Executor:  # fmt: skip
+        if reason := lacks(precision):
+            raise DegradeError(f"The engine cannot run here: {reason}", mend="build one with --precision fp32")
+        return OpenVinoExecutor(
+            path, part, batch=rows, height=lr_size, width=lr_size, threads=threads,
+            precision=precision if part.runs == "step" else "fp32",
+        )

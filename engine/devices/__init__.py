@@ -1,0 +1,199 @@
+"""Where buffers lie and kernels run: one small interface, so that one sampler drives every backend.
+
+A step of the denoising loop is four launches without a number from the host: which step it is lies in a
+device buffer (`step`, int32 [1]), and the tables of all steps are indexed with it. So a graph device can
+capture one step and replay it (`Loop`).
+
+    load      t[r] = timesteps[step, r]
+    (network)
+    update    x, x0_prev by coefficients[step, r]; noise of (seed, pair, candidate, timesteps[step, r])
+    advance   step += 1
+
+Kernels outside the loop: to_planar, to_bytes, start, squared_l2, finite, score, choose, gather, tile. Around
+networks that see an image in tiles (tiled.py): cut, tile, blend.
+`HostDevice` runs them through `degrade_engine.kernels` on numpy arrays; `CudaDevice` (cuda.py) runs the
+same ones from the fatbin, with the arguments that launches.py writes out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...kernels import pixels, select, tiles, update
+from ..errors import DegradeError
+
+Array = NDArray[Any]
+
+
+class Loop(Protocol):
+    """A step that is run many times over; made once, by whoever has the step."""
+
+    def run(self, step: Callable[[], None], times: int, constants: Hashable) -> None:
+        """Runs the step `times` times. A graph device may record it and replay the record, so the step has to be
+        the same launches on the same buffers each time; constants are the numbers that go into them, and a change
+        of these makes a new record.
+        """
+        ...
+
+
+class Device(Protocol):
+    """Buffers have a shape and a dtype and can be sliced along their first axis without a copy.
+
+    stream is what executors enqueue on, None on the host; notes are sentences for the user about how it runs.
+    """
+
+    name: str
+    stream: Any
+    notes: tuple[str, ...]
+
+    def allocate(self, shape: tuple[int, ...], dtype: Any) -> Any:
+        """A buffer of zeros."""
+        ...
+
+    def upload(self, buffer: Any, values: Array) -> None:
+        """Host values into the buffer; shape and dtype must match."""
+        ...
+
+    def download(self, *buffers: Any) -> tuple[Array, ...]:
+        """The buffers' values as new host arrays, after everything launched so far has ended."""
+        ...
+
+    def launch(self, kernel: str, **arguments: Any) -> None:
+        """Runs a kernel by name; the arguments are buffers and plain numbers, as in `HostDevice`."""
+        ...
+
+    def loop(self) -> Loop:
+        """A loop of its own for a step."""
+        ...
+
+    def close(self) -> None:
+        """Gives back what it holds; nothing of it may be used afterwards."""
+        ...
+
+
+class PlainLoop:
+    """Runs the step as often as it is told."""
+
+    def run(self, step: Callable[[], None], times: int, constants: Hashable) -> None:
+        for _ in range(times):
+            step()
+
+
+class HostDevice:
+    """numpy buffers and the host kernels. threads: for the kernels, not for the networks."""
+
+    def __init__(self, threads: int = 1) -> None:
+        self.name = "host"
+        self.stream = None
+        self.notes: tuple[str, ...] = ()
+        self._threads = threads
+        self._kernels: dict[str, Callable[..., None]] = {
+            "to_planar": self._to_planar,
+            "to_bytes": self._to_bytes,
+            "start": self._start,
+            "load": update.load,
+            "update": self._update,
+            "advance": update.advance,
+            "squared_l2": self._squared_l2,
+            "finite": self._finite,
+            "score": _score,
+            "choose": _choose,
+            "gather": self._gather,
+            "tile": select.tile,
+            "cut": self._cut,
+            "blend": self._blend,
+        }
+
+    def allocate(self, shape: tuple[int, ...], dtype: Any) -> Array:
+        try:
+            return np.zeros(shape, dtype)
+        except MemoryError as error:
+            fact = f"There is no memory for a buffer of {shape}"
+            raise DegradeError(fact, mend="a smaller LR size, or an engine with a smaller --batch") from error
+
+    def upload(self, buffer: Array, values: Array) -> None:
+        check_fit(buffer, values)
+        buffer[...] = values
+
+    def download(self, *buffers: Array) -> tuple[Array, ...]:
+        return tuple(buffer.copy() for buffer in buffers)
+
+    def launch(self, kernel: str, **arguments: Any) -> None:
+        self._kernels[kernel](**arguments)
+
+    def loop(self) -> Loop:
+        return PlainLoop()
+
+    def close(self) -> None:
+        pass
+
+    def _to_planar(self, images: Array, out: Array) -> None:
+        """u8 [n, H, W, 3] to float32 [n, 3, H, W] in [-1, 1]."""
+        out[...] = pixels.to_planar(images, threads=self._threads)
+
+    def _to_bytes(self, x: Array, out: Array) -> None:
+        """float32 [n, 3, H, W] to u8 [n, H, W, 3]."""
+        out[...] = pixels.to_bytes(x, threads=self._threads)
+
+    def _start(self, x: Array, x_start: Array, coefficients: Array, seed: int, pairs: Array, candidates: Array) -> None:
+        """x = s·x_start + n·z; coefficients float32 [R, 2]."""
+        update.start(x, x_start, coefficients, seed, pairs, candidates, threads=self._threads)
+
+    def _update(
+        self, x: Array, eps: Array, x0_prev: Array, coefficients: Array, timesteps: Array, step: Array,
+        clip: bool, seed: int, pairs: Array, candidates: Array,
+    ) -> None:  # fmt: skip
+        """One step of every row; coefficients float32 [S, R, 6], timesteps int32 [S, R], step int32 [1]."""
+        now = int(step[0])
+        counters = timesteps[now].view(np.uint32)
+        update.update(
+            x, eps, x0_prev, coefficients[now], clip, seed, pairs, candidates, counters, threads=self._threads
+        )
+
+    def _squared_l2(
+        self, features_0: Array, target_0: Array, out_0: Array, features_1: Array, target_1: Array, out_1: Array
+    ) -> None:
+        """Twice: float32 [K·B, ...] against [B, ...] into [K, B]."""
+        out_0[...] = select.squared_l2(features_0, target_0, threads=self._threads)
+        out_1[...] = select.squared_l2(features_1, target_1, threads=self._threads)
+
+    def _finite(self, x: Array, out: Array) -> None:
+        """bool [K, B]: whether every pixel of the candidate is a number."""
+        out[...] = select.finite(x, threads=self._threads).reshape(out.shape)
+
+    def _gather(self, x: Array, kept: Array, out: Array) -> None:
+        """[K·B, ...] into [B, ...]: the kept candidate of each pair."""
+        out[...] = select.gather(x, kept, threads=self._threads)
+
+    def _cut(self, source: Array, out: Array, tops: Array, lefts: Array, first: int) -> None:
+        """Tiles first, first + 1, ... of [images, C, H, W] into [slots, C, h, w]; tops, lefts int32 [n]."""
+        tiles.cut(source, out, tops, lefts, first, threads=self._threads)
+
+    def _blend(
+        self, tiled: Array, out: Array, tops: Array, cover_y: Array, weights_y: Array, lefts: Array, cover_x: Array,
+        weights_x: Array,
+    ) -> None:  # fmt: skip
+        """All tiles [images·tiles or more, C, h, w] into [images, C, H, W]; tables as in `tiles.Axis`."""
+        y, x = tiles.Axis(tops, cover_y, weights_y), tiles.Axis(lefts, cover_x, weights_x)
+        tiles.blend(tiled, out, y, x, threads=self._threads)
+
+
+def check_fit(buffer: Any, values: Array) -> None:
+    """DegradeError unless the values have the buffer's shape and dtype."""
+    if buffer.shape != values.shape or buffer.dtype != values.dtype:
+        raise DegradeError(
+            f"{values.dtype} {values.shape} was to be uploaded", wanted=f"{buffer.dtype} {buffer.shape}"
+        )
+
+
+def _score(degradation: Array, content: Array, finite: Array, weights: tuple[float, float], out: Array) -> None:
+    """out[k, b] = w_d·degradation + w_c·content; infinite where that is NaN or the candidate is not finite."""
+    out[...] = select.score(degradation, content, finite, weights)
+
+
+def _choose(scores: Array, kept: Array) -> None:
+    kept[...] = select.choose(scores)

@@ -1,0 +1,144 @@
+"""From a planned pair to pixels: decode, crop, bring to LR size, degrade the start image where the plan asks
+for it.
+
+Runs in a small pool of threads ahead of the engine (decoding, resizing and OpenCV release the interpreter
+lock; `stages.py`). A pair whose photograph turns out to be unusable is drawn anew here, before its batch is
+formed; what replaces it depends only on seed, pair and attempt, so a resumed run does the same.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import images
+from ..classical import realesrgan
+from ..plan import Crop, Draw, Photograph, Plan
+from . import reading
+from .decoded import Decoded
+from .places import Place
+
+Pixels = NDArray[np.uint8]  # [height, width, 3], RGB, sRGB
+
+
+@dataclass(frozen=True)
+class Reject:
+    """One input that was left out. role: "hr", "reference" or "pair"; reason: one machine word; detail: a
+    sentence.
+    """
+
+    role: str
+    path: str  # relative to its folder; empty for a pair
+    reason: str
+    detail: str
+
+    def to_json(self) -> dict[str, str]:
+        return {"role": self.role, "path": self.path, "reason": self.reason, "detail": self.detail}
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The pixels of one pair. h = w = the engine's LR size, s = the scale."""
+
+    draw: Draw
+    gt: Pixels  # [s*h, s*w, 3] the HR crop
+    content: Pixels  # [h, w, 3] the HR crop at LR size, antialiased bicubic
+    reference: Pixels | None  # [h, w, 3] a crop, not a resize: its degradation is what is wanted; None: not read
+    start: Pixels | None  # [h, w, 3]; None = the engine's own reconstruction
+    start_record: dict[str, Any]  # how the start image was made, for the manifest
+    gt_file: Path | None = None  # the local file whose whole image the GT is
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of loading a pair: its inputs, or None and why."""
+
+    pair: int
+    inputs: Inputs | None
+    rejects: tuple[Reject, ...]
+    decode_s: float  # of one thread, reading and cropping
+    degrade_s: float = 0.0  # of one thread, resizing and making the start image
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where the plan's relative paths start. Not part of the plan: the same images make the same pairs anywhere."""
+
+    hr: Place
+    reference: Place
+
+
+def load(plan: Plan, folders: Folders, decoded: Decoded, pair: int) -> Outcome:
+    """Pixels of a pair, drawn anew (with a pair list: not) when a photograph is unusable. Never raises for
+    bad images.
+    """
+    began = time.perf_counter()
+    rejects: list[Reject] = []
+    for attempt in range(plan.attempts):
+        draw = plan.draw(pair, attempt)
+        if draw is None:  # the list names an input that the inventory has already put among the rejects
+            rejects.append(
+                Reject("pair", str(pair), "unusable_input", "an input of this pair of the list is unusable")
+            )
+            return Outcome(pair, None, tuple(rejects), time.perf_counter() - began)
+        gt = _read(decoded, folders.hr, "hr", draw.hr, draw.hr_crop, plan.options.alpha, rejects)
+        reference = None
+        if draw.reference is not None and draw.reference_crop is not None:
+            reference = _read(
+                decoded, folders.reference, "reference", draw.reference, draw.reference_crop, plan.options.alpha,
+                rejects,
+            )  # fmt: skip
+        if gt is not None and (reference is not None or draw.reference is None):
+            read = time.perf_counter()
+            inputs = replace(_inputs(plan, draw, gt, reference), gt_file=_whole(folders.hr, draw))
+            return Outcome(pair, inputs, tuple(rejects), read - began, time.perf_counter() - read)
+    said = (
+        f"no usable input after {plan.attempts} draws"
+        if plan.attempts > 1
+        else "an input of this pair is unusable"
+    )
+    rejects.append(Reject("pair", str(pair), "unusable_input", said))
+    return Outcome(pair, None, tuple(rejects), time.perf_counter() - began)
+
+
+def _read(
+    decoded: Decoded, place: Place, role: str, photo: Photograph, crop: Crop, alpha: images.Alpha,
+    rejects: list[Reject],
+) -> Pixels | None:  # fmt: skip
+    try:
+        pixels = decoded.read((role, photo.path), lambda: reading.read(place, photo, alpha=alpha))
+    except images.BadImage as bad:
+        rejects.append(Reject(role, photo.path, bad.reason, str(bad)))
+        return None
+    y, x, h, w = crop
+    return np.ascontiguousarray(pixels[y : y + h, x : x + w])
+
+
+def _whole(place: Place, draw: Draw) -> Path | None:
+    if draw.hr_crop != (0, 0, draw.hr.height, draw.hr.width) or place.remote:
+        return None
+    file = place.image(draw.hr.path)
+    return file if isinstance(file, Path) else None
+
+
+def _inputs(plan: Plan, draw: Draw, gt: Pixels, reference: Pixels | None) -> Inputs:
+    options = plan.options
+    content = images.resize_bicubic(gt, (plan.lr_size, plan.lr_size))
+    record: dict[str, Any] = {"kind": options.start}
+    start: Pixels | None = None
+    if plan.degrader is not None:
+        start, record = plan.degrader.degrade(
+            gt, scale=options.scale, seed=options.seed, pair=draw.pair, noise_seed=draw.noise_seed
+        )
+    elif options.start == "bicubic":
+        start = content
+    elif options.start == "realesrgan":
+        theta = realesrgan.draw(options.seed, draw.pair, realesrgan.REALESRGAN)
+        start = realesrgan.apply(gt, theta, scale=options.scale, noise_seed=draw.noise_seed)
+        record |= {"noise_seed": draw.noise_seed, "parameters": theta.to_json()}
+    return Inputs(draw, gt, content, reference, start, record)

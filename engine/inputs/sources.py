@@ -1,0 +1,179 @@
+"""The photographs of a run: two places (`places.py`), or a list of exactly these pairs.
+
+Only headers are read here. What is unusable at that level (too small, no image) is named among the rejects;
+what turns out to be broken when its pixels are decoded is dealt with later, where it is met (`loading.py`).
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from ..artefact import read_bytes, sha256_bytes
+from ..errors import DegradeError
+from ..images import EXTENSIONS, PIXEL_LIMIT
+from . import inventory, inventory_page, places
+from .inventory import Identity
+from .inventory_page import Asked, Found
+from .loading import Folders, Reject
+from .photographs import Entry, Photographs
+from .places import Place
+from .reading import holds
+
+COLUMNS = ["hr", "reference"]
+SAMPLE = 64  # photographs of a known inventory that are looked for before it is trusted
+Where = str | Path | Place  # see `places.at`
+OnFiles = Callable[[str, int], None]
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Usable photographs, where they lie, and what was left out. listed: see `Plan.listed`."""
+
+    folders: Folders
+    hr: Photographs
+    reference: Photographs
+    rejects: tuple[Reject, ...]
+    listed: tuple[tuple[int, int], ...] | None
+    asked: Asked
+    scanned: bool  # False: taken from the page of an earlier call
+
+    def write_page(self, out: Path) -> None:
+        """Put inventory.jsonl into `out`."""
+        photographs = {"hr": self.hr, "reference": self.reference}
+        inventory_page.write(out, self.asked, Found(photographs, self.rejects))
+
+
+@dataclass(frozen=True)
+class How:
+    """How photographs are looked at. known: a folder whose inventory.jsonl spares the look, where it answers the same
+    question. on_files: told now and then how many files of a role were seen.
+    """
+
+    identity: Identity = "size"
+    pixel_limit: int = PIXEL_LIMIT
+    known: Path | None = None
+    on_files: OnFiles | None = None
+
+
+def from_folders(
+    hr: Where, reference: Where | None, *, hr_size: int, reference_size: int | None, how: How | None = None
+) -> Sources:
+    """Everything usable in two places, or in one. hr_size, reference_size: the least height and width, in pixels."""
+    how = how or How()
+    at = {"hr": places.at(hr)} | ({} if reference is None else {"reference": places.at(reference)})
+    asked = Asked(hr_size, None if reference is None else reference_size, how.identity, how.pixel_limit)
+    return _gather(at, asked, how, lambda role, least: _scan(at[role], role, least, how))
+
+
+def from_list(
+    path: Path,
+    hr: Where | None,
+    reference: Where | None,
+    *,
+    hr_size: int,
+    reference_size: int | None,
+    how: How | None = None,
+) -> Sources:
+    """The pairs of a CSV with the columns hr and reference, or hr alone where reference_size is None, in its order.
+    Paths are relative to the places given, or else to the CSV's folder. Raises DegradeError for a file that is not
+    such a list.
+    """
+    how = how or How()
+    columns = ["hr"] if reference_size is None else COLUMNS
+    pairs = read_list(path, columns)
+    where = {"hr": hr or path.parent, "reference": reference or path.parent}
+    at = {role: places.at(where[role]) for role in columns}
+    asked = Asked(hr_size, reference_size, how.identity, how.pixel_limit, sha256_bytes(read_bytes(path)))
+
+    def look(role: str, least: int) -> tuple[Photographs, tuple[Reject, ...]]:
+        return _look(at[role], role, dict.fromkeys(pair[columns.index(role)] for pair in pairs), least, how)
+
+    found = _gather(at, asked, how, look)
+    sharp, real = ({one.path: n for n, one in enumerate(photographs)} for photographs in (found.hr, found.reference))
+    listed = tuple((sharp.get(pair[0], -1), real.get(pair[1], -1) if len(pair) > 1 else 0) for pair in pairs)
+    return replace(found, listed=listed)
+
+
+def read_list(path: Path, columns: list[str]) -> list[list[str]]:
+    """The paths of each line, in the order of `columns`, which the first line has to name."""
+    try:
+        text = read_bytes(path).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise DegradeError(f"{path} is not UTF-8 text", wanted="a CSV file") from None
+    lines = csv.reader(io.StringIO(text), strict=True)
+    try:
+        head = [name.strip() for name in next(lines, [])]
+        if sorted(head) != columns:
+            raise DegradeError(
+                f"{path} has the columns {', '.join(head) or 'none'}", wanted=f"{','.join(columns)} in its first line"
+            )
+        pairs = []
+        for line in lines:
+            if not line:
+                continue
+            if len(line) != len(columns) or not all(cell.strip() for cell in line):
+                wanted = "two paths" if len(columns) == 2 else "one path"
+                raise DegradeError(f"{path}, line {lines.line_num}: {','.join(line)!r}", wanted=wanted)
+            pairs.append([line[head.index(name)].strip() for name in columns])
+    except csv.Error as error:
+        raise DegradeError(f"{path}, line {lines.line_num}: {error}", wanted="a CSV file") from None
+    if not pairs:
+        raise DegradeError(f"{path} lists no pair")
+    return pairs
+
+
+def _gather(
+    at: dict[str, Place], asked: Asked, how: How, look: Callable[[str, int], tuple[Photographs, tuple[Reject, ...]]]
+) -> Sources:
+    """Each role's photographs, by the page of an earlier call or by looking."""
+    found = inventory_page.read(how.known, asked) if how.known else None
+    if found and not all(_there(place, found.photographs[role]) for role, place in at.items()):
+        found = None
+    scanned = found is None
+    if found is None:
+        looked = {role: look(role, (asked.hr_size if role == "hr" else asked.reference_size) or 1) for role in at}
+        photographs = {role: looked[role][0] if role in looked else Photographs() for role in ("hr", "reference")}
+        found = Found(photographs, tuple(reject for _, rejects in looked.values() for reject in rejects))
+    folders = Folders(at["hr"], at.get("reference", at["hr"]))
+    return Sources(folders, **found.photographs, rejects=found.rejects, listed=None, asked=asked, scanned=scanned)
+
+
+def _there(place: Place, photographs: Photographs) -> bool:
+    """Whether a sample of them is where it was."""
+    sample = range(0, len(photographs), max(1, len(photographs) // SAMPLE))
+    return all(holds(place, photographs[n]) for n in sample)
+
+
+def _scan(place: Place, role: str, least: int, how: How) -> tuple[Photographs, tuple[Reject, ...]]:
+    on_files = how.on_files and partial(how.on_files, role)
+    found = inventory.scan(
+        place, (least, least), pixel_limit=how.pixel_limit, identity=how.identity, on_files=on_files
+    )
+    if not found.entries and not found.rejects:
+        endings = ", ".join(EXTENSIONS)
+        raise DegradeError(f"there is no {role} image at {place.name}", wanted=f"files ending in {endings}")
+    return found.entries, tuple(Reject(role, one.path, one.reason, one.detail) for one in found.rejects)
+
+
+def _look(
+    place: Place, role: str, paths: Iterable[str], least: int, how: How
+) -> tuple[Photographs, tuple[Reject, ...]]:
+    """The usable ones of these paths, in their order, and the rejects."""
+    rejects: list[Reject] = []
+
+    def usable() -> Iterator[Entry]:
+        looked = inventory.examine(
+            place, paths, (least, least), pixel_limit=how.pixel_limit, identity=how.identity
+        )
+        for found in looked:
+            if isinstance(found, Entry):
+                yield found
+            else:
+                rejects.append(Reject(role, found.path, found.reason, found.detail))
+
+    return Photographs(usable()), tuple(rejects)

@@ -1,0 +1,132 @@
+"""The engine's stage: inputs become a batch, the batch becomes results, and a pair that breaks the engine is found.
+
+What an engine raises says nothing of which pair it was. So the batch is run again, once for each of its pairs, the
+others as padding: the good ones get the bytes that they would have had, the bad ones are named, and the run goes on. An
+engine that fails on pair after pair is itself broken, and must not cost a run its pairs: then it stops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..errors import DegradeError
+from ..inputs.loading import Inputs, Outcome, Reject
+from ..plan import Plan
+from ..sampling.sampler import Batch, BatchResult
+from ..schedule import Schedule, table
+
+ENGINE_ERROR = "engine_error"
+MOST_IN_SUCCESSION = 16  # pairs that may fail without one between them that does not
+
+
+class Runs(Protocol):
+    """The part of `Engine` that is used here. hr_scale: HR over LR where the networks read the HR itself."""
+
+    @property
+    def hr_scale(self) -> int | None: ...
+
+    def run(
+        self, batch: Batch, *, filter: bool = True, candidates: int | None = None, inspect: bool = True
+    ) -> BatchResult: ...
+
+
+@dataclass
+class Made:
+    """What came of a batch. pairs: (inputs, result, place in the result) of those that the engine made."""
+
+    pairs: list[tuple[Inputs, BatchResult, int]] = field(default_factory=list)
+    rejects: list[Reject] = field(default_factory=list)
+    row_steps: int = 0
+    executed_row_steps: int = 0
+
+
+class Batches:
+    """Runs batch after batch of a plan."""
+
+    def __init__(self, plan: Plan, engine: Runs, schedule: Schedule) -> None:
+        self._plan, self._engine, self._schedule = plan, engine, schedule
+        self._failed = 0  # pairs in succession
+
+    def run(self, outcomes: Sequence[Outcome]) -> Made:
+        """The results of a batch. Raises DegradeError where too many pairs in succession failed."""
+        made = Made()
+        if not any(outcome.inputs for outcome in outcomes):
+            return made
+        try:
+            self._add(made, outcomes)
+        except Exception:  # whatever a network's runtime raises; one by one, it says of whom
+            self._one_by_one(made, outcomes)
+        return made
+
+    def check(self, rows: Sequence[Any], rejects: Sequence[Reject]) -> None:
+        """Raises DegradeError for a shard of which the engine made nothing: it is not to be committed so."""
+        last = next((one for one in reversed(rejects) if one.reason == ENGINE_ERROR), None)
+        if not rows and last:
+            raise self._broken(last)
+
+    def _one_by_one(self, made: Made, outcomes: Sequence[Outcome]) -> None:
+        for at, outcome in enumerate(outcomes):
+            if outcome.inputs is None:
+                continue
+            alone = [one if n == at else Outcome(one.pair, None, (), 0.0) for n, one in enumerate(outcomes)]
+            try:
+                self._add(made, alone)
+            except Exception as error:
+                said = f"{type(error).__name__}: {str(error).strip()[:300]}"
+                made.rejects.append(Reject("pair", str(outcome.pair), ENGINE_ERROR, said))
+                self._failed += 1
+                if self._failed >= MOST_IN_SUCCESSION:
+                    raise self._broken(made.rejects[-1]) from error
+
+    def _add(self, made: Made, outcomes: Sequence[Outcome]) -> None:
+        options = self._plan.options
+        result = self._engine.run(
+            assemble(self._plan, self._schedule, outcomes, reads_hr=self._engine.hr_scale is not None),
+            filter=options.filter, candidates=options.candidates, inspect=options.save_candidates,
+        )  # fmt: skip
+        made.pairs += [(one.inputs, result, at) for at, one in enumerate(outcomes) if one.inputs is not None]
+        made.row_steps += result.row_steps
+        made.executed_row_steps += result.executed_row_steps
+        self._failed = 0
+
+    def _broken(self, last: Reject) -> DegradeError:
+        return DegradeError(
+            f"the engine fails on pair after pair, the last one {last.path} ({last.detail})",
+            mend="`degrade-engine verify` says whether it still computes what it should; the same generate command "
+            "goes on where this one stopped",
+        )
+
+
+def assemble(plan: Plan, schedule: Schedule, outcomes: Sequence[Outcome], reads_hr: bool = False) -> Batch:
+    """A batch for the engine. A pair without inputs is black and not valid: rows kept as padding. reads_hr: the engine
+    wants the HR itself, too."""
+    size, n, options = plan.lr_size, len(outcomes), plan.options
+    content, reference, start = (np.zeros((n, size, size, 3), np.uint8) for _ in range(3))
+    hr = np.zeros((n, plan.hr_size, plan.hr_size, 3), np.uint8) if reads_hr else None
+    for at, outcome in enumerate(outcomes):
+        if outcome.inputs is not None:
+            content[at] = outcome.inputs.content
+            if outcome.inputs.reference is not None:
+                reference[at] = outcome.inputs.reference
+            if outcome.inputs.start is not None:
+                start[at] = outcome.inputs.start
+            if hr is not None:
+                hr[at] = outcome.inputs.gt
+    taus = [plan.taus[outcome.pair] for outcome in outcomes]
+    return Batch(
+        content=content,
+        reference=reference if plan.reference else None,
+        start=None if options.start == "reconstruction" else start,
+        pairs=np.array([outcome.pair for outcome in outcomes], np.uint32),
+        tables=[
+            table(schedule, options.solver, tau, options.steps, options.eta, spacing=options.spacing) for tau in taus
+        ],
+        seed=options.seed,
+        valid=np.array([outcome.inputs is not None for outcome in outcomes]),
+        hr=hr,
+        fusion_weight=options.fusion_weight,
+    )

@@ -1,0 +1,145 @@
+"""What a run remembers: a manifest row a pair, a record a shard.
+
+    shards/00000.json    one JSON object, laid out so that it can be read in parts:
+                         a line of facts (`Head`), a line a manifest row, and last its own hash
+
+A shard is done when its record is there, whole, and of this plan. The record is written last, by an atomic rename; a
+torn or foreign one counts as none, and the shard is made again with the same bytes. Whether it is whole is seen from
+its bytes alone, so that a million pairs are gone on with in seconds.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from ..artefact import from_json, parse_json, sha256_bytes, to_json, write_bytes_atomic
+from ..errors import DegradeError
+from ..inputs.loading import Inputs
+from ..plan import Plan
+from ..sinks.sink import json_line, stem_of
+
+SECONDS = ("wall", "decode", "degrade", "engine", "write", "starved", "blocked")
+"""wall: from the shard's first batch to its last; decode, degrade and write: summed over threads; starved and blocked:
+what the engine waited for inputs and for room to write."""
+_ROWS, _END = b'"rows": [\n', b"],\n"
+
+
+@dataclass(frozen=True)
+class Head:
+    """The facts of a shard, the first line of its record. pairs: those that were made, as their rows come."""
+
+    format: Literal["degrade-engine/shard/2"] = field(default="degrade-engine/shard/2", kw_only=True)
+    shard: int
+    plan: str  # SHA-256 of the plan's page
+    pairs: list[int]
+    rejects: list[dict[str, str]]
+    row_steps: int  # useful ones: of rows that move a pair
+    executed_row_steps: int  # all that the engine ran, padding and late joiners included
+    seconds: dict[str, float]
+
+    @property
+    def stems(self) -> list[str]:
+        """The names of its pairs."""
+        return [stem_of(pair) for pair in self.pairs]
+
+
+@dataclass(frozen=True)
+class Record:
+    """A shard's facts and the manifest rows of its pairs, both in computing order."""
+
+    head: Head
+    rows: list[dict[str, Any]]
+
+    def to_bytes(self) -> bytes:
+        """The file."""
+        facts = json.dumps(to_json(self.head), allow_nan=False)[:-1].encode() + b",\n"
+        lines = b",\n".join(json_line(row).encode().rstrip() for row in self.rows)
+        body = facts + _ROWS + lines + (b"\n" if lines else b"") + _END
+        return body + b'"sha256": "' + sha256_bytes(body).encode() + b'"}\n'
+
+
+def shard_path(out: Path, shard: int) -> Path:
+    """Where the record of a shard lies."""
+    return out / "shards" / f"{shard:05d}.json"
+
+
+def write(out: Path, record: Record) -> None:
+    """Commit a shard."""
+    write_bytes_atomic(shard_path(out, record.head.shard), record.to_bytes())
+
+
+def read(out: Path, plan: str, shard: int) -> Head | None:
+    """The facts of a shard; None unless its record is there, whole and of this plan. Its images are the sink's to
+    find.
+    """
+    found = _parts(out, plan, shard)
+    return found and found[0]
+
+
+def read_rows(out: Path, plan: str, shard: int) -> tuple[Head, list[bytes]] | None:
+    """The same with its manifest rows, each the JSON of one line."""
+    found = _parts(out, plan, shard)
+    if found is None:
+        return None
+    head, body = found
+    return head, [line.rstrip(b",") for line in body[body.index(_ROWS) + len(_ROWS) :].splitlines()[:-1]]
+
+
+def _parts(out: Path, plan: str, shard: int) -> tuple[Head, bytes] | None:
+    """Facts, and all bytes before the hash; what a killed run leaves is no mistake of the user's."""
+    path = shard_path(out, shard)
+    try:
+        body, _, seal = path.read_bytes().rpartition(b'"sha256": "')
+        if seal != sha256_bytes(body).encode() + b'"}\n':
+            return None
+        facts = parse_json(body.partition(b"\n")[0].rstrip(b",") + b"}", path.name)
+        head = from_json(Head, facts, path.name)
+    except (OSError, DegradeError):
+        return None
+    return (head, body) if (head.plan, head.shard) == (plan, shard) else None
+
+
+def row(
+    plan: Plan,
+    inputs: Inputs,
+    degradation: Sequence[float],
+    content: Sequence[float],
+    score: Sequence[float],
+    kept: int,
+) -> dict[str, Any]:
+    """The manifest row of a pair: enough to make it again. degradation, content, score: one number a
+    candidate.
+    """
+    draw, options = inputs.draw, plan.options
+    return {
+        "pair": draw.pair,
+        "name": stem_of(draw.pair),
+        "hr": {"path": draw.hr.path, "crop": list(draw.hr_crop)},
+        "reference": draw.reference and {"path": draw.reference.path, "crop": list(draw.reference_crop or ())},
+        "scale": options.scale,
+        "tau": plan.taus[draw.pair],
+        "steps": plan.steps(draw.pair),
+        "spacing": options.spacing,
+        "solver": options.solver,
+        "start": inputs.start_record,
+        **({} if options.fusion_weight is None else {"fusion_weight": options.fusion_weight}),
+        **({} if options.tile_overlap is None else {"tile_overlap": options.tile_overlap}),
+        "seed": options.seed,
+        "candidates": [
+            {"degradation_error": number(d), "content_error": number(c), "score": number(s)}
+            for d, c, s in zip(degradation, content, score, strict=True)
+        ],
+        "kept": kept,
+        "engine": plan.engine,
+    }
+
+
+def number(value: float) -> float | None:
+    """Six significant digits of a float32 figure; null for NaN and infinity, which JSON cannot say."""
+    return float(f"{float(value):.6g}") if np.isfinite(value) else None

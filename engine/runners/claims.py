@@ -1,0 +1,213 @@
+"""Who does which shard, where several processes, perhaps on several machines, work on one output folder.
+
+    OUT/claims/PROCESS          a process at work: holds its name, and the time of its last change is its heartbeat
+    OUT/claims/PROCESS.lock     held through the operating system for as long as that process lives
+    OUT/claims/WHAT.0           a claim: a hard link to PROCESS, which has WHAT; .1 after a takeover, and so on
+
+Of several contenders one makes the link, whole and with its name. A claim is good for as long as its process is alive:
+its heartbeat is younger than the lease, and on one machine its lock is held. So a killed process frees its claims at
+once on its own machine, and after a lease elsewhere.
+
+- *No clock is compared with another.* Age is the file system's: touch the own heartbeat, and compare the two times.
+- *No claim of a living process is touched.* Whoever finds WHAT.0 orphaned makes WHAT.1, again exclusively. Whoever then
+  sees another living claim on WHAT (its listing was old) steps back.
+- *A process that was thought dead and was not* is harmless: it commits, by renames, the bytes that its successor
+  commits. Claims save work; records (`records.py`) are the truth.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+
+from filelock import FileLock, Timeout
+
+from ..artefact import make_folder, process_name, this_machine
+from ..errors import DegradeError
+
+FOLDER = "claims"
+LEASE_S = 60.0
+BEATS = 5  # heartbeats a lease: four may be late
+
+
+class Claims:
+    """This process's part in the run in `out`, from `with` to the end of the block, which gives all claims back.
+
+    lease_s: after so many seconds without a heartbeat a process on another machine counts as dead. The same for all
+    that share a folder, and longer than the file system caches attributes. Raises DegradeError where `out` takes no
+    files.
+    """
+
+    def __init__(self, out: Path, lease_s: float = LEASE_S) -> None:
+        self.name = process_name()
+        self._folder, self._lease_s = out / FOLDER, lease_s
+        self._heartbeat = self._folder / self.name
+        self._held: dict[str, Path] = {}
+        self._ended = threading.Event()
+
+    def __enter__(self) -> Claims:
+        for again in reversed(range(1000)):
+            try:
+                make_folder(self._folder)
+                self._lock = FileLock(self._folder / f"{self.name}.lock", thread_local=False)
+                self._lock.acquire()  # before the heartbeat is there: who has one and no lock is dead
+                self._touch()
+                break
+            except OSError as error:
+                if isinstance(error, FileNotFoundError | FileExistsError) and again:
+                    time.sleep(0.001)
+                    continue  # the last of the others has just removed the folder
+                raise DegradeError(
+                    f"{self._folder} cannot be written ({error.strerror or error})", mend="choose another output folder"
+                ) from error
+        self._ended.clear()
+        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, _: TracebackType | None) -> None:
+        self._ended.set()
+        self._thread.join()
+        for what in list(self._held):
+            self.release(what)
+        self._heartbeat.unlink(missing_ok=True)
+        Path(self._lock.lock_file).unlink(missing_ok=True)
+        self._lock.release()
+        with suppress(OSError):  # others are at work
+            self._folder.rmdir()
+
+    def take(self, what: str) -> bool:
+        """Whether `what` is now this process's. What others have made of it meanwhile is for the caller to look at."""
+        if what in self._held:
+            return True
+        there = self._claims(what)
+        if any(self._holds(path) for path in there.values()):
+            return False
+        path = self._folder / f"{what}.{max(there, default=-1) + 1}"
+        try:
+            self._create(path)
+        except FileExistsError:
+            return False
+        if any(self._holds(other) for other in self._claims(what).values() if other != path):
+            path.unlink(missing_ok=True)
+            return False
+        self._held[what] = path
+        return True
+
+    def release(self, what: str) -> None:
+        """Give `what` back; whatever dead processes had claimed of it goes too."""
+        mine = self._held.pop(what)
+        if self._lost(what, mine):
+            mine.unlink(missing_ok=True)
+            return
+        for _, path in sorted(self._claims(what).items()):
+            path.unlink(missing_ok=True)
+
+    def lost(self, what: str) -> bool:
+        """Whether this process was taken for dead, and `what` may be another's."""
+        return self._lost(what, self._held[what]) or not self._heartbeat.exists()
+
+    @contextmanager
+    def alone(self, what: str, poll_s: float = 0.1) -> Iterator[None]:
+        """Holds `what` until the block ends; waits for another holder."""
+        while not self.take(what):
+            time.sleep(poll_s)
+        try:
+            yield
+        finally:
+            self.release(what)
+
+    def others(self) -> frozenset[str]:
+        """The names of the other processes that are alive."""
+        names = {name for name in self._names() if "." not in name and name != self.name}
+        return frozenset(name for name in names if self._alive(name))
+
+    def sweep(self) -> None:
+        """Remove what dead processes left here. For the one that closes a run whose work is all done."""
+        for name in self._names():
+            path = self._folder / name
+            stem, dot, ending = name.partition(".")
+            if not dot:
+                gone = name != self.name and not self._alive(name)
+            elif ending == "lock":
+                gone = not (self._folder / stem).exists() and _is_free(path)
+            else:
+                gone = path not in self._held.values() and not self._holds(path)
+            if gone:
+                path.unlink(missing_ok=True)
+
+    def _beat(self) -> None:
+        while not self._ended.wait(self._lease_s / BEATS):
+            with suppress(OSError):  # such as a server that is away; the next beat may come through
+                self._touch()
+
+    def _touch(self) -> None:
+        try:
+            os.utime(self._heartbeat)
+        except FileNotFoundError:  # the first time, or this process was taken for dead
+            self._heartbeat.write_text(self.name, encoding="ascii")
+
+    def _create(self, path: Path) -> None:
+        """A claim, all at once. Raises FileExistsError."""
+        try:
+            os.link(self._heartbeat, path)
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without hard links: in two steps, and a kill between them costs a lease
+            with open(path, "x", encoding="ascii") as file:
+                file.write(self.name)
+
+    def _names(self) -> list[str]:
+        return sorted(one.name for one in os.scandir(self._folder))  # heartbeats before their locks
+
+    def _claims(self, what: str) -> dict[int, Path]:
+        """The claims on `what` by their turn."""
+        split = (name.rpartition(".") for name in self._names())
+        return {int(turn): self._folder / f"{what}.{turn}" for stem, _, turn in split if stem == what}
+
+    def _lost(self, what: str, mine: Path) -> bool:
+        turns = self._claims(what)
+        return not turns or turns[max(turns)] != mine
+
+    def _holds(self, claim: Path) -> bool:
+        """Whether the process that made a claim is alive."""
+        try:
+            with open(claim, encoding="ascii") as file:  # opening asks the server, where a stat may be cached
+                owner, changed = file.read(), os.fstat(file.fileno()).st_mtime
+        except FileNotFoundError:
+            return False
+        if not owner:  # being written at this moment, or never
+            return self._is_young(changed)
+        return owner == self.name or self._alive(owner)
+
+    def _alive(self, name: str) -> bool:
+        try:
+            with open(self._folder / name) as file:
+                changed = os.fstat(file.fileno()).st_mtime
+        except FileNotFoundError:
+            return False
+        here = name.split("-")[-2] == this_machine()
+        return self._is_young(changed) and not (here and _is_free(self._folder / f"{name}.lock"))
+
+    def _is_young(self, changed: float) -> bool:
+        """Whether a time of change lies within a lease, by the clock of the file system that wrote it."""
+        self._touch()
+        return self._heartbeat.stat().st_mtime - changed < self._lease_s
+
+
+def _is_free(path: Path) -> bool:
+    """Whether nobody on this machine holds a lock."""
+    if not path.exists():
+        return True
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except (Timeout, OSError):  # OSError: no locks here, so the lease decides
+        return False
+    lock.release()
+    return True

@@ -1,0 +1,178 @@
+"""One run in several processes of this machine: one a GPU, or several that share the CPU.
+
+Each worker is an ordinary run on the output folder (`runner.run`), which shares the shards with the others by claims.
+The parent makes nothing: it starts workers, says how far the run is, starts again those that die, hands signals on and
+returns the page of the finished run.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from multiprocessing import connection
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from types import FrameType
+from typing import Any
+
+from .. import doctor
+from ..errors import DegradeError
+from ..pipeline.progress import Progress
+from . import runner
+from .job import Job
+from .watch import Watch
+
+RESTARTS = 3  # of all workers together
+LOOK_S = 0.25
+FORGIVEN = "see above for its error, or whether the system was short of memory; the same command goes on from here"
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+
+
+Finished = tuple[dict[str, Any], tuple[str, ...]]  # run.json's page, and the notes of the engine
+
+
+class Worker:
+    """A process, and what came from it. last: Finished, or the error that ended it; None: it
+    died."""
+
+    def __init__(self, job: Job, environment: Mapping[str, str]) -> None:
+        self.environment = environment
+        spawn = multiprocessing.get_context("spawn")  # a fork would take the parent's threads' locks along
+        self.ear, mouth = spawn.Pipe(duplex=False)
+        self.process: SpawnProcess = spawn.Process(target=work, args=(job, environment, mouth), daemon=True)
+        self.process.start()
+        mouth.close()
+        self.last: Finished | Exception | None = None
+
+    def listen(self) -> bool:
+        """Take its last word if it has come; whether the process has ended."""
+        ended = not self.process.is_alive()  # asked first: what it said before its end is then in the pipe
+        with suppress(EOFError):
+            if self.last is None and self.ear.poll():
+                self.last = self.ear.recv()
+        return ended
+
+
+def run(
+    job: Job,
+    environments: Sequence[Mapping[str, str]],
+    *,
+    restarts: int = RESTARTS,
+    on_progress: Callable[[Progress], None] | None = None,
+    on_stop: Callable[[int], None] | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> Finished:
+    """All pairs of the job, by one worker for each of the environments (what it has set beside the parent's own).
+
+    restarts: how many workers may die, by a signal or an error that is none of the user's, and be started again. say:
+    takes a sentence. Raises DegradeError, runner.Interrupted.
+    """
+    with runner.opening(job.out, job.plan, job.output, job.lease_s):
+        pass  # a mistake is named once, before any worker starts
+    watch = Watch(job.plan, job.out, on_progress)
+    workers = [Worker(job, environment) for environment in environments]
+    try:
+        with handing_on(workers, on_stop) as stopped:
+            running = True
+            while running:
+                alive = [worker.process.sentinel for worker in workers if worker.process.is_alive()]
+                connection.wait(alive, LOOK_S)
+                watch.look()
+                running = False
+                for n, worker in enumerate(workers):
+                    if not worker.listen():
+                        running = True
+                    elif not isinstance(worker.last, tuple) and not stopped:
+                        fate = f"worker {n} of {len(workers)} {fate_of(worker.process.exitcode)}"
+                        if worker.last is not None:
+                            raise worker.last
+                        if restarts < 1:
+                            raise DegradeError(f"{fate}, once more than is forgiven", mend=FORGIVEN)
+                        restarts -= 1
+                        say(f"{fate}; another takes its place")
+                        workers[n], running = Worker(job, worker.environment), True
+    finally:
+        for worker in workers:
+            worker.process.terminate()
+        for worker in workers:
+            worker.process.join()
+    finished = [worker.last for worker in workers if isinstance(worker.last, tuple)]
+    if len(finished) < len(workers):
+        raise next(
+            (worker.last for worker in workers if isinstance(worker.last, Exception)),
+            runner.Interrupted(watch.done, len(job.plan.shards), stopped[0]),
+        )
+    return finished[0][0], tuple(dict.fromkeys(note for _, notes in finished for note in notes))
+
+
+def work(job: Job, environment: Mapping[str, str], mouth: Connection) -> None:
+    """A worker's life."""
+    os.environ.update(environment)  # before any CUDA is loaded
+    os.setpgrp()  # Ctrl-C reaches the parent alone, which hands it on once
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        with job.opened() as (engine, schedule):
+            page = runner.run(
+                job.plan, job.out, engine=engine, schedule=schedule, folders=job.folders, rejects=job.rejects,
+                workers=job.threads, output=job.output, grace=job.grace, lease_s=job.lease_s,
+            )  # fmt: skip
+            notes = tuple(engine.notes)
+        mouth.send((page, notes))
+    except (DegradeError, runner.Interrupted) as error:
+        mouth.send(error)
+
+
+def _end_with_parent() -> None:
+    """A parent that was killed cannot stop its workers."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+@contextmanager
+def handing_on(workers: Sequence[Worker], on_stop: Callable[[int], None] | None) -> Iterator[list[int]]:
+    """SIGINT and SIGTERM go to every worker as SIGTERM; those that came are in the list. on_stop: of the first."""
+    came: list[int] = []
+
+    def hand_on(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+        if on_stop and len(came) == 1:
+            on_stop(number)
+        for worker in workers:
+            worker.process.terminate()
+
+    if threading.current_thread() is not threading.main_thread():  # signals are delivered nowhere else
+        yield came
+        return
+    before = {number: signal.signal(number, hand_on) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield came
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def fate_of(code: int | None) -> str:
+    """A process's exit code in words."""
+    if code is not None and code < 0:
+        return f"was killed ({signal.Signals(-code).name})"
+    return f"ended with exit code {code}"
+
+
+def on_gpus(numbers: Sequence[int]) -> list[dict[str, str]]:
+    """The environments of workers on these GPUs, counted among those that this process may use. Raises DegradeError."""
+    named = os.environ.get(VISIBLE)
+    usable = [name for name in named.split(",") if name] if named is not None else [
+        str(n) for n in range(len(doctor.nvidia().devices))
+    ]  # fmt: skip
+    wrong = [n for n in numbers if n not in range(len(usable))]
+    if wrong or len(set(numbers)) < len(numbers) or not numbers:
+        limits = f"0 to {len(usable) - 1}" if usable else f"none: {doctor.nvidia().reason or f'{VISIBLE} is empty'}"
+        asked = f"--devices is {','.join(map(str, numbers))}"
+        raise DegradeError(asked, wanted=f"GPUs of this machine, each once: {limits}")
+    return [{VISIBLE: usable[n]} for n in numbers]

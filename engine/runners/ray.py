@@ -1,0 +1,188 @@
+"""One run on a Ray cluster, or on a local one that is started for it: actors that hold an open engine, a shard a task.
+
+Ray decides which actor gets which shard, starts an actor that died again and repeats its task, each at most so many
+times. Nothing is kept in Ray: a driver that was killed is started again and goes on by the records in the folder, even
+while the last one's actors are still at work, since a shard is claimed before it is made. Every node has to reach the
+output folder, the photographs and the engine by the paths that the driver uses.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+from ..errors import DegradeError
+from ..pipeline.progress import Progress
+from ..sinks import open_sink
+from . import runner
+from .claims import Claims
+from .job import Job
+from .shares import Claimed
+from .watch import Watch
+
+RETRIES = 3  # of a shard, and of an actor
+LOOK_S = 0.5
+OBJECTS_BYTES = 2**27  # of a local cluster's store: it holds the job, and no image
+
+
+class Maker:
+    """What runs as an actor: an engine, open for all the shards that come."""
+
+    def __init__(self, job: Job) -> None:
+        self._job, self._closing = job, ExitStack()
+        self._mistake: DegradeError | None = None
+        try:
+            self._open()
+        except DegradeError as mistake:  # told with the first shard: an actor that cannot start is started again
+            self._mistake = _on_this_node(mistake)
+
+    def _open(self) -> None:
+        job = self._job
+        try:
+            os.chdir(job.cwd)
+        except OSError as error:
+            fact = f"{job.cwd}, where the run was started, is not here ({error.strerror})"
+            raise DegradeError(fact, wanted="a folder that all nodes reach by this path") from error
+        if not (job.out / runner.PLAN_JSON).is_file():
+            raise DegradeError(f"{job.out} is not the folder of the run here", mend="use one that all nodes mount")
+        self._claims = self._closing.enter_context(Claims(job.out, job.lease_s))
+        self._engine, self._schedule = self._closing.enter_context(job.opened())
+        sink = open_sink(job.output, job.out, self._claims.others)
+        self._run = runner.Run(job.plan, job.out, sink, set())
+
+    def make(self, shard: int) -> DegradeError | bool:
+        """Whether the shard is done; False: another process has it. A user's mistake is returned, not raised."""
+        if self._mistake is not None:
+            return self._mistake
+        share = Claimed([shard], self._claims, self._run.look)
+        try:
+            with runner.refused_by_the_disk(self._job.out), share.forgiving():
+                runner.make(self._run, share, engine=self._engine, schedule=self._schedule,
+                            folders=self._job.folders, workers=self._job.threads)  # fmt: skip
+        except DegradeError as mistake:
+            return _on_this_node(mistake)
+        return shard in self._run.done
+
+    def close(self) -> tuple[str, ...]:
+        """Give claims and engine back; returns the engine's notes."""
+        notes = tuple(self._engine.notes)
+        self._closing.close()
+        return notes
+
+
+def run(
+    job: Job,
+    *,
+    address: str = "auto",
+    actors: int | None = None,
+    retries: int = RETRIES,
+    on_progress: Callable[[Progress], None] | None = None,
+    on_stop: Callable[[int], None] | None = None,
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """All pairs of the job; returns the page of run.json and the notes of the engines.
+
+    address: "auto" (a cluster that is there, by RAY_ADDRESS or on this machine, else a local one), "local", or
+    host:port. actors: how many; None: one for each GPU of the cluster, or for `job.threads` processors. retries: how
+    often an actor may die, and a shard be tried again. Raises DegradeError, runner.Interrupted.
+    """
+    runner.check_output(job.out, job.output)
+    ray = connect(address)
+    try:
+        with Claims(job.out, job.lease_s) as claims:
+            opened = runner.open_run(job.plan, job.out, job.output, claims)
+            with runner.stopping(opened, job.grace, on_stop) as stop:
+                notes: tuple[str, ...] = ()
+                if opened.missing():
+                    makers = start(ray, job, actors, retries)
+                    watch = Watch(job.plan, job.out, on_progress)
+                    while not stop and (missing := opened.missing()):
+                        _round(ray, makers, missing, watch, stop)
+                        for shard in missing:
+                            opened.look(shard)
+                    if not stop:
+                        said = ray.get([maker.close.remote() for maker in makers])
+                        notes = tuple(dict.fromkeys(note for one in said for note in one))
+                return runner.close(opened, claims, job.rejects, stop), notes
+    finally:
+        ray.shutdown()
+
+
+def _round(ray: Any, makers: Sequence[Any], missing: Sequence[int], watch: Watch, stop: Any) -> None:
+    """Hand every missing shard out once. Raises DegradeError for what an actor met, or one that died too often."""
+    pool = ray.util.ActorPool(makers)
+    for shard in missing:
+        pool.submit(lambda maker, one: maker.make.remote(one), shard)
+    while pool.has_next() and not stop:
+        try:
+            met = pool.get_next_unordered(timeout=LOOK_S)
+        except TimeoutError:
+            watch.look()
+            continue
+        except ray.exceptions.RayActorError as error:
+            raise DegradeError(
+                f"an actor died once more than is forgiven ({str(error).splitlines()[0]})",
+                mend="see its node for the reason; the same command goes on from here",
+            ) from error
+        if isinstance(met, DegradeError):
+            raise met
+        watch.look()
+
+
+def require() -> Any:
+    """The module ray; DegradeError where it is not installed."""
+    try:
+        return importlib.import_module("ray")
+    except ModuleNotFoundError:
+        raise DegradeError("The runner ray needs the package ray, which is not installed",
+                           mend="pip install 'degrade-engine[ray]'") from None  # fmt: skip
+
+
+def connect(address: str) -> Any:
+    """The module ray, connected. Raises DegradeError."""
+    ray = require()
+    # Of a cluster that is started here: it reports to nobody, and its workers are no less urgent than this process.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_worker_niceness", "0")
+    quiet = {"log_to_driver": False, "configure_logging": False}
+    local = {"include_dashboard": False, "object_store_memory": OBJECTS_BYTES}
+    try:
+        if address == "auto":
+            try:
+                ray.init(address="auto", **quiet)
+            except ConnectionError:  # none is there
+                ray.init(address="local", **local, **quiet)
+        elif address == "local":
+            ray.init(address="local", **local, **quiet)
+        else:
+            ray.init(address=address, **quiet)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise DegradeError(
+            f"no Ray cluster answers at {address} ({str(error).splitlines()[0]})",
+            mend="start one with `ray start --head`, or give --ray-address local",
+        ) from error
+    return ray
+
+
+def start(ray: Any, job: Job, actors: int | None, retries: int) -> list[Any]:
+    """The actors, at most as many as there are shards. Raises DegradeError where the cluster has no place for one."""
+    has = ray.cluster_resources()
+    kind, each = ("GPU", 1) if job.on_a_gpu else ("CPU", job.threads or 1)
+    room = int(has.get(kind, 0) // each)
+    if (actors or 1) > room:
+        asked = f"{actors or 1} actors with {each} {kind} each are asked for"
+        raise DegradeError(
+            f"{asked}, and the cluster has {has.get(kind, 0):g} {kind}",
+            wanted=f"--ray-actors {room} or fewer" if room else f"a cluster with a {kind}",
+        )
+    needs = {"num_gpus": 1} if kind == "GPU" else {"num_cpus": each}
+    actor = ray.remote(Maker).options(max_restarts=retries, max_task_retries=retries, **needs)
+    return [actor.remote(job) for _ in range(min(actors or room, len(job.plan.shards)))]
+
+
+def _on_this_node(mistake: DegradeError) -> DegradeError:
+    """The same sentence, and where it was."""
+    return DegradeError(f"on the node {platform.node()}: {mistake.fact}", wanted=mistake.wanted, mend=mistake.mend)

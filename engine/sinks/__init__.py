@@ -1,0 +1,75 @@
+"""The kinds of sink by name, each imported when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from ..errors import DegradeError
+from ..images import PNG_LEVEL
+from .sink import Alive, FolderSink, Gt, Sink
+
+Kind = Literal["folder", "lmdb", "webdataset"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+SINK = "sink"  # its key in plan.json
+
+
+@dataclass(frozen=True)
+class Output:
+    """How a run's pairs are kept: not part of the plan, which says what they are, but it decides files and bytes.
+
+    png_level: see `images.encode_png`; gt: see `sink.Sink`.
+    """
+
+    kind: Kind = "folder"
+    png_level: int = PNG_LEVEL
+    gt: Gt = "crop"
+
+    def __post_init__(self) -> None:
+        if self.gt == "none" and self.kind != "folder":
+            fact = f"{self.kind} was asked for without GT, and its readers want pairs"
+            raise DegradeError(fact, wanted="--sink folder")
+
+    def to_json(self) -> dict[str, Any]:
+        """What stands of it in plan.json: the kind, and whatever else is not as usual."""
+        usual = Output(self.kind)
+        changed = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {SINK: self.kind} | {name: value for name, value in changed.items() if value != getattr(usual, name)}
+
+    @classmethod
+    def split(cls, page: Mapping[str, Any]) -> tuple[dict[str, Any], Output]:
+        """plan.json's page as (the plan's, how its pairs are kept)."""
+        rest = dict(page)
+        names = [field.name for field in fields(cls) if field.name != "kind" and field.name in rest]
+        kind = rest.pop(SINK, "folder")
+        return rest, cls(kind, **{name: rest.pop(name) for name in names})
+
+
+def require(kind: Kind) -> None:
+    """DegradeError where a library that the kind needs is not installed."""
+    if kind == "lmdb" and find_spec("lmdb") is None:
+        raise DegradeError("LMDB needs the package lmdb, which is not installed",
+                           mend="pip install 'degrade-engine[sinks]'")  # fmt: skip
+
+
+def open_sink(output: Output | Kind, out: Path, alive: Alive = tuple) -> Sink:
+    """A sink that writes into `out`; what a process that is not among the `alive` left unfinished is removed. Raises
+    DegradeError, OSError.
+    """
+    if isinstance(output, str):
+        output = Output(output)
+    kind = output.kind
+    kept: dict[str, Any] = {"png_level": output.png_level, "gt": output.gt}
+    require(kind)
+    if kind == "folder":
+        return FolderSink(out, alive=alive, **kept)
+    if kind == "lmdb":
+        from .lmdb import LmdbSink
+
+        return LmdbSink(out, alive=alive, **kept)
+    from .webdataset import WebDatasetSink
+
+    return WebDatasetSink(out, alive=alive, **kept)

@@ -1,0 +1,224 @@
+"""Pairs read back from any kind of sink, one at a time, as the bytes that trainers get.
+
+What is wrong with the set as a whole (a file too many, half a pair, a name that loaders stumble over) is said as a
+`Problem` while it is read. Nothing is decoded here.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..artefact import parse_json, read_bytes
+from ..errors import DegradeError
+from . import Kind, require, tars
+from .sink import check_stem
+
+ROLES = ("gt", "lq")
+Size = tuple[int, int]  # height, width
+_META = re.compile(r"([^ ]+)\.png \((\d+),(\d+),3\)(?: \d+)?")
+_META_PAIR = re.compile(r"gt/([^ ]+)\.png, lq/\1\.png")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that breaks the contract. name: a stem, or a file; check: one machine word."""
+
+    name: str
+    check: str
+    wanted: str
+    came: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.check}: wanted {self.wanted}, came {self.came}"
+
+
+Say = Callable[[Problem], None]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One pair as stored. row: its own JSON, where the kind keeps one beside the images."""
+
+    stem: str
+    gt: bytes
+    lq: bytes
+    row: bytes | None = None
+
+
+@dataclass(frozen=True)
+class Meta:
+    """A meta file: the stems that it names, and their sizes where it says them. role: whose sizes, gt or lq."""
+
+    name: str
+    role: str
+    sizes: dict[str, Size | None] = field(default_factory=dict)
+
+
+def kind_of(folder: Path) -> Kind:
+    """Which kind of pairs lies in a folder. Raises DegradeError where there is none that is finished."""
+    there: list[Kind] = []
+    if all((folder / f"{role}.lmdb").is_dir() for role in ROLES):
+        there.append("lmdb")
+    if (folder / "webdataset").is_dir():
+        there.append("webdataset")
+    if all((folder / role).is_dir() for role in ROLES):
+        there.append("folder")
+    if not there and (folder / "lq").is_dir():
+        raise DegradeError(f"{folder} holds LR images without GT", wanted="pairs: `generate` without --gt none")
+    if len(there) != 1:
+        said = "holds pairs of the kinds " + " and ".join(there) if there else "holds no pairs that can be read"
+        raise DegradeError(
+            f"{folder} {said}",
+            wanted="gt/ and lq/, or gt.lmdb and lq.lmdb, or webdataset/",
+            mend="" if there else "finish the run that made it: the same generate command goes on",
+        )
+    require(there[0])
+    return there[0]
+
+
+def stream(folder: Path, kind: Kind, say: Say) -> Iterator[Sample]:
+    """Every whole pair, by stem (of tars: as they come)."""
+    yield from {"folder": _files, "lmdb": _databases, "webdataset": _tars}[kind](folder, say)
+
+
+def pick(folder: Path, kind: Kind, stems: Sequence[str]) -> dict[str, Sample]:
+    """Some pairs by their stems, as many of them as are there."""
+    if kind == "folder":
+        there = [stem for stem in stems if all((folder / role / f"{stem}.png").is_file() for role in ROLES)]
+        return {stem: _of_files(folder, stem) for stem in there}
+    wanted, found = set(stems), dict[str, Sample]()
+    for sample in stream(folder, kind, lambda problem: None):
+        if sample.stem in wanted:
+            found[sample.stem] = sample
+        if len(found) == len(wanted):
+            break
+    return found
+
+
+def metas(folder: Path, kind: Kind, say: Say) -> list[Meta]:
+    """The meta files of a kind; a missing one and each line that no loader can read is a problem."""
+    if kind == "folder":
+        listed = [("meta_info_GT.txt", "gt", _META), ("meta_info_pair.txt", "gt", _META_PAIR)]
+    elif kind == "lmdb":
+        listed = [(f"{role}.lmdb/meta_info.txt", role, _META) for role in ROLES]
+    else:
+        listed = []
+    found = []
+    for name, role, form in listed:
+        meta = Meta(name, role)
+        if not (folder / name).is_file():
+            say(Problem(name, "meta", "a meta file", "none"))
+            continue
+        with open(folder / name, encoding="utf-8", errors="backslashreplace") as lines:
+            for number, line in enumerate(lines, 1):
+                fits = form.fullmatch(line.rstrip("\n"))
+                if not fits:
+                    wanted = "gt/STEM.png, lq/STEM.png" if form is _META_PAIR else "STEM.png (h,w,3)"
+                    say(Problem(f"{name} line {number}", "meta", wanted, repr(line.rstrip("\n")[:80])))
+                elif fits[1] in meta.sizes:
+                    say(Problem(fits[1], "meta", f"one line in {name}", "two"))
+                else:
+                    meta.sizes[fits[1]] = (int(fits[2]), int(fits[3])) if form is _META else None
+        found.append(meta)
+    return found
+
+
+def rows(folder: Path, say: Say) -> Iterator[tuple[dict[str, Any], bytes]]:
+    """The rows of manifest.jsonl, one after another, each with its line."""
+    path = folder / "manifest.jsonl"
+    if not path.is_file():
+        say(Problem("manifest.jsonl", "manifest", "a row a pair, of a finished run", "none"))
+        return
+    with open(path, "rb") as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                row = parse_json(line, "a row")
+            except DegradeError as error:
+                say(Problem(f"manifest.jsonl line {number}", "manifest", "a JSON object", error.fact))
+                continue
+            if isinstance(row, dict) and isinstance(row.get("name"), str):
+                yield row, line
+            else:
+                say(Problem(f"manifest.jsonl line {number}", "manifest", 'an object with "name"', repr(row)[:80]))
+
+
+# ---- the three kinds ----
+
+
+def _files(folder: Path, say: Say) -> Iterator[Sample]:
+    names = {role: {one.name for one in os.scandir(folder / role)} for role in ROLES}
+    for name in sorted(names["gt"] | names["lq"]):
+        stem, dot, ending = name.partition(".")
+        lacks = [role for role in ROLES if name not in names[role]]
+        if dot + ending != ".png" or not all((folder / role / name).is_file() for role in ROLES if role not in lacks):
+            where = "gt" if name in names["gt"] else "lq"
+            say(Problem(f"{where}/{name}", "file", "nothing but STEM.png, since loaders read all that is there", name))
+        elif _named(stem, say):
+            if lacks:
+                say(Problem(stem, "pair", f"{lacks[0]}/{name} beside the other", "none"))
+            else:
+                yield _of_files(folder, stem)
+
+
+def _of_files(folder: Path, stem: str) -> Sample:
+    return Sample(stem, *(read_bytes(folder / role / f"{stem}.png") for role in ROLES))
+
+
+def _databases(folder: Path, say: Say) -> Iterator[Sample]:
+    import lmdb
+
+    from .lmdb import open_to_read
+
+    try:
+        with closing(open_to_read(folder / "gt.lmdb")) as gt, closing(open_to_read(folder / "lq.lmdb")) as lq:
+            with gt.begin() as sharp, lq.begin() as low:
+                yield from _merge(sharp.cursor(), low.cursor(), say)
+    except lmdb.Error as error:
+        raise DegradeError(f"The databases in {folder} cannot be read ({error})", mend="make them again") from error
+
+
+def _merge(gt: Any, lq: Any, say: Say) -> Iterator[Sample]:
+    """Two cursors over sorted keys, side by side."""
+    left, right = gt.first(), lq.first()
+    while left or right:
+        a, b = gt.key() if left else None, lq.key() if right else None
+        key = min(one for one in (a, b) if one is not None)
+        stem = key.decode("ascii", "backslashreplace")
+        if _named(stem, say):
+            if a != b:
+                lacking = "lq" if b != key else "gt"
+                say(Problem(stem, "pair", f"the key in {lacking}.lmdb as in the other", "none"))
+            else:
+                yield Sample(stem, gt.value(), lq.value())
+        left, right = gt.next() if a == key else left, lq.next() if b == key else right
+
+
+def _tars(folder: Path, say: Say) -> Iterator[Sample]:
+    paths = sorted((folder / "webdataset").iterdir())
+    for path in paths:
+        if path.suffix != ".tar":
+            say(Problem(f"webdataset/{path.name}", "file", "nothing but tars", path.name))
+            continue
+        try:
+            for stem, parts in tars.samples(path):
+                if set(parts) != {"gt.png", "lq.png", "json"}:
+                    say(Problem(stem, "pair", f"gt.png, lq.png and json in {path.name}", ", ".join(parts)))
+                elif _named(stem, say):
+                    yield Sample(stem, parts["gt.png"], parts["lq.png"], parts["json"])
+        except DegradeError as error:
+            say(Problem(f"webdataset/{path.name}", "file", "a whole tar", error.fact))
+
+
+def _named(stem: str, say: Say) -> bool:
+    try:
+        check_stem(stem)
+    except DegradeError as error:
+        say(Problem(stem, "stem", error.wanted, repr(stem)))
+        return False
+    return True

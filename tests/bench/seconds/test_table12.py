@@ -1,0 +1,67 @@
+"""Table 12 in small: every way runs, on the same pairs, and its row says what it is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+pytest.importorskip("torch", reason="needs the extra train")
+pytest.importorskip("skimage", reason="needs the extra metrics")
+
+from degrade_engine.bench.seconds import table12  # noqa: E402
+from degrade_engine.engine import images  # noqa: E402
+from degrade_engine.engine.build import build  # noqa: E402
+
+SIDE = 16
+
+
+@pytest.fixture(scope="module")
+def pairs(samples: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three true pairs: an HR of 64 pixels and its bicubic LR, which every degraded LR is compared with."""
+    folder = tmp_path_factory.mktemp("pairs")
+    for role in ("HR", "LR"):
+        (folder / role).mkdir()
+    for path in sorted((samples / "hr").iterdir())[:3]:
+        hr = np.ascontiguousarray(images.read_rgb(path)[:64, :64])
+        (folder / "HR" / path.name).write_bytes(images.encode_png(hr))
+        (folder / "LR" / path.name).write_bytes(images.encode_png(images.resize_bicubic(hr, (SIDE, SIDE))))
+    return folder
+
+
+def test_each_way_makes_the_same_pairs_and_has_a_row(
+    realdgen_bundle: Path, checkpoint: Path, pairs: Path, tmp_path: Path
+) -> None:
+    engine = build(realdgen_bundle, tmp_path / "engine", lr_size=SIDE, batch=2, candidates=3, threads=1).folder
+    words = [checkpoint, "--engine", engine, "--pairs", pairs, "--images", 4, "--slow", 2, "-o", tmp_path / "rows"]
+    done = CliRunner().invoke(table12.main, [str(word) for word in words], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    rows = [json.loads(line) for line in (tmp_path / "rows").read_text().splitlines()]
+    assert [row["name"] for row in rows] == [
+        "BSRGAN", "Real-ESRGAN", "RealDGen, engine, recommended", "RealDGen, engine, tau 1:30",
+        "RealDGen, original, tau 1:30", "RealDGen, engine, tau 30", "RealDGen, original, tau 30",
+    ]  # fmt: skip
+    for row in rows:
+        assert row["images"] == (2 if "tau" in row["name"].split(", ")[-1] else 4)
+        assert row["mean_s"] > 0 and (row["mean_s_without_io"] or 0) <= row["mean_s"] and 5 < row["psnr_db"] < 60
+    by_name = {row["name"]: row for row in rows}
+    for row in rows:
+        if row["mean_s_without_io"] is None:
+            assert "batch_p50_s_without_io" not in row
+            continue
+        assert 0 < row["batch_p50_s_without_io"] <= row["batch_p95_s_without_io"]
+        assert row["images_a_second_without_io"] == pytest.approx(1 / row["mean_s_without_io"], rel=0.01)
+    for tau in ("tau 30", "tau 1:30"):  # one algorithm in two ways; noise and start are each its own
+        engine_db, original_db = (by_name[f"RealDGen, {way}, {tau}"]["psnr_db"] for way in ("engine", "original"))
+        assert engine_db == pytest.approx(original_db, abs=4)
+    assert by_name["BSRGAN"]["published_s"] == 0.4267 and by_name["Real-ESRGAN"]["published_psnr_db"] == 24.39
+
+
+def test_a_folder_without_pairs_is_a_sentence(tmp_path: Path) -> None:
+    for role in ("HR", "LR"):
+        (tmp_path / role).mkdir()
+    with pytest.raises(table12.click.ClickException, match="wanted are HR/NAME.png"):
+        table12.true_pairs(tmp_path, 3)

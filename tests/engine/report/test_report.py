@@ -1,0 +1,192 @@
+"""The page of a run: everything of it, nothing from elsewhere."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from degrade_engine.cli import main
+from degrade_engine.engine import images
+from degrade_engine.engine.build import build
+from degrade_engine.engine.errors import DegradeError
+from degrade_engine.engine.presets import RECOMMENDED
+from degrade_engine.engine.report import cards, figures, report
+from degrade_engine.engine.sinks.pairs import pick
+
+LR = 48  # larger than a zoomed region
+
+
+@pytest.fixture(scope="module")
+def pairs(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of 5 pairs from files whose names HTML must not take for markup; one file is no image."""
+    folder = tmp_path_factory.mktemp("report")
+    random = np.random.default_rng(0)
+    for name, sides in (("hr", (192, 200)), ("reference", (48, 60))):
+        (folder / name).mkdir()
+        for side in sides:
+            pixels = random.integers(0, 256, (side, side, 3), dtype=np.uint8)
+            (folder / name / f"<b>{side}&.png").write_bytes(images.encode_png(pixels))
+    (folder / "hr" / "broken.png").write_bytes(b"")
+    build(tiny_bundle, folder / "engine", lr_size=LR, batch=4, candidates=3, threads=1)
+    words = ["generate", "--engine", "engine", "--hr", "hr", "--reference", "reference", "--out", "pairs"]
+    words = [word if word.startswith("--") or word == "generate" else str(folder / word) for word in words]
+    assert main([*words, "--pairs", "5", "--threads", "1"]) == 0
+    return folder / "pairs"
+
+
+class Page(HTMLParser):
+    """Tags with their attributes, and the text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def test_the_page_shows_every_pair_with_its_scores(pairs, tmp_path):
+    out = tmp_path / "deep" / "report.html"
+    assert main(["report", str(pairs), "-o", str(out)]) == 0
+    page = Page(out.read_text())
+    rows = [json.loads(line) for line in (pairs / "manifest.jsonl").read_text().splitlines()]
+    assert len(rows) == 5 and sum(tag == "article" for tag, _ in page.tags) == 5
+    for row in rows:
+        assert row["name"] in page.text
+        for scores in row["candidates"]:
+            assert figures.score(scores["score"]) in page.text
+    assert page.text.count("kept") >= 5 and "5 pairs, content from 2 sharp photographs" in page.text
+    assert "<b>192&.png" in page.text or "<b>200&.png" in page.text  # as text, not as a tag
+    assert not any(tag == "b" and attrs for tag, attrs in page.tags)
+    assert "HRempty1" in page.text  # the table of what was left out
+
+
+def test_the_page_loads_nothing(pairs):
+    text = report.html(report.open_run(pairs), 5)
+    assert not re.search(r"https?:|//[a-z0-9-]+\.[a-z]|@import|url\(|<script|<link|<iframe", text)
+    page = Page(text)
+    sources = [attrs["src"] for tag, attrs in page.tags if tag == "img"]
+    shown = 7 if RECOMMENDED.start != "bicubic" else 6  # a bicubic start is the HR at LR size, shown once
+    assert len(sources) == 5 * 2 * shown and all(source.startswith("data:image/") for source in sources)
+    policy = [
+        attrs["content"] for tag, attrs in page.tags if attrs.get("http-equiv") == "Content-Security-Policy"
+    ]
+    assert policy == ["default-src 'none'; img-src data:; style-src 'unsafe-inline'"]
+
+
+def test_the_kept_candidate_is_marked_and_its_zoom_is_the_same_region(pairs):
+    row = report.open_run(pairs).rows[0]
+    card = cards.card(pairs, row, pick(pairs, "folder", [row["name"]])[row["name"]])
+    tiles = re.findall(r'<figure class="tile( kept)?">(.*?)</figure>', card, re.DOTALL)
+    marked = [body for kept, body in tiles if kept]
+    assert len(marked) == 1 and f"Candidate {row['kept'] + 1}" in marked[0]
+    full, zoom = (decode(source) for source in re.findall(r'src="([^"]*)"', marked[0]))
+    assert np.array_equal(full, images.read_rgb(pairs / "lq" / f"{row['name']}.png"))
+    bicubic = images.resize_bicubic(images.read_rgb(pairs / "gt" / f"{row['name']}.png"), (LR, LR))
+    top, left, side = cards.textured(bicubic, 32)
+    assert side == 32 and np.array_equal(zoom, full[top : top + side, left : left + side])
+
+
+def decode(source: str | None) -> np.ndarray:
+    assert source is not None
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2]))))
+
+
+def test_limit_cuts_cards_and_not_facts(pairs):
+    text = report.html(report.open_run(pairs), 2)
+    assert text.count("<article") == 2 and "The first 2 of 5." in text and "5 pairs" in text
+
+
+def test_a_run_without_saved_candidates_is_shown_with_what_there_is(pairs, tmp_path):
+    bare = tmp_path / "pairs"
+    shutil.copytree(pairs, bare, ignore=shutil.ignore_patterns("extra"))
+    page = Page(report.html(report.open_run(bare), 5))
+    assert sum(tag == "img" for tag, _ in page.tags) == 5 * 2 * 3  # HR, bicubic, the one kept
+    assert "were not saved" in page.text
+
+
+def test_an_unfinished_run_is_refused(tmp_path, pairs):
+    with pytest.raises(DegradeError, match="holds no run"):
+        report.open_run(tmp_path)
+    (tmp_path / "plan.json").write_bytes((pairs / "plan.json").read_bytes())
+    with pytest.raises(DegradeError, match="not finished"):
+        report.open_run(tmp_path)
+
+
+def test_textured_finds_texture_and_copes_with_small_images():
+    flat = np.full((64, 64, 3), 90, np.uint8)
+    flat[20:40, 30:50] = np.random.default_rng(0).integers(0, 256, (20, 20, 3), dtype=np.uint8)
+    top, left, side = cards.textured(flat, 20)
+    assert abs(top - 20) <= 1 and abs(left - 30) <= 1 and side == 20
+    assert cards.textured(flat[:16, :16], 32) == (0, 0, 16)
+
+
+def test_figures_cope_with_what_runs_bring():
+    assert figures.histogram({7: 1}, "x").count("<rect") == 1
+    bars = figures.histogram(dict.fromkeys(range(1, 301), 1), "x")
+    assert 30 <= bars.count("<rect") <= 40 and re.findall(r">(\d+0)<", bars)[-6:] == [
+        "50",
+        "100",
+        "150",
+        "200",
+        "250",
+        "300",
+    ]
+    many = figures.ranked([0.1] * 5000, [[0.2, 0.3]] * 5000, "x")
+    assert many.count("<circle") <= figures.MOST_DOTS
+    assert figures.scatter([(0.0, 0.0)], [], "x", "y").count("<circle") == 1
+    assert [figures.nice(value) for value in (0, 0.31, 0.8, 7, 1.4, 95)] == [1, 0.4, 0.8, 8, 1.5, 100]
+    assert [figures.score(value) for value in (0.07281, 0.31, None)] == ["0.0728", "0.310", "–"]
+
+
+def test_a_long_run_has_a_contact_sheet_and_figures_of_all_pairs(pairs):
+    page = Page(report.html(report.open_run(pairs, 2), 2))
+    sheets = [attrs["src"] for tag, attrs in page.tags if tag == "img" and attrs.get("class") == "sheet"]
+    sheet = decode(sheets[0])
+    assert len(sheets) == 1 and sheet.shape == (128, 8 * 128, 3)
+    rows = report.open_run(pairs).rows
+    shown = [sheet[:, at * 128 : (at + 1) * 128].astype(int) for at in range(len(rows))]
+    for at, row in enumerate(rows):
+        lq = images.resize_bicubic(images.read_rgb(pairs / "lq" / f"{row['name']}.png"), (128, 128))
+        assert int(np.argmin([np.abs(one - lq).mean() for one in shown])) == at
+    titles = ("Speed", "Time by stage", "Start steps", "Scores", "Choice", "Two errors", "Contact sheet")
+    assert all(title in page.text for title in titles)
+    assert "Contact sheet" not in Page(report.html(report.open_run(pairs), 5)).text
+
+
+def test_json_says_the_same_facts(pairs, capsys):
+    assert main(["report", str(pairs), "--json"]) == 0
+    page = json.loads(capsys.readouterr().out)
+    assert page["run"]["pairs"] == 5 and page["run"]["rejects"] == {"hr: empty": 1}
+    assert page["plan"] == json.loads((pairs / "plan.json").read_text())
+    assert sum(page["run"]["taus"].values()) == 5 == sum(page["run"]["scores"]["kept"].values())
+
+
+def test_a_page_of_an_older_version_is_refused(pairs, tmp_path):
+    old = tmp_path / "pairs"
+    shutil.copytree(pairs, old)
+    (old / "run.json").write_text('{"format": "degrade-engine/run/1"}')
+    with pytest.raises(DegradeError, match="degrade-engine/run/1"):
+        report.open_run(old)
+
+
+def test_bars_of_scores_stand_where_their_bins_are():
+    drawn = figures.two_histograms({-20: 3, 0: 1}, {-40: 2}, 20, "score")
+    said = dict(re.findall(r"<title>([^:]+): (\d)</title></rect>(?!.*<title>\1: [1-9])", drawn))
+    assert drawn.count("<rect") == 2 * 21 and said["0.01 to 0.0126"] == "0"
+    assert re.findall(r"<title>0.1 to 0.126: (\d)", drawn) == ["0", "3"]
+    assert figures.steps([1.0, 3.0], [2.0, 1.0], "s").count("<polyline") == 1

@@ -1,0 +1,240 @@
+"""`check` passes a good set of each kind and names each planted fault, and nothing else."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from degrade_engine.cli import main
+from degrade_engine.engine import images
+from degrade_engine.engine.sinks import alignment
+from degrade_engine.engine.sinks.check import check, look
+from degrade_engine.engine.sinks.pairs import Sample, kind_of, pick
+
+from ..pair_sets import KINDS, PAIRS, generate, photograph, photographs, put, stored
+
+BAD = "0000007"
+OTHER = "0000003"
+
+
+@pytest.fixture(scope="module")
+def sets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A good set of each kind, LR size 32, to be read only."""
+    folder = tmp_path_factory.mktemp("sets")
+    photos = photographs(folder / "hr", 160)
+    for kind in KINDS:
+        assert generate(kind, photos, folder / kind, "--lr-size", 32) == 0
+    return {kind: folder / kind for kind in KINDS}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_good_set_passes(sets, kind, capsys):
+    assert kind_of(sets[kind]) == kind
+    assert main(["check", str(sets[kind])]) == 0
+    assert capsys.readouterr().out == f"{PAIRS} pairs ({kind}): no problem\n"
+
+
+def test_hard_degradations_pass(tmp_path):
+    photos = photographs(tmp_path / "hr", 160)
+    for degrader in ("realesrgan", "bsrgan"):
+        assert generate("folder", photos, tmp_path / degrader, "--lr-size", 32, degrader=degrader) == 0
+        assert check(tmp_path / degrader).problems == ()
+
+
+def png(pixels: np.ndarray, **options: object) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG", **options)
+    return file.getvalue()
+
+
+def pixels_of(data: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(data)))
+
+
+def changed(change: Callable[[np.ndarray], np.ndarray], **options: object) -> Callable[[bytes], bytes]:
+    return lambda data: png(np.ascontiguousarray(change(pixels_of(data))), **options)
+
+
+def deep(data: bytes) -> bytes:
+    """The same picture as a PNG of 16 bits a channel."""
+    import cv2
+
+    return cv2.imencode(".png", pixels_of(data)[..., ::-1].astype(np.uint16) * 257)[1].tobytes()
+
+
+def upside_down() -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    return exif
+
+
+PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+FAULTS = {  # role, change, the check that finds it, a word of what it says
+    "gray": ("lq", changed(lambda p: p[..., 0]), "mode", "8 bits, L"),
+    "alpha": ("gt", changed(lambda p: np.dstack([p, p[..., :1]])), "mode", "RGBA"),
+    "16 bits": ("gt", deep, "mode", "16 bits"),
+    "a profile": ("lq", changed(lambda p: p, icc_profile=PROFILE), "mode", "icc_profile"),
+    "EXIF": ("gt", changed(lambda p: p, exif=upside_down()), "mode", "exif"),
+    "a JPEG": ("lq", lambda data: b"\xff\xd8\xff" + data, "mode", "no PNG"),
+    "no bytes": ("lq", lambda data: b"", "mode", "no bytes"),
+    "half a file": ("gt", lambda data: data[: len(data) // 2], "mode", "cannot be decoded"),
+    "a row less": ("lq", changed(lambda p: p[:-1]), "size", "32 x 31"),
+    "scale 2": ("lq", lambda data: png(photograph(9, 64)[:64, :64]), "size", "64 x 64"),
+    "one pixel down": ("lq", changed(lambda p: np.roll(p, 1, 0)), "shift", "+1.0 down"),
+    "three HR pixels left": ("gt", changed(lambda p: np.roll(p, 3, 1)), "shift", "right"),
+    "too red": ("lq", changed(lambda p: np.clip(p + np.array([30, 0, 0]), 0, 255).astype(np.uint8)), "colour", "+30"),
+    "black": ("lq", changed(np.zeros_like), "constant", "black"),
+    "one colour": ("gt", changed(lambda p: np.full_like(p, 77)), "constant", "one colour (77, 77, 77)"),
+}
+
+
+def problems(out: Path) -> list[tuple[str, str]]:
+    return [(one.name, one.check) for one in check(out).problems]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_faulty_image_is_named_and_nothing_else(sets, tmp_path, kind, capsys):
+    out = tmp_path / "set"
+    shutil.copytree(sets[kind], out)
+    for name, (role, change, wanted, said) in FAULTS.items():
+        whole = stored(out, kind, BAD, role)
+        put(out, kind, BAD, role, change(whole))
+        found = [one for one in check(out).problems if one.check != "meta"]  # sizes on record do not fit then either
+        assert [(one.name, one.check) for one in found] == [(BAD, wanted)], (name, found)
+        assert said in str(found[0]), (name, found)
+        put(out, kind, BAD, role, whole)
+    assert main(["check", str(out)]) == 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_pairs_that_are_there_twice(sets, tmp_path, kind):
+    out = tmp_path / "set"
+    shutil.copytree(sets[kind], out)
+    for role in ("gt", "lq"):
+        put(out, kind, BAD, role, stored(out, kind, OTHER, role))
+    assert problems(out) == [(BAD, "duplicate")] * 2
+    rows = [json.loads(line) for line in (out / "manifest.jsonl").read_text().splitlines()]
+    rows[int(BAD)]["hr"] = rows[int(OTHER)]["hr"]  # where the plan drew one crop twice, only the LQ is a problem
+    (out / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    report = check(out)
+    assert [one.check for one in report.problems if one.check != "manifest"] == ["duplicate"]
+    assert "LQ" in str(report.problems[-1]) and report.shared_gt == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_half_pairs_and_counts(sets, tmp_path, kind):
+    out = tmp_path / "set"
+    shutil.copytree(sets[kind], out)
+    put(out, kind, BAD, "lq", None)
+    found = problems(out)
+    lists = {"folder": 3, "lmdb": 3, "webdataset": 1}[kind]  # that name the pair: manifest and meta files
+    assert sorted(found) == sorted([(BAD, "pair"), *[(BAD, "count")] * lists, ("run.json", "count")])
+    if kind == "webdataset":
+        return
+    put(out, kind, BAD, "gt", None)
+    assert sorted(problems(out)) == sorted([*[(BAD, "count")] * lists, ("run.json", "count")])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_manifest_that_does_not_fit(sets, tmp_path, kind):
+    out = tmp_path / "set"
+    shutil.copytree(sets[kind], out)
+    lines = (out / "manifest.jsonl").read_text().splitlines(keepends=True)
+    (out / "manifest.jsonl").write_text("".join(lines[:5] + lines[6:] + ["{\n"]))
+    assert problems(out) == [("manifest.jsonl line 20", "manifest"), ("0000005", "count")]
+    (out / "manifest.jsonl").write_text("".join([lines[0], *lines]))
+    assert problems(out) == [("0000000", "manifest")]
+    for name in ("manifest.jsonl", "run.json"):
+        (out / name).unlink()
+    assert problems(out) == [("run.json", "run"), ("manifest.jsonl", "manifest")]
+
+
+@pytest.mark.parametrize(("kind", "meta"), [("folder", "meta_info_GT.txt"), ("lmdb", "lq.lmdb/meta_info.txt")])
+def test_meta_files_that_do_not_fit(sets, tmp_path, kind, meta):
+    out = tmp_path / "set"
+    shutil.copytree(sets[kind], out)
+    path, whole = out / meta, (out / meta).read_text()
+    side = "128,128" if kind == "folder" else "32,32"
+    line = f"{BAD}.png ({side},3)" + (" 2" if kind == "lmdb" else "")
+    for text, wanted in (
+        (whole.replace(line, line.replace(side, "9,9")), [(BAD, "meta")]),
+        (whole.replace(line + "\n", ""), [(BAD, "count")]),
+        (whole + line + "\n", [(BAD, "meta")]),
+        (whole + line.replace(BAD, "0000099") + "\n", [("0000099", "count")]),
+        (whole + "rubbish\n", [(f"{meta} line 21", "meta")]),
+    ):
+        path.write_text(text)
+        assert problems(out) == wanted
+    path.unlink()
+    assert problems(out) == [(meta, "meta")]
+
+
+def test_strangers_in_the_folders(sets, tmp_path):
+    out = tmp_path / "folder"
+    shutil.copytree(sets["folder"], out)
+    whole = (out / "gt" / f"{BAD}.png").read_bytes()
+    (out / "gt" / "Thumbs.db").touch()
+    (out / "lq" / ".hidden.png").write_bytes(whole)
+    (out / "gt" / "a_x4.png").write_bytes(whole)
+    (out / "lq" / "deeper.png").mkdir()
+    found = [("gt/Thumbs.db", "file"), ("lq/.hidden.png", "file"), ("a_x4", "stem"), ("lq/deeper.png", "file")]
+    assert sorted(problems(out)) == sorted(found)
+    tar = tmp_path / "webdataset"
+    shutil.copytree(sets["webdataset"], tar)
+    first, second = sorted((tar / "webdataset").iterdir())
+    first.write_bytes(first.read_bytes()[:5000])
+    (tar / "webdataset" / "notes.txt").touch()
+    found = problems(tar)
+    assert ("webdataset/notes.txt", "file") in found and (f"webdataset/{first.name}", "file") in found
+    shutil.copy(second, first)
+    assert [one for one in problems(tar) if one[1] == "pair"] == [(f"{n:07d}", "pair") for n in range(16, 20)]
+
+
+def test_the_page_and_the_exit_codes(sets, tmp_path, capsys):
+    out = tmp_path / "set"
+    shutil.copytree(sets["folder"], out)
+    put(out, "folder", BAD, "lq", b"")
+    assert main(["check", str(out), "--json", "--threads", "3"]) == 1
+    page = json.loads(capsys.readouterr().out)
+    assert page["ok"] is False and page["pairs"] == PAIRS and page["by_check"] == {"mode": 1}
+    assert page["problems"][0]["name"] == BAD and page["problems"][0]["came"] == "no bytes"
+    assert main(["check", str(out)]) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        f"{BAD}: mode: wanted LQ as a whole 8-bit RGB PNG, came no bytes",
+        f"{PAIRS} pairs (folder): 1 problems: 1 mode",
+    ]
+    assert main(["check", str(tmp_path)]) == 2
+    assert "holds no pairs that can be read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_some_pairs_by_their_stems(sets, kind):
+    found = pick(sets[kind], kind, [BAD, "0000099"])
+    assert list(found) == [BAD] and found[BAD].gt == stored(sets[kind], kind, BAD, "gt")
+
+
+@pytest.mark.parametrize("size", [(1, 1), (7, 40), (9, 11)])
+def test_small_and_odd_images_are_looked_at_all_the_same(size):
+    lq = photograph(3, 64)[: size[0], : size[1]]
+    looked = look(Sample("a", png(np.kron(lq, np.ones((2, 2, 1), np.uint8))), png(lq)), scale=None)
+    assert [one.check for one in looked.problems] == (["constant"] * 2 if size == (1, 1) else [])
+    assert looked.gt_size == (2 * size[0], 2 * size[1]) and looked.lq_size == size
+
+
+def test_a_shift_is_measured_in_lr_pixels():
+    gt = photograph(3, 264)[:256, :256]
+    lq = images.resize_bicubic(gt, (64, 64))
+    assert alignment.shift(alignment.bring_down(gt, lq), lq) == pytest.approx((0, 0), abs=0.05)
+    for down, right in ((4, 0), (0, -3), (6, 5), (-9, 2)):
+        moved = np.roll(gt, (-down, -right), (0, 1))  # then the LR's content lies further down and right
+        found = alignment.shift(alignment.bring_down(moved, lq), lq)
+        assert found == pytest.approx((down / 4, right / 4), abs=0.2)
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    assert alignment.shift(noise, lq) == (0.0, 0.0)  # two pictures that have nothing to do with each other
