@@ -8,35 +8,28 @@ longer be what the bundle's licence and card speak of.
 
 from __future__ import annotations
 
-import platform
 from dataclasses import dataclass
 from pathlib import Path
 
 from .. import doctor
 from ..artefact import cache_folder, sha256_file, tool_versions
-from ..cores import cores
-from ..devices import Device, HostDevice
+from ..devices import Device
 from ..errors import DegradeError
 from ..executors import SESSION_SETTINGS, Executor, OnnxRuntimeExecutor
 from ..executors.onnx_session import import_onnxruntime
 from ..executors.onnxruntime_cuda import GPU_SETTINGS, OnnxRuntimeCudaExecutor, Provider
 from ..spec import PartSpec, Precision
 from . import Accepted, Made, Order, copy, gpu_key, gpu_refusal, refuse_bf16
+from .cpu import OnCpu, cpu_key, refuse_target
 
 
 @dataclass(frozen=True)
-class OnnxRuntimeCpu:
+class OnnxRuntimeCpu(OnCpu):
     """The backend `onnxruntime`; see backends.Backend for what each answers."""
-
-    fixed_batch: bool = False
 
     def accept(self, precision: Precision, target: str | None) -> Accepted:
         refuse_bf16("onnxruntime", precision)
-        if target is not None:
-            raise DegradeError(
-                f"--target {target} was given, and ONNX Runtime's engine is for the CPU it is built on",
-                mend="leave --target away, or build with --backend tensorrt-rtx",
-            )
+        refuse_target("ONNX Runtime", target)
         if precision == "fp16":
             note = "fp16 was asked for, and this engine computes in FP32: on a CPU, ONNX Runtime has no other."
             return Accepted("fp32", "fp32", notes=(note,))
@@ -48,28 +41,7 @@ class OnnxRuntimeCpu:
         package = "onnxruntime" if "onnxruntime" in versions else "onnxruntime-gpu"
         if package not in versions:
             raise DegradeError("ONNX Runtime is here without its package's version", mend="install it again with pip")
-        return {
-            "runtime": package,
-            "version": versions[package],
-            "settings": SESSION_SETTINGS,
-            "os": platform.system(),
-            "machine": platform.machine(),
-            "gpu": None,
-            "cuda": None,
-            "driver": None,
-        }
-
-    def make(self, order: Order) -> Made:
-        return copy(order)
-
-    def check(self, path: Path) -> None:
-        pass  # its hash is the bundle's, which engine_spec compares
-
-    def cannot_run(self, target: str | None) -> str:
-        return ""
-
-    def device(self, threads: int | None) -> Device:
-        return HostDevice(threads or cores())
+        return cpu_key(package, versions[package], SESSION_SETTINGS)
 
     def open(
         self, device: Device, path: Path, part: PartSpec, rows: int, lr_size: int, threads: int | None,

@@ -8,32 +8,25 @@ stay the bundle's, for the reasons of `onnxruntime.py`; a compiled blob would be
 
 from __future__ import annotations
 
-import platform
 from dataclasses import dataclass
 from pathlib import Path
 
 from .. import doctor
-from ..cores import cores
-from ..devices import Device, HostDevice
+from ..devices import Device
 from ..errors import DegradeError
 from ..executors import Executor
 from ..executors.openvino import SETTINGS, OpenVinoExecutor, lacks, runtime
 from ..spec import PartSpec, Precision
-from . import Accepted, Made, Order, copy
+from . import Accepted
+from .cpu import OnCpu, cpu_key, refuse_target
 
 
 @dataclass(frozen=True)
-class OpenVino:
+class OpenVino(OnCpu):
     """The backend `openvino`; see backends.Backend for what each answers."""
 
-    fixed_batch: bool = False
-
     def accept(self, precision: Precision, target: str | None) -> Accepted:
-        if target is not None:
-            raise DegradeError(
-                f"--target {target} was given, and OpenVINO's engine is for the CPU it is built on",
-                mend="leave --target away, or build with --backend tensorrt-rtx",
-            )
+        refuse_target("OpenVINO", target)
         if reason := lacks(precision):
             raise DegradeError(f"The engine cannot be built here: {reason}", mend="build with --precision fp32")
         if precision == "fp16":
@@ -43,28 +36,7 @@ class OpenVino:
 
     def here(self, target: str | None) -> dict[str, object]:
         runtime()
-        return {
-            "runtime": "openvino",
-            "version": doctor.version_of("openvino") or "unknown",
-            "settings": SETTINGS,
-            "os": platform.system(),
-            "machine": platform.machine(),
-            "gpu": None,
-            "cuda": None,
-            "driver": None,
-        }
-
-    def make(self, order: Order) -> Made:
-        return copy(order)
-
-    def check(self, path: Path) -> None:
-        pass  # its hash is the bundle's, which engine_spec compares
-
-    def cannot_run(self, target: str | None) -> str:
-        return ""
-
-    def device(self, threads: int | None) -> Device:
-        return HostDevice(threads or cores())
+        return cpu_key("openvino", doctor.version_of("openvino") or "unknown", SETTINGS)
 
     def open(
         self, device: Device, path: Path, part: PartSpec, rows: int, lr_size: int, threads: int | None,
