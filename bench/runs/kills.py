@@ -30,12 +30,14 @@ from typing import Any, Literal, get_args
 import click
 
 from degrade_engine.engine import images
+from degrade_engine.engine.engine_spec import sealed_engine_spec
 from degrade_engine.engine.runners.claims import FOLDER as CLAIMS
 from degrade_engine.engine.sinks import KINDS, Kind
 
 from ..machine import machine
 
 Who = Literal["one process", "three calls", "three processes", "ray"]
+WORKS = ("bicubic", "engine")
 OPTIONS: dict[Who, tuple[str, ...]] = {
     "one process": ("--threads", "1"),
     "three calls": ("--threads", "1"),
@@ -63,18 +65,20 @@ class Work:
               show_default=True)  # fmt: skip
 @click.option("--engine", type=click.Path(exists=True, path_type=Path), help="Kill runs of it, too.")
 @click.option("--kills", type=click.IntRange(1), default=50, show_default=True, help="A configuration.")
+@click.option("--work", "only", type=click.Choice(WORKS), multiple=True, default=WORKS, help="[default: both]")
 @click.option("--sink", "sinks", type=click.Choice(KINDS), multiple=True, default=KINDS, help="[default: all]")
 @click.option("--who", type=click.Choice(get_args(Who)), multiple=True, default=get_args(Who), help="[default: all]")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="JSONL; rows are added.")
 def main(
-    hr: Path, reference: Path, engine: Path | None, kills: int, sinks: Sequence[Kind], who: Sequence[Who], seed: int,
+    hr: Path, reference: Path, engine: Path | None, kills: int, only: Sequence[str], sinks: Sequence[Kind], who: Sequence[Who], seed: int,
     out: Path,
 ) -> None:  # fmt: skip
     """Kill runs at random moments and compare what they end with."""
     with tempfile.TemporaryDirectory() as folder:
-        works = make_works(Path(folder), hr, reference, engine)
-        for work in works:
+        for work in make_works(Path(folder), hr, reference, engine):
+            if work.name not in only:
+                continue
             for sink in sinks:
                 for one in who:
                     if one == "ray" and sink != "folder":
@@ -104,7 +108,8 @@ def make_works(folder: Path, hr: Path, reference: Path, engine: Path | None) -> 
              480, 30)
     ]  # fmt: skip
     if engine is not None:
-        words = ("--engine", str(engine), "--reference", str(folder / "reference"), "--no-save-candidates", "--pairs",
+        candidates = sealed_engine_spec(engine).candidates
+        words = ("--engine", str(engine), "--candidates", str(candidates), "--reference", str(folder / "reference"), "--no-save-candidates", "--pairs",
                  "96", "--shard-pairs", "8")  # fmt: skip
         works.append(Work("engine", (*common, *words), 96, 12))
     return works
