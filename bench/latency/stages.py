@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 
 from degrade_engine.engine import plan
-from degrade_engine.engine.images import encode_png
+from degrade_engine.engine.images import Pixels, encode_png
 from degrade_engine.engine.inputs import loading, sources
 from degrade_engine.engine.inputs.decoded import Decoded
 from degrade_engine.engine.pipeline.batches import assemble
 from degrade_engine.engine.presets import Preset
 from degrade_engine.engine.sinks import open_sink
-from degrade_engine.engine.sinks.sink import Pixels, Sink
+from degrade_engine.engine.sinks.sink import Sink
 from degrade_engine.engine.spec import hr_scale, reads_reference
 
 from .. import rig

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from ..inputs.loading import Inputs, Outcome, Reject
 from ..plan import Plan
 from ..sampling.sampler import BatchResult
-from ..sinks.sink import stem_of
+from ..sinks.contract import stem_of
 from . import records
 from .batches import Batches
 from .records import Head, Record

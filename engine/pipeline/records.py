@@ -22,7 +22,7 @@ from ..artefact import from_json, parse_json, sha256_bytes, to_json, write_bytes
 from ..errors import DegradeError
 from ..inputs.loading import Inputs
 from ..plan import Plan
-from ..sinks.sink import json_line, stem_of
+from ..sinks.contract import json_line, stem_of
 
 SECONDS = ("wall", "decode", "degrade", "engine", "write", "starved", "blocked")
 """wall: from the shard's first batch to its last; decode, degrade and write: summed over threads; starved and blocked:

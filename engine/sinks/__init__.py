@@ -10,7 +10,8 @@ from typing import Any, Literal, get_args
 
 from ..errors import DegradeError
 from ..images import PNG_LEVEL
-from .sink import Alive, FolderSink, Gt, Sink
+from .folder import FolderSink
+from .sink import Alive, Gt, Sink
 
 Kind = Literal["folder", "lmdb", "webdataset"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

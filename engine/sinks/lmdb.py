@@ -25,8 +25,8 @@ from typing import Any
 from ..artefact import make_folder
 from ..errors import DegradeError
 from . import tars
+from .contract import Row, compare, json_line, one_scale, png_size, scale_of, write_rows
 from .names import Names, packed, shown
-from .sink import Row, compare, json_line, one_scale, png_size, scale_of, write_rows
 from .webdataset import ROLES, TarSink
 
 META = "meta_info.txt"

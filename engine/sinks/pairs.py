@@ -17,7 +17,7 @@ from typing import Any
 from ..artefact import parse_json, read_bytes
 from ..errors import DegradeError
 from . import Kind, require, tars
-from .sink import check_stem
+from .contract import check_stem
 
 ROLES = ("gt", "lq")
 Size = tuple[int, int]  # height, width

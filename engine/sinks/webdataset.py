@@ -16,12 +16,8 @@ from ..artefact import make_folder
 from ..errors import DegradeError
 from ..images import PNG_LEVEL
 from . import tars
-from .names import packed
-from .sink import (
-    Alive,
-    Gt,
+from .contract import (
     Row,
-    Sink,
     check_stem,
     compare,
     json_line,
@@ -31,6 +27,8 @@ from .sink import (
     stems_of,
     write_rows,
 )
+from .names import packed
+from .sink import Alive, Gt, Sink
 
 ROLES = ("gt", "lq")
 

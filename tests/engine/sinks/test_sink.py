@@ -15,7 +15,8 @@ import pytest
 
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.sinks import sink as sinks
-from degrade_engine.engine.sinks.sink import FolderSink, check_stem, stem_of
+from degrade_engine.engine.sinks.contract import check_stem, stem_of
+from degrade_engine.engine.sinks.folder import FolderSink
 
 
 def pair(seed, size=(12, 16), scale=4):
@@ -194,7 +195,8 @@ def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
 def test_sigkill_while_writing_leaves_only_whole_files(tmp_path):
     code = (
         "import sys, numpy as np\nfrom pathlib import Path\n"
-        "from degrade_engine.engine.sinks.sink import FolderSink, stem_of\n"
+        "from degrade_engine.engine.sinks.contract import stem_of\n"
+        "from degrade_engine.engine.sinks.folder import FolderSink\n"
         "sink, rng = FolderSink(Path(sys.argv[1])), np.random.default_rng(0)\n"
         "gt = rng.integers(0, 256, (512, 512, 3), dtype=np.uint8)\n"
         "for index in range(100000):\n    sink.write(stem_of(index), gt, gt[:128, :128])\n"

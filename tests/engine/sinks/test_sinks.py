@@ -28,7 +28,7 @@ from degrade_engine.engine import images, sinks
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.sinks import lmdb as sink_lmdb
 from degrade_engine.engine.sinks import tars
-from degrade_engine.engine.sinks.sink import stem_of
+from degrade_engine.engine.sinks.contract import stem_of
 
 from ..pair_sets import KINDS, PAIRS, generate, photographs, put, tree, words
 

@@ -1,0 +1,106 @@
+"""What trainers ask of a set of pairs, whichever sink keeps it: names that none stumbles over, 8-bit RGB images, one
+whole scale, and nothing beside the pairs that the manifest names. What breaks a rule is a DegradeError.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from ..errors import DegradeError
+from .names import Names, first_twice, missing, packed
+
+Row = Mapping[str, Any]  # a JSON object
+
+STEM = re.compile(r"[a-z0-9_-]+")
+_SCALE_MARK = re.compile(r"x[2348]")  # trainers cut these from a name, or look for a file with them
+_PNG_HEAD = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
+
+
+def stem_of(index: int) -> str:
+    """The file name of pair `index` (0 or more) without its ending: seven digits or more."""
+    if index < 0:
+        raise DegradeError(f"The pair's number is {index}", wanted="0 or more")
+    return f"{index:07d}"
+
+
+def check_stem(stem: str) -> str:
+    """The stem itself; DegradeError if a trainer would stumble over it."""
+    if not STEM.fullmatch(stem) or _SCALE_MARK.search(stem):
+        raise DegradeError(f"{stem!r} cannot be the name of a pair", wanted="a-z, 0-9, _ and -, without x2, x3, x4, x8")
+    return stem
+
+
+def stems_of(rows: Iterable[Row]) -> list[str]:
+    """The stems of a shard's rows, in their order; DegradeError for one that is none or comes twice."""
+    stems = [check_stem(str(row.get("name"))) for row in rows]
+    _each_once(packed(stems))
+    return stems
+
+
+def write_rows(rows: Iterable[Row], manifest: IO[str]) -> Names:
+    """Write a run's rows, a line each; returns their stems. DegradeError for one that is none or comes twice."""
+
+    def stems() -> Iterator[str]:
+        for row in rows:
+            manifest.write(json_line(row))
+            yield check_stem(str(row.get("name")))
+
+    found = packed(stems())
+    _each_once(found)
+    return found
+
+
+def _each_once(stems: Names) -> None:
+    if twice := first_twice(stems):
+        raise DegradeError(f"Two rows of the manifest have the name {twice}")
+
+
+def compare(there: Names, wanted: Names, where: Path) -> None:
+    """DegradeError unless `where` holds just what the manifest wants."""
+    if gone := missing(wanted, there):
+        more = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
+        raise DegradeError(f"{gone[0]}{more} of the manifest is not in {where}", mend="run again")
+    if strange := missing(there, wanted):
+        more = f" and {len(strange) - 1} more" if len(strange) > 1 else ""
+        raise DegradeError(
+            f"{where} holds {strange[0]}{more}, which is no pair of this run",
+            wanted="nothing but the run's pairs, since trainers read all that is there",
+            mend="move it elsewhere",
+        )
+
+
+def one_scale(scales: set[int], where: Path) -> None:
+    """DegradeError for more than one scale."""
+    if len(scales) > 1:
+        raise DegradeError(f"{where} holds pairs of the scales {sorted(scales)}", wanted="one scale")
+
+
+def scale_of(stem: str, gt: tuple[int, ...], lq: tuple[int, ...]) -> int:
+    """How many times the GT (height, width) is the LQ; DegradeError unless that is one whole number."""
+    scale = gt[0] // lq[0]
+    if scale < 1 or gt != (lq[0] * scale, lq[1] * scale):
+        raise DegradeError(
+            f"The GT of pair {stem} is {gt[1]} x {gt[0]} and its LQ {lq[1]} x {lq[0]}",
+            wanted="a GT that is the same whole number of times as high and as wide",
+        )
+    return scale
+
+
+def png_size(head: bytes, name: str) -> tuple[int, int]:
+    """(height, width) from the first 26 bytes of a file; DegradeError if they are not those of an 8-bit RGB PNG."""
+    if len(head) < 26 or not head.startswith(_PNG_HEAD) or head[24:26] != b"\x08\x02":
+        raise DegradeError(f"{name} is not an 8-bit RGB PNG", mend="delete it and run again")
+    return int.from_bytes(head[20:24], "big"), int.from_bytes(head[16:20], "big")
+
+
+def json_line(record: Row) -> str:
+    """A JSON line in ASCII: a path may hold U+2028, which some readers take for the end of a line. DegradeError for NaN
+    and what is no JSON."""
+    try:
+        return json.dumps(record, allow_nan=False) + "\n"
+    except (TypeError, ValueError) as error:
+        raise DegradeError(f"A row cannot be written as JSON ({error})", wanted="null for NaN") from error
