@@ -71,8 +71,8 @@ class Work:
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="JSONL; rows are added.")
 def main(
-    hr: Path, reference: Path, engine: Path | None, kills: int, only: Sequence[str], sinks: Sequence[Kind], who: Sequence[Who], seed: int,
-    out: Path,
+    hr: Path, reference: Path, engine: Path | None, kills: int, only: Sequence[str], sinks: Sequence[Kind],
+    who: Sequence[Who], seed: int, out: Path,
 ) -> None:  # fmt: skip
     """Kill runs at random moments and compare what they end with."""
     with tempfile.TemporaryDirectory() as folder:
@@ -109,8 +109,8 @@ def make_works(folder: Path, hr: Path, reference: Path, engine: Path | None) -> 
     ]  # fmt: skip
     if engine is not None:
         candidates = sealed_engine_spec(engine).candidates
-        words = ("--engine", str(engine), "--candidates", str(candidates), "--reference", str(folder / "reference"), "--no-save-candidates", "--pairs",
-                 "96", "--shard-pairs", "8")  # fmt: skip
+        words = ("--engine", str(engine), "--candidates", str(candidates), "--reference", str(folder / "reference"),
+                 "--no-save-candidates", "--pairs", "96", "--shard-pairs", "8")  # fmt: skip
         works.append(Work("engine", (*common, *words), 96, 12))
     return works
 
