@@ -1,0 +1,26 @@
+"""Image files in and out. Whatever comes in leaves as uint8 [H, W, 3] sRGB, upright: nothing is left to trainers.
+
+`files.py` opens a file and says what is wrong with it, `colours.py` brings pixels to sRGB, `reading.py` is both
+together, `encoding.py` writes.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import pyvips
+
+from .encoding import PNG_LEVEL, encode_png
+from .files import EXTENSIONS, PIXEL_LIMIT, BadImage, Encoded, File
+from .reading import Alpha, Pixels, read_rgb, read_size, resize_bicubic
+
+__all__ = [
+    "EXTENSIONS", "PIXEL_LIMIT", "PNG_LEVEL", "Alpha", "BadImage", "Encoded", "File", "Pixels", "encode_png",
+    "read_rgb", "read_size", "resize_bicubic",
+]  # fmt: skip
+
+# libvips keeps results by file name, so an overwritten file would read as before; its threads would compete
+# with the caller's, who decodes many images at once; its log would go to stderr though every fault is raised.
+pyvips.cache_set_max(0)
+pyvips.concurrency_set(1)
+logging.getLogger("pyvips").addHandler(logging.NullHandler())

@@ -1,0 +1,29 @@
+"""Pixels as the bytes of an image file that any trainer decodes; the same pixels give the same bytes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyvips
+
+from ..errors import DegradeError
+from .reading import Pixels
+
+PNG_LEVEL = 2
+
+
+def encode_png(image: Pixels, level: int = PNG_LEVEL) -> bytes:
+    """uint8 [H, W, 3] RGB as a PNG without profile, EXIF or text; the same pixels give the same bytes.
+
+    libvips with the "sub" filter at level 2. Measured on twelve photographs of 512 x 512, one thread, best of
+    seven, ms a megapixel and size over raw: libvips level 1: 22, 0.72; 2: 36, 0.54; 3: 36, 0.53; OpenCV (sub)
+    level 1: 37, 0.55; 2: 41, 0.55; 3: 64, 0.54; Pillow level 1: 81, 0.52. OpenCV's level 1 is close behind;
+    libvips also has a much faster level 1, for runs that are bound by writing.
+    """
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+        raise DegradeError(
+            f"The image to encode is {image.dtype} {list(image.shape)}", wanted="uint8 [H, W, 3]"
+        )
+    height, width = image.shape[:2]
+    data = np.ascontiguousarray(image).data
+    frame = pyvips.Image.new_from_memory(data, width, height, 3, "uchar").copy(interpretation="srgb")
+    return bytes(frame.pngsave_buffer(compression=level, filter="sub", keep="none"))
