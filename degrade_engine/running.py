@@ -20,6 +20,11 @@ Run = Callable[[Callable[[Any], None], Callable[[int], None], Callable[[str], No
 """(on_progress, on_stop, say) -> run.json's page, and the notes of the engine."""
 
 
+def output_of(asked: dict[str, Any]) -> Output:
+    """How the options say that pairs are kept. Raises DegradeError."""
+    return Output(asked["sink"], asked["png_level"], asked["gt"], asked["file_format"])
+
+
 class Numbers(click.ParamType):
     """Comma-separated numbers: "0,1"."""
 
@@ -109,7 +114,7 @@ class How:
         """What makes the plan's pairs. engine, schedule: for this process; folder: of the engine, None without
         networks; asked: the other options. Raises DegradeError for workers that the engine cannot have.
         """
-        out, output, grace = asked["out"], Output(asked["sink"], asked["png_level"], asked["gt"]), asked["grace"]
+        out, output, grace = asked["out"], output_of(asked), asked["grace"]
         if self.here:
             from degrade_engine.engine.runners import runner
 

@@ -41,8 +41,9 @@ SAMPLE = 5000  # files, of the way that is no longer taken
 @click.command()
 @click.option("--files", type=click.IntRange(100), default=100_000, show_default=True)
 @click.option("--folder", type=click.Path(path_type=Path), help="Where to write them, on the disk that is meant.")
+@click.option("--conditions", help="Said in every row: what else ran, say.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="JSONL; its rows are replaced.")
-def main(files: int, folder: Path | None, out: Path) -> None:
+def main(files: int, folder: Path | None, conditions: str | None, out: Path) -> None:
     """Scan, page and plan."""
     rows = []
     with tempfile.TemporaryDirectory(dir=folder) as work:
@@ -58,6 +59,7 @@ def main(files: int, folder: Path | None, out: Path) -> None:
             (f"plan {PAIRS} pairs from inventory.jsonl", files, make_plan),
         ):
             row = {"what": what, "files": count, **apart(task, photographs, page), **machine(1)}
+            row |= {"conditions": conditions} if conditions else {}
             seconds, cpu, peak = row["seconds"], row["cpu_seconds"], row["peak_mb"]
             click.echo(f"{what:40} {seconds:7.2f} s, {cpu:7.2f} s of a core, {peak:6.1f} MB")
             rows.append(row)

@@ -22,6 +22,7 @@ MEASUREMENTS = {
     "worth": "The same SR network trained on each generator's pairs, tested on true ones (RealDGen's Table 1).",
     "lway": "LWay: the reconstructor on true pairs, and an SR model before and after adapting.",
     "pipeline": "Planning and closing a million pairs; how busy a run keeps the engine; image I/O.",
+    "formats": "Bytes and processor seconds of PNG and lossless WebP.",
     "degraders": "Seconds an image of the degraders without networks.",
     "kills": "kill -9 at random moments: the runs that go on end with the same bytes.",
     "inventory": "Seconds and memory of looking at many files, and of a plan of a million pairs.",
@@ -35,7 +36,7 @@ MEASUREMENTS = {
 ROOMS = {
     name: f"{room}."
     for room, names in {
-        "seconds": "table12 speed degraders spelling",
+        "seconds": "table12 speed degraders spelling formats",
         "quality": "quality fusion tiles references binned lway",
         "worth": "worth",
         "runs": "pipeline kills inventory",

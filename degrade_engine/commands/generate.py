@@ -16,6 +16,7 @@ from degrade_engine.engine import plan as plans
 from degrade_engine.engine import presets, sinks
 from degrade_engine.engine.classical import degraders
 from degrade_engine.engine.errors import DegradeError
+from degrade_engine.engine.images import FORMATS
 from degrade_engine.engine.inputs import sources
 from degrade_engine.engine.pipeline.progress import Progress
 from degrade_engine.engine.pipeline.stops import GRACE_SECONDS
@@ -25,7 +26,7 @@ from degrade_engine.engine.spec import Start
 from degrade_engine.live import live
 from degrade_engine.photograph_options import photograph_options
 from degrade_engine.planning import SAVE_UP_TO, make_degrader_plan, make_plan, settled
-from degrade_engine.running import How, Run, runner_options
+from degrade_engine.running import How, Run, output_of, runner_options
 
 PAIRS_MISSING = 3
 FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -68,7 +69,16 @@ def _presets(of: Callable[[presets.Preset], object]) -> str:
     default="folder",
     show_default=True,
     help="How: PNG files in gt/ and lq/; gt.lmdb and lq.lmdb, as BasicSR and its relatives read them; tars in "
-    "webdataset/. All three hold the same PNGs.",
+    "webdataset/. All three hold the same images.",
+)
+@click.option(
+    "--format",
+    "file_format",
+    type=click.Choice(FORMATS),
+    default="png",
+    show_default=True,
+    help="Of GT and LQ. webp: lossless WebP, smaller files that take longer to write. BasicSR, Real-ESRGAN, neosr and "
+    "traiNNer-redux read it; KAIR lists no .webp and finds no images.",
 )
 @click.option("--pairs", type=click.IntRange(1), metavar="N", help="How many pairs to make.")
 @click.option(
@@ -190,7 +200,7 @@ def _presets(of: Callable[[presets.Preset], object]) -> str:
 def command(ctx: click.Context, engine_path: Path | None, threads: int | None, **asked: Any) -> None:
     """Make LR/HR training pairs: content from sharp photographs, degradation from real LR ones.
 
-    OUT gets gt/ and lq/ (PNG only, same names) and meta_info files, or what --sink says; manifest.jsonl (how each
+    OUT gets gt/ and lq/ (images only, same names) and meta_info files, or what --sink says; manifest.jsonl (how each
     pair came about) and rejects.jsonl (what was left out and why). However a run was stopped, the same command goes on
     and ends with the same bytes. Calls with one OUT at one time, on one machine or on several that mount it, share
     the work.
@@ -232,7 +242,7 @@ def make_pairs(
         f"{plan.options.pairs} pairs at scale {plan.options.scale} from {len(plan.hr)} HR{references} images; "
         f"{say_settings(plan)}"
     )
-    output = sinks.Output(asked["sink"], asked["png_level"], asked["gt"])
+    output = output_of(asked)
     with runner.opening(asked["out"], plan, output, float(asked["lease_s"])):
         if found.scanned:
             found.write_page(asked["out"])

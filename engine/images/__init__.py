@@ -10,13 +10,13 @@ import logging
 
 import pyvips
 
-from .encoding import PNG_LEVEL, encode_png
+from .encoding import FORMATS, PNG_LEVEL, WEBP_EFFORT, Format, encode, encode_png, encode_webp
 from .files import EXTENSIONS, PIXEL_LIMIT, BadImage, Encoded, File
 from .reading import Alpha, Pixels, read_rgb, read_size, resize_bicubic
 
 __all__ = [
-    "EXTENSIONS", "PIXEL_LIMIT", "PNG_LEVEL", "Alpha", "BadImage", "Encoded", "File", "Pixels", "encode_png",
-    "read_rgb", "read_size", "resize_bicubic",
+    "EXTENSIONS", "FORMATS", "PIXEL_LIMIT", "PNG_LEVEL", "WEBP_EFFORT", "Alpha", "BadImage", "Encoded", "File",
+    "Format", "Pixels", "encode", "encode_png", "encode_webp", "read_rgb", "read_size", "resize_bicubic",
 ]  # fmt: skip
 
 # libvips keeps results by file name, so an overwritten file would read as before; its threads would compete

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any, Literal, get_args
+
 import numpy as np
 import pyvips
 
 from ..errors import DegradeError
 from .reading import Pixels
 
+Format = Literal["png", "webp"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+
 PNG_LEVEL = 2
+WEBP_EFFORT = 0  # of 0 to 6: bench/results/formats.jsonl has what the others gain and cost
+WEBP_LONGEST = 16383  # pixels of a side
 
 
 def encode_png(image: Pixels, level: int = PNG_LEVEL) -> bytes:
@@ -19,11 +26,29 @@ def encode_png(image: Pixels, level: int = PNG_LEVEL) -> bytes:
     level 1: 37, 0.55; 2: 41, 0.55; 3: 64, 0.54; Pillow level 1: 81, 0.52. OpenCV's level 1 is close behind;
     libvips also has a much faster level 1, for runs that are bound by writing.
     """
+    return bytes(_frame(image).pngsave_buffer(compression=level, filter="sub", keep="none"))
+
+
+def encode_webp(image: Pixels) -> bytes:
+    """uint8 [H, W, 3] RGB, at most 16383 a side, as a lossless WebP of nothing but pixels; the same pixels give the
+    same bytes.
+    """
+    if max(image.shape[:2]) > WEBP_LONGEST:
+        fact = f"The image to encode is {image.shape[1]} x {image.shape[0]}"
+        raise DegradeError(fact, wanted=f"at most {WEBP_LONGEST} pixels a side, or PNG")
+    return bytes(_frame(image).webpsave_buffer(lossless=True, effort=WEBP_EFFORT, Q=25, keep="none"))
+
+
+def encode(image: Pixels, file_format: Format, png_level: int = PNG_LEVEL) -> bytes:
+    """As one of both."""
+    return encode_webp(image) if file_format == "webp" else encode_png(image, png_level)
+
+
+def _frame(image: Pixels) -> Any:
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
         raise DegradeError(
             f"The image to encode is {image.dtype} {list(image.shape)}", wanted="uint8 [H, W, 3]"
         )
     height, width = image.shape[:2]
     data = np.ascontiguousarray(image).data
-    frame = pyvips.Image.new_from_memory(data, width, height, 3, "uchar").copy(interpretation="srgb")
-    return bytes(frame.pngsave_buffer(compression=level, filter="sub", keep="none"))
+    return pyvips.Image.new_from_memory(data, width, height, 3, "uchar").copy(interpretation="srgb")

@@ -137,8 +137,8 @@ def _read(path: Path) -> Pixels | None:
     return read_rgb(path) if path.is_file() else None
 
 
-def _decoded(png: bytes) -> Pixels:
-    with Image.open(io.BytesIO(png), formats=("PNG",)) as image:
+def _decoded(image_file: bytes) -> Pixels:
+    with Image.open(io.BytesIO(image_file), formats=("PNG", "WEBP")) as image:
         return np.asarray(image.convert("RGB"))
 
 

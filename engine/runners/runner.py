@@ -250,7 +250,8 @@ def open_folder(out: Path, plan: Plan, output: Output) -> None:
     path, page = out / PLAN_JSON, plan.to_json() | output.to_json()
     if path.is_file():
         before = parse_json(read_bytes(path), PLAN_JSON)
-        said = plans.difference(before if isinstance(before, dict) else {}, page)
+        usual = Output().facts()  # which a page leaves out
+        said = plans.difference(usual | (before if isinstance(before, dict) else {}), page | (usual | page))
         if said:
             raise DegradeError(
                 f"{out} holds a run with another plan: {said}",

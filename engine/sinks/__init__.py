@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from ..errors import DegradeError
-from ..images import PNG_LEVEL
+from ..images import PNG_LEVEL, Format
 from .folder import FolderSink
 from .sink import Alive, Gt, Sink
 
@@ -22,23 +22,30 @@ SINK = "sink"  # its key in plan.json
 class Output:
     """How a run's pairs are kept: not part of the plan, which says what they are, but it decides files and bytes.
 
-    png_level: see `images.encode_png`; gt: see `sink.Sink`.
+    png_level: see `images.encode_png`; gt, file_format: see `sink.Sink`.
     """
 
     kind: Kind = "folder"
     png_level: int = PNG_LEVEL
     gt: Gt = "crop"
+    file_format: Format = "png"
 
     def __post_init__(self) -> None:
         if self.gt == "none" and self.kind != "folder":
             fact = f"{self.kind} was asked for without GT, and its readers want pairs"
             raise DegradeError(fact, wanted="--sink folder")
+        if self.gt == "link" and self.file_format != "png":
+            raise DegradeError("--gt link keeps the PNGs that the HR files are, and the pairs were to be WebP",
+                               wanted="--gt crop, or --format png")  # fmt: skip
 
     def to_json(self) -> dict[str, Any]:
         """What stands of it in plan.json: the kind, and whatever else is not as usual."""
-        usual = Output(self.kind)
-        changed = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {SINK: self.kind} | {name: value for name, value in changed.items() if value != getattr(usual, name)}
+        usual = Output(self.kind).facts()
+        return {name: value for name, value in self.facts().items() if name == SINK or value != usual[name]}
+
+    def facts(self) -> dict[str, Any]:
+        """All of it, by the names of plan.json."""
+        return {SINK: self.kind} | {one.name: getattr(self, one.name) for one in fields(self) if one.name != "kind"}
 
     @classmethod
     def split(cls, page: Mapping[str, Any]) -> tuple[dict[str, Any], Output]:
@@ -63,7 +70,7 @@ def open_sink(output: Output | Kind, out: Path, alive: Alive = tuple) -> Sink:
     if isinstance(output, str):
         output = Output(output)
     kind = output.kind
-    kept: dict[str, Any] = {"png_level": output.png_level, "gt": output.gt}
+    kept: dict[str, Any] = {"png_level": output.png_level, "gt": output.gt, "file_format": output.file_format}
     require(kind)
     if kind == "folder":
         return FolderSink(out, alive=alive, **kept)

@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 import io
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,12 @@ from PIL import Image
 from ..artefact import parse_json, read_bytes
 from ..cores import cores
 from ..errors import DegradeError
-from ..images import Pixels
+from ..images import Format, Pixels
 from . import Kind, alignment, pairs
 from .pairs import Problem, Sample, Say, Size
 
 SHIFT = 0.5  # LR pixels that an LR may lie beside its HR
+_HEADS = {"png": ("PNG", 0, b"\x89PNG\r\n\x1a\n"), "webp": ("lossless WebP", 8, b"WEBPVP8L")}  # name, place, bytes
 FLAT = 0.5  # grey levels of standard deviation, below which an image is one colour
 
 
@@ -78,20 +80,23 @@ def check(folder: Path, *, threads: int | None = None, say: Say = lambda problem
 
     whole = Whole(folder, kind, found)
     with ThreadPoolExecutor(threads or cores(), thread_name_prefix="check") as pool:
-        for looked in _in_order(pool, pairs.stream(folder, kind, found), whole.scale, 4 * (threads or cores())):
+        each = partial(look, scale=whole.scale, file_format=pairs.format_of(folder))
+        for looked in _in_order(pool, pairs.stream(folder, kind, found), each, 4 * (threads or cores())):
             whole.add(looked)
     whole.close()
     return Report(kind, whole.count, whole.shared_gt, tuple(problems))
 
 
-def look(sample: Sample, scale: int | None) -> Looked:
-    """One pair by itself. scale: that the plan asks for, None where it is not known. Never raises for bad images."""
+def look(sample: Sample, scale: int | None, file_format: Format = "png") -> Looked:
+    """One pair by itself. scale: that the plan asks for, None where it is not known; file_format: of both images. Never
+    raises for bad images.
+    """
     problems: list[Problem] = []
 
     def say(what: str, wanted: str, came: str) -> None:
         problems.append(Problem(sample.stem, what, wanted, came))
 
-    gt, lq = (_decode(data, role, say) for role, data in (("GT", sample.gt), ("LQ", sample.lq)))
+    gt, lq = (_decode(data, role, file_format, say) for role, data in (("GT", sample.gt), ("LQ", sample.lq)))
     for role, image in (("GT", gt), ("LQ", lq)):
         if image is not None:
             _flat(image, role, say)
@@ -168,10 +173,12 @@ class Whole:
         return rows[0] is not None and rows[1] is not None and rows[0][1] == rows[1][1]
 
 
-def _in_order(pool: ThreadPoolExecutor, samples: Iterable[Sample], scale: int | None, ahead: int) -> Iterator[Looked]:
+def _in_order(
+    pool: ThreadPoolExecutor, samples: Iterable[Sample], each: Callable[[Sample], Looked], ahead: int
+) -> Iterator[Looked]:
     waiting: deque[Future[Looked]] = deque()
     for sample in samples:
-        waiting.append(pool.submit(look, sample, scale))
+        waiting.append(pool.submit(each, sample))
         if len(waiting) > ahead:
             yield waiting.popleft().result()
     while waiting:
@@ -195,22 +202,24 @@ def _planned(folder: Path, say: Say) -> tuple[int | None, int | None]:
     return found[0], found[1]
 
 
-def _decode(data: bytes, role: str, say: Any) -> Pixels | None:
-    """uint8 [H, W, 3], or None for what is no whole 8-bit RGB PNG."""
-    wanted = f"{role} as a whole 8-bit RGB PNG"
-    if not data.startswith(b"\x89PNG\r\n\x1a\n"):
-        say("mode", wanted, "no PNG" if data else "no bytes")
+def _decode(data: bytes, role: str, file_format: Format, say: Any) -> Pixels | None:
+    """uint8 [H, W, 3], or None for what is no whole 8-bit RGB PNG or lossless WebP."""
+    kind, at, head = _HEADS[file_format]
+    wanted = f"{role} as a whole 8-bit RGB {kind}"
+    if data[at : at + len(head)] != head:
+        say("mode", wanted, f"no {kind}" if data else "no bytes")
         return None
     try:
-        with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
+        with Image.open(io.BytesIO(data), formats=(file_format.upper(),)) as image:
             image.load()
             mode, extras = image.mode, {"icc_profile", "exif", "transparency"} & image.info.keys()
             pixels = np.asarray(image)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         say("mode", wanted, f"one that cannot be decoded ({error})")
         return None
-    if mode != "RGB" or data[24] != 8:
-        say("mode", wanted, f"{data[24]} bits, {mode}")
+    bits = data[24] if file_format == "png" else 8
+    if mode != "RGB" or bits != 8:
+        say("mode", wanted, f"{bits} bits, {mode}")
         return None
     if extras:
         say("mode", f"{role} without profile, EXIF or transparency", ", ".join(sorted(extras)))

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import IO, Any
 
 from ..errors import DegradeError
+from ..images import Format
 from .names import Names, first_twice, missing, packed
 
 Row = Mapping[str, Any]  # a JSON object
 
 STEM = re.compile(r"[a-z0-9_-]+")
 _SCALE_MARK = re.compile(r"x[2348]")  # trainers cut these from a name, or look for a file with them
+HEAD = 26  # bytes of an image, which say its kind and size
 _PNG_HEAD = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 
 
@@ -90,11 +92,31 @@ def scale_of(stem: str, gt: tuple[int, ...], lq: tuple[int, ...]) -> int:
     return scale
 
 
-def png_size(head: bytes, name: str) -> tuple[int, int]:
-    """(height, width) from the first 26 bytes of a file; DegradeError if they are not those of an 8-bit RGB PNG."""
-    if len(head) < 26 or not head.startswith(_PNG_HEAD) or head[24:26] != b"\x08\x02":
-        raise DegradeError(f"{name} is not an 8-bit RGB PNG", mend="delete it and run again")
+def size_of(head: bytes, name: str, file_format: Format) -> tuple[int, int]:
+    """(height, width) from the first HEAD bytes of a file; DegradeError if they are not those of an 8-bit RGB PNG, or
+    of a lossless WebP of RGB.
+    """
+    size = _webp_size(head) if file_format == "webp" else _png_size(head)
+    if size is None:
+        kind = "a lossless WebP of RGB" if file_format == "webp" else "an 8-bit RGB PNG"
+        raise DegradeError(f"{name} is not {kind}", mend="delete it and run again")
+    return size
+
+
+def _png_size(head: bytes) -> tuple[int, int] | None:
+    if len(head) < HEAD or not head.startswith(_PNG_HEAD) or head[24:26] != b"\x08\x02":
+        return None
     return int.from_bytes(head[20:24], "big"), int.from_bytes(head[16:20], "big")
+
+
+def _webp_size(head: bytes) -> tuple[int, int] | None:
+    """RFC 9649: a RIFF whose first chunk is VP8L; behind a signature byte 14 bits each of width - 1 and height - 1, one
+    of alpha, three of the version.
+    """
+    if len(head) < HEAD or head[:4] != b"RIFF" or head[8:16] != b"WEBPVP8L" or head[20] != 0x2F:
+        return None
+    bits = int.from_bytes(head[21:25], "little")
+    return None if bits >> 28 else ((bits >> 14 & 0x3FFF) + 1, (bits & 0x3FFF) + 1)
 
 
 def json_line(record: Row) -> str:

@@ -3,6 +3,8 @@
     OUT/gt/STEM.png  lq/STEM.png      flat, same stems, nothing else inside; 8-bit RGB without profile or EXIF
     OUT/meta_info_GT.txt              STEM.png (h,w,c)
     OUT/meta_info_pair.txt            gt/STEM.png, lq/STEM.png
+
+Or STEM.webp throughout: lossless, smaller, and not read by KAIR, whose list of endings lacks it.
 """
 
 from __future__ import annotations
@@ -13,22 +15,22 @@ from pathlib import Path
 
 import numpy as np
 
-from ..images import PNG_LEVEL
-from .contract import Row, compare, json_line, one_scale, png_size, scale_of, write_rows
+from ..images import PNG_LEVEL, Format
+from .contract import HEAD, Row, compare, json_line, one_scale, scale_of, size_of, write_rows
 from .names import packed, shown
 from .sink import Alive, Gt, Sink
 
 
 class FolderSink(Sink):
-    """gt/ and lq/, a PNG an image: see the module's docstring."""
+    """gt/ and lq/, a file an image: see the module's docstring."""
 
     texts = ("meta_info_GT.txt", "meta_info_pair.txt", *Sink.texts)
 
     def __init__(
         self, out: Path, *, alive: Alive = tuple, sync: bool = False, png_level: int = PNG_LEVEL,
-        gt: Gt = "crop",
+        gt: Gt = "crop", file_format: Format = "png",
     ) -> None:  # fmt: skip
-        super().__init__(out, alive=alive, sync=sync, png_level=png_level, gt=gt)
+        super().__init__(out, alive=alive, sync=sync, png_level=png_level, gt=gt, file_format=file_format)
         self._roles = ("lq",) if gt == "none" else ("gt", "lq")
         if gt == "none":
             self.texts = Sink.texts
@@ -40,31 +42,30 @@ class FolderSink(Sink):
 
     def holds(self, shard: int, stems: Sequence[str]) -> bool:
         folders = [os.path.join(self.out, role) for role in self._roles]
-        return all(os.path.isfile(f"{folder}/{stem}.png") for stem in stems for folder in folders)
+        return all(os.path.isfile(f"{folder}/{stem}.{self._format}") for stem in stems for folder in folders)
 
     def finish(self, rows: Iterable[Row], rejects: Iterable[Row]) -> None:
         with self._books() as books:
             stems = write_rows(rows, books["manifest.jsonl"])
             books["rejects.jsonl"].writelines(map(json_line, rejects))
+            names = np.char.add(stems, b"." + self._format.encode())
             for role in self._roles:
                 with os.scandir(self.out / role) as listing:
-                    compare(packed(one.name for one in listing), np.char.add(stems, b".png"), self.out / role)
+                    compare(packed(one.name for one in listing), names, self.out / role)
             if self._gt == "none":
                 return
             scales: set[int] = set()
-            for stem in map(shown, stems):
-                (height, width), lq_size = (_file_size(f"{self.out}/{role}/{stem}.png") for role in ("gt", "lq"))
-                scales.add(scale_of(stem, (height, width), lq_size))
-                books["meta_info_GT.txt"].write(f"{stem}.png ({height},{width},3)\n")
-                books["meta_info_pair.txt"].write(f"gt/{stem}.png, lq/{stem}.png\n")
+            for name in map(shown, names):
+                (height, width), lq_size = (self._size(f"{self.out}/{role}/{name}") for role in ("gt", "lq"))
+                scales.add(scale_of(name.partition(".")[0], (height, width), lq_size))
+                books["meta_info_GT.txt"].write(f"{name} ({height},{width},3)\n")
+                books["meta_info_pair.txt"].write(f"gt/{name}, lq/{name}\n")
             one_scale(scales, self.out)
 
     def _store(self, stem: str, gt: bytes | Path | None, lq: bytes) -> None:
-        self._put(self.out / "lq" / f"{stem}.png", lq)
+        self._put(self.out / "lq" / f"{stem}.{self._format}", lq)
         if gt is not None:
-            self._put(self.out / "gt" / f"{stem}.png", gt)
-
-
-def _file_size(path: str) -> tuple[int, int]:
-    with open(path, "rb") as file:
-        return png_size(file.read(26), path)
+            self._put(self.out / "gt" / f"{stem}.{self._format}", gt)
+    def _size(self, path: str) -> tuple[int, int]:
+        with open(path, "rb") as file:
+            return size_of(file.read(HEAD), path, self._format)

@@ -3,11 +3,12 @@
     OUT/gt.lmdb, lq.lmdb    each with data.mdb, an empty lock.mdb, and meta_info.txt: STEM.png (h,w,c) LEVEL
     OUT/.shards             the tar of each shard until the databases are there
 
-Key = stem, value = the PNG. Shards are committed as tars, and `finish` makes both databases of them in one pass, shard
-by shard: what LMDB writes depends on the order of all transactions before, so a database that had grown with the run
-would differ after a kill, and between one process and three. The price is the disk for both, until the tars are
-removed. Memory holds one shard. lock.mdb is left empty, since its bytes are those of a process that lives; LMDB fills
-it when somebody opens the database with locks, and trainers open it without.
+Key = stem, value = the PNG, or the WebP (then STEM.webp, and its effort as LEVEL). Shards are committed as tars, and
+`finish` makes both databases of them in one pass, shard by shard: what LMDB writes depends on the order of all
+transactions before, so a database that had grown with the run would differ after a kill, and between one process and
+three. The price is the disk for both, until the tars are removed. Memory holds one shard. lock.mdb is left empty, since
+its bytes are those of a process that lives; LMDB fills it when somebody opens the database with locks, and trainers
+open it without.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ from typing import Any
 
 from ..artefact import make_folder
 from ..errors import DegradeError
+from ..images import WEBP_EFFORT
 from . import tars
-from .contract import Row, compare, json_line, one_scale, png_size, scale_of, write_rows
+from .contract import Row, compare, json_line, one_scale, scale_of, size_of, write_rows
 from .names import Names, packed, shown
 from .webdataset import ROLES, TarSink
 
@@ -62,14 +64,17 @@ class LmdbSink(TarSink):
         new = [self._partial / f"{role}.lmdb" for role in ROLES]
         for path in new:
             shutil.rmtree(path, ignore_errors=True)
-        with Writer(new[0], size, self._png_level) as gt_writer, Writer(new[1], size, self._png_level) as lq_writer:
+        like = self._format, WEBP_EFFORT if self._format == "webp" else self._png_level
+        with Writer(new[0], size, *like) as gt_writer, Writer(new[1], size, *like) as lq_writer:
 
             def put() -> Iterator[str]:
                 for path in paths:
                     with gt_writer.transaction() as put_gt, lq_writer.transaction() as put_lq:
                         for stem, parts in tars.samples(path):
-                            gt, lq = (parts.get(f"{role}.png", b"") for role in ROLES)
-                            gt_size, lq_size = (png_size(png, f"{path}: an image of {stem}") for png in (gt, lq))
+                            gt, lq = (parts.get(f"{role}.{self._format}", b"") for role in ROLES)
+                            gt_size, lq_size = (
+                                size_of(image, f"{path}: an image of {stem}", self._format) for image in (gt, lq)
+                            )
                             scales.add(scale_of(stem, gt_size, lq_size))
                             put_gt(stem, gt, gt_size)
                             put_lq(stem, lq, lq_size)
@@ -118,13 +123,15 @@ class LmdbSink(TarSink):
 
 
 class Writer:
-    """One new database at `path`. size: the most bytes that it may get; level: of the PNGs, for the meta file."""
+    """One new database at `path`. size: the most bytes that it may get; ending, level: of the images,
+    for the meta file.
+    """
 
-    def __init__(self, path: Path, size: int, level: int) -> None:
+    def __init__(self, path: Path, size: int, ending: str, level: int) -> None:
         import lmdb
 
         path.mkdir()
-        self._path, self._level = path, level
+        self._path, self._ending, self._level = path, ending, level
         self._meta = open(path / META, "w", encoding="ascii", newline="\n")
         # Without locks (nobody else knows of it), and flushed once, at the end.
         self._database = lmdb.open(str(path), map_size=size, lock=False, sync=False)
@@ -142,13 +149,13 @@ class Writer:
 
     @contextmanager
     def transaction(self) -> Iterator[Any]:
-        """A function that puts (stem, PNG, (height, width)); all of it is committed at the end of the block."""
+        """A function that puts (stem, image, (height, width)); all of it is committed at the end of the block."""
         with self._database.begin(write=True) as transaction:
 
-            def put(stem: str, png: bytes, size: tuple[int, int]) -> None:
-                if not transaction.put(stem.encode("ascii"), png, overwrite=False):
+            def put(stem: str, image: bytes, size: tuple[int, int]) -> None:
+                if not transaction.put(stem.encode("ascii"), image, overwrite=False):
                     raise DegradeError(f"The pair {stem} comes twice", mend="delete the shards with it and run again")
-                self._meta.write(f"{stem}.png ({size[0]},{size[1]},3) {self._level}\n")
+                self._meta.write(f"{stem}.{self._ending} ({size[0]},{size[1]},3) {self._level}\n")
 
             yield put
 

@@ -16,13 +16,14 @@ from typing import Any
 
 from ..artefact import parse_json, read_bytes
 from ..errors import DegradeError
+from ..images import FORMATS, Format
 from . import Kind, require, tars
 from .contract import check_stem
 
 ROLES = ("gt", "lq")
 Size = tuple[int, int]  # height, width
-_META = re.compile(r"([^ ]+)\.png \((\d+),(\d+),3\)(?: \d+)?")
-_META_PAIR = re.compile(r"gt/([^ ]+)\.png, lq/\1\.png")
+_META = r"([^ ]+)\.{} \((\d+),(\d+),3\)(?: \d+)?"  # {}: the images' ending
+_META_PAIR = r"gt/([^ ]+)\.{0}, lq/\1\.{0}"
 
 
 @dataclass(frozen=True)
@@ -82,16 +83,30 @@ def kind_of(folder: Path) -> Kind:
     return there[0]
 
 
+def format_of(folder: Path) -> Format:
+    """Which format plan.json gives the images of a set; PNG where it says nothing."""
+    try:
+        page = parse_json(read_bytes(folder / "plan.json"), "plan.json")
+        said = page.get("file_format") if isinstance(page, dict) else None
+    except DegradeError:
+        said = None
+    return next((one for one in FORMATS if one == said), "png")
+
+
 def stream(folder: Path, kind: Kind, say: Say) -> Iterator[Sample]:
     """Every whole pair, by stem (of tars: as they come)."""
-    yield from {"folder": _files, "lmdb": _databases, "webdataset": _tars}[kind](folder, say)
+    if kind == "lmdb":
+        yield from _databases(folder, say)
+    else:
+        yield from (_files if kind == "folder" else _tars)(folder, format_of(folder), say)
 
 
 def pick(folder: Path, kind: Kind, stems: Sequence[str]) -> dict[str, Sample]:
     """Some pairs by their stems, as many of them as are there."""
     if kind == "folder":
-        there = [stem for stem in stems if all((folder / role / f"{stem}.png").is_file() for role in ROLES)]
-        return {stem: _of_files(folder, stem) for stem in there}
+        ending = format_of(folder)
+        there = [stem for stem in stems if all((folder / role / f"{stem}.{ending}").is_file() for role in ROLES)]
+        return {stem: _of_files(folder, stem, ending) for stem in there}
     wanted, found = set(stems), dict[str, Sample]()
     for sample in stream(folder, kind, lambda problem: None):
         if sample.stem in wanted:
@@ -109,7 +124,7 @@ def metas(folder: Path, kind: Kind, say: Say) -> list[Meta]:
         listed = [(f"{role}.lmdb/meta_info.txt", role, _META) for role in ROLES]
     else:
         listed = []
-    found = []
+    found, ending = [], format_of(folder)
     for name, role, form in listed:
         meta = Meta(name, role)
         if not (folder / name).is_file():
@@ -117,9 +132,10 @@ def metas(folder: Path, kind: Kind, say: Say) -> list[Meta]:
             continue
         with open(folder / name, encoding="utf-8", errors="backslashreplace") as lines:
             for number, line in enumerate(lines, 1):
-                fits = form.fullmatch(line.rstrip("\n"))
+                fits = re.fullmatch(form.format(ending), line.rstrip("\n"))
                 if not fits:
-                    wanted = "gt/STEM.png, lq/STEM.png" if form is _META_PAIR else "STEM.png (h,w,3)"
+                    name_of = f"STEM.{ending}"
+                    wanted = f"gt/{name_of}, lq/{name_of}" if form is _META_PAIR else f"{name_of} (h,w,3)"
                     say(Problem(f"{name} line {number}", "meta", wanted, repr(line.rstrip("\n")[:80])))
                 elif fits[1] in meta.sizes:
                     say(Problem(fits[1], "meta", f"one line in {name}", "two"))
@@ -151,23 +167,24 @@ def rows(folder: Path, say: Say) -> Iterator[tuple[dict[str, Any], bytes]]:
 # ---- the three kinds ----
 
 
-def _files(folder: Path, say: Say) -> Iterator[Sample]:
+def _files(folder: Path, wanted: Format, say: Say) -> Iterator[Sample]:
     names = {role: {one.name for one in os.scandir(folder / role)} for role in ROLES}
     for name in sorted(names["gt"] | names["lq"]):
-        stem, dot, ending = name.partition(".")
+        stem, _, ending = name.partition(".")
         lacks = [role for role in ROLES if name not in names[role]]
-        if dot + ending != ".png" or not all((folder / role / name).is_file() for role in ROLES if role not in lacks):
+        if ending != wanted or not all((folder / role / name).is_file() for role in ROLES if role not in lacks):
             where = "gt" if name in names["gt"] else "lq"
-            say(Problem(f"{where}/{name}", "file", "nothing but STEM.png, since loaders read all that is there", name))
+            only = f"nothing but STEM.{wanted}, since loaders read all that is there"
+            say(Problem(f"{where}/{name}", "file", only, name))
         elif _named(stem, say):
             if lacks:
                 say(Problem(stem, "pair", f"{lacks[0]}/{name} beside the other", "none"))
             else:
-                yield _of_files(folder, stem)
+                yield _of_files(folder, stem, wanted)
 
 
-def _of_files(folder: Path, stem: str) -> Sample:
-    return Sample(stem, *(read_bytes(folder / role / f"{stem}.png") for role in ROLES))
+def _of_files(folder: Path, stem: str, ending: Format) -> Sample:
+    return Sample(stem, *(read_bytes(folder / role / f"{stem}.{ending}") for role in ROLES))
 
 
 def _databases(folder: Path, say: Say) -> Iterator[Sample]:
@@ -199,18 +216,18 @@ def _merge(gt: Any, lq: Any, say: Say) -> Iterator[Sample]:
         left, right = gt.next() if a == key else left, lq.next() if b == key else right
 
 
-def _tars(folder: Path, say: Say) -> Iterator[Sample]:
-    paths = sorted((folder / "webdataset").iterdir())
+def _tars(folder: Path, ending: Format, say: Say) -> Iterator[Sample]:
+    paths, images = sorted((folder / "webdataset").iterdir()), [f"{role}.{ending}" for role in ROLES]
     for path in paths:
         if path.suffix != ".tar":
             say(Problem(f"webdataset/{path.name}", "file", "nothing but tars", path.name))
             continue
         try:
             for stem, parts in tars.samples(path):
-                if set(parts) != {"gt.png", "lq.png", "json"}:
-                    say(Problem(stem, "pair", f"gt.png, lq.png and json in {path.name}", ", ".join(parts)))
+                if set(parts) != {*images, "json"}:
+                    say(Problem(stem, "pair", f"{images[0]}, {images[1]} and json in {path.name}", ", ".join(parts)))
                 elif _named(stem, say):
-                    yield Sample(stem, parts["gt.png"], parts["lq.png"], parts["json"])
+                    yield Sample(stem, parts[images[0]], parts[images[1]], parts["json"])
         except DegradeError as error:
             say(Problem(f"webdataset/{path.name}", "file", "a whole tar", error.fact))
 

@@ -5,7 +5,7 @@
     OUT/extra/KIND/STEM.png           what a report shows (start image, candidates), where it was asked for
 
 Whatever is written lies under OUT/.partial/PROCESS until it is whole and is then renamed, so that a kill leaves whole
-files or none where trainers look. The pixels fix the bytes: PNGs are those of `images.encode_png`.
+files or none where trainers look. The pixels fix the bytes: images are those of `images.encode`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import numpy as np
 
 from ..artefact import make_folder, process_name
 from ..errors import DegradeError
-from ..images import PNG_LEVEL, Pixels, encode_png
+from ..images import PNG_LEVEL, Format, Pixels, encode, encode_png
 from .contract import STEM, Row, check_stem, scale_of
 from .linking import is_plain_png, link_or_copy
 
@@ -42,18 +42,20 @@ class Sink(ABC):
     other left unfinished is removed. sync: have each image on the disk before it gets its
     name (against power cuts, not kills; several times slower). gt: "crop" encodes each; "link" keeps the bytes of an HR
     file that is a pair's whole GT and a PNG as the contract has it, in a folder as a hard link where the file system
-    can; "none" writes none (a folder only).
+    can; "none" writes none (a folder only). file_format: of GT and LQ, and their names'
+    ending.
     """
 
     texts: tuple[str, ...] = ("rejects.jsonl", "manifest.jsonl")  # written in this order
 
     def __init__(
         self, out: Path, *, alive: Alive = tuple, sync: bool = False, png_level: int = PNG_LEVEL,
-        gt: Gt = "crop",
+        gt: Gt = "crop", file_format: Format = "png",
     ) -> None:  # fmt: skip
         self.out = Path(out)
         self._partial = self.out / ".partial" / process_name()
         self._sync, self._png_level, self._gt = sync, png_level, gt
+        self._format: Format = file_format
         self._scale: int | None = None
         self._count = itertools.count()
         self.clean(alive)
@@ -100,8 +102,8 @@ class Sink(ABC):
         if self._gt == "link" and gt_file is not None and is_plain_png(gt_file):
             sharp = gt_file
         elif self._gt != "none":
-            sharp = encode_png(gt, self._png_level)
-        self._store(stem, sharp, encode_png(lq, self._png_level))
+            sharp = encode(gt, self._format, self._png_level)
+        self._store(stem, sharp, encode(lq, self._format, self._png_level))
 
     def write_extra(self, name: str, pixels: Pixels) -> None:
         """Another image of a pair, uint8 [H, W, 3], as extra/NAME.png; name is "KIND/STEM"."""
@@ -131,7 +133,7 @@ class Sink(ABC):
 
     @abstractmethod
     def _store(self, stem: str, gt: bytes | Path | None, lq: bytes) -> None:
-        """Put the PNGs of a pair, or the file of one, where `finish` or `commit` finds them. None: no GT is kept."""
+        """Put the images of a pair, or the file of one, where `finish` or `commit` finds them. None: no GT is kept."""
 
     def _put(self, path: Path, data: bytes | Path) -> None:
         make_folder(self._partial)

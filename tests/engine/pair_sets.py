@@ -54,20 +54,21 @@ def tree(folder: Path) -> dict[str, bytes]:
     return {name: data for name, data in found.items() if name.split("/")[0] not in FOREVER}
 
 
-def stored(out: Path, kind: str, stem: str, role: str) -> bytes:
+def stored(out: Path, kind: str, stem: str, role: str, ending: str = "png") -> bytes:
     """The bytes of an image. role: gt or lq."""
     if kind == "folder":
-        return (out / role / f"{stem}.png").read_bytes()
+        return (out / role / f"{stem}.{ending}").read_bytes()
     if kind == "lmdb":
         with lmdb.open(str(out / f"{role}.lmdb"), readonly=True, lock=False) as database, database.begin() as reading:
             return reading.get(stem.encode())
-    return next(members[name] for members in _tars(out).values() for name in members if name == f"{stem}.{role}.png")
+    name = f"{stem}.{role}.{ending}"
+    return next(members[name] for members in _tars(out).values() if name in members)
 
 
-def put(out: Path, kind: str, stem: str, role: str, data: bytes | None) -> None:
+def put(out: Path, kind: str, stem: str, role: str, data: bytes | None, ending: str = "png") -> None:
     """Change an image, or take it out; one that is new goes to the end."""
     if kind == "folder":
-        path = out / role / f"{stem}.png"
+        path = out / role / f"{stem}.{ending}"
         path.unlink() if data is None else path.write_bytes(data)
     elif kind == "lmdb":
         with lmdb.open(str(out / f"{role}.lmdb"), map_size=2**28, lock=False) as database:
@@ -75,7 +76,7 @@ def put(out: Path, kind: str, stem: str, role: str, data: bytes | None) -> None:
                 writing.delete(stem.encode()) if data is None else writing.put(stem.encode(), data)
     else:
         tars = _tars(out)
-        name = f"{stem}.{role}.png"
+        name = f"{stem}.{role}.{ending}"
         path = next((path for path, members in tars.items() if name in members), max(tars))
         if data is None:
             del tars[path][name]

@@ -364,7 +364,7 @@ def test_a_missing_library_is_one_sentence_before_anything_is_made(photos, tmp_p
 
 def test_a_full_database_is_an_error_of_the_disk(photos, tmp_path, capsys, monkeypatch):
     whole = sink_lmdb.Writer
-    monkeypatch.setattr(sink_lmdb, "Writer", lambda path, size, level: whole(path, 2**16, level))
+    monkeypatch.setattr(sink_lmdb, "Writer", lambda path, size, *rest: whole(path, 2**16, *rest))
     assert generate("lmdb", photos, tmp_path / "out") == 2
     said = capsys.readouterr().err
     assert "cannot be written" in said and "MAP_FULL" in said and "goes on where this one stopped" in said
