@@ -10,6 +10,7 @@ from typing import Any
 import cv2
 
 from degrade_engine.engine.artefact import sha256_file
+from degrade_engine.engine.classical.binned import read_weights
 from degrade_engine.engine.classical.degraders import Kind, open_degrader
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.images import resize_bicubic
@@ -46,7 +47,11 @@ class Baseline:
     @property
     def about(self) -> dict[str, Any]:
         """What a row says of it."""
-        return {"weights": sha256_file(self.weights)[:16]} if self.needs_weights and self.weights else {}
+        if not self.needs_weights or self.weights is None:
+            return {}
+        found = read_weights(self.weights)
+        seal, features = sha256_file(self.weights)[:16], found.extractor["name"]
+        return {"weights": seal, "features": features, "bins": found.space.bins}
 
     def make(self, pairs: Pairs, seed: int) -> list[Image]:
         """The LR images of the pairs."""

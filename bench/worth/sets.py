@@ -18,7 +18,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from degrade_engine.engine.artefact import write_bytes_atomic
+from degrade_engine.engine.artefact import sha256_file, write_bytes_atomic
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.images import encode_png, read_rgb, resize_bicubic
 
@@ -45,7 +45,8 @@ class Way:
     noise: float = 0.0
 
 
-TRUE, REC_LR = "true pairs", ("--tau", "0", "--start", "reconstruction")
+TRUE, BINNED = "true pairs", "binned"
+REC_LR = ("--tau", "0", "--start", "reconstruction")
 BLUR = Way("bicubic, Gaussian sigma 0.5", of="bicubic", blur=0.5)  # the baseline of `bench quality`
 WAYS = (
     Way("bicubic", arguments=("--degrader", "bicubic")),
@@ -57,7 +58,7 @@ WAYS = (
     Way("realesrgan", arguments=("--degrader", "realesrgan")),
     Way("syndiff", "syndiff"),
     Way("uddm", "uddm"),
-    Way("binned", arguments=("--degrader", "binned")),
+    Way(BINNED, arguments=("--degrader", "binned")),
     Way("realdgen, Rec_lr alone", "realdgen", REC_LR),
     Way("lway, noise 2 added", "lway", of="lway", noise=2.0),
     Way("bicubic, Gaussian sigma 0.5, noise 2 added", of=BLUR.name, noise=2.0),
@@ -113,6 +114,8 @@ class Maker:
         made: dict[str, Any] = {"arguments": list(way.arguments)}
         if way.of is not None:
             made = {"of": way.of, "blur": way.blur, "noise": way.noise}
+        if way.name == BINNED and self.weights:
+            made["weights"] = sha256_file(self.weights)
         return made | ({"engine": key_of(self.engines[way.engine])} if way.engine else {})
 
     def _generate(self, way: Way, folder: Path) -> None:
@@ -124,7 +127,7 @@ class Maker:
             command += ["--engine", self.engines[way.engine], "--no-save-candidates"]
             if reads_reference(self.engines[way.engine]):
                 command += ["--reference", self.real()]
-        if way.name == "binned":
+        if way.name == BINNED:
             command += ["--weights", self.weights or self._calibrated()]
         run("generate", *command)
 

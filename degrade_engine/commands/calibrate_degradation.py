@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
+FINE = Path("fine")
 NAMES = ("random-alexnet", "e-deg", "alexnet", "vgg19-2-2", "vgg19-5-4")  # of calib.features, loaded when it is called
 
 
@@ -32,7 +33,10 @@ NAMES = ("random-alexnet", "e-deg", "alexnet", "vgg19-2-2", "vgg19-5-4")  # of c
     "--features-from", "path", type=click.Path(path_type=Path), metavar="PATH",
     help="Engine folder or checkpoint for e-deg; file of ImageNet weights for alexnet and vgg19.",
 )  # fmt: skip
-@click.option("--space", "options", type=FILE, help="TOML of another space or binning. [default: the paper's 75 bins]")
+@click.option(
+    "--space", "options", type=FILE, metavar="fine|FILE",
+    help="fine: 105 bins, closer at weak blur, noise and JPEG; or a TOML of your own. [default: the paper's 75 bins]",
+)  # fmt: skip
 @click.option(
     "--alpha", type=click.FloatRange(0), default=25.0, show_default=True,
     help="How narrow: 0 gives all bins the same weight, a large one all weight to the nearest.",
@@ -55,10 +59,10 @@ def command(
     from degrade_engine.calib import degradation, heatmap
     from degrade_engine.calib.features import open_features
     from degrade_engine.engine.classical.binned import Space
-    from degrade_engine.engine.classical.settings import read
+    from degrade_engine.engine.classical.settings import preset, read
 
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    space = read(Space, "binned", options)
+    space = preset(Space, "binned-fine") if options == FINE else read(Space, "binned", options)
     features = open_features(name, path, seed=seed, threads=threads)  # type: ignore[arg-type]
     side = crop or features.size or 72
     if features.size is not None and side != features.size:

@@ -16,6 +16,7 @@ from degrade_engine.cli import main
 from degrade_engine.engine import images
 from degrade_engine.engine.artefact import read_json, write_json_atomic
 from degrade_engine.engine.classical.binned import Calibrated, Space
+from degrade_engine.engine.classical.settings import preset
 from degrade_engine.engine.errors import DegradeError
 
 SPACE = Space((0.0, 1.0, 3.0), (0.0, 5.0, 25.0), (), "area")  # four bins: noise, then blur
@@ -126,3 +127,5 @@ def test_the_command(tmp_path, capsys):
     space.write_text("blur = [0, 1]\n")
     assert main([str(word) for word in words]) == 2
     assert "'blur' is unknown" in capsys.readouterr().err
+    assert main([str("fine" if word is space else word) for word in words]) == 0
+    assert read_json(Calibrated, out).space == preset(Space, "binned-fine")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,9 +16,11 @@ pytest.importorskip("torch", reason="needs the extra train")
 pytest.importorskip("skimage", reason="needs the extra metrics")
 
 from degrade_engine.bench.worth import table as worth_table  # noqa: E402
-from degrade_engine.bench.worth.sets import BLUR, Way, copy_true, derive, likeness, write_pairs  # noqa: E402
+from degrade_engine.bench.worth.sets import BLUR, BY_NAME, Maker, Way, copy_true, derive, likeness, write_pairs  # noqa: E402
 from degrade_engine.bench.worth.trainer import CPU, Pair, cut, rate_at, read_set, train  # noqa: E402
 from degrade_engine.bench.worth.worth import FLOOR, main, psnr_y, ways_of  # noqa: E402
+from degrade_engine.engine.artefact import sha256_file, write_json_atomic  # noqa: E402
+from degrade_engine.engine.classical.binned import Calibrated, Space  # noqa: E402
 from degrade_engine.engine.errors import DegradeError  # noqa: E402
 from degrade_engine.engine.images import encode_png, resize_bicubic  # noqa: E402
 
@@ -179,6 +182,22 @@ def test_rows_are_evidence_and_a_second_call_goes_on(corpus: Path, tmp_path: Pat
     again = bench("--seeds", "2", "--only", "true pairs")
     figures = ("generator", "seed", "psnr_db", "psnr_y_db", "ssim", "loss")
     assert [[row.get(key) for key in figures] for row in again] == [[row.get(key) for key in figures] for row in more]
+
+
+def test_a_binned_set_is_not_taken_for_one_of_other_weights(corpus: Path, tmp_path: Path) -> None:
+    space = Space((2.0,), (0.0,), (90.0, 100.0), "antialias")
+    page: dict[str, Any] = {"reference": {}, "hr": {}, "crop": 72, "scale": 4, "spread": 0.0, "tools": {}}
+    for name, seed in (("one", 0), ("other", 1)):
+        found = Calibrated(space, (1.0,), (0.0,), alpha=25.0, extractor={"name": "e-deg"}, seed=seed, **page)
+        write_json_atomic(tmp_path / f"{name}.json", found)
+
+    def make(name: str) -> dict[str, Any]:
+        weights = tmp_path / f"{name}.json"
+        return Maker(corpus, tmp_path / "work", {}, 2, seed=0, threads=1, weights=weights).make(BY_NAME["binned"])
+
+    assert make("one")["asked"]["weights"] == sha256_file(tmp_path / "one.json")
+    with pytest.raises(DegradeError, match="was made with"):
+        make("other")
 
 
 def test_the_tables_pair_the_seeds_tell_the_spread_and_keep_variants_apart() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from degrade_engine.engine.classical.binned import PAPER, Calibrated, Space, draw
 from degrade_engine.engine.classical.pipeline import Grain, Jpeg, Scale
+from degrade_engine.engine.classical.settings import preset
 from degrade_engine.engine.classical.theta import Blur
 from degrade_engine.engine.errors import DegradeError
 
@@ -27,6 +28,14 @@ def test_the_paper_has_75_bins_that_tile_the_box():
     edges = [[30, 50, 70, 90], [0, 10, 20, 30, 40, 50], [0, 1, 2, 3, 4, 5]]
     wanted = set(itertools.product(*(itertools.pairwise(axis) for axis in edges)))
     assert {PAPER.box(bin) for bin in range(75)} == wanted
+
+
+def test_the_finer_space_tiles_the_same_box_and_reaches_jpeg_that_hardly_shows():
+    fine = preset(Space, "binned-fine")
+    assert fine.shape == (3, 5, 7) and fine.downsample == PAPER.downsample
+    for name, low, high in (("blur_sigma", 0, 5), ("noise_level", 0, 50), ("jpeg_quality", 30, 100)):
+        edges = getattr(fine, name)
+        assert (edges[0], edges[-1]) == (low, high)
 
 
 def test_without_weights_it_is_uniform_over_the_whole_box():
