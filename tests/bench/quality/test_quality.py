@@ -159,6 +159,13 @@ def test_calibrated_bins_need_their_weights() -> None:
         Baseline("binned, calibrated")
 
 
+def test_the_row_of_the_calibrated_bins_is_that_of_the_bundled_weights(root: Path) -> None:
+    results = root / "bench" / "results"
+    about = Baseline("binned, calibrated", results / "binned-canon.json").about
+    (row,) = (row for row in rows.read_rows(results / "quality.jsonl") if row["generator"] == "binned, calibrated")
+    assert {name: row.get(name) for name in about} == about
+
+
 def test_lines_that_are_no_rows_are_named(tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_text('{"a": 1}\n{"b":\n')
     with pytest.raises(DegradeError, match="line 2 is no JSON"):
