@@ -1,20 +1,16 @@
-"""The plan of a run: which photographs, which crops, which tau make pair i, and in which order pairs are
-computed.
+"""The plan of a run: which photographs, which crops, which tau make pair i, and in which order pairs are computed.
 
-Everything is known before the first network call (docs/design.md, section 4). Every draw is a counter-based
-Philox draw keyed by the seed, with the pair and the attempt in its counter, so pair i is the same whatever
-the batch, the shard, the number of pairs, the folder's place on the disk or the order in which a file system
-lists it. The pairs are sorted by their number of network steps and cut into batches, so that the rows of a
-batch end together; batches are grouped into shards, the unit of resuming.
+Everything is known before the first network call (docs/design.md, section 4). What a pair is depends on the seed, its
+number and the photographs (`draws.py`). The pairs are sorted by their number of network steps and cut into batches, so
+that the rows of a batch end together; batches are grouped into shards, the unit of resuming.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import MISSING, asdict, dataclass, fields
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +18,10 @@ from numpy.typing import NDArray
 from .artefact import sha256_json
 from .classical.degraders import Degrader, Kind
 from .columns import Column, Cut
+from .draws import IMAGES, TAU, Draw, Photograph, Words, below, crop_of
 from .errors import DegradeError
 from .images import Alpha
+from .plan_page import digest_of, summary
 from .sampling.layout import plan_row_steps
 from .schedule import Solver, Spacing
 from .spec import Start
@@ -31,30 +29,6 @@ from .spec import Start
 FORMAT = "degrade-engine/plan/2"
 ATTEMPTS = 8  # a pair whose input cannot be decoded is drawn anew up to this many times
 MOST_SHARD_PAIRS = 128
-_IMAGES, _TAU = 0, 1  # what a draw is for: the last word of its counter
-_DOMAIN = (
-    0x646567726164652D  # second word of the key ("degrade-"): no other user of the seed shares the stream
-)
-
-Crop = tuple[int, int, int, int]  # top, left, height, width in pixels
-
-
-class Photograph(Protocol):
-    """One usable image of an inventory: path relative to its place, file size, size after EXIF rotation; mtime_ns and
-    sha256 where the file has to agree with them when it is read. Those two are not part of the plan."""
-
-    @property
-    def path(self) -> str: ...
-    @property
-    def bytes(self) -> int: ...
-    @property
-    def height(self) -> int: ...
-    @property
-    def width(self) -> int: ...
-    @property
-    def mtime_ns(self) -> int | None: ...
-    @property
-    def sha256(self) -> str | None: ...
 
 
 @dataclass(frozen=True)
@@ -86,21 +60,6 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Draw:
-    """The inputs of one attempt at one pair."""
-
-    pair: int
-    attempt: int
-    hr: Photograph
-    hr_crop: Crop
-    reference: Photograph | None  # None: the run has no references
-    reference_crop: Crop | None
-    noise_seed: (
-        int  # for the noise of a classical start image, 0..2^32-1 (a number that every JSON reader keeps)
-    )
-
-
-@dataclass(frozen=True)
 class Plan:
     """A run, settled. Pure: two plans with equal fields make equal bytes."""
 
@@ -127,7 +86,7 @@ class Plan:
         """Photographs and crops of a pair. None where the pair list names an input that the inventory
         refused.
         """
-        words = _Words(self.options.seed, _IMAGES).draw(pair, attempt, 7).tolist()
+        words = Words(self.options.seed, IMAGES).draw(pair, attempt, 7).tolist()
         if self.listed is None:
             hr_index, reference_index = below(words[0], len(self.hr)), below(words[3], len(self.reference))
         else:
@@ -140,10 +99,10 @@ class Plan:
             pair=pair,
             attempt=attempt,
             hr=hr,
-            hr_crop=_crop(hr, self.hr_size, words[1], words[2], multiple=self.options.scale),
+            hr_crop=crop_of(hr, self.hr_size, words[1], words[2], multiple=self.options.scale),
             reference=reference,
             reference_crop=(
-                None if reference is None else _crop(reference, self.lr_size, words[4], words[5], multiple=1)
+                None if reference is None else crop_of(reference, self.lr_size, words[4], words[5], multiple=1)
             ),
             noise_seed=words[6] >> 32,
         )
@@ -160,7 +119,7 @@ class Plan:
         values = self.options.tau_high - low + 1
         if values == 1:
             return Column(np.full(pairs, low, np.int16))
-        words = _Words(self.options.seed, _TAU)
+        words = Words(self.options.seed, TAU)
         drawn = np.empty((-(-pairs // values), values), np.int16)
         for run, order in enumerate(drawn):
             order[:] = low + np.argsort(words.draw(run, 0, values), kind="stable")
@@ -225,7 +184,7 @@ class Plan:
         for name, default in Options.defaults().items():  # plans that do without, or are older, keep their names
             if settings[name] == default:
                 del settings[name]
-        listed = None if self.listed is None else _digest(f"{a} {b}" for a, b in map(np.ndarray.tolist, self.listed))
+        listed = None if self.listed is None else digest_of(f"{a} {b}" for a, b in map(np.ndarray.tolist, self.listed))
         return {
             "format": FORMAT,
             **settings,
@@ -279,68 +238,3 @@ def default_shard_pairs(pairs: int, batch: int) -> int:
     """An eighth of the run in whole batches, MOST_SHARD_PAIRS at most: what a stopped run has to repeat."""
     eighth = -(-pairs // (8 * batch)) * batch
     return max(batch, min(MOST_SHARD_PAIRS, eighth))
-
-
-def difference(before: dict[str, Any], now: dict[str, Any]) -> str | None:
-    """The first field in which two plans' pages differ, said in words; None when they are the same plan."""
-    for field in [*now, *(key for key in before if key not in now)]:
-        old, new = before.get(field), now.get(field)
-        if old != new:
-            return f"{field} was {_short(old)} and is now {_short(new)}"
-    return None
-
-
-def summary(photographs: Sequence[Photograph]) -> dict[str, Any]:
-    """An inventory in three facts: images, bytes, and a digest of every path, file size and image size."""
-    digest, size = hashlib.sha256(), 0
-    for one in photographs:
-        size += one.bytes
-        digest.update(f"{one.path}\0{one.bytes}\0{one.height}\0{one.width}\n".encode("utf-8", "surrogateescape"))
-    return {"images": len(photographs), "bytes": size, "sha256": digest.hexdigest()}
-
-
-def below(word: int, count: int) -> int:
-    """A uniform 64-bit word as a uniform integer in 0..count-1 (multiply and shift; the bias is below count /
-    2^64).
-    """
-    return (word * count) >> 64
-
-
-class _Words:
-    """Uniform 64-bit words by seed, purpose, pair and attempt: Philox4x64-10, whose counter they are. One generator is
-    moved from counter to counter, because making one takes longer than the draw."""
-
-    def __init__(self, seed: int, purpose: int) -> None:
-        self._purpose = purpose
-        self._philox = np.random.Philox(key=np.array([seed, _DOMAIN], dtype=np.uint64))
-        self._state: Any = self._philox.state
-
-    def draw(self, pair: int, attempt: int, count: int) -> NDArray[np.uint64]:
-        """The first `count` words of a pair's attempt."""
-        self._state["state"]["counter"] = np.array([0, attempt, pair, self._purpose], dtype=np.uint64)
-        self._philox.state = self._state
-        return self._philox.random_raw(count)
-
-
-def _crop(photograph: Photograph, side: int, first: int, second: int, multiple: int) -> Crop:
-    """A side x side crop. Where the size, cut to the multiple, is the side itself, it is the top-left one
-    (mod-crop).
-    """
-
-    def offset(length: int, word: int) -> int:
-        return 0 if length // multiple == side // multiple else below(word, length - side + 1)
-
-    return offset(photograph.height, first), offset(photograph.width, second), side, side
-
-
-def _digest(lines: Any) -> str:
-    digest = hashlib.sha256()
-    for line in lines:
-        digest.update(line.encode("utf-8", "surrogateescape") + b"\n")
-    return digest.hexdigest()
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, dict) and "images" in value:
-        return f"{value['images']} images of {value['bytes']} bytes ({str(value['sha256'])[:8]})"
-    return value[:12] if isinstance(value, str) and len(value) == 64 else str(value)

@@ -31,8 +31,9 @@ from degrade_engine.engine.inputs.photographs import Entry
 from degrade_engine.engine.pipeline import records
 from degrade_engine.engine.pipeline.progress import Clock
 from degrade_engine.engine.presets import PAPER
-from degrade_engine.engine.runners import books, runner
+from degrade_engine.engine.runners import books
 from degrade_engine.engine.runners.claims import Claims
+from degrade_engine.engine.runners.run_folder import open_run
 from degrade_engine.engine.sinks import Output
 
 from ..machine import machine, processor
@@ -57,7 +58,7 @@ def planned(pairs: int, out: Path) -> tuple[float, float]:
     began, before = time.perf_counter(), peak_mb()
     plan = a_plan(pairs)
     with Claims(out) as claims:
-        opened = runner.open_run(plan, out, Output(), claims)
+        opened = open_run(plan, out, Output(), claims)
     Clock(plan, opened.missing())
     for pair in plan.shards[0][0]:
         plan.draw(pair)

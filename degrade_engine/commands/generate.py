@@ -235,6 +235,7 @@ def make_pairs(
 ) -> None:
     """Run the plan, with a live line, and say what came of it."""
     from degrade_engine.engine.runners import runner
+    from degrade_engine.engine.runners.run_folder import opening
 
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     references = f" and {len(plan.reference)} reference" if plan.reference else ""
@@ -243,7 +244,7 @@ def make_pairs(
         f"{say_settings(plan)}"
     )
     output = output_of(asked)
-    with runner.opening(asked["out"], plan, output, float(asked["lease_s"])):
+    with opening(asked["out"], plan, output, float(asked["lease_s"])):
         if found.scanned:
             found.write_page(asked["out"])
     if asked["dry_run"]:

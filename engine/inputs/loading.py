@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from .. import images
 from ..classical import realesrgan
-from ..plan import Crop, Draw, Photograph, Plan
+from ..draws import Crop, Draw, Photograph
+from ..plan import Plan
 from . import reading
 from .decoded import Decoded
 from .places import Place

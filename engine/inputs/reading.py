@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from .. import images
 from ..artefact import sha256_bytes
+from ..draws import Photograph
 from ..images import Alpha, BadImage, Encoded, Pixels
-from ..plan import Photograph
 from .places import Place, Probe, base
 
 

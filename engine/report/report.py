@@ -8,18 +8,17 @@ own most textured region.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
 
-from ..artefact import parse_json, read_bytes, write_bytes_atomic
+from ..artefact import write_bytes_atomic
 from ..errors import DegradeError
-from ..runners.books import FORMAT
 from ..sinks import pairs
-from . import figures
 from .cards import STARTS, card, contact_sheet, counted
+from .charts import charts
 from .figures import figure
+from .finished import Run, open_run
 
 INTRODUCTION = (
     "Below each image, the same region enlarged: the most textured one of the scene. The reference shows a "
@@ -30,48 +29,9 @@ FOOTNOTE = (
     "the HR for content; the score is their weighted sum, and the smallest is kept."
 )
 ABOUT_NETWORKS = ("Preset", "Start step τ", "Network calls", "Solver", "Candidates", "Useful row-steps")
-LEGEND = '<div class="legend"><span><i class="kept"></i>kept</span><span><i></i>not kept</span></div>'
 SHEET_COLUMNS = 8
-SAMPLE, SHEET = 450, 48  # pairs whose dots are drawn, at least, where there are so many; LR images of the contact sheet
+SHEET = 48  # LR images of the contact sheet, at most
 CONTENT_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-
-
-@dataclass(frozen=True)
-class Run:
-    """What a finished run left in its folder. Facts and figures of all pairs are in its page; of its rows it holds the
-    first ones and some from everywhere, in order, however long the manifest."""
-
-    folder: Path
-    plan: dict[str, Any]
-    page: dict[str, Any]  # run.json
-    rows: list[dict[str, Any]]
-    sample: list[dict[str, Any]]
-
-
-def open_run(folder: Path, first: int = 24) -> Run:
-    """Read a finished run with its `first` rows. Raises DegradeError where there is none."""
-    for name, said in (("plan.json", "holds no run"), ("run.json", "holds a run that is not finished")):
-        if not (folder / name).is_file():
-            raise DegradeError(
-                f"{folder} {said} ({name} is missing)",
-                wanted="the --out folder of a finished `degrade-engine generate`",
-                mend="repeat the generate command: it goes on where it stopped",
-            )
-    plan, page = (parse_json(read_bytes(folder / name), name) for name in ("plan.json", "run.json"))
-    if page.get("format") != FORMAT:
-        raise DegradeError(f"run.json has the format {page.get('format')!r}", wanted=FORMAT,
-                           mend="repeat the generate command: it writes the page anew")  # fmt: skip
-    every, rows, sample = max(1, page["pairs"] // SAMPLE), [], []
-    try:
-        with open(folder / "manifest.jsonl", "rb") as lines:
-            for at, line in enumerate(lines):
-                if at < first or at % every == 0:
-                    row = parse_json(line, "manifest.jsonl")
-                    rows += [row] if at < first else []
-                    sample += [row] if at % every == 0 else []
-    except OSError as error:
-        raise DegradeError(f"{error.filename} cannot be read ({error.strerror})") from error
-    return Run(folder, plan, page, rows, sample)
 
 
 def write(folder: Path, out: Path, limit: int) -> None:
@@ -166,58 +126,6 @@ def header(run: Run) -> str:
 <dl class="facts">{listed}</dl>"""
 
 
-def charts(run: Run) -> str:
-    """The figures: how fast and by which stage; tau, and where there are scores, how the filter chose."""
-    page = run.page
-    if not page["pairs"]:
-        return ""
-    parts = [_speed(page["timeline"]), _stages(page["seconds"])]
-    if run.plan["tau"] != "0:0":
-        taus = figures.histogram(_counts(page["taus"]), "τ")
-        parts.append(_figure("Start steps", "How much noise each pair's start image got", taus))
-    kept, others = (_counts(page["scores"][one]) for one in ("kept", "others"))
-    if kept:
-        bars = figures.two_histograms(kept, others, page["scores"]["bins"], "score")
-        parts.append(_figure("Scores", "All candidates; smaller is better, the axis is logarithmic", bars + LEGEND))
-        parts += _chosen(run.sample)
-    return f'<div class="figures">{"".join(parts)}</div>'
-
-
-def _speed(timeline: list[dict[str, float]]) -> str:
-    walls = [max(one["wall"], 1e-3) for one in timeline]
-    rates = [one["pairs"] / wall for one, wall in zip(timeline, walls, strict=True)]
-    drawn = figures.steps(walls, rates, "seconds of work")
-    return _figure("Speed", "Pairs a second; pairs with more steps come later", drawn)
-
-
-def _stages(seconds: dict[str, float]) -> str:
-    wall = seconds["wall"] or 1.0
-    engine = {"Engine at work": "engine", "waits for inputs": "starved", "waits for files": "blocked"}
-    threads = {"Reading": "decode", "Start images": "degrade", "Encoding, writing": "write"}
-    bars = {name: (seconds[key] / wall, f"{100 * seconds[key] / wall:.1f} %", "bar") for name, key in engine.items()}
-    bars |= {name: (seconds[key] / wall, f"{figure(seconds[key])} s", "other") for name, key in threads.items()}
-    note = f"Of {figure(wall)} s; the threads beside the engine in their own seconds"
-    return _figure("Time by stage", note, figures.lying(bars))
-
-
-def _chosen(sample: list[dict[str, Any]]) -> list[str]:
-    """How the filter chose among the candidates of some pairs."""
-    kept, others, points, rest = [], [], [], []
-    for row in sample:
-        best = row["candidates"][row["kept"]]
-        left = [c for at, c in enumerate(row["candidates"]) if at != row["kept"] and c["score"] is not None]
-        kept.append(best["score"])
-        others.append([c["score"] for c in left])
-        points.append((best["degradation_error"], best["content_error"]))
-        rest += [(c["degradation_error"], c["content_error"]) for c in left]
-    ranks = figures.ranked(kept, others, "pairs, best first")
-    dots = figures.scatter(points, rest, "degradation error", "content error")
-    return [
-        _figure("Choice", "Each pair's candidates", ranks + LEGEND),
-        _figure("Two errors", "Each dot a candidate; content error upwards", dots + LEGEND),
-    ]
-
-
 def rejected(run: Run) -> str:
     """What was left out, by reason."""
     if not run.page["rejects"]:
@@ -244,14 +152,6 @@ def sheet(run: Run) -> str:
 <p>{counted(len(stems), "LR image")}, evenly from all {run.page["pairs"]}, from <code>{stems[0]}</code> to
 <code>{stems[-1]}</code>.</p>
 <img class="sheet" src="{picture}" alt="LR images from all over the run">"""
-
-
-def _counts(page: dict[str, int]) -> dict[int, int]:
-    return {int(key): count for key, count in page.items()}
-
-
-def _figure(title: str, note: str, body: str) -> str:
-    return f'<figure class="figure"><figcaption>{title}<span>{note}</span></figcaption>{body}</figure>'
 
 
 def _small(text: str) -> str:

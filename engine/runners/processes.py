@@ -22,7 +22,7 @@ from typing import Any
 from .. import doctor
 from ..errors import DegradeError
 from ..pipeline.progress import Progress
-from . import runner
+from . import run_folder, runner
 from .job import Job
 from .watch import Watch
 
@@ -71,7 +71,7 @@ def run(
     restarts: how many workers may die, by a signal or an error that is none of the user's, and be started again. say:
     takes a sentence. Raises DegradeError, runner.Interrupted.
     """
-    with runner.opening(job.out, job.plan, job.output, job.lease_s):
+    with run_folder.opening(job.out, job.plan, job.output, job.lease_s):
         pass  # a mistake is named once, before any worker starts
     watch = Watch(job.plan, job.out, on_progress)
     workers = [Worker(job, environment) for environment in environments]

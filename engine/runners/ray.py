@@ -18,7 +18,7 @@ from typing import Any
 from ..errors import DegradeError
 from ..pipeline.progress import Progress
 from ..sinks import open_sink
-from . import runner
+from . import run_folder, runner
 from .claims import Claims
 from .job import Job
 from .shares import Claimed
@@ -47,12 +47,12 @@ class Maker:
         except OSError as error:
             fact = f"{job.cwd}, where the run was started, is not here ({error.strerror})"
             raise DegradeError(fact, wanted="a folder that all nodes reach by this path") from error
-        if not (job.out / runner.PLAN_JSON).is_file():
+        if not (job.out / run_folder.PLAN_JSON).is_file():
             raise DegradeError(f"{job.out} is not the folder of the run here", mend="use one that all nodes mount")
         self._claims = self._closing.enter_context(Claims(job.out, job.lease_s))
         self._engine, self._schedule = self._closing.enter_context(job.opened())
         sink = open_sink(job.output, job.out, self._claims.others)
-        self._run = runner.Run(job.plan, job.out, sink, set())
+        self._run = run_folder.Run(job.plan, job.out, sink, set())
 
     def make(self, shard: int) -> DegradeError | bool:
         """Whether the shard is done; False: another process has it. A user's mistake is returned, not raised."""
@@ -60,7 +60,7 @@ class Maker:
             return self._mistake
         share = Claimed([shard], self._claims, self._run.look)
         try:
-            with runner.refused_by_the_disk(self._job.out), share.forgiving():
+            with run_folder.refused_by_the_disk(self._job.out), share.forgiving():
                 runner.make(self._run, share, engine=self._engine, schedule=self._schedule,
                             folders=self._job.folders, workers=self._job.threads)  # fmt: skip
         except DegradeError as mistake:
@@ -89,11 +89,11 @@ def run(
     host:port. actors: how many; None: one for each GPU of the cluster, or for `job.threads` processors. retries: how
     often an actor may die, and a shard be tried again. Raises DegradeError, runner.Interrupted.
     """
-    runner.check_output(job.out, job.output)
+    run_folder.check_output(job.out, job.output)
     ray = connect(address)
     try:
         with Claims(job.out, job.lease_s) as claims:
-            opened = runner.open_run(job.plan, job.out, job.output, claims)
+            opened = run_folder.open_run(job.plan, job.out, job.output, claims)
             with runner.stopping(opened, job.grace, on_stop) as stop:
                 notes: tuple[str, ...] = ()
                 if opened.missing():

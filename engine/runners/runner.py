@@ -14,14 +14,12 @@ import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from .. import plan as plans
 from ..artefact import parse_json, read_bytes, write_json_atomic
 from ..errors import DegradeError
 from ..inputs import loading as loading
@@ -34,15 +32,11 @@ from ..pipeline.stages import Stages
 from ..pipeline.stops import GRACE_SECONDS, Stop, listening
 from ..plan import Plan
 from ..schedule import Schedule
-from ..sinks import Output, open_sink, require
-from ..sinks.sink import Sink
+from ..sinks import Output
 from . import books
-from .claims import FOLDER as CLAIMS
 from .claims import LEASE_S, Claims
+from .run_folder import RUN_JSON, Run, check_output, identity, open_run, refused_by_the_disk
 from .shares import POLL_S, Claimed, Share
-
-PLAN_JSON = "plan.json"
-RUN_JSON = "run.json"
 
 
 class Interrupted(Exception):
@@ -51,32 +45,6 @@ class Interrupted(Exception):
     def __init__(self, done: int, shards: int, number: int = signal.SIGINT) -> None:
         super().__init__(done, shards, number)
         self.done, self.shards, self.number = done, shards, number
-
-
-@dataclass(frozen=True)
-class Run:
-    """A run's folder, open. done: the shards that were found done; they are not looked for again. closed: which
-    run.json lay there (`_identity`).
-    """
-
-    plan: Plan
-    out: Path
-    sink: Sink
-    done: set[int]
-    closed: tuple[int, int] | None = None
-
-    def missing(self) -> list[int]:
-        """The shards that are not done, in order."""
-        return [shard for shard in range(len(self.plan.shards)) if shard not in self.done]
-
-    def look(self, shard: int) -> bool:
-        """Whether a shard is done: its record is whole and of this plan, and its pairs are there. Remembered."""
-        if shard not in self.done:
-            head = records.read(self.out, self.plan.sha256, shard)
-            if head is None or not self.sink.holds(shard, head.stems):
-                return False
-            self.done.add(shard)
-        return True
 
 
 def run(
@@ -118,26 +86,6 @@ def run(
                     make(opened, share, engine=engine, schedule=schedule, folders=folders, workers=workers,
                          on_progress=on_progress, stop=stop, clock=clock)  # fmt: skip
             return close(opened, claims, rejects, stop)
-
-
-@contextmanager
-def opening(out: Path, plan: Plan, output: Output, lease_s: float = LEASE_S) -> Iterator[None]:
-    """Puts the plan's page into `out`; in the block no other process does. Raises DegradeError."""
-    check_output(out, output)
-    with refused_by_the_disk(out), Claims(out, lease_s) as claims, claims.alone("plan"):
-        open_folder(out, plan, output)
-        yield
-
-
-def open_run(plan: Plan, out: Path, output: Output, claims: Claims) -> Run:
-    """The folder of a run, made or gone on with, and which of its shards are done. Raises DegradeError."""
-    with refused_by_the_disk(out):
-        with claims.alone("plan"):
-            open_folder(out, plan, output)
-        opened = Run(plan, out, open_sink(output, out, claims.others), set(), _identity(out / RUN_JSON))
-        for shard in range(len(plan.shards)):
-            opened.look(shard)
-    return opened
 
 
 def make(
@@ -218,53 +166,6 @@ def stopping(opened: Run, grace: float, on_stop: Callable[[int], None] | None = 
             raise Interrupted(done, shards, stop.signal or signal.SIGINT) from None
 
 
-@contextmanager
-def refused_by_the_disk(out: Path) -> Iterator[None]:
-    """An OSError of the block as a DegradeError: full, read-only, gone."""
-    try:
-        yield
-    except OSError as error:
-        raise DegradeError(
-            f"{error.filename or out} cannot be written ({error.strerror or error})",
-            mend="make room or choose another folder; the same command goes on where this one stopped",
-        ) from error
-
-
-def check_output(out: Path, output: Output) -> None:
-    """DegradeError where a library is missing, or for a folder that holds something and no run."""
-    require(output.kind)
-    if not out.exists():
-        return
-    strange = not out.is_dir() or any(not one.name.startswith(".") and one.name != CLAIMS for one in out.iterdir())
-    if strange and not (out / PLAN_JSON).is_file():  # in this order: another process's plan comes before its files
-        raise DegradeError(
-            f"{out} is there and is not a run of ours", mend="choose another output folder, or empty it"
-        )
-
-
-def open_folder(out: Path, plan: Plan, output: Output) -> None:
-    """Make `out` and put the plan's page there, or make sure that the page that lies there is this plan's.
-
-    The output stands on the page and not in the plan: it decides how pairs are kept, not which they are.
-    """
-    path, page = out / PLAN_JSON, plan.to_json() | output.to_json()
-    if path.is_file():
-        before = parse_json(read_bytes(path), PLAN_JSON)
-        usual = Output().facts()  # which a page leaves out
-        said = plans.difference(usual | (before if isinstance(before, dict) else {}), page | (usual | page))
-        if said:
-            raise DegradeError(
-                f"{out} holds a run with another plan: {said}",
-                mend="repeat the options of that run to go on with it, or choose another output folder",
-            )
-        (out / "shards").mkdir(exist_ok=True)
-        return
-    check_output(out, output)
-    out.mkdir(parents=True, exist_ok=True)
-    write_json_atomic(path, page)  # first: a run killed right after it is known for ours
-    (out / "shards").mkdir(exist_ok=True)
-
-
 def close(opened: Run, claims: Claims, rejects: Iterable[Reject], stop: object = None) -> dict[str, Any]:
     """Close the books, unless another process of this run has or does: then wait for it. Returns run.json's page.
 
@@ -277,7 +178,7 @@ def close(opened: Run, claims: Claims, rejects: Iterable[Reject], stop: object =
     try:
         opened.sink.clean(claims.others)
         path = opened.out / RUN_JSON
-        if _identity(path) in (None, opened.closed):
+        if identity(path) in (None, opened.closed):
             page = finish(opened, rejects)
         else:
             page = parse_json(read_bytes(path), RUN_JSON)
@@ -290,15 +191,6 @@ def close(opened: Run, claims: Claims, rejects: Iterable[Reject], stop: object =
             mend=f"see {opened.out / 'rejects.jsonl'}",
         )
     return page
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    """Tells a file from what replaces it; None where there is none."""
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return None
-    return found.st_ino, found.st_mtime_ns
 
 
 def finish(opened: Run, rejects: Iterable[Reject]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from ..errors import DegradeError
 from ..pipeline import records
 from ..plan import FORMAT, Options, Plan
 from ..sinks import Output
-from .runner import PLAN_JSON, RUN_JSON
+from .run_folder import PLAN_JSON, RUN_JSON
 
 
 @dataclass(frozen=True)

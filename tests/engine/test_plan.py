@@ -10,6 +10,7 @@ import pytest
 
 from degrade_engine.engine import plan as plans
 from degrade_engine.engine.errors import DegradeError
+from degrade_engine.engine.plan_page import difference
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,7 @@ def test_no_usable_input_is_an_error():
 
 def test_the_page_names_the_field_that_differs():
     page = make().to_json()
-    assert plans.difference(page, make().to_json()) is None
+    assert difference(page, make().to_json()) is None
     changed = {
         "seed": make(replace(OPTIONS, seed=8)),
         "tau": make(replace(OPTIONS, tau_low=2)),
@@ -164,6 +165,6 @@ def test_the_page_names_the_field_that_differs():
         "pair_list": make(listed=[(0, 0)] * 64),
     }
     for field, plan in changed.items():
-        said = plans.difference(page, plan.to_json())
+        said = difference(page, plan.to_json())
         assert said is not None and said.startswith(f"{field} was "), (field, said)
-    assert "9 images" in plans.difference(page, changed["hr"].to_json())
+    assert "9 images" in difference(page, changed["hr"].to_json())

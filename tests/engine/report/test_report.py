@@ -20,6 +20,7 @@ from degrade_engine.engine.build import build
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.presets import RECOMMENDED
 from degrade_engine.engine.report import cards, figures, report
+from degrade_engine.engine.report.finished import open_run
 from degrade_engine.engine.sinks.pairs import pick
 
 LR = 48  # larger than a zoomed region
@@ -76,7 +77,7 @@ def test_the_page_shows_every_pair_with_its_scores(pairs, tmp_path):
 
 
 def test_the_page_loads_nothing(pairs):
-    text = report.html(report.open_run(pairs), 5)
+    text = report.html(open_run(pairs), 5)
     assert not re.search(r"https?:|//[a-z0-9-]+\.[a-z]|@import|url\(|<script|<link|<iframe", text)
     page = Page(text)
     sources = [attrs["src"] for tag, attrs in page.tags if tag == "img"]
@@ -89,7 +90,7 @@ def test_the_page_loads_nothing(pairs):
 
 
 def test_the_kept_candidate_is_marked_and_its_zoom_is_the_same_region(pairs):
-    row = report.open_run(pairs).rows[0]
+    row = open_run(pairs).rows[0]
     card = cards.card(pairs, row, pick(pairs, "folder", [row["name"]])[row["name"]])
     tiles = re.findall(r'<figure class="tile( kept)?">(.*?)</figure>', card, re.DOTALL)
     marked = [body for kept, body in tiles if kept]
@@ -107,24 +108,24 @@ def decode(source: str | None) -> np.ndarray:
 
 
 def test_limit_cuts_cards_and_not_facts(pairs):
-    text = report.html(report.open_run(pairs), 2)
+    text = report.html(open_run(pairs), 2)
     assert text.count("<article") == 2 and "The first 2 of 5." in text and "5 pairs" in text
 
 
 def test_a_run_without_saved_candidates_is_shown_with_what_there_is(pairs, tmp_path):
     bare = tmp_path / "pairs"
     shutil.copytree(pairs, bare, ignore=shutil.ignore_patterns("extra"))
-    page = Page(report.html(report.open_run(bare), 5))
+    page = Page(report.html(open_run(bare), 5))
     assert sum(tag == "img" for tag, _ in page.tags) == 5 * 2 * 3  # HR, bicubic, the one kept
     assert "were not saved" in page.text
 
 
 def test_an_unfinished_run_is_refused(tmp_path, pairs):
     with pytest.raises(DegradeError, match="holds no run"):
-        report.open_run(tmp_path)
+        open_run(tmp_path)
     (tmp_path / "plan.json").write_bytes((pairs / "plan.json").read_bytes())
     with pytest.raises(DegradeError, match="not finished"):
-        report.open_run(tmp_path)
+        open_run(tmp_path)
 
 
 def test_textured_finds_texture_and_copes_with_small_images():
@@ -154,18 +155,18 @@ def test_figures_cope_with_what_runs_bring():
 
 
 def test_a_long_run_has_a_contact_sheet_and_figures_of_all_pairs(pairs):
-    page = Page(report.html(report.open_run(pairs, 2), 2))
+    page = Page(report.html(open_run(pairs, 2), 2))
     sheets = [attrs["src"] for tag, attrs in page.tags if tag == "img" and attrs.get("class") == "sheet"]
     sheet = decode(sheets[0])
     assert len(sheets) == 1 and sheet.shape == (128, 8 * 128, 3)
-    rows = report.open_run(pairs).rows
+    rows = open_run(pairs).rows
     shown = [sheet[:, at * 128 : (at + 1) * 128].astype(int) for at in range(len(rows))]
     for at, row in enumerate(rows):
         lq = images.resize_bicubic(images.read_rgb(pairs / "lq" / f"{row['name']}.png"), (128, 128))
         assert int(np.argmin([np.abs(one - lq).mean() for one in shown])) == at
     titles = ("Speed", "Time by stage", "Start steps", "Scores", "Choice", "Two errors", "Contact sheet")
     assert all(title in page.text for title in titles)
-    assert "Contact sheet" not in Page(report.html(report.open_run(pairs), 5)).text
+    assert "Contact sheet" not in Page(report.html(open_run(pairs), 5)).text
 
 
 def test_json_says_the_same_facts(pairs, capsys):
@@ -181,7 +182,7 @@ def test_a_page_of_an_older_version_is_refused(pairs, tmp_path):
     shutil.copytree(pairs, old)
     (old / "run.json").write_text('{"format": "degrade-engine/run/1"}')
     with pytest.raises(DegradeError, match="degrade-engine/run/1"):
-        report.open_run(old)
+        open_run(old)
 
 
 def test_bars_of_scores_stand_where_their_bins_are():

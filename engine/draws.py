@@ -1,0 +1,88 @@
+"""What is drawn for a pair: photographs, crops, the seed of a classical start image.
+
+Every draw is a counter-based Philox draw keyed by the seed, with the pair and the attempt in its counter, so pair i is
+the same whatever the batch, the shard, the number of pairs, the folder's place on the disk or the order in which a file
+system lists it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+IMAGES, TAU = 0, 1  # what a draw is for: the last word of its counter
+_DOMAIN = (
+    0x646567726164652D  # second word of the key ("degrade-"): no other user of the seed shares the stream
+)
+
+Crop = tuple[int, int, int, int]  # top, left, height, width in pixels
+
+
+class Photograph(Protocol):
+    """One usable image of an inventory: path relative to its place, file size, size after EXIF rotation; mtime_ns and
+    sha256 where the file has to agree with them when it is read. Those two are not part of the plan."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def bytes(self) -> int: ...
+    @property
+    def height(self) -> int: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def mtime_ns(self) -> int | None: ...
+    @property
+    def sha256(self) -> str | None: ...
+
+
+@dataclass(frozen=True)
+class Draw:
+    """The inputs of one attempt at one pair."""
+
+    pair: int
+    attempt: int
+    hr: Photograph
+    hr_crop: Crop
+    reference: Photograph | None  # None: the run has no references
+    reference_crop: Crop | None
+    noise_seed: (
+        int  # for the noise of a classical start image, 0..2^32-1 (a number that every JSON reader keeps)
+    )
+
+
+class Words:
+    """Uniform 64-bit words by seed, purpose, pair and attempt: Philox4x64-10, whose counter they are. One generator is
+    moved from counter to counter, because making one takes longer than the draw."""
+
+    def __init__(self, seed: int, purpose: int) -> None:
+        self._purpose = purpose
+        self._philox = np.random.Philox(key=np.array([seed, _DOMAIN], dtype=np.uint64))
+        self._state: Any = self._philox.state
+
+    def draw(self, pair: int, attempt: int, count: int) -> NDArray[np.uint64]:
+        """The first `count` words of a pair's attempt."""
+        self._state["state"]["counter"] = np.array([0, attempt, pair, self._purpose], dtype=np.uint64)
+        self._philox.state = self._state
+        return self._philox.random_raw(count)
+
+
+def crop_of(photograph: Photograph, side: int, first: int, second: int, multiple: int) -> Crop:
+    """A side x side crop. Where the size, cut to the multiple, is the side itself, it is the top-left one
+    (mod-crop).
+    """
+
+    def offset(length: int, word: int) -> int:
+        return 0 if length // multiple == side // multiple else below(word, length - side + 1)
+
+    return offset(photograph.height, first), offset(photograph.width, second), side, side
+
+
+def below(word: int, count: int) -> int:
+    """A uniform 64-bit word as a uniform integer in 0..count-1 (multiply and shift; the bias is below count /
+    2^64).
+    """
+    return (word * count) >> 64
