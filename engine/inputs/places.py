@@ -1,4 +1,4 @@
-"""Where images lie: a folder, a glob, a list of paths, or a URL (`remote.py`).
+"""Where images lie: a folder, a glob (`globs.py`), a list of paths (`lists.py`), or a URL (`remote.py`).
 
 An image is named by its path relative to its place, with "/", and by nothing else: the same images have the same names
 in a folder, in a glob or a list over that folder, in a zip and in a bucket, and so make the same pairs.
@@ -7,21 +7,17 @@ in a folder, in a glob or a list over that folder, in a zip and in a bucket, and
 from __future__ import annotations
 
 import os
-import posixpath
-import re
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Protocol
 
-from ..artefact import read_bytes
 from ..errors import DegradeError
 from ..images import EXTENSIONS, BadImage, Encoded
+from .globs import MAGIC, matches, split_glob
 
 Complain = Callable[[str, str, str], None]  # path, reason and detail of what cannot be listed
-MAGIC = re.compile(r"[*?\[]")  # makes a path a glob
 _OPEN = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
@@ -81,7 +77,11 @@ def at(where: str | Path | Place) -> Place:
     if MAGIC.search(path):
         root, pattern = split_glob(path)
         return Folder(Path(root or "."), pattern)
-    return Listed.open(Path(path)) if path.lower().endswith(".txt") else Folder(Path(path))
+    if path.lower().endswith(".txt"):
+        from .lists import Listed
+
+        return Listed.open(Path(path))
+    return Folder(Path(path))
 
 
 @dataclass(frozen=True)
@@ -183,84 +183,6 @@ def _inside(folder: str, path: str, links: list[str]) -> list[str]:
             elif one.name.lower().endswith(EXTENSIONS):
                 below.append(path + one.name)
     return below
-
-
-@dataclass(frozen=True)
-class Listed:
-    """The files that a list names, under its own folder. They need no image's ending."""
-
-    folder: Folder
-    paths: tuple[str, ...]  # sorted
-    repeated: tuple[str, ...]
-    name: str
-    workers: int = 4
-    remote: bool = False
-
-    @staticmethod
-    def open(path: Path) -> Listed:
-        """A text file with a path a line, relative to its own folder; or all absolute: then relative to the deepest
-        folder that holds them all. Empty lines are passed over. Raises DegradeError.
-        """
-        try:
-            lines = [line for line in read_bytes(path).decode("utf-8-sig").splitlines() if line.strip()]
-        except UnicodeDecodeError:
-            raise DegradeError(f"{path} is not UTF-8 text", wanted="a path a line") from None
-        if not lines:
-            raise DegradeError(f"{path} lists no file", wanted="a path a line")
-        odd = next((line for line in lines if "\0" in line or "://" in line), None)
-        if odd is not None:
-            raise DegradeError(f"{path} lists {odd!r}", wanted="paths of files on this machine, one a line")
-        absolute = {os.path.isabs(line) for line in lines}
-        if len(absolute) > 1:
-            raise DegradeError(f"{path} lists relative and absolute paths", wanted="either of them throughout")
-        root = path.parent
-        if True in absolute:
-            root = Path(os.path.commonpath([os.path.dirname(line) for line in lines]))
-            lines = [os.path.relpath(line, root) for line in lines]
-        seen: dict[str, int] = {}
-        for line in lines:
-            name = posixpath.normpath(line.replace(os.sep, "/"))
-            seen[name] = seen.get(name, 0) + 1
-        paths = sorted(seen, key=os.fsencode)
-        return Listed(Folder(root), tuple(paths), tuple(one for one in paths if seen[one] > 1), str(path))
-
-    def files(self, complain: Complain) -> Iterator[str]:
-        for path in self.repeated:
-            complain(path, "duplicate", "the list names it more than once")
-        return iter(self.paths)
-
-    def probe(self, path: str, count: int) -> Probe:
-        return self.folder.probe(path, count)
-
-    def image(self, path: str) -> Path:
-        return self.folder.image(path)
-
-    def read(self, path: str) -> bytes:
-        return self.folder.read(path)
-
-
-def split_glob(text: str) -> tuple[str, str]:
-    """ "a/b/**/*.jpg" -> ("a/b", "**/*.jpg"): the folder before the first wildcard, and the pattern below it."""
-    parts = text.split("/")
-    first = next(at for at, part in enumerate(parts) if MAGIC.search(part))
-    root = "/".join(parts[:first])
-    return root or ("/" if text.startswith("/") else ""), "/".join(parts[first:])
-
-
-def matches(path: str, pattern: str) -> bool:
-    """Whether a relative path fits a glob as shells and `glob` read it: "*" and "?" stay within a name, "**" is any
-    number of folders. Letters' case counts.
-    """
-    return _fits(path.split("/"), pattern.split("/"))
-
-
-def _fits(parts: list[str], pattern: list[str]) -> bool:
-    if not pattern:
-        return not parts
-    if pattern[0] == "**":
-        rest = pattern[1:] or ["*"]
-        return any(_fits(parts[at:], rest) for at in range(len(parts)))
-    return bool(parts) and fnmatchcase(parts[0], pattern[0]) and _fits(parts[1:], pattern[1:])
 
 
 def base(path: str) -> str:

@@ -16,7 +16,8 @@ from typing import Any
 
 from ..errors import DegradeError
 from ..images import EXTENSIONS, BadImage, Encoded
-from .places import MAGIC, Complain, Probe, base, matches, split_glob
+from .globs import MAGIC, matches, split_glob
+from .places import Complain, Probe, base
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from degrade_engine.engine import images
 from degrade_engine.engine.errors import DegradeError
-from degrade_engine.engine.inputs import inventory, places
+from degrade_engine.engine.inputs import globs, inventory, places
 
 fsspec = pytest.importorskip("fsspec")
 NAMES = ["a.jpg", "a/b.png", "a-b.jpg", "a/deep/c d.jpg", "é.png", "z/[1].jpg", "z/.hidden/x.jpg", "z/notes.md"]
@@ -68,7 +68,7 @@ def test_a_glob_keeps_what_fits(photos, tmp_path):
         "[a-c].*": ["a.jpg"],
     }
     for pattern, found in wanted.items():
-        root, _ = places.split_glob(f"{photos}/{pattern}")
+        root, _ = globs.split_glob(f"{photos}/{pattern}")
         short = [os.path.relpath(photos / name, root) for name in found]
         assert sorted(names(f"{photos}/{pattern}")) == sorted(short), pattern
     for url in remote_twins(photos, tmp_path)[:2]:

@@ -1,0 +1,67 @@
+"""The place that a list of paths names."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..artefact import read_bytes
+from ..errors import DegradeError
+from .places import Complain, Folder, Probe
+
+
+@dataclass(frozen=True)
+class Listed:
+    """The files that a list names, under its own folder. They need no image's ending."""
+
+    folder: Folder
+    paths: tuple[str, ...]  # sorted
+    repeated: tuple[str, ...]
+    name: str
+    workers: int = 4
+    remote: bool = False
+
+    @staticmethod
+    def open(path: Path) -> Listed:
+        """A text file with a path a line, relative to its own folder; or all absolute: then relative to the deepest
+        folder that holds them all. Empty lines are passed over. Raises DegradeError.
+        """
+        try:
+            lines = [line for line in read_bytes(path).decode("utf-8-sig").splitlines() if line.strip()]
+        except UnicodeDecodeError:
+            raise DegradeError(f"{path} is not UTF-8 text", wanted="a path a line") from None
+        if not lines:
+            raise DegradeError(f"{path} lists no file", wanted="a path a line")
+        odd = next((line for line in lines if "\0" in line or "://" in line), None)
+        if odd is not None:
+            raise DegradeError(f"{path} lists {odd!r}", wanted="paths of files on this machine, one a line")
+        absolute = {os.path.isabs(line) for line in lines}
+        if len(absolute) > 1:
+            raise DegradeError(f"{path} lists relative and absolute paths", wanted="either of them throughout")
+        root = path.parent
+        if True in absolute:
+            root = Path(os.path.commonpath([os.path.dirname(line) for line in lines]))
+            lines = [os.path.relpath(line, root) for line in lines]
+        seen: dict[str, int] = {}
+        for line in lines:
+            name = posixpath.normpath(line.replace(os.sep, "/"))
+            seen[name] = seen.get(name, 0) + 1
+        paths = sorted(seen, key=os.fsencode)
+        return Listed(Folder(root), tuple(paths), tuple(one for one in paths if seen[one] > 1), str(path))
+
+    def files(self, complain: Complain) -> Iterator[str]:
+        for path in self.repeated:
+            complain(path, "duplicate", "the list names it more than once")
+        return iter(self.paths)
+
+    def probe(self, path: str, count: int) -> Probe:
+        return self.folder.probe(path, count)
+
+    def image(self, path: str) -> Path:
+        return self.folder.image(path)
+
+    def read(self, path: str) -> bytes:
+        return self.folder.read(path)
