@@ -63,7 +63,7 @@ def main(files: int, folder: Path | None, conditions: str | None, out: Path) -> 
             seconds, cpu, peak = row["seconds"], row["cpu_seconds"], row["peak_mb"]
             click.echo(f"{what:40} {seconds:7.2f} s, {cpu:7.2f} s of a core, {peak:6.1f} MB")
             rows.append(row)
-    out.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        out.write_text("".join(json.dumps(row) + "\n" for row in rows))  # before the files go, which takes long
 
 
 def write_files(folder: Path, count: int) -> None:
