@@ -21,7 +21,7 @@ SAVE_UP_TO = 64  # pairs: runs this small keep their candidates for the report
 def make_degrader_plan(asked: dict[str, Any]) -> tuple[plans.Plan, sources.Sources]:
     """The plan of a run without networks: tau 0, one candidate, no references."""
     degrader = degraders.open_degrader(asked["degrader"], asked["degrader_options"], asked["weights"])
-    foreign = ("tau", "steps", "spacing", "solver", "eta", "start", "candidates", "reference", "fusion_weight",
+    foreign = ("tau", "steps", "spacing", "solver", "eta", "start", "candidates", "reference", "fusion_weight", "noise",
                "tile_overlap")  # fmt: skip
     given = [name for name in foreign if asked[name] is not None]
     if given:
@@ -67,7 +67,8 @@ def settled(kind: Kind, asked: dict[str, Any]) -> presets.Preset:
         raise DegradeError(fact, wanted=" or ".join(presets.PRESETS[kind]))
     preset = presets.PRESETS[kind][asked["preset"]]
     given: dict[str, Any] = {
-        name: asked[name] for name in ("spacing", "solver", "start", "candidates", "eta", "fusion_weight")
+        name: asked[name]
+        for name in ("spacing", "solver", "start", "candidates", "eta", "fusion_weight", "noise")
         if asked[name] is not None
     }
     if asked["tau"] is not None:

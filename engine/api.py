@@ -146,6 +146,7 @@ class Engine:
         seed: int = 0,
         filter: bool | None = None,
         fusion_weight: float | None = None,
+        noise: float = 0.0,
     ) -> BatchResult:
         """LR images with the content of `hr` and the degradation of `reference`, any number of them.
 
@@ -163,6 +164,7 @@ class Engine:
         filter     False keeps candidate 0 and leaves the scores NaN; None = filter where the engine can
         fusion_weight  w of UDDM's eq. 1, 0 (DDM alone) to 1 (P-DDM alone); None = 0.5 for a UDDM, and nothing else for
                    another kind
+        noise      standard deviation of the white noise that each LR gets at the end, grey levels; 0 = none
 
         Returns the BatchResult of all n. Raises DegradeError for sizes or settings that do not fit.
         """
@@ -203,6 +205,7 @@ class Engine:
                 seed=seed,
                 hr=None if self.hr_scale is None else np.stack([sharp[i] for i in rows]),
                 fusion_weight=fusion_weight,
+                noise=noise,
             )
             results.append(self.run(batch, filter=self.spec.can_filter if filter is None else filter))
         return _join(results)

@@ -51,6 +51,7 @@ class Options:
     save_candidates: bool
     fusion_weight: float | None = None  # w of UDDM's eq. 1, 0..1; None: the kind fuses nothing
     alpha: Alpha = "white"  # what becomes of partly transparent images
+    noise: float = 0.0  # standard deviation of the white noise that each LR gets at the end, grey levels
     tile_overlap: int | None = None  # LR pixels that tiles share at least; None: the LR is the networks' own size
 
     @classmethod

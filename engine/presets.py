@@ -28,6 +28,7 @@ class Preset:
     start: Start  # the image that is noised to x_tau
     candidates: int  # K, of which the filter keeps one
     fusion_weight: float | None = None  # w, the share of P-DDM in the LR (UDDM, eq. 1); None: nothing is fused
+    noise: float = 0.0  # standard deviation of white noise on the finished LR, grey levels: ours, in no paper
 
 
 PAPER = Preset(
@@ -81,6 +82,7 @@ LWAY = Preset(
     eta=0.0,
     start="reconstruction",
     candidates=1,
+    noise=2.0,
 )
 """All that LWay has: its own reconstruction, as it is. The paper makes no pairs; this is its one setting."""
 UDDM_PAPER = Preset(

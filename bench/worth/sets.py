@@ -60,8 +60,11 @@ WAYS = (
     Way("uddm", "uddm"),
     Way(BINNED, arguments=("--degrader", "binned")),
     Way("realdgen, Rec_lr alone", "realdgen", REC_LR),
-    Way("lway, noise 2 added", "lway", of="lway", noise=2.0),
+    Way("lway, without noise", "lway", ("--noise", "0")),
+    Way("lway, noise 1", "lway", ("--noise", "1")),
+    Way("lway, noise 3", "lway", ("--noise", "3")),
     Way("bicubic, Gaussian sigma 0.5, noise 2 added", of=BLUR.name, noise=2.0),
+    Way("realdgen, noise 1 added", "realdgen", of="realdgen", noise=1.0),
     Way("realdgen, noise 2 added", "realdgen", of="realdgen", noise=2.0),
     Way("syndiff, start bicubic", "syndiff", ("--start", "bicubic")),
 )

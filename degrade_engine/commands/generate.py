@@ -132,6 +132,13 @@ def _presets(of: Callable[[presets.Preset], object]) -> str:
     metavar="0..1",
     help="Of an engine of the kind uddm: the share of P-DDM in each LR; 0 is DDM alone. [default: 0.5]",
 )
+@click.option(
+    "--noise",
+    type=click.FloatRange(0),
+    metavar="SIGMA",
+    help="White noise on each finished LR: its standard deviation in grey levels; 0 is none. It is added after the "
+    "filter has chosen. [default: the preset's: 2 for an engine of the kind lway, else 0]",
+)
 @click.option("--no-filter", is_flag=True, help="Keep the first candidate instead of the best one.")
 @click.option(
     "--scale", type=click.Choice(["4", "2"]), default="4", show_default=True, help="HR size over LR size."
@@ -291,11 +298,12 @@ def say_settings(plan: plans.Plan) -> str:
     )
     steps = "every step" if options.steps is None else f"{options.steps} {options.spacing} steps"
     fusion = "" if options.fusion_weight is None else f"fusion weight {options.fusion_weight:g}, "
+    noise = f"noise {options.noise:g}, " if options.noise else ""
     tiles = f"LR size {plan.lr_size} in tiles that share {options.tile_overlap}, " if options.tile_overlap else ""
     return (
         f"preset {presets.label(options)}: tau {tau}, {steps}, {options.solver}, start {options.start}, "
         f"{options.candidates} candidates{'' if options.filter else ' (no filter)'}, "
-        f"{fusion}{tiles}seed {options.seed}"
+        f"{fusion}{noise}{tiles}seed {options.seed}"
     )
 
 

@@ -129,4 +129,5 @@ def assemble(plan: Plan, schedule: Schedule, outcomes: Sequence[Outcome], reads_
         valid=np.array([outcome.inputs is not None for outcome in outcomes]),
         hr=hr,
         fusion_weight=options.fusion_weight,
+        noise=options.noise,
     )

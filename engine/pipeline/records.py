@@ -129,6 +129,7 @@ def row(
         "solver": options.solver,
         "start": inputs.start_record,
         **({} if options.fusion_weight is None else {"fusion_weight": options.fusion_weight}),
+        **({"noise": options.noise} if options.noise else {}),
         **({} if options.tile_overlap is None else {"tile_overlap": options.tile_overlap}),
         "seed": options.seed,
         "candidates": [

@@ -1,8 +1,8 @@
 """A kind without steps (lway): two network calls make a batch of pairs.
 
-    references -> degradation -> f_deg        contents, f_deg -> reconstruction -> x -> bytes
+    references -> degradation -> f_deg        contents, f_deg -> reconstruction -> x (+ white noise) -> bytes
 
-What `Sampler.run` returns, with one candidate, no noise and no score: the same buffers-first order, one copy back.
+What `Sampler.run` returns, with one candidate and no score: the same buffers-first order, one copy back.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from ..errors import DegradeError
 from ..executors import Executor
 from ..schedule import Schedule
 from ..spec import FilterWeights, PartSpec, has_steps
+from .noise import WhiteNoise, check_noise
 from .sampler import Batch, BatchResult, Bytes, Sampler
 
 
 class FeedForward:
     """Networks, buffers and bindings for one size, made once; `run` takes batch after batch. x: float32 [B, 3, h, w],
-    the LR before quantisation."""
+    the LR before quantisation, its noise included."""
 
     def __init__(
         self, device: Device, executors: dict[str, Executor], *, batch: int, height: int, width: int
@@ -29,11 +30,12 @@ class FeedForward:
         self.batch, self.height, self.width = batch, height, width
         self._device, self._executors = device, executors
         planes = (batch, 3, height, width)
-        self._bytes = device.allocate((batch, height, width, 3), np.uint8)
+        self._bytes, self._lr_bytes = (device.allocate((batch, height, width, 3), np.uint8) for _ in range(2))
         content, reference, self.x = (device.allocate(planes, np.float32) for _ in range(3))
         f_deg = device.allocate(executors["degradation"].shapes["f_deg"], np.float32)
         self._finite = device.allocate((1, batch), np.bool_)
         self._content, self._reference = content, reference
+        self._noise, self._pairs = WhiteNoise(device, batch), device.allocate((batch,), np.uint32)
         for name, tensor, buffer in (
             ("degradation", "image", reference), ("degradation", "f_deg", f_deg),
             ("reconstruction", "content", content), ("reconstruction", "f_deg", f_deg),
@@ -44,8 +46,8 @@ class FeedForward:
     def run(
         self, batch: Batch, *, filter: bool = True, candidates: int | None = None, inspect: bool = True
     ) -> BatchResult:
-        """Runs a batch. Errors and scores are NaN, the start image is the result. Raises DegradeError for shapes that
-        do not fit the engine, a tau above 0, a start image, and for filter=True: there is one candidate.
+        """Runs a batch. Errors and scores are NaN, the start image is the result without noise. Raises DegradeError for
+        shapes that do not fit the engine, a tau above 0, a start image, and for filter=True: there is one candidate.
         """
         if filter:
             raise DegradeError("This kind of engine has nothing to filter by", mend="run it with filter=False")
@@ -58,13 +60,21 @@ class FeedForward:
             padded[:n] = images
             device.upload(self._bytes, padded)
             device.launch("to_planar", images=self._bytes, out=planes)
+        if batch.noise:
+            self._noise.upload(batch.noise)
+            device.upload(self._pairs, np.pad(batch.pairs, (0, self.batch - n)))
         for name in ("degradation", "reconstruction"):
             self._executors[name].enqueue(device.stream)
         device.launch("finite", x=self.x, out=self._finite)
         device.launch("to_bytes", x=self.x, out=self._bytes)
-        finite, made = device.download(self._finite, self._bytes)
+        images = [self._bytes]
+        if batch.noise:
+            self._noise.add(self.x, self._content, self._reference, batch.seed, self._pairs)
+            device.launch("to_bytes", x=self.x, out=self._lr_bytes)
+            images = [self._lr_bytes, self._bytes] if inspect else [self._lr_bytes]
+        finite, made, *plain = device.download(self._finite, *images)
         lr: Bytes = made[:n]
-        shown = lr if inspect else lr[:0]
+        shown: Bytes = (plain[0] if plain else made)[: n if inspect else 0]
         nothing = np.full((1, n), np.nan, np.float32)
         return BatchResult(
             lr=lr, start=shown, candidates=shown[None], degradation_error=nothing, content_error=nothing,
@@ -85,6 +95,10 @@ class FeedForward:
         if batch.fusion_weight is not None:
             fact = f"The fusion weight is {batch.fusion_weight}"
             raise DegradeError(fact, wanted="None: this kind of engine fuses nothing")
+        if batch.pairs.shape != (n,) or batch.pairs.dtype != np.uint32:
+            fact = f"{n} images and pairs {batch.pairs.dtype} {batch.pairs.shape} came"
+            raise DegradeError(fact, wanted="one uint32 number a pair")
+        check_noise(batch.noise)
         if taus := {table.tau for table in batch.tables} - {0}:
             raise DegradeError(f"tau is {max(taus)}, and this kind of engine has no steps", wanted="tau 0")
         if batch.start is not None:

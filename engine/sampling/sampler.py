@@ -4,7 +4,7 @@
     once a pair        f_cont = E_cont(content), condition = M(f_cont, f_deg);
                        and Rec_lr(f_cont, f_deg), if that is the start image
     once a step        eps = denoiser(x_t, t, condition) for all R = K·B rows, update    (Algorithm 2)
-    at the end         the filter or the fusion, the kept rows, bytes
+    at the end         the filter or the fusion, the kept rows, white noise on them if asked for, bytes
 
 Rows are candidate-major, row = k·B + pair. All rows end together; a pair with fewer steps than the longest
 of the batch joins late and is left untouched (identity coefficients) until then. Everything that the host
@@ -33,6 +33,7 @@ from ..spec import EXTRACTORS, FilterWeights, PartSpec, can_filter, fuses, hr_sc
 from .filter import Filter
 from .fusion import Fusion
 from .layout import lay_out
+from .noise import WhiteNoise, check_noise
 
 Bytes = NDArray[np.uint8]
 Float32 = NDArray[np.float32]
@@ -52,6 +53,7 @@ class Batch:
                change; its pixels may be anything and its result is meaningless
     hr         u8 [n, r·h, r·w, 3]: the HR itself, for a kind that reads it; else None
     fusion_weight  w of UDDM's eq. 1, 0..1, for a kind that fuses; else None
+    noise      standard deviation of the white noise that the LR gets at the end, grey levels; 0 = none
     """
 
     content: Bytes
@@ -63,15 +65,16 @@ class Batch:
     valid: NDArray[np.bool_] | None = None
     hr: Bytes | None = None
     fusion_weight: float | None = None
+    noise: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
 class BatchResult:
     """Of n pairs. Errors and scores have no unit; without the filter they are NaN.
 
-    lr                  u8 [n, h, w, 3]: the kept candidates
+    lr                  u8 [n, h, w, 3]: the kept candidates, with the batch's noise
     start               u8 [n, h, w, 3]: the start image, quantised; no row unless inspected
-    candidates          u8 [K, n, h, w, 3]; no row unless inspected
+    candidates          u8 [K, n, h, w, 3], without that noise; no row unless inspected
     degradation_error   float32 [K, n]: ||f_deg - target||² / ||target||²
     content_error       float32 [K, n]: the same of f_cont
     score               float32 [K, n]: their weighted sum; infinite for a candidate with a pixel that is no number
@@ -143,6 +146,7 @@ class Sampler:
             side = (self._scale * height, self._scale * width)
             self._hr_bytes, self._hr = device.allocate((batch, *side, 3), np.uint8), floats(batch, 3, *side)
         self._fusion = Fusion(device, rows, planes, schedule.T) if fuses(parts) else None
+        self._noise = WhiteNoise(device, batch)
         self.tensors = self._allocate_tensors()
         self._filter = Filter(
             device,
@@ -185,6 +189,8 @@ class Sampler:
         if fusion is not None and batch.fusion_weight is not None:
             fusion.upload(batch.fusion_weight)
             fusion.draw(self._x_start, *noise)
+        if batch.noise:
+            self._noise.upload(batch.noise)
         for name, part in self._parts.items():
             if part.runs in ("reference", "pair") and not (name == "reconstruction" and batch.start is not None):
                 self._bind_once(name, part)
@@ -211,7 +217,7 @@ class Sampler:
         else:
             self._filter.skip(self.x)
         useful = self.candidates * sum(len(table) for table in tables if table is not None)
-        return self._download(n, inspect, useful, steps * self.rows, calls)
+        return self._download(batch, inspect, useful, steps * self.rows, calls)
 
     def _run_step(self, seed: int, clip: bool) -> None:
         """The loop's body: no allocation, no decision, no value from the host that changes from step to
@@ -328,6 +334,7 @@ class Sampler:
         if (w is None) != (self._fusion is None) or w is not None and not 0 <= w <= 1:
             wanted = "a number from 0 to 1" if self._fusion else "None: this kind of engine fuses nothing"
             raise DegradeError(f"The fusion weight is {w}", wanted=wanted)
+        check_noise(batch.noise)
         valid = np.ones(n, np.bool_) if batch.valid is None else batch.valid
         if valid.shape != (n,) or valid.dtype != np.bool_:
             raise DegradeError(f"valid is {valid.dtype} {valid.shape}", wanted=f"bool ({n},)")
@@ -336,11 +343,15 @@ class Sampler:
     # ---------------------------------------------------------------------------------------------- after
 
     def _download(
-        self, n: int, inspect: bool, useful: int, executed: int, calls: dict[str, int]
+        self, batch: Batch, inspect: bool, useful: int, executed: int, calls: dict[str, int]
     ) -> BatchResult:
         """Quantises what is asked for, then reads it back: the only values that come from the device."""
         launch, found, image = self._device.launch, self._filter, (self.height, self.width, 3)
+        n = len(batch.content)
         launch("gather", x=self.x, kept=found.kept, out=self._kept)
+        if batch.noise:
+            scratch, pairs = self._x0_prev[: self.batch], self._pairs[: self.batch]
+            self._noise.add(self._kept, self._content, scratch, batch.seed, pairs)
         launch("to_bytes", x=self._kept, out=self._lr_bytes)
         images = [self._lr_bytes]
         if inspect:
