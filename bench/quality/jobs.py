@@ -45,6 +45,7 @@ def generated(engine: Engine, pairs: Pairs, setting: Setting, seed: int) -> tupl
         scale=pairs.scale, tau=setting.taus(n, seed), steps=setting.steps, spacing=setting.spacing,
         solver=setting.solver, eta=setting.eta, start=setting.start, seed=seed,
         filter=setting.filter and spec.can_filter, fusion_weight=setting.fusion_weight,
+        noise=setting.noise,
     )  # fmt: skip
     return list(result.lr), cost(setting, n, seed)
 

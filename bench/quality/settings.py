@@ -24,13 +24,15 @@ from degrade_engine.engine.spec import Kind, Start
 Without = Literal["degradation", "content"]
 Name = Literal["table3", "table4", "table5", "table7", "curve", "grid"]
 NAMES: tuple[Name, ...] = get_args(Name)
-LATER = {"fusion_weight": None, "without": None}  # what rows had no word for before: said only where it is set
+LATER = {"fusion_weight": None, "without": None, "noise": 0.0}
+"""What rows had no word for before: said only where it is set."""
 
 
 @dataclass(frozen=True)
 class Setting:
     """How the engine is run. steps None = every step; tau a range: each pair draws its own; reference: a protocol, or
-    "none"; fusion_weight None: the engine's own; without: the extractor whose features are zero."""
+    "none"; fusion_weight None: the engine's own; without: the extractor whose features are zero; noise: of the finished
+    LR, grey levels."""
 
     start: Start = "reconstruction"
     tau: int | tuple[int, int] = 10
@@ -42,6 +44,7 @@ class Setting:
     filter: bool = True
     fusion_weight: float | None = None
     without: Without | None = None
+    noise: float = 0.0
 
     def taus(self, n: int, seed: int) -> list[int]:
         """tau of each of n pairs."""
@@ -55,7 +58,7 @@ class Setting:
 
     def to_json(self) -> dict[str, Any]:
         """As a row holds it, and `parse_settings` reads it."""
-        return {k: v for k, v in asdict(self).items() if k not in LATER or v is not None}
+        return {k: v for k, v in asdict(self).items() if k not in LATER or v != LATER[k]}
 
 
 def from_json(fields: dict[str, Any]) -> Setting:
@@ -72,7 +75,8 @@ def parse_settings(text: str) -> list[Setting]:
 def of_preset(preset: Preset, reference: str = "other") -> Setting:
     """A preset of `generate` as a setting."""
     tau = preset.tau_low if preset.tau_low == preset.tau_high else (preset.tau_low, preset.tau_high)
-    return Setting(preset.start, tau, preset.steps, preset.spacing, preset.solver, preset.eta, reference)
+    return Setting(preset.start, tau, preset.steps, preset.spacing, preset.solver, preset.eta, reference,
+                   noise=preset.noise)  # fmt: skip
 
 
 def fit(setting: Setting, kind: Kind, *, reads_reference: bool, can_filter: bool) -> Setting:

@@ -50,15 +50,17 @@ def figures(row: Row) -> list[str]:
 
 def in_words(s: dict[str, Any]) -> str:
     """A setting."""
+    noise = f", noise {s['noise']:g}" if s.get("noise") else ""
     if s["tau"] == 0:
-        return "start alone: " + {"reconstruction": "Rec_lr", "bicubic": "bicubic", "realesrgan": "D(x_hr)"}[s["start"]]
+        start = {"reconstruction": "Rec_lr", "bicubic": "bicubic", "realesrgan": "D(x_hr)"}[s["start"]]
+        return f"start alone: {start}{noise}"
     tau = f"{s['tau'][0]}:{s['tau'][1]}" if isinstance(s["tau"], list) else s["tau"]
     spacing = f" {s['spacing']}" if s["spacing"] != "even" else ""
     steps = "every step" if s["steps"] is None else f"{s['steps']}{spacing} step{'s' if s['steps'] > 1 else ''}"
     start = "" if s["start"] == "reconstruction" else f", start {s['start']}"
     unfiltered = "" if s["filter"] or s["reference"] == "none" else ", no filter"
     lost = {None: "", "degradation": ", F_deg zero", "content": ", F_cont zero"}[s.get("without")]
-    return f"tau {tau}, {steps}, {s['solver']}{start}{unfiltered}{lost}"
+    return f"tau {tau}, {steps}, {s['solver']}{start}{unfiltered}{lost}{noise}"
 
 
 def what(row: Row) -> str:
