@@ -11,6 +11,7 @@ from degrade_engine.engine import presets
 from degrade_engine.engine.classical import degraders
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.inputs import sources
+from degrade_engine.engine.sampling.noise import check_noise
 from degrade_engine.engine.spec import Kind
 from degrade_engine.photograph_options import how
 
@@ -150,6 +151,7 @@ def check(spec: Any, settings: presets.Preset) -> None:
         raise DegradeError(
             f"tau is {settings.tau_high}, and an engine of the kind {spec.kind} has no steps", mend="leave --tau out"
         )
+    check_noise(settings.noise)
     if settings.eta and settings.solver != "ddim":
         raise DegradeError(
             f"--eta {settings.eta:g} was given with the solver {settings.solver}", wanted="--solver ddim"

@@ -147,8 +147,8 @@ def jobs(sources: list[Source], samples: Path, threads: int, most: Ceiling) -> l
 def of_preset(source: Source, preset: Any, samples: Path, threads: int, most: Ceiling) -> Iterator[Row]:
     """The stages and kernels of a batch, and the batch's own times."""
     ledger = Ledger()
-    settings = {f.name: getattr(preset, f.name) for f in fields(preset) if f.name not in ("name", "fusion_weight", "noise")}
-    settings |= {"noise": preset.noise} if preset.noise else {}
+    unsaid = {"name", "fusion_weight"} | (set() if preset.noise else {"noise"})
+    settings = {f.name: getattr(preset, f.name) for f in fields(preset) if f.name not in unsaid}
     measured = stages.measure(source, preset, samples, ledger, threads)
     for stage, seconds in measured.stages.items():
         yield {"what": "stage", "setting": preset.name, "stage": stage, "ms_a_pair": digits(1e3 * seconds)}

@@ -62,7 +62,9 @@ def card(folder: Path, row: dict[str, Any], pair: Sample) -> str:
     said = f"τ {row['tau']} · {counted(row['steps'], 'step')} · {escape(row['solver'])}"
     if row["reference"] is None:
         said = STARTS[kind]
-    elif start is None:
+    if row.get("noise"):
+        said += f" · noise {row['noise']:g}"
+    if row["reference"] is not None and start is None:
         said += " · start, reference and other candidates were not saved (--save-candidates)"
     return f"""<article class="pair">
 <header><h3>{escape(name)}</h3><span>{said}</span></header>

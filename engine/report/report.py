@@ -112,6 +112,8 @@ def header(run: Run) -> str:
             str(sum(page["rejects"].values())) + _small("inputs and pairs" if page["rejects"] else "nothing"),
         ),
     ]
+    if plan.get("noise"):
+        facts.insert(8, ("Noise", f"{plan['noise']:g}" + _small("grey levels, white, on each LR")))
     sharp, real = counted(plan["hr"]["images"], "sharp photograph"), plan["reference"]["images"]
     title = f"{counted(page['pairs'], 'pair')}, content from {sharp}"
     if real:

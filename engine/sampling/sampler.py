@@ -171,7 +171,7 @@ class Sampler:
         if filter and not can_filter(self._parts):
             raise DegradeError("This kind of engine has nothing to filter by", mend="run it with filter=False")
         valid = self._check(batch)
-        n, launch = len(batch.content), self._device.launch
+        launch = self._device.launch
         tables = [table if good else None for table, good in zip(batch.tables, valid, strict=True)]
         steps, clip = self._upload_tables(tables)
         self._upload_pairs(batch.pairs)
