@@ -78,6 +78,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "table12": table12,
     **latency_page.TABLES,
     "worth": lambda: worth_table.worth(rows("worth")),
+    "worth_noise": lambda: worth_table.noise(rows("worth"), rows("noise_choice")),
     "worth_why": lambda: worth_table.why(rows("worth")),
 }
 

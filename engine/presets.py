@@ -82,7 +82,6 @@ LWAY = Preset(
     eta=0.0,
     start="reconstruction",
     candidates=1,
-    noise=2.0,
 )
 """All that LWay has: its own reconstruction, as it is. The paper makes no pairs; this is its one setting."""
 UDDM_PAPER = Preset(

@@ -9,8 +9,14 @@ from ..rows import Row
 
 FIGURES = (("psnr_db", 2), ("psnr_y_db", 2), ("ssim", 4))
 HEADER = ["trained on", "PSNR dB", "PSNR of Y", "SSIM", "over bicubic, dB", "sharpness", "noise", "detail", "seeds"]
-VARIANTS = ("noise 2 added", "Rec_lr alone", "start bicubic")
+VARIANTS = ("without noise", "noise 1", "noise 3", "noise 1 added", "noise 2 added", "Rec_lr alone", "start bicubic")
 """How the names end of the sets that are made to tell why others differ."""
+NOISES = {
+    "lway": ["lway, without noise", "lway, noise 1", "lway", "lway, noise 3"],
+    "realdgen": ["realdgen", "realdgen, noise 1 added", "realdgen, noise 2 added"],
+}
+"""Of a kind, the set whose LR have noise of 0, 1, 2, ... grey levels."""
+LIKENESS = (("psnr_db", 2), ("laplacian_gap", 2), ("noise_gap", 2), ("spectrum_db", 2), ("frechet_e_deg", 2))
 
 
 def worth(rows: list[Row]) -> str:
@@ -21,6 +27,21 @@ def worth(rows: list[Row]) -> str:
 def why(rows: list[Row]) -> str:
     """The sets that differ from a generator's in one thing."""
     return table(rows, [row for row in rows if row["generator"].endswith(VARIANTS)])
+
+
+def noise(rows: list[Row], looked_at: list[Row]) -> str:
+    """How much noise each kind's LR may have, on the scenes for choosing, seed 0: PSNR of the SR network that was
+    trained on them, and beside it the LR's own figures. looked_at: rows of `bench quality` of that split."""
+    worth = {row["generator"]: row["chosen_psnr_db"] for row in rows if row["seed"] == 0 and "chosen_psnr_db" in row}
+    body = []
+    for kind, names in NOISES.items():
+        own = {row["setting"].get("noise", 0): row for row in looked_at if row["generator"] == kind}
+        for sigma, name in enumerate(names):
+            if name in worth and sigma in own:
+                figures = [f"{own[sigma][key]:.{digits}f}" for key, digits in LIKENESS]
+                body.append([f"{kind}, {sigma}", f"{worth[name]:.2f}", *figures])
+    return markdown(["kind, noise", "PSNR of the SR, dB", "PSNR of the LR, dB", "Laplacian gap", "noise gap",
+                     "spectrum dB", "Fréchet, E_deg"], body)  # fmt: skip
 
 
 def table(rows: list[Row], shown: list[Row]) -> str:

@@ -86,7 +86,7 @@ def _presets(of: Callable[[presets.Preset], object]) -> str:
     type=click.Choice(list(presets.PRESETS["realdgen"])),
     default=presets.RECOMMENDED.name,
     show_default=True,
-    help="Settings to start from; each of the next seven options overrides one of them. Shown are RealDGen's.",
+    help="Settings to start from; each of the options up to --noise overrides one of them. Shown are RealDGen's.",
 )
 @click.option(
     "--tau",
@@ -137,7 +137,7 @@ def _presets(of: Callable[[presets.Preset], object]) -> str:
     type=click.FloatRange(0),
     metavar="SIGMA",
     help="White noise on each finished LR: its standard deviation in grey levels; 0 is none. It is added after the "
-    "filter has chosen. [default: the preset's: 2 for an engine of the kind lway, else 0]",
+    f"filter has chosen. [default: {presets.LWAY.noise:g} for an engine of the kind lway, 0 for others]",
 )
 @click.option("--no-filter", is_flag=True, help="Keep the first candidate instead of the best one.")
 @click.option(
