@@ -82,8 +82,10 @@ LWAY = Preset(
     eta=0.0,
     start="reconstruction",
     candidates=1,
+    noise=3.0,
 )
-"""All that LWay has: its own reconstruction, as it is. The paper makes no pairs; this is its one setting."""
+"""All that LWay has: its own reconstruction. The paper makes no pairs; this is its one setting. The noise is ours: the
+largest of 0 to 3 was worth most to an SR network on the scenes for choosing (docs/worth.md)."""
 UDDM_PAPER = Preset(
     name="paper",
     tau_low=200,

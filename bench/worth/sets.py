@@ -62,7 +62,7 @@ WAYS = (
     Way("realdgen, Rec_lr alone", "realdgen", REC_LR),
     Way("lway, without noise", "lway", ("--noise", "0")),
     Way("lway, noise 1", "lway", ("--noise", "1")),
-    Way("lway, noise 3", "lway", ("--noise", "3")),
+    Way("lway, noise 2", "lway", ("--noise", "2")),
     Way("bicubic, Gaussian sigma 0.5, noise 2 added", of=BLUR.name, noise=2.0),
     Way("realdgen, noise 1 added", "realdgen", of="realdgen", noise=1.0),
     Way("realdgen, noise 2 added", "realdgen", of="realdgen", noise=2.0),

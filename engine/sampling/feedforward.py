@@ -67,12 +67,12 @@ class FeedForward:
             self._executors[name].enqueue(device.stream)
         device.launch("finite", x=self.x, out=self._finite)
         device.launch("to_bytes", x=self.x, out=self._bytes)
-        images = [self._bytes]
+        wanted = [self._bytes]
         if batch.noise:
             self._noise.add(self.x, self._content, self._reference, batch.seed, self._pairs)
             device.launch("to_bytes", x=self.x, out=self._lr_bytes)
-            images = [self._lr_bytes, self._bytes] if inspect else [self._lr_bytes]
-        finite, made, *plain = device.download(self._finite, *images)
+            wanted = [self._lr_bytes, self._bytes] if inspect else [self._lr_bytes]
+        finite, made, *plain = device.download(self._finite, *wanted)
         lr: Bytes = made[:n]
         shown: Bytes = (plain[0] if plain else made)[: n if inspect else 0]
         nothing = np.full((1, n), np.nan, np.float32)
