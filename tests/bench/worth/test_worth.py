@@ -215,3 +215,20 @@ def test_the_tables_pair_the_seeds_tell_the_spread_and_keep_variants_apart() -> 
     assert worth_table.why(made).splitlines()[2:] == [
         "| blur, noise 2 added | 25.50 | 27.50 | 0.7500 | -0.50 | 0.50 | 0.25 | 4.0 | 1 |"
     ]
+
+
+def test_the_table_of_noise_puts_a_set_beside_the_quality_of_its_lr() -> None:
+    def row(name: str, seed: int, chosen: float) -> dict:
+        return {"generator": name, "seed": seed, "chosen_psnr_db": chosen}
+
+    def looked_at(kind: str, noise: float, psnr: float) -> dict:
+        gaps = dict.fromkeys(("laplacian_gap", "noise_gap", "spectrum_db", "frechet_e_deg"), 0.5)
+        return {"generator": kind, "setting": {"noise": noise} if noise else {}, "psnr_db": psnr} | gaps
+
+    made = [row("lway, without noise", 0, 26), row("lway, noise 1", 0, 27), row("lway, noise 1", 1, 99),
+            row("realdgen", 0, 28), row("bicubic", 0, 25)]  # fmt: skip
+    found = worth_table.noise(made, [looked_at("lway", 0, 33), looked_at("lway", 1.0, 32), looked_at("lway", 2.0, 31)])
+    assert found.splitlines()[2:] == [
+        "| lway, 0 | 26.00 | 33.00 | 0.50 | 0.50 | 0.50 | 0.50 |",
+        "| lway, 1 | 27.00 | 32.00 | 0.50 | 0.50 | 0.50 | 0.50 |",
+    ]
