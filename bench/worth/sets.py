@@ -67,6 +67,8 @@ WAYS = (
     Way("realdgen, noise 1 added", "realdgen", of="realdgen", noise=1.0),
     Way("realdgen, noise 2 added", "realdgen", of="realdgen", noise=2.0),
     Way("syndiff, start bicubic", "syndiff", ("--start", "bicubic")),
+    Way("syndiff, start bicubic, tau 20", "syndiff", ("--start", "bicubic", "--tau", "20", "--steps", "2")),
+    Way("syndiff, start bicubic, tau 200", "syndiff", ("--start", "bicubic", "--tau", "200")),
 )
 """In the order in which they are trained on: the generators as they are, then what tells why they differ."""
 BY_NAME = {way.name: way for way in WAYS}
