@@ -82,10 +82,10 @@ LWAY = Preset(
     eta=0.0,
     start="reconstruction",
     candidates=1,
-    noise=3.0,
+    noise=1.0,
 )
-"""All that LWay has: its own reconstruction. The paper makes no pairs; this is its one setting. The noise is ours: the
-largest of 0 to 3 was worth most to an SR network on the scenes for choosing (docs/worth.md)."""
+"""All that LWay has: its own reconstruction. The paper makes no pairs; this is its one setting. The noise is ours: of
+0 to 3, what makes LR most like the camera's on the scenes for choosing (docs/worth.md)."""
 UDDM_PAPER = Preset(
     name="paper",
     tau_low=200,

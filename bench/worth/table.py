@@ -9,10 +9,13 @@ from ..rows import Row
 
 FIGURES = (("psnr_db", 2), ("psnr_y_db", 2), ("ssim", 4))
 HEADER = ["trained on", "PSNR dB", "PSNR of Y", "SSIM", "over bicubic, dB", "sharpness", "noise", "detail", "seeds"]
-VARIANTS = ("without noise", "noise 1", "noise 2", "noise 1 added", "noise 2 added", "Rec_lr alone", "start bicubic")
+VARIANTS = (
+    "without noise", "noise 2", "noise 3", "noise 1 added", "noise 2 added", "Rec_lr alone", "start bicubic",
+    "start bicubic, tau 20", "start bicubic, tau 200",
+)  # fmt: skip
 """How the names end of the sets that are made to tell why others differ."""
 NOISES = {
-    "lway": ["lway, without noise", "lway, noise 1", "lway, noise 2", "lway"],
+    "lway": ["lway, without noise", "lway", "lway, noise 2", "lway, noise 3"],
     "realdgen": ["realdgen", "realdgen, noise 1 added", "realdgen, noise 2 added"],
 }
 """Of a kind, the set whose LR have noise of 0, 1, 2, ... grey levels."""
