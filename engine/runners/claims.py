@@ -32,6 +32,7 @@ from ..errors import DegradeError
 
 FOLDER = "claims"
 LEASE_S = 60.0
+PATIENCE_S = 1.0  # with a folder that others make and remove
 BEATS = 5  # heartbeats a lease: four may be late
 
 
@@ -51,7 +52,8 @@ class Claims:
         self._ended = threading.Event()
 
     def __enter__(self) -> Claims:
-        for again in reversed(range(1000)):
+        until = time.monotonic() + PATIENCE_S
+        while True:
             try:
                 make_folder(self._folder)
                 self._lock = FileLock(self._folder / f"{self.name}.lock", thread_local=False)
@@ -59,7 +61,7 @@ class Claims:
                 self._touch()
                 break
             except OSError as error:
-                if isinstance(error, FileNotFoundError | FileExistsError) and again:
+                if isinstance(error, FileNotFoundError | FileExistsError) and time.monotonic() < until:
                     time.sleep(0.001)
                     continue  # the last of the others has just removed the folder
                 raise DegradeError(
