@@ -14,9 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 IMAGES, TAU = 0, 1  # what a draw is for: the last word of its counter
-_DOMAIN = (
-    0x646567726164652D  # second word of the key ("degrade-"): no other user of the seed shares the stream
-)
+_DOMAIN = 0x646567726164652D  # second word of the key ("degrade-"): no other user of the seed shares the stream
 
 Crop = tuple[int, int, int, int]  # top, left, height, width in pixels
 
@@ -49,9 +47,7 @@ class Draw:
     hr_crop: Crop
     reference: Photograph | None  # None: the run has no references
     reference_crop: Crop | None
-    noise_seed: (
-        int  # for the noise of a classical start image, 0..2^32-1 (a number that every JSON reader keeps)
-    )
+    noise_seed: int  # of a classical start image's noise, 0..2^32-1 (a number that every JSON reader keeps)
 
 
 class Words:
@@ -71,9 +67,7 @@ class Words:
 
 
 def crop_of(photograph: Photograph, side: int, first: int, second: int, multiple: int) -> Crop:
-    """A side x side crop. Where the size, cut to the multiple, is the side itself, it is the top-left one
-    (mod-crop).
-    """
+    """A side x side crop: the top-left one where the size, cut to the multiple, is the side itself (mod-crop)."""
 
     def offset(length: int, word: int) -> int:
         return 0 if length // multiple == side // multiple else below(word, length - side + 1)
@@ -82,7 +76,5 @@ def crop_of(photograph: Photograph, side: int, first: int, second: int, multiple
 
 
 def below(word: int, count: int) -> int:
-    """A uniform 64-bit word as a uniform integer in 0..count-1 (multiply and shift; the bias is below count /
-    2^64).
-    """
+    """A uniform 64-bit word as a uniform integer in 0..count-1 (multiply and shift; the bias is below count / 2^64)."""
     return (word * count) >> 64

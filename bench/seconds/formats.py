@@ -66,14 +66,8 @@ def ways() -> dict[str, Callable[[Pixels], bytes]]:
     }
     found["WebP"] = encode_webp
     for effort in (1, 4):
-        found[f"WebP effort {effort}"] = partial(webp, effort=effort)
+        found[f"WebP effort {effort}"] = partial(encode_webp, effort=effort)
     return found
-
-
-def webp(image: Pixels, effort: int) -> bytes:
-    height, width = image.shape[:2]
-    frame = pyvips.Image.new_from_memory(image.data, width, height, 3, "uchar").copy(interpretation="srgb")
-    return bytes(frame.webpsave_buffer(lossless=True, effort=effort, Q=25, keep="none"))
 
 
 def measure(tiles: list[Pixels], encode: Callable[[Pixels], bytes]) -> dict[str, Any]:

@@ -12,39 +12,28 @@ import click
 from degrade_engine.engine.errors import DegradeError
 
 MEASUREMENTS = {
-    "table12": "Seconds an image and PSNR of each generator, beside RealDGen's Table 12.",
-    "quality": "Each degrader against true pairs: fidelity and realism (RealDGen's Table 3).",
-    "speed": "The engine against PyTorch, same noise and pixels, without file I/O.",
-    "fusion": "UDDM's fusion weight w against true pairs (its Table 2).",
-    "tiles": "Seams of images made in tiles, and their difference from the whole.",
-    "references": "What the output takes over from references of known noise, blur and JPEG.",
-    "binned": "The binned distribution on settings that are known (its Table 1).",
-    "worth": "The same SR network trained on each generator's pairs, tested on true ones (RealDGen's Table 1).",
-    "lway": "LWay: the reconstructor on true pairs, and an SR model before and after adapting.",
-    "pipeline": "Planning and closing a million pairs; how busy a run keeps the engine; image I/O.",
-    "formats": "Bytes and processor seconds of PNG and lossless WebP.",
-    "degraders": "Seconds an image of the degraders without networks.",
-    "kills": "kill -9 at random moments: the runs that go on end with the same bytes.",
-    "inventory": "Seconds and memory of looking at many files, and of a plan of a million pairs.",
-    "latency": "Time, FLOPs and bytes of every network and kernel; where a pair's time goes; scaling.",
-    "spelling": "Ways to write group normalisation into the FP32 graph, alternated.",
-    "kernels": "Registers and spills of the CUDA kernels (needs nvcc).",
-    "gpu": "Every check and benchmark of a GPU.",
-    "compare": "Two commits run in turn, or two files of rows: faster, slower, or noise.",
-    "tables": "Write the tables of README.md from the rows in bench/results.",
+    "table12": ("seconds", "Seconds an image and PSNR of each generator, beside RealDGen's Table 12."),
+    "quality": ("quality", "Each degrader against true pairs: fidelity and realism (RealDGen's Table 3)."),
+    "speed": ("seconds", "The engine against PyTorch, same noise and pixels, without file I/O."),
+    "fusion": ("quality", "UDDM's fusion weight w against true pairs (its Table 2)."),
+    "tiles": ("quality", "Seams of images made in tiles, and their difference from the whole."),
+    "references": ("quality", "What the output takes over from references of known noise, blur and JPEG."),
+    "binned": ("quality", "The binned distribution on settings that are known (its Table 1)."),
+    "worth": ("worth", "One SR network trained on each generator's pairs, tested on true ones (RealDGen's Table 1)."),
+    "lway": ("quality", "LWay: the reconstructor on true pairs, and an SR model before and after adapting."),
+    "pipeline": ("runs", "Planning and closing a million pairs; how busy a run keeps the engine; image I/O."),
+    "formats": ("seconds", "Bytes and processor seconds of PNG and lossless WebP."),
+    "degraders": ("seconds", "Seconds an image of the degraders without networks."),
+    "kills": ("runs", "kill -9 at random moments: the runs that go on end with the same bytes."),
+    "inventory": ("runs", "Seconds and memory of looking at many files, and of a plan of a million pairs."),
+    "latency": ("latency", "Time, FLOPs and bytes of every network and kernel; where a pair's time goes; scaling."),
+    "spelling": ("seconds", "Ways to write group normalisation into the FP32 graph, alternated."),
+    "kernels": ("latency", "Registers and spills of the CUDA kernels (needs nvcc)."),
+    "gpu": ("gpu", "Every check and benchmark of a GPU."),
+    "compare": ("", "Two commits run in turn, or two files of rows: faster, slower, or noise."),
+    "tables": ("", "Write the tables of README.md from the rows in bench/results."),
 }
-ROOMS = {
-    name: f"{room}."
-    for room, names in {
-        "seconds": "table12 speed degraders spelling formats",
-        "quality": "quality fusion tiles references binned lway",
-        "worth": "worth",
-        "runs": "pipeline kills inventory",
-        "latency": "latency kernels",
-        "gpu": "gpu",
-    }.items()
-    for name in names.split()
-} | {"compare": "", "tables": ""}
+"""By name: the room of bench/ in which the module lies, and what it measures."""
 
 
 class Measurements(click.Group):
@@ -57,8 +46,8 @@ class Measurements(click.Group):
         if cmd_name not in MEASUREMENTS:
             return None
         try:
-            module = importlib.import_module(f"degrade_engine.bench.{ROOMS[cmd_name]}{cmd_name}")
-            command: click.Command = module.main
+            place = ".".join(filter(None, ("degrade_engine.bench", MEASUREMENTS[cmd_name][0], cmd_name)))
+            command: click.Command = importlib.import_module(place).main
         except ModuleNotFoundError as missing:
             raise DegradeError(
                 f"bench {cmd_name} needs the package {missing.name}, which is not installed",
@@ -69,7 +58,7 @@ class Measurements(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Measurements"):
-            formatter.write_dl(list(MEASUREMENTS.items()))
+            formatter.write_dl([(name, said) for name, (_, said) in MEASUREMENTS.items()])
 
 
 @click.group("bench", cls=Measurements)

@@ -29,14 +29,14 @@ def encode_png(image: Pixels, level: int = PNG_LEVEL) -> bytes:
     return bytes(_frame(image).pngsave_buffer(compression=level, filter="sub", keep="none"))
 
 
-def encode_webp(image: Pixels) -> bytes:
+def encode_webp(image: Pixels, effort: int = WEBP_EFFORT) -> bytes:
     """uint8 [H, W, 3] RGB, at most 16383 a side, as a lossless WebP of nothing but pixels; the same pixels give the
-    same bytes.
+    same bytes. effort: libwebp's, 0 to 6.
     """
     if max(image.shape[:2]) > WEBP_LONGEST:
         fact = f"The image to encode is {image.shape[1]} x {image.shape[0]}"
         raise DegradeError(fact, wanted=f"at most {WEBP_LONGEST} pixels a side, or PNG")
-    return bytes(_frame(image).webpsave_buffer(lossless=True, effort=WEBP_EFFORT, Q=25, keep="none"))
+    return bytes(_frame(image).webpsave_buffer(lossless=True, effort=effort, Q=25, keep="none"))
 
 
 def encode(image: Pixels, file_format: Format, png_level: int = PNG_LEVEL) -> bytes:
