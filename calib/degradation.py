@@ -95,7 +95,8 @@ def degraded_bins(
     space: Space, hr: Pixels, *, scale: int, seed: int, workers: int | None = None
 ) -> Iterator[Pixels]:
     """X_w^b of each bin in turn, uint8 [m, s, s, 3], of hr [m, scale*s, scale*s, 3]."""
-    places = np.random.Generator(np.random.Philox(seed)).random((len(hr), 3)).tolist()
+    dice = np.random.Generator(np.random.Philox(seed))
+    places = np.hstack([dice.random((len(hr), axes)) for axes in (3, 1)]).tolist()  # the paper's three, then ours
     with ThreadPoolExecutor(workers or os.cpu_count() or 1, thread_name_prefix="bins") as pool:
         for bin in range(space.bins):
 

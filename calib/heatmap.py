@@ -1,7 +1,7 @@
 """The weights of a binned space as a picture, as the paper's figure 4: one self-contained SVG, nothing loaded.
 
-A square a bin: blur to the right, noise downwards, a panel for each JPEG quality; the darker, the more weight. Several
-sets of weights stand below each other.
+A square a bin: blur to the right, noise downwards, a panel for each JPEG quality, a row of panels for each amount of
+sharpening; the darker, the more weight. Several sets of weights stand below each other.
 """
 
 from __future__ import annotations
@@ -21,22 +21,26 @@ STYLE = (
 
 def draw(space: Space, rows: Sequence[tuple[str, str, Sequence[float]]], title: str) -> str:
     """SVG text. rows: (name, note, weights [bins]) each; colours run from 0 to the largest weight of the row."""
-    q, l, s = space.shape  # noqa: E741
+    a, q, l, s = space.shape  # noqa: E741
     panel = s * CELL
     width = LEFT + q * panel + (q - 1) * GAP + 24
     step = l * CELL + GAP
-    height = HEAD + len(rows) * step + FOOT - GAP
+    height = HEAD + len(rows) * a * step + FOOT - GAP
     body = [_text(12, 24, title, "title")]
     for k in range(q):
-        low, high = space.box(k * l * s)[0]
+        low, high = space.box(k * l * s)[1]
         said = f"JPEG {low:g} to {high:g}" if space.jpeg_quality else "no JPEG"
         body.append(_text(LEFT + k * (panel + GAP), HEAD - 10, said, "small"))
     for at, (name, note, weights) in enumerate(rows):
-        top = HEAD + at * step
+        top = HEAD + at * a * step
         body.append(_text(12, top + 14, name, "name"))
         body.append(_text(12, top + 30, note, "small"))
-        body += _cells(space, weights, top)
-    foot = HEAD + len(rows) * step - GAP + 18
+        if space.sharpen_amount:
+            for place in range(a):
+                low, high = space.box(place * q * l * s)[0]
+                body.append(_text(12, top + place * step + 52, f"sharpening {low:g} to {high:g}", "small"))
+        body += _cells(space, weights, top, step)
+    foot = HEAD + len(rows) * a * step - GAP + 18
     body.append(_text(LEFT, foot, f"→ blur sigma {_span(space.blur_sigma)} HR pixels", "small"))
     body.append(_text(LEFT, foot + 15, f"↓ noise sigma {_span(space.noise_level)} grey levels", "small"))
     return (
@@ -45,17 +49,15 @@ def draw(space: Space, rows: Sequence[tuple[str, str, Sequence[float]]], title: 
     )
 
 
-def _cells(space: Space, weights: Sequence[float], top: float) -> Iterator[str]:
-    _, l, s = space.shape  # noqa: E741
+def _cells(space: Space, weights: Sequence[float], top: float, step: float) -> Iterator[str]:
+    _, q, l, s = space.shape  # noqa: E741
     largest = max(weights)
     for bin, weight in enumerate(weights):
-        k, row, column = bin // (l * s), bin // s % l, bin % s
-        x = LEFT + k * (s * CELL + GAP) + column * CELL
-        quality, level, sigma = (f"{low:g} to {high:g}" for low, high in space.box(bin))
-        said = f"blur {sigma}, noise {level}, JPEG {quality}: {100 * weight:.2f} %"
+        block, k, row, column = bin // (q * l * s), bin // (l * s) % q, bin // s % l, bin % s
+        x, y = LEFT + k * (s * CELL + GAP) + column * CELL, top + block * step + row * CELL
         yield (
-            f'<rect x="{x:.1f}" y="{top + row * CELL:.1f}" width="{CELL}" height="{CELL}" '
-            f'fill="{_colour(weight / largest)}"><title>{said}</title></rect>'
+            f'<rect x="{x:.1f}" y="{y:.1f}" width="{CELL}" height="{CELL}" '
+            f'fill="{_colour(weight / largest)}"><title>{space.words(bin)}: {100 * weight:.2f} %</title></rect>'
         )
 
 

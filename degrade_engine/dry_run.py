@@ -32,7 +32,7 @@ def say_plan(plan: Plan, found: Sources) -> str:
 def say_calls(plan: Plan) -> str:
     """The network calls, where there are any."""
     batches = f"{len(plan.batches)} batches of {plan.batch} pairs"
-    if plan.degrader is not None:
+    if not plan.networks:
         return f"{batches}, no network calls"
     useful, executed = plan_row_steps(plan.all_steps, plan.batch)
     if not executed:

@@ -4,7 +4,7 @@ degrader, and the photographs of the folders or of a pair list."""
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from typing import Any
+from typing import Any, get_args
 
 from degrade_engine.engine import plan as plans
 from degrade_engine.engine import presets
@@ -12,10 +12,12 @@ from degrade_engine.engine.classical import degraders
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.inputs import sources
 from degrade_engine.engine.sampling.noise import check_noise
-from degrade_engine.engine.spec import Kind
+from degrade_engine.engine.spec import Kind, Start
 from degrade_engine.photograph_options import how
 
 LR_SIZE, BATCH = 128, 16  # of a degrader's pairs; the batch is how many are read ahead at a time
+STARTS = tuple(dict.fromkeys((*get_args(Start), *reversed(degraders.KINDS))))  # what --start may be
+CLASSICAL = tuple(kind for kind in STARTS if kind not in get_args(Start))
 SAVE_UP_TO = 64  # pairs: runs this small keep their candidates for the report
 
 
@@ -84,6 +86,7 @@ def make_plan(
 ) -> tuple[plans.Plan, sources.Sources]:
     """Check the settings against the engine, look at the folders, settle the plan."""
     spec, scale = engine.spec, int(asked["scale"])
+    degrader = start_degrader(asked, settings)
     check(spec, settings)
     inputs = ("hr", "reference", "pairs") if spec.reads_reference else ("hr", "pairs")
     if asked["reference"] and not spec.reads_reference:
@@ -126,8 +129,20 @@ def make_plan(
         hr=found.hr,
         reference=found.reference if spec.reads_reference else None,
         listed=found.listed,
+        degrader=degrader,
     )
     return plan, found
+
+
+def start_degrader(asked: dict[str, Any], settings: presets.Preset) -> degraders.Degrader | None:
+    """What makes the start images, where it is not one of the engine's own ways (None)."""
+    if settings.start in CLASSICAL or asked["degrader_options"] is not None or asked["weights"] is not None:
+        if settings.start in degraders.KINDS:
+            return degraders.open_degrader(settings.start, asked["degrader_options"], asked["weights"])
+        given = "--weights" if asked["degrader_options"] is None else "--degrader-options"
+        fact = f"{given} was given, and the start image is {settings.start}"
+        raise DegradeError(fact, wanted=f"--degrader, or --start {' or '.join(CLASSICAL)}")
+    return None
 
 
 def check(spec: Any, settings: presets.Preset) -> None:
@@ -142,10 +157,9 @@ def check(spec: Any, settings: presets.Preset) -> None:
             f"{settings.candidates} candidates are asked for, and the kind {spec.kind} has nothing to choose by",
             wanted="--candidates 1",
         )
-    if settings.start not in spec.starts:
-        raise DegradeError(
-            f"the start image {settings.start} does not fit this engine", wanted=" or ".join(spec.starts)
-        )
+    starts = spec.starts + (CLASSICAL if "realesrgan" in spec.starts else ())
+    if settings.start not in starts:
+        raise DegradeError(f"the start image {settings.start} does not fit this engine", wanted=" or ".join(starts))
     spec.schedule.check_tau(settings.tau_high)
     if settings.tau_high and not spec.has_steps:
         raise DegradeError(

@@ -44,7 +44,7 @@ class Options:
     spacing: Spacing  # of those calls
     solver: Solver
     eta: float
-    start: Start | Kind  # a kind without networks: the start image is the result, and tau is 0
+    start: Start | Kind  # of a run without networks: what makes the LR, and tau is 0
     candidates: int
     filter: bool  # False keeps the first candidate
     shard_pairs: int
@@ -72,6 +72,11 @@ class Plan:
     reference: Sequence[Photograph]
     listed: NDArray[np.int32] | None = None  # [pairs, 2], with a pair list: HR and reference index, -1 = unusable
     degrader: Degrader | None = None  # makes the start image where options.start is its kind
+
+    @property
+    def networks(self) -> bool:
+        """Whether the start image is given to networks, or is the result."""
+        return self.degrader is None or self.engine != self.degrader.sha256
 
     @property
     def hr_size(self) -> int:
@@ -185,6 +190,8 @@ class Plan:
         for name, default in Options.defaults().items():  # plans that do without, or are older, keep their names
             if settings[name] == default:
                 del settings[name]
+        if self.degrader is not None and self.networks:
+            settings["start_sha256"] = self.degrader.sha256
         listed = None if self.listed is None else digest_of(f"{a} {b}" for a, b in map(np.ndarray.tolist, self.listed))
         return {
             "format": FORMAT,

@@ -56,9 +56,9 @@ Row = dict[str, Any]
 
 def overlapping(setting: Space, space: Space = PAPER) -> np.ndarray:
     """Which bins share more than a border with the setting, bool [bins]."""
-    wanted = setting.box(0)
+    wanted = setting.box(0)[1:]  # neither has a sharpening
     return np.array([
-        all(low < there[1] and there[0] < high for (low, high), there in zip(space.box(bin), wanted, strict=True))
+        all(low < there[1] and there[0] < high for (low, high), there in zip(space.box(bin)[1:], wanted, strict=True))
         for bin in range(space.bins)
     ])  # fmt: skip
 

@@ -14,6 +14,7 @@ from ...calib.frechet import frechet as frechet
 
 Image = np.ndarray
 LEVEL = 0.95  # of every interval
+BANDS = 8  # of the spectrum: the last ends at half a cycle a pixel
 
 
 def psnr(a: Image, b: Image) -> float:
@@ -101,6 +102,13 @@ def spectrum_distance(a: Image, b: Image) -> float:
     """Mean absolute difference of the two spectra over their rings, dB: 0 for the same sharpness, noise and texture at
     every frequency."""
     return float(np.abs(spectrum(a) - spectrum(b)).mean())
+
+
+def spectrum_bias(a: Image, b: Image) -> np.ndarray:
+    """By how much a's spectrum lies above b's, dB: the mean over each of BANDS bands of equal width, from low
+    frequencies to high ones."""
+    rings = spectrum(a) - spectrum(b)
+    return np.array([band.mean() for band in np.array_split(rings, BANDS)])
 
 
 def interval(values: np.ndarray, seed: int = 0, draws: int = 2000) -> tuple[float, float]:

@@ -37,6 +37,7 @@ def measure(made: Sequence[Image], real: Sequence[Image]) -> dict[str, Any]:
 
     sharp = each(lambda a, b: metrics.laplacian_std(a) - metrics.laplacian_std(b))
     noise = each(lambda a, b: metrics.noise_std(a) - metrics.noise_std(b))
+    bias = np.array([metrics.spectrum_bias(a, b) for a, b in zip(made, real, strict=True)])
     return {
         **mean_of("psnr_db", each(metrics.psnr)),
         **mean_of("psnr_y_db", each(metrics.psnr_y)),
@@ -47,6 +48,7 @@ def measure(made: Sequence[Image], real: Sequence[Image]) -> dict[str, Any]:
         **mean_of("noise_gap", np.abs(noise)),
         "noise_bias": round(float(noise.mean()), 3),
         **mean_of("spectrum_db", each(metrics.spectrum_distance)),
+        "spectrum_bias_db": [round(float(band), 2) for band in bias.mean(axis=0)],
     }
 
 

@@ -11,7 +11,7 @@ import json
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from degrade_engine.engine.images import encode_png, read_rgb, resize_bicubic
 from ..corpus import TRAINED, canon
 from ..quality import metrics
 from .trainer import META, Pair
+from .ways import BY_NAME, TRUE, Way
 
 SCALE, LR_SIZE = 4, 64
 HR_FOLDERS = ("hr_cid22", "hr_gb82", "hr_skimage", "hr_sklearn")
@@ -32,52 +33,10 @@ DONE = "set.json"
 
 
 @dataclass(frozen=True)
-class Way:
-    """How a set is made. engine: the kind of engine it needs; arguments: of `generate`, beside folders and counts. Or
-    of: the set it is made from, each LR blurred by a Gaussian of `blur` LR pixels and given white noise of a standard
-    deviation of `noise` grey levels."""
-
-    name: str
-    engine: str | None = None
-    arguments: tuple[str, ...] = ()
-    of: str | None = None
-    blur: float = 0.0
-    noise: float = 0.0
-
-
-TRUE, BINNED = "true pairs", "binned"
-REC_LR = ("--tau", "0", "--start", "reconstruction")
-BLUR = Way("bicubic, Gaussian sigma 0.5", of="bicubic", blur=0.5)  # the baseline of `bench quality`
-WAYS = (
-    Way("bicubic", arguments=("--degrader", "bicubic")),
-    BLUR,
-    Way("bsrgan", arguments=("--degrader", "bsrgan")),
-    Way("realdgen", "realdgen"),
-    Way(TRUE),
-    Way("lway", "lway"),
-    Way("realesrgan", arguments=("--degrader", "realesrgan")),
-    Way("syndiff", "syndiff"),
-    Way("uddm", "uddm"),
-    Way(BINNED, arguments=("--degrader", "binned")),
-    Way("realdgen, Rec_lr alone", "realdgen", REC_LR),
-    Way("lway, without noise", "lway", ("--noise", "0")),
-    Way("lway, noise 2", "lway", ("--noise", "2")),
-    Way("lway, noise 3", "lway", ("--noise", "3")),
-    Way("bicubic, Gaussian sigma 0.5, noise 2 added", of=BLUR.name, noise=2.0),
-    Way("realdgen, noise 1 added", "realdgen", of="realdgen", noise=1.0),
-    Way("realdgen, noise 2 added", "realdgen", of="realdgen", noise=2.0),
-    Way("syndiff, start bicubic", "syndiff", ("--start", "bicubic")),
-    Way("syndiff, start bicubic, tau 20", "syndiff", ("--start", "bicubic", "--tau", "20", "--steps", "2")),
-    Way("syndiff, start bicubic, tau 200", "syndiff", ("--start", "bicubic", "--tau", "200")),
-)
-"""In the order in which they are trained on: the generators as they are, then what tells why they differ."""
-BY_NAME = {way.name: way for way in WAYS}
-
-
-@dataclass(frozen=True)
 class Maker:
-    """Makes sets under `work`. data: the development corpus; engines: a folder a kind, each built for LR_SIZE; weights:
-    of the binned space, found on the same references as the engines read where None."""
+    """Makes sets under `work`. data: the development corpus; engines: folders by name, each built for LR_SIZE; weights:
+    of the binned space by name; those called "binned" are found on the references of the engines where they are not
+    given."""
 
     data: Path
     work: Path
@@ -85,7 +44,7 @@ class Maker:
     pairs: int
     seed: int
     threads: int
-    weights: Path | None = None
+    weights: dict[str, Path] = field(default_factory=dict)
 
     def folder(self, way: Way) -> Path:
         """Where the set lies."""
@@ -119,8 +78,8 @@ class Maker:
         made: dict[str, Any] = {"arguments": list(way.arguments)}
         if way.of is not None:
             made = {"of": way.of, "blur": way.blur, "noise": way.noise}
-        if way.name == BINNED and self.weights:
-            made["weights"] = sha256_file(self.weights)
+        if way.weights in self.weights:
+            made["weights"] = sha256_file(self.weights[way.weights])
         return made | ({"engine": key_of(self.engines[way.engine])} if way.engine else {})
 
     def _generate(self, way: Way, folder: Path) -> None:
@@ -132,8 +91,8 @@ class Maker:
             command += ["--engine", self.engines[way.engine], "--no-save-candidates"]
             if reads_reference(self.engines[way.engine]):
                 command += ["--reference", self.real()]
-        if way.name == BINNED:
-            command += ["--weights", self.weights or self._calibrated()]
+        if way.weights is not None:
+            command += ["--weights", self.weights.get(way.weights) or self._calibrated()]
         run("generate", *command)
 
     def sharp(self) -> Path:

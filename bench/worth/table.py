@@ -6,14 +6,11 @@ from statistics import fmean, stdev
 
 from ..quality.tables import markdown
 from ..rows import Row
+from .ways import WHY
 
 FIGURES = (("psnr_db", 2), ("psnr_y_db", 2), ("ssim", 4))
 HEADER = ["trained on", "PSNR dB", "PSNR of Y", "SSIM", "over bicubic, dB", "sharpness", "noise", "detail", "seeds"]
-VARIANTS = (
-    "without noise", "noise 2", "noise 3", "noise 1 added", "noise 2 added", "Rec_lr alone", "start bicubic",
-    "start bicubic, tau 20", "start bicubic, tau 200",
-)  # fmt: skip
-"""How the names end of the sets that are made to tell why others differ."""
+VARIANTS = {way.name for way in WHY}
 NOISES = {
     "lway": ["lway, without noise", "lway", "lway, noise 2", "lway, noise 3"],
     "realdgen": ["realdgen", "realdgen, noise 1 added", "realdgen, noise 2 added"],
@@ -24,12 +21,12 @@ LIKENESS = (("psnr_db", 2), ("laplacian_gap", 2), ("noise_gap", 2), ("spectrum_d
 
 def worth(rows: list[Row]) -> str:
     """The generators as they are."""
-    return table(rows, [row for row in rows if not row["generator"].endswith(VARIANTS)])
+    return table(rows, [row for row in rows if row["generator"] not in VARIANTS])
 
 
 def why(rows: list[Row]) -> str:
     """The sets that differ from a generator's in one thing."""
-    return table(rows, [row for row in rows if row["generator"].endswith(VARIANTS)])
+    return table(rows, [row for row in rows if row["generator"] in VARIANTS])
 
 
 def noise(rows: list[Row], looked_at: list[Row]) -> str:

@@ -32,8 +32,9 @@ from degrade_engine.originals.lway.adapt import super_resolve
 from ..machine import stamp
 from ..quality import metrics
 from ..quality.true_pairs import Pairs, read_pairs
-from .sets import SCALE, WAYS, Maker, Way, likeness
+from .sets import SCALE, Maker, likeness
 from .trainer import PRESETS, Image, Preset, read_set, train
+from .ways import BINNED, WAYS, Way
 
 FLOOR = "bicubic enlargement"
 Row = dict[str, Any]
@@ -129,15 +130,30 @@ def done(out: Path, about: Row) -> set[tuple[str, int | None]]:
     return {(row["generator"], row["seed"]) for row in rows if all(row[key] == about[key] for key in same)}
 
 
-def ways_of(engines: dict[str, Path], only: tuple[str, ...]) -> list[Way]:
-    """What can be made with these engines, and was asked for."""
+def ways_of(engines: dict[str, Path], weights: dict[str, Path], only: tuple[str, ...]) -> list[Way]:
+    """What can be made with these engines and weights, and was asked for."""
     unknown = set(only) - {way.name for way in WAYS}
     if unknown:
         raise DegradeError(f"no set is called {min(unknown)!r}", wanted=" or ".join(way.name for way in WAYS))
+    found = []
     for way in WAYS:
-        if way.engine not in (None, *engines) and way.name in (only or (way.name,)):
-            click.echo(f"{way.name} is left out: no --engine of the kind {way.engine}")
-    return [way for way in WAYS if way.engine in (None, *engines) and way.name in (only or (way.name,))]
+        if only and way.name not in only:
+            continue
+        if way.engine not in (None, *engines):
+            click.echo(f"{way.name} is left out: no --engine is called {way.engine!r}")
+        elif way.weights not in (None, BINNED, *weights):
+            click.echo(f"{way.name} is left out: no --weights are called {way.weights!r}")
+        else:
+            found.append(way)
+    return found
+
+
+def named(given: str, called: Callable[[Path], str]) -> tuple[str, Path]:
+    """NAME=PATH, or a path alone, which has its own name."""
+    name, equals, path = given.rpartition("=")
+    if not Path(path).exists():
+        raise DegradeError(f"{path} is not there", wanted="a path, or NAME=PATH")
+    return name if equals else called(Path(path)), Path(path)
 
 
 def kind_of(engine: Path) -> str:
@@ -150,10 +166,10 @@ def kind_of(engine: Path) -> str:
 
 @click.command()
 @click.option("--data", type=click.Path(exists=True, path_type=Path), required=True, help="The development corpus.")
-@click.option("--engine", "folders", type=click.Path(exists=True, path_type=Path), multiple=True,
-              help="Built with --lr-size 64 (repeatable, one a kind).")  # fmt: skip
-@click.option("--weights", type=click.Path(exists=True, path_type=Path),
-              help="Of the binned space. [default: found on the references]")  # fmt: skip
+@click.option("--engine", "folders", multiple=True, metavar="[NAME=]FOLDER",
+              help="Built with --lr-size 64 (repeatable); its name is its kind where none is given.")  # fmt: skip
+@click.option("--weights", "files", multiple=True, metavar="[NAME=]FILE",
+              help="Of the binned space (repeatable). [default: found on the references]")  # fmt: skip
 @click.option("--work", type=click.Path(path_type=Path), required=True, help="Where the sets go, and stay.")
 @click.option("--preset", "name", type=click.Choice(list(PRESETS)), default="cpu", show_default=True)
 @click.option("--steps", type=click.IntRange(1), help="Of the training, instead of the preset's.")
@@ -163,19 +179,20 @@ def kind_of(engine: Path) -> str:
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True)
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="JSONL; rows are appended.")
 def main(
-    data: Path, folders: tuple[Path, ...], weights: Path | None, work: Path, name: str, steps: int | None, pairs: int,
+    data: Path, folders: tuple[str, ...], files: tuple[str, ...], work: Path, name: str, steps: int | None, pairs: int,
     seeds: int, only: tuple[str, ...], threads: int, out: Path,
 ) -> None:  # fmt: skip
     """Train the same SR network on each set of pairs, and test it on true pairs (RealDGen's Table 1)."""
     torch.set_num_threads(threads)
     cv2.setNumThreads(threads)
     preset = PRESETS[name] if steps is None else dataclasses.replace(PRESETS[name], steps=steps)
-    engines = {kind_of(folder): folder for folder in folders}
+    engines = dict(named(folder, kind_of) for folder in folders)
+    weights = dict(named(file, lambda _: BINNED) for file in files)
     maker = Maker(data, work, engines, pairs, seed=0, threads=threads, weights=weights)
     tests = Tests.read(data)
     about = {"network": dataclasses.asdict(preset), "tests": len(tests.reported.hr), "pairs_asked": pairs,
              "scale": SCALE, "threads": threads, "versions": tool_versions()} | stamp()  # fmt: skip
-    ways = ways_of(engines, only)
+    ways = ways_of(engines, weights, only)
     work.mkdir(parents=True, exist_ok=True)
     known = done(out, about)
     click.echo(f"{len(ways)} sets, {seeds} seeds each, {preset.steps} steps a training; {len(known)} rows are there")

@@ -95,8 +95,7 @@ def say(found: Calibrated) -> str:
     order = sorted(range(found.space.bins), key=lambda bin: -found.weights[bin])
     lines = [f"The heaviest of {found.space.bins} bins, from {found.reference['crops']} reference crops:"]
     for bin in order[:4]:
-        quality, level, sigma = (f"{low:g} to {high:g}" for low, high in found.space.box(bin))
-        lines.append(f"{100 * found.weights[bin]:5.1f} %  blur {sigma}, noise {level}, JPEG {quality}")
+        lines.append(f"{100 * found.weights[bin]:5.1f} %  {found.space.words(bin)}")
     return "\n".join([*lines, _moves(found)])
 
 

@@ -22,10 +22,9 @@ from degrade_engine.engine.pipeline.progress import Progress
 from degrade_engine.engine.pipeline.stops import GRACE_SECONDS
 from degrade_engine.engine.schedule import SOLVERS, SPACINGS
 from degrade_engine.engine.sinks.sink import Gt
-from degrade_engine.engine.spec import Start
 from degrade_engine.live import live
 from degrade_engine.photograph_options import photograph_options
-from degrade_engine.planning import SAVE_UP_TO, make_degrader_plan, make_plan, settled
+from degrade_engine.planning import SAVE_UP_TO, STARTS, make_degrader_plan, make_plan, settled
 from degrade_engine.running import How, Run, output_of, runner_options
 
 PAIRS_MISSING = 3
@@ -46,8 +45,10 @@ def _presets(of: Callable[[presets.Preset], object]) -> str:
     help="Instead of an engine: a degradation without networks, of --hr alone. It reads no reference and none of the "
     "options from --preset to --no-filter.",
 )
-@click.option("--weights", type=FILE, help="Of --degrader binned: made by `degrade-engine calibrate degradation`.")
-@click.option("--degrader-options", type=FILE, help="TOML laid over the degrader's published settings.")
+@click.option(
+    "--weights", type=FILE, help="Of --degrader or --start binned: made by `degrade-engine calibrate degradation`."
+)
+@click.option("--degrader-options", type=FILE, help="TOML laid over the published settings of --degrader or --start.")
 @click.option(
     "--lr-size",
     type=click.IntRange(8),
@@ -115,9 +116,9 @@ def _presets(of: Callable[[presets.Preset], object]) -> str:
 )
 @click.option(
     "--start",
-    type=click.Choice(get_args(Start)),
-    help="The image that is noised: the HR at LR size, the model's own feed-forward LR, or a classical "
-    "degradation of the HR. " + _presets(lambda p: p.start),
+    type=click.Choice(STARTS),
+    help="The image that is noised: the HR at LR size, the model's own feed-forward LR, or what a --degrader makes of "
+    "the HR, with its --degrader-options or --weights. " + _presets(lambda p: p.start),
 )
 @click.option(
     "--candidates",
@@ -225,9 +226,6 @@ def command(ctx: click.Context, engine_path: Path | None, threads: int | None, *
         plan, found = make_degrader_plan(asked)
         make_pairs(ctx, plan, found, how.run(plan, found, StartEngine(), Schedule(), asked), asked)
         return
-    for name in ("weights", "degrader_options"):
-        if asked[name] is not None:
-            raise DegradeError(f"--{name.replace('_', '-')} belongs to --degrader, which was not given")
     if engine_path is None:
         raise DegradeError("neither --engine nor --degrader was given", wanted="one of them")
     with how.engine(engine_path, asked["lr_size"], asked["tile_overlap"]) as engine:
@@ -289,8 +287,8 @@ def say_stopping(number: int) -> None:
 def say_settings(plan: plans.Plan) -> str:
     """The settings in a line."""
     options = plan.options
-    if plan.degrader is not None:
-        return f"degrader {plan.degrader.kind}, LR size {plan.lr_size}, seed {options.seed}"
+    if not plan.networks:
+        return f"degrader {options.start}, LR size {plan.lr_size}, seed {options.seed}"
     tau = (
         str(options.tau_low)
         if options.tau_low == options.tau_high

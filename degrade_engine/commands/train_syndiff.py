@@ -17,11 +17,17 @@ RATE = 3e-4  # peak of the learning rate
 @click.option(
     "--lr", "lr_", type=FOLDERS, multiple=True, required=True, help="Folder of real LR photographs (repeatable)."
 )
+@click.option(
+    "--pretrained", type=click.Path(dir_okay=False, path_type=Path), metavar="CHECKPOINT",
+    help="Begin with its weights: SynDiff reads no reference, so it knows one camera only by its own training.",
+)  # fmt: skip
 @click.option("--low-share", type=click.FloatRange(0, 1), default=0.5, show_default=True,
               help="Share of the rows with t in the quarter of the schedule that generation uses.")  # fmt: skip
 @click.option("--crop", type=click.IntRange(8), default=64, show_default=True, help="LR pixels a side.")
 @common
-def command(preset: str, lr_: tuple[Path, ...], low_share: float, crop: int, **given: Any) -> None:
+def command(
+    preset: str, lr_: tuple[Path, ...], pretrained: Path | None, low_share: float, crop: int, **given: Any
+) -> None:
     """SynDiff (Yang et al. 2023), the peer that RealDGen is compared with."""
     with training_extra():
         from degrade_engine.originals.runs import Machine, Source
@@ -31,6 +37,7 @@ def command(preset: str, lr_: tuple[Path, ...], low_share: float, crop: int, **g
     machine = Machine(given["workers"], given["threads"])
     rate = given["learning_rate"] or RATE
     path = train_syndiff(
-        PRESETS[preset], rate, low_share, given["batch"], source, crop, training(given), given["out"], machine
-    )
+        PRESETS[preset], rate, low_share, given["batch"], source, crop, training(given), given["out"], machine,
+        pretrained,
+    )  # fmt: skip
     click.echo(f"wrote {path}")

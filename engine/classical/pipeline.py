@@ -6,6 +6,7 @@ that has a seed of its own. Sizes and sigmas are in pixels of the image that a s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -46,6 +47,14 @@ class Subsample:
 
 
 @dataclass(frozen=True)
+class Sharpen:
+    """Unsharp mask: the image and `amount` times what a Gaussian takes away from it."""
+
+    amount: float
+    sigma: float  # pixels
+
+
+@dataclass(frozen=True)
 class Grain:
     """Gaussian noise, added or (speckle) multiplied with the image. The channels' noise is independent, one and the
     same, or has `covariance` (RGB, of unit level squared; null unless correlated)."""
@@ -75,9 +84,10 @@ class Jpeg:
             raise DegradeError(f"A JPEG step's quality is {self.quality}", wanted="1 to 100")
 
 
-Step = Blur | Scale | Subsample | Grain | Shot | Jpeg
+Step = Blur | Scale | Subsample | Sharpen | Grain | Shot | Jpeg
 _STEPS: dict[str, type[Any]] = {
-    "blur": Blur, "scale": Scale, "subsample": Subsample, "grain": Grain, "shot": Shot, "jpeg": Jpeg,
+    "blur": Blur, "scale": Scale, "subsample": Subsample, "sharpen": Sharpen, "grain": Grain, "shot": Shot,
+    "jpeg": Jpeg,
 }  # fmt: skip
 _NAMES = {step: name for name, step in _STEPS.items()}
 
@@ -137,6 +147,10 @@ def _do(step: Step, image: Floats, lr: tuple[int, int], dice: np.random.Generato
             row = _shifted(step.size, step.sigma, (step.factor - 1) / 2)
             blurred = cv2.sepFilter2D(image, -1, row, row, borderType=cv2.BORDER_REFLECT_101)
             return np.ascontiguousarray(blurred[:: step.factor, :: step.factor], np.float32)
+        case Sharpen():
+            size = 2 * math.ceil(4 * step.sigma) + 1
+            soft = operations.blur(image, Blur("iso", size, step.sigma, step.sigma))
+            return _clipped(image + np.float32(step.amount) * (image - soft))
         case Grain():
             noise = _grain(step, image.shape, dice)
             if step.kind == "speckle":

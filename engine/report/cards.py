@@ -60,7 +60,7 @@ def card(folder: Path, row: dict[str, Any], pair: Sample) -> str:
         own = textured(reference, ZOOM)
         tiles.append(_lr_tile("Reference", "real LR", reference, own, _box(own, size)))
     said = f"τ {row['tau']} · {counted(row['steps'], 'step')} · {escape(row['solver'])}"
-    if row["reference"] is None:
+    if row["reference"] is None and not row["tau"]:
         said = STARTS[kind]
     if row.get("noise"):
         said += f" · noise {row['noise']:g}"

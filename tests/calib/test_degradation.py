@@ -72,6 +72,21 @@ def test_the_bin_that_made_the_references_weighs_most(truth):
     assert again == found
 
 
+def test_a_known_sharpening_is_found():
+    """Overshoot beside edges is what an unsharp mask adds and no blur has."""
+
+    def overshoot(pixels: np.ndarray) -> np.ndarray:
+        grey = pixels.astype(np.float64).mean(axis=3).reshape(len(pixels), -1)
+        return np.stack([grey.std(axis=1), sharpness_and_noise(pixels)[:, 0]], axis=1)
+
+    space = Space((0.0, 2.0, 4.0), (0.0,), (), "area", (0.0, 0.5, 1.0))
+    hr, features = scenes(60, 64), Features({"name": "by hand"}, overshoot)
+    made = list(degraded_bins(space, hr[::2], scale=2, seed=9, workers=1))
+    for truth in range(space.bins):
+        found = calibrate(Crops(made[truth], {}), Crops(hr[1::2], {}), features, space, scale=2, workers=1)
+        assert int(np.argmax(found.weights)) == truth
+
+
 def test_few_references_spread_more_than_many():
     dice = np.random.default_rng(1)
     made = [fit(dice.normal(shift, 1, (100, 3))) for shift in (0.0, 0.3, 0.6, 2.0)]
@@ -110,6 +125,14 @@ def test_crops_do_not_overlap_and_come_evenly(tmp_path):
 def test_the_picture_has_a_square_a_bin():
     svg = heatmap.draw(SPACE, [("a", "", (0.5, 0.5, 0, 0)), ("b", "", (1, 0, 0, 0))], "t <&>")
     assert svg.count("<rect") == 8 and svg.count("#08306b") == 3 and "t &lt;&amp;&gt;" in svg and "no JPEG" in svg
+
+
+def test_the_picture_has_a_row_of_panels_for_each_sharpening():
+    space = Space((0.0, 1.0, 3.0), (0.0, 5.0), (30.0, 60.0, 90.0), "area", (0.0, 0.5, 1.0))
+    svg = heatmap.draw(space, [("a", "", [1 / 8] * 8)], "t")
+    assert svg.count("<rect") == 8 and "sharpening 0.5 to 1" in svg
+    places = {part.split('fill="')[0] for part in svg.split("<rect ")[1:]}
+    assert len(places) == 8, "no square lies on another"
 
 
 def test_the_command(tmp_path, capsys):

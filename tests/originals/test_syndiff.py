@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra train")
 
+from degrade_engine.cli import main  # noqa: E402
+from degrade_engine.engine.images import encode_png  # noqa: E402
+from degrade_engine.originals.checkpoint import load  # noqa: E402
 from degrade_engine.originals.syndiff.config import PAPER, TINY  # noqa: E402
 from degrade_engine.originals.syndiff.model import SynDiff, SynDiffStage, generate  # noqa: E402
 
@@ -68,3 +72,26 @@ def test_the_training_step_learns() -> None:
         found.append(float(loss.detach()))
     assert found[0] == pytest.approx(1, abs=0.1), "a silent network guesses eps = 0"
     assert np.mean(found[-8:]) < 0.5
+
+
+def test_a_pretrained_model_goes_on_and_its_record_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(0)
+    (tmp_path / "lr").mkdir()
+    for name in "ab":
+        pixels = rng.integers(0, 256, (24, 24, 3), dtype=np.uint8)
+        (tmp_path / "lr" / f"{name}.png").write_bytes(encode_png(pixels))
+    call = ["train", "syndiff", "--lr", str(tmp_path / "lr"), "--crop", "16", "--batch", "1", "--threads", "1",
+            "--workers", "0", "--no-bf16"]  # fmt: skip
+    assert main([*call, "--steps", "1", "--out", str(tmp_path / "first")]) == 0
+    first = tmp_path / "first" / "syndiff.safetensors"
+    more = [*call, "--steps", "1", "--learning-rate", "1e-9", "--pretrained", str(first)]
+    assert main([*more, "--out", str(tmp_path / "more")]) == 0
+    before, record = load(first, SynDiff)
+    after, after_record = load(tmp_path / "more" / "syndiff.safetensors", SynDiff)
+    for (name, a), b in zip(before.state_dict().items(), after.state_dict().values(), strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-6, msg=name)
+    assert after_record.training[:1] == record.training and len(after_record.training) == 2
+    assert after_record.training[1]["pretrained"] == record.weights_sha256
+    capsys.readouterr()
+    assert main([*more, "--preset", "paper", "--out", str(tmp_path / "paper")]) == 2
+    assert "give its --preset" in capsys.readouterr().err

@@ -12,7 +12,7 @@ from degrade_engine.engine.classical.binned import PAPER
 def test_the_settings_overlap_1_4_4_and_8_bins() -> None:
     assert [int(overlapping(setting).sum()) for setting in SETTINGS.values()] == [1, 4, 4, 8]
     only = int(np.flatnonzero(overlapping(SETTINGS[1]))[0])
-    assert PAPER.box(only) == ((70, 90), (0, 10), (0, 1))
+    assert PAPER.box(only) == ((0, 0), (70, 90), (0, 10), (0, 1))
 
 
 def test_uniform_weights_have_the_ratio_1() -> None:

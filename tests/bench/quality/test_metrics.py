@@ -84,6 +84,15 @@ def test_spectrum_of_white_noise_is_its_variance_at_every_ring() -> None:
     assert found[8:].mean() == pytest.approx(10 * np.log10(10**2 + 1 / 6), abs=0.2)  # rounding comes twice: real, added
 
 
+def test_spectrum_bias_says_where_and_which_way() -> None:
+    """Twice the contrast is 6 dB more at all frequencies; a blur takes from the high ones alone."""
+    image = np.repeat(np.random.default_rng(3).normal(128, 20, (128, 128, 1)), 3, axis=2).clip(0, 255).astype(np.uint8)
+    half = np.rint(128 + (image.astype(float) - 128) / 2).astype(np.uint8)
+    assert metrics.spectrum_bias(image, half) == pytest.approx(np.full(metrics.BANDS, 6.02), abs=0.1)
+    blurred = metrics.spectrum_bias(cv2.GaussianBlur(image, (0, 0), 0.7), image)
+    assert blurred[0] == pytest.approx(0, abs=0.2) and (np.diff(blurred) < 0).all() and blurred[-1] < -8
+
+
 def test_spectrum_distance_grows_with_blur_and_is_finite_for_a_flat_image() -> None:
     image, flat = noisy(10), np.full((64, 64, 3), 90, np.uint8)
     little, much = (cv2.GaussianBlur(image, (0, 0), sigma) for sigma in (0.5, 1.0))

@@ -16,9 +16,10 @@ pytest.importorskip("torch", reason="needs the extra train")
 pytest.importorskip("skimage", reason="needs the extra metrics")
 
 from degrade_engine.bench.worth import table as worth_table  # noqa: E402
-from degrade_engine.bench.worth.sets import BLUR, BY_NAME, Maker, Way, copy_true, derive, likeness, write_pairs  # noqa: E402
+from degrade_engine.bench.worth.sets import Maker, copy_true, derive, likeness, write_pairs  # noqa: E402
 from degrade_engine.bench.worth.trainer import CPU, Pair, cut, rate_at, read_set, train  # noqa: E402
-from degrade_engine.bench.worth.worth import FLOOR, main, psnr_y, ways_of  # noqa: E402
+from degrade_engine.bench.worth.ways import BLUNT, BLUR, BY_NAME, GENERATORS, WHY, Way  # noqa: E402
+from degrade_engine.bench.worth.worth import FLOOR, main, named, psnr_y, ways_of  # noqa: E402
 from degrade_engine.engine.artefact import sha256_file, write_json_atomic  # noqa: E402
 from degrade_engine.engine.classical.binned import Calibrated, Space  # noqa: E402
 from degrade_engine.engine.errors import DegradeError  # noqa: E402
@@ -135,10 +136,22 @@ def test_true_pairs_become_a_set(tmp_path: Path) -> None:
 
 
 def test_a_set_that_nobody_can_make_is_named(capsys: pytest.CaptureFixture[str]) -> None:
-    assert [way.name for way in ways_of({}, ("bicubic", "lway"))] == ["bicubic"]
-    assert "lway is left out: no --engine of the kind lway" in capsys.readouterr().out
+    assert [way.name for way in ways_of({}, {}, ("bicubic", "lway", "binned", BLUNT))] == ["bicubic", "binned"]
+    said = capsys.readouterr().out
+    assert "lway is left out: no --engine is called 'lway'" in said
+    assert f"{BLUNT} is left out: no --weights are called '{BLUNT}'" in said
     with pytest.raises(DegradeError, match="no set is called 'cubic'"):
-        ways_of({}, ("cubic",))
+        ways_of({}, {}, ("cubic",))
+    needed = {way.engine for way in (*GENERATORS, *WHY) if way.engine}
+    everything = ways_of(dict.fromkeys(needed, Path()), {BLUNT: Path()}, ())
+    assert everything == [*GENERATORS, *WHY]
+
+
+def test_an_engine_may_have_a_name(tmp_path: Path) -> None:
+    assert named(f"a=b={tmp_path}", str) == ("a=b", tmp_path)
+    assert named(str(tmp_path), lambda path: path.name) == (tmp_path.name, tmp_path)
+    with pytest.raises(DegradeError, match="is not there"):
+        named(f"x={tmp_path / 'none'}", str)
 
 
 @pytest.fixture(scope="module")
@@ -192,7 +205,7 @@ def test_a_binned_set_is_not_taken_for_one_of_other_weights(corpus: Path, tmp_pa
         write_json_atomic(tmp_path / f"{name}.json", found)
 
     def make(name: str) -> dict[str, Any]:
-        weights = tmp_path / f"{name}.json"
+        weights = {"binned": tmp_path / f"{name}.json"}
         return Maker(corpus, tmp_path / "work", {}, 2, seed=0, threads=1, weights=weights).make(BY_NAME["binned"])
 
     assert make("one")["asked"]["weights"] == sha256_file(tmp_path / "one.json")
@@ -206,14 +219,14 @@ def test_the_tables_pair_the_seeds_tell_the_spread_and_keep_variants_apart() -> 
         return {"generator": name, "seed": seed, "psnr_db": psnr, "psnr_y_db": psnr + 2, "ssim": 0.75, "detail": 4} | lq
 
     made = [row("bicubic", 0, 26), row("blur", 0, 26.5), row("bicubic", 1, 27), row("blur", 1, 28.5)]
-    made += [row("floor", None, 25), row("blur, noise 2 added", 0, 25.5)]
+    made += [row("floor", None, 25), row("lway, noise 2", 0, 25.5)]
     assert worth_table.worth(made).splitlines()[2:] == [
         "| blur | 27.50 ± 1.41 | 29.50 ± 1.41 | 0.7500 ± 0.0000 | +1.00 | 0.50 | 0.25 | 4.0 | 2 |",
         "| bicubic | 26.50 ± 0.71 | 28.50 ± 0.71 | 0.7500 ± 0.0000 | +0.00 | 0.50 | 0.25 | 4.0 | 2 |",
         "| floor | 25.00 | 27.00 | 0.7500 |  |  |  | 4.0 | 1 |",
     ]
     assert worth_table.why(made).splitlines()[2:] == [
-        "| blur, noise 2 added | 25.50 | 27.50 | 0.7500 | -0.50 | 0.50 | 0.25 | 4.0 | 1 |"
+        "| lway, noise 2 | 25.50 | 27.50 | 0.7500 | -0.50 | 0.50 | 0.25 | 4.0 | 1 |"
     ]
 
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from degrade_engine.engine.classical.binned import PAPER, Calibrated, Space, draw
-from degrade_engine.engine.classical.pipeline import Grain, Jpeg, Scale
+from degrade_engine.engine.classical.binned import PAPER, RADIUS, Calibrated, Space, draw
+from degrade_engine.engine.classical.pipeline import Grain, Jpeg, Scale, Sharpen
 from degrade_engine.engine.classical.settings import preset
 from degrade_engine.engine.classical.theta import Blur
 from degrade_engine.engine.errors import DegradeError
@@ -27,12 +27,12 @@ def test_the_paper_has_75_bins_that_tile_the_box():
     assert PAPER.bins == 75
     edges = [[30, 50, 70, 90], [0, 10, 20, 30, 40, 50], [0, 1, 2, 3, 4, 5]]
     wanted = set(itertools.product(*(itertools.pairwise(axis) for axis in edges)))
-    assert {PAPER.box(bin) for bin in range(75)} == wanted
+    assert {PAPER.box(bin)[1:] for bin in range(75)} == wanted
 
 
 def test_the_finer_space_tiles_the_same_box_and_reaches_jpeg_that_hardly_shows():
     fine = preset(Space, "binned-fine")
-    assert fine.shape == (3, 5, 7) and fine.downsample == PAPER.downsample
+    assert fine.shape == (3, 3, 5, 7) and fine.downsample == PAPER.downsample
     for name, low, high in (("blur_sigma", 0, 5), ("noise_level", 0, 50), ("jpeg_quality", 30, 100)):
         edges = getattr(fine, name)
         assert (edges[0], edges[-1]) == (low, high)
@@ -55,7 +55,7 @@ def test_bins_come_as_often_as_their_weights_say():
     inside = {bin: 0 for bin in (3, 40, 74)}
     for sigma, level, quality in found:
         here = [b for b in inside if all(low <= v <= high for v, (low, high) in
-                                         zip((quality, level, sigma), PAPER.box(b), strict=True))]  # fmt: skip
+                                         zip((quality, level, sigma), PAPER.box(b)[1:], strict=True))]  # fmt: skip
         assert len(here) == 1
         inside[here[0]] += 1
     np.testing.assert_allclose([inside[b] / 2000 for b in (3, 40, 74)], (0.5, 0.3, 0.2), atol=0.04)
@@ -63,12 +63,27 @@ def test_bins_come_as_often_as_their_weights_say():
 
 def test_other_spaces():
     space = Space((0.0, 2.0), (5.0,), (), "area")
-    assert space.bins == 1 and space.shape == (1, 1, 1)
+    assert space.bins == 1 and space.shape == (1, 1, 1, 1)
     steps = draw(0, 0, space).steps
     assert [type(step) for step in steps] == [Blur, Scale, Grain] and steps[2].level == 5.0
-    for wrong in ({"blur_sigma": (1.0, 0.0)}, {"noise_level": ()}, {"jpeg_quality": (0.0, 50.0)}):
+    for wrong in ({"blur_sigma": (1.0, 0.0)}, {"noise_level": ()}, {"jpeg_quality": (0.0, 50.0)},
+                  {"sharpen_amount": (-1.0, 0.0)}):  # fmt: skip
         with pytest.raises(DegradeError, match=next(iter(wrong))):
             replace(PAPER, **wrong)
+
+
+def test_a_sharpening_comes_between_the_resize_and_the_noise_and_changes_nothing_else():
+    space = replace(PAPER, sharpen_amount=(0.0, 0.5, 1.0))
+    assert space.bins == 2 * PAPER.bins and space.box(PAPER.bins + 7) == ((0.5, 1.0), *PAPER.box(7)[1:])
+    assert space.words(PAPER.bins + 7) == "blur 2 to 3, sharpening 0.5 to 1, noise 10 to 20, JPEG 30 to 50"
+    only = np.eye(space.bins)[PAPER.bins + 7].tolist()
+    found = [draw(5, index, space, only).steps for index in range(300)]
+    plain = [draw(5, index, PAPER, only[PAPER.bins :]).steps for index in range(300)]
+    for with_it, without in zip(found, plain, strict=True):
+        assert with_it[:2] + with_it[3:] == without
+        assert isinstance(with_it[2], Sharpen) and with_it[2].sigma == RADIUS
+    amounts = [steps[2].amount for steps in found]
+    assert 0.5 <= min(amounts) < 0.52 and 0.98 < max(amounts) <= 1
 
 
 def test_weights_are_checked():

@@ -119,7 +119,7 @@ def test_weights_decide_which_bins_are_made(tmp_path):
 
     write_json_atomic(tmp_path / "weights.json", found)
     degrader = open_degrader("binned", weights=tmp_path / "weights.json")
-    (q_low, q_high), (l_low, l_high), (s_low, s_high) = binned.PAPER.box(only)
+    _, (q_low, q_high), (l_low, l_high), (s_low, s_high) = binned.PAPER.box(only)
     for pair in range(20):
         theta = degrader.draw(0, pair, 4)
         blur, _, grain, jpeg = theta.steps

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from degrade_engine.engine.classical.pipeline import Grain, Jpeg, Pipeline, Scale, Shot, Subsample, apply
+from degrade_engine.engine.classical.pipeline import Grain, Jpeg, Pipeline, Scale, Sharpen, Shot, Subsample, apply
 from degrade_engine.engine.classical.theta import Blur
 from degrade_engine.engine.errors import DegradeError
 
@@ -42,6 +42,20 @@ def test_subsample_is_the_interpolated_kernel():
     y = x = 32
     wanted = np.einsum("yx,yxc->c", kernel, hr[y - 12 : y + 13, x - 12 : x + 13].astype(float))
     assert np.abs(run(hr, Subsample(factor, sigma, size), scale=factor)[y // 4, x // 4] - wanted).max() <= 0.51
+
+
+@pytest.mark.parametrize("frequency", [1 / 32, 1 / 16, 1 / 8, 1 / 4])
+def test_sharpen_is_the_unsharp_mask(frequency):
+    """A wave comes out 1 + a (1 - G(f)) times as high, G the Gaussian's Fourier transform; a flat image as it was."""
+    y, x = np.mgrid[:128, :128]
+    wave = np.cos(2 * np.pi * (frequency * x + 3 / 64 * y))  # aslant, or all periods would be rounded alike
+    image = np.rint(128 + 50 * wave).astype(np.uint8)[..., None].repeat(3, axis=2)
+    inside = np.s_[32:96, 32:96]
+    height = 2 * ((run(image, Sharpen(0.6, 2.0))[..., 0].astype(float) - 128) * wave)[inside].mean()
+    gaussian = np.exp(-2 * (np.pi * 2.0) ** 2 * (frequency**2 + (3 / 64) ** 2))
+    assert height == pytest.approx(50 * (1 + 0.6 * (1 - gaussian)), abs=0.6)
+    flat = np.full((16, 16, 3), 77, np.uint8)
+    assert (run(flat, Sharpen(0.6, 2.0)) == 77).all()
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ from degrade_engine.cli import main
 from degrade_engine.engine import columns, images
 from degrade_engine.engine import plan as plans
 from degrade_engine.engine.build import build
+from degrade_engine.engine.classical import degraders
 from degrade_engine.engine.inputs import inventory
 from degrade_engine.engine.pipeline import generate as shards
 from degrade_engine.engine.pipeline import progress, records
@@ -481,21 +482,37 @@ def test_fewer_candidates_than_the_engine_makes_keep_the_best_of_the_first(engin
         assert (tmp_path / "first/lq" / name).read_bytes() == (run / "extra/candidate0" / name).read_bytes()
 
 
-@pytest.mark.parametrize("start", ["bicubic", "realesrgan"])
+@pytest.mark.parametrize("start", ["bicubic", "realesrgan", "bsrgan", "bsrgan-plus", "binned"])
 def test_tau_0_returns_the_start_image(engines, photos, tmp_path, start):
+    """The recorded parameters make the same image again."""
     out = tmp_path / "out"
     assert generate(engines[4], photos, out, "--pairs", 5, "--tau", 0, "--start", start, "--scale", 2) == 0
-    from degrade_engine.engine.classical import realesrgan, theta
-
     for row in manifest(out):
         gt, lq = (images.read_rgb(out / kind / f"{row['name']}.png") for kind in ("gt", "lq"))
         assert gt.shape == (32, 32, 3) and lq.shape == (16, 16, 3) and row["tau"] == 0 and row["steps"] == 0
-        if start == "bicubic":
-            wanted = images.resize_bicubic(gt, (16, 16))
-        else:  # the recorded parameters make the same image again
-            drawn = theta.SecondOrder.from_json(row["start"]["parameters"])
-            wanted = realesrgan.apply(gt, drawn, scale=2, noise_seed=row["start"]["noise_seed"])
-        assert np.array_equal(lq, wanted)
+        assert row["start"]["kind"] == start and np.array_equal(lq, degraders.replay(row["start"], gt, scale=2))
+
+
+def test_a_start_with_settings_of_its_own_is_another_plan(engines, photos, tmp_path, capsys):
+    def plan(name: str, *options: str) -> dict:
+        assert generate(engines[4], photos, tmp_path / name, "--pairs", 3, "--dry-run", *options) == 0
+        return json.loads((tmp_path / name / "plan.json").read_text())
+
+    own = tmp_path / "own.toml"
+    own.write_text("noise_level = [50]\n")
+    usual = plan("usual", "--start", "binned")
+    noisy = plan("noisy", "--start", "binned", "--degrader-options", str(own))
+    assert {key for key in usual if usual[key] != noisy[key]} == {"start_sha256"}
+    assert "start_sha256" not in plan("bicubic")
+    assert generate(engines[4], photos, tmp_path / "usual", "--pairs", 3, "--start", "binned", "--degrader-options",
+                    str(own)) == 2  # fmt: skip
+    assert "start_sha256 was" in capsys.readouterr().err
+    refused = {"bicubic": "the degrader bicubic has no settings",
+               "reconstruction": "--degrader-options was given, and the start image is reconstruction"}  # fmt: skip
+    for start, said in refused.items():
+        options = ("--start", start, "--degrader-options", str(own))
+        assert generate(engines[4], photos, tmp_path / "no", "--pairs", 3, *options) == 2
+        assert said in capsys.readouterr().err
 
 
 def test_the_paper_preset_is_algorithm_2(engines, photos, tmp_path):

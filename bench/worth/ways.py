@@ -1,0 +1,59 @@
+"""What `bench worth` compares: the generators as they are recommended, and the sets that tell why they differ."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a set is made. engine, weights: the names of those that it needs; arguments: of `generate`, beside folders
+    and counts. Or of: the set it is made from, each LR blurred by a Gaussian of `blur` LR pixels and given white noise
+    of a standard deviation of `noise` grey levels."""
+
+    name: str
+    engine: str | None = None
+    arguments: tuple[str, ...] = ()
+    weights: str | None = None
+    of: str | None = None
+    blur: float = 0.0
+    noise: float = 0.0
+
+
+TRUE, BINNED = "true pairs", "binned"
+GENERAL = "syndiff of all cameras"
+BLUNT = "binned, without sharpening"
+BLUR = Way("bicubic, Gaussian sigma 0.5", of="bicubic", blur=0.5)  # the baseline of `bench quality`
+DEGRADER = ("--degrader", "binned")
+REALESRGAN = ("--start", "realesrgan", "--tau", "1:125", "--steps", "5")  # the paper's start and strengths, few calls
+REC_LR = ("--tau", "0", "--start", "reconstruction")
+GENERATORS = (
+    Way("bicubic", arguments=("--degrader", "bicubic")),
+    BLUR,
+    Way("bsrgan", arguments=("--degrader", "bsrgan")),
+    Way("realdgen", "realdgen"),
+    Way(TRUE),
+    Way("lway", "lway"),
+    Way("realesrgan", arguments=("--degrader", "realesrgan")),
+    Way("syndiff", "syndiff"),
+    Way("uddm", "uddm"),
+    Way(BINNED, arguments=DEGRADER, weights=BINNED),
+)
+WHY = (
+    Way("realdgen, Rec_lr alone", "realdgen", REC_LR),
+    Way("lway, without noise", "lway", ("--noise", "0")),
+    Way("lway, noise 2", "lway", ("--noise", "2")),
+    Way("lway, noise 3", "lway", ("--noise", "3")),
+    Way("bicubic, Gaussian sigma 0.5, noise 2 added", of=BLUR.name, noise=2.0),
+    Way("realdgen, noise 1 added", "realdgen", of="realdgen", noise=1.0),
+    Way("realdgen, noise 2 added", "realdgen", of="realdgen", noise=2.0),
+    Way("syndiff, start binned", "syndiff", ("--start", "binned"), weights=BINNED),
+    Way("syndiff, start Real-ESRGAN", "syndiff", REALESRGAN),
+    Way(GENERAL, GENERAL),
+    Way(f"{GENERAL}, start Real-ESRGAN", GENERAL, REALESRGAN),
+    Way(BLUNT, arguments=DEGRADER, weights=BLUNT),
+)
+"""Each differs in one thing from a generator's."""
+WAYS = GENERATORS + WHY
+"""In the order in which they are trained on."""
+BY_NAME = {way.name: way for way in WAYS}
