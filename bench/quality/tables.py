@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..rows import RESULTS, Row, read_rows, same
-from . import baselines, settings
+from . import baselines, metrics, settings
 from .settings import Setting, of_preset
 
 ROWS = RESULTS / "quality.jsonl"
@@ -89,16 +89,34 @@ def of_split(split: str) -> list[Row]:
     return [row for row in read_rows(ROWS) if row["split"] == split]
 
 
-def contenders() -> str:
+def recommended() -> list[tuple[str, Row]]:
     """Each generator at its recommended setting, as far as it was measured."""
-    kept, names = [], {}
+    found = []
     for name, generator, setting in CONTENDERS:
         wanted = {"generator": generator, "setting": setting.to_json() if setting else {}}
         for row in of_split("reported"):
             if same(row, wanted, only=("generator", "setting")) and not (generator == "realdgen" and is_alone(row)):
-                kept.append(row)
-                names[id(row)] = name
-    return table(kept, lambda row: names[id(row)])
+                found.append((name, row))
+    return found
+
+
+def contenders() -> str:
+    """Fidelity and realism of each generator."""
+    found = recommended()
+    names = {id(row): name for name, row in found}
+    return table([row for _, row in found], lambda row: names[id(row)])
+
+
+def spectrum() -> str:
+    """By how much each generator's LR is above the real one in each band of frequencies, dB; of those that read a
+    reference, with another scene's."""
+    body = [
+        [name, *(f"{band:+.1f}" for band in row["spectrum_bias_db"])]
+        for name, row in recommended()
+        if "spectrum_bias_db" in row and row["setting"].get("reference", "other") in ("other", "none")
+    ]
+    bands = [f"to {(i + 1) / (2 * metrics.BANDS):.3g}" for i in range(metrics.BANDS)]
+    return markdown(["cycles a pixel", *bands], body)
 
 
 def is_alone(row: Row) -> bool:
@@ -120,6 +138,7 @@ def everything() -> str:
 
 TABLES: dict[str, Callable[[], str]] = {
     "quality": contenders,
+    "spectrum": spectrum,
     "settings": everything,
     "scale2": lambda: table(of_split("scale2")),
     "table4": lambda: table(of_set("table4", alone=True)),

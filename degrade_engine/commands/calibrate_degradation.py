@@ -23,7 +23,10 @@ NAMES = ("random-alexnet", "e-deg", "alexnet", "vgg19-2-2", "vgg19-5-4")  # of c
 
 @click.command("degradation", short_help="Weights of a binned degradation space, from real LR photographs.")
 @click.option("--reference", type=FOLDER, required=True, help="Folder of real LR photographs; 100 to 150 suffice.")
-@click.option("--hr", type=FOLDER, required=True, help="Folder of sharp photographs, of other scenes.")
+@click.option(
+    "--hr", type=FOLDER, required=True,
+    help="Folder of sharp photographs, of other scenes. Sharper ones than the camera's own make the weights blur more.",
+)  # fmt: skip
 @click.option("-o", "--out", type=FILE, required=True, help="weights.json; the heat-map goes beside it as .svg.")
 @click.option(
     "--features", "name", type=click.Choice(NAMES), default="random-alexnet", show_default=True,
@@ -35,7 +38,8 @@ NAMES = ("random-alexnet", "e-deg", "alexnet", "vgg19-2-2", "vgg19-5-4")  # of c
 )  # fmt: skip
 @click.option(
     "--space", "options", type=FILE, metavar="fine|FILE",
-    help="fine: 105 bins, closer at weak blur, noise and JPEG; or a TOML of your own. [default: the paper's 75 bins]",
+    help="fine: 315 bins, closer at weak blur, noise and JPEG, and with the sharpening that cameras do; or a TOML of "
+    "your own. [default: the paper's 75 bins]",
 )  # fmt: skip
 @click.option(
     "--alpha", type=click.FloatRange(0), default=25.0, show_default=True,
