@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import shlex
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -104,9 +105,14 @@ def main(
             with Progress(console=console, disable=not console.is_terminal) as progress:
                 task = progress.add_task("rounds", total=2 * (rounds + 1))
                 times: dict[str, list[float]] = {"A": [], "B": []}
-                for letter in order(rounds + 1):
+                for turn, letter in enumerate(order(rounds + 1)):
+                    began = time.monotonic()
                     times[letter].append(once(first if letter == "A" else second))
                     progress.advance(task)
+                    if turn == 2:  # the first time of each builds its engine
+                        left = 2 * rounds - 1
+                        minutes = left * (time.monotonic() - began) / 60
+                        console.print(f"{left} times more, about {minutes:.0f} min")
             names = {"A": first.commit, "B": second.commit}
     found = timings(times["A"][1:], times["B"][1:])
     for letter, took in times.items():
