@@ -32,6 +32,11 @@ def read_rows(path: Path) -> list[Row]:
     return rows
 
 
+def rows_of(folder: Path, name: str) -> list[Row]:
+    """The rows of FOLDER/NAME.jsonl."""
+    return read_rows(folder / f"{name}.jsonl")
+
+
 def write_rows(path: Path, rows: Sequence[Row]) -> None:
     """The whole file, at once."""
     write_bytes_atomic(path, "".join(json.dumps(row) + "\n" for row in rows).encode())

@@ -1,116 +1,141 @@
 """The tables and pictures of README.md and docs/, made from the committed rows, so that no figure stands there without
-its evidence.
+its evidence; and the same tables of one's own rows, on a page.
 
-make tables        rewrites the blocks <!-- table NAME --> … <!-- end --> of PAGES, and PICTURES
+make tables                                               rewrites the blocks <!-- table NAME --> … <!-- end --> of
+                                                          PAGES, and PICTURES
+degrade-engine bench tables --rows FOLDER -o FILE.md      writes SECTIONS of the rows that lie in FOLDER
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
+
+from degrade_engine.engine.errors import DegradeError
 
 from .latency import page as latency_page
 from .quality import tables as quality_tables
 from .quality.curve import draw
 from .quality.settings import Setting
-from .quality.tables import markdown
-from .rows import RESULTS, Row, read_rows, same
+from .rows import RESULTS, Row, rows_of, same
+from .seconds import tables as seconds_tables
 from .worth import table as worth_table
 
+Make = Callable[[Path], str]  # a folder of rows -> what is made of them
 
-def rows(name: str) -> list[Row]:
-    """The rows of bench/results/NAME.jsonl."""
-    return read_rows(RESULTS / f"{name}.jsonl")
-
-
-def references() -> str:
-    """What the reference looks like and what the output then looks like."""
-    body = []
-    for row in rows("references"):
-        r, o = row["reference"], row["output"]
-        s = row["setting"]
-        body.append([f"{row['kind']}, tau {s['tau']}, {s['steps']} steps"] + [
-            f"{r[k]:.1f} → {o[k]:.1f}" for k in ("laplacian", "noise", "blocks")])  # fmt: skip
-    return markdown(["reference", "Laplacian std", "noise std", "blockiness"], body)
-
-
-def speed() -> str:
-    """Seconds a pair, side by side in one run, and how far the pixels are from those they must be."""
-    body = []
-    for r in rows("speed"):
-        times = [f"{r['p50_s_a_pair']:.2f}", f"{r['p95_s_a_pair']:.2f}", f"{r['times_faster']:.2f} ×"]
-        off = f"{r['mean_error_grey']:.4f}", f"{100 * r['values_off_by_more_than_1']:.2f}"
-        body.append([r["name"], r["precision"], f"{r['tau']}, {r['steps']}", *times, *off])
-    return markdown(
-        ["way", "precision", "tau, steps", "p50 s a pair", "p95", "times the original", "mean error", "% off by > 1"],
-        body,
-    )
-
-
-def table12() -> str:
-    """Seconds an image with I/O and without (p50 and p95 a batch), the paper's own figures in columns of their own."""
-    body = []
-    for r in rows("table12"):
-        tau = r.get("tau", "")
-        setting = "" if tau == "" else f"{tau[0]}:{tau[1]}" if isinstance(tau, list) else str(tau)
-        if setting:
-            setting += f", {r['steps'] or 'every step'}, K = {r['candidates']}"
-        networks = "" if r["mean_s_without_io"] is None else f"{r['mean_s_without_io']:.3f}"
-        if "batch_p50_s_without_io" in r:
-            p50, p95 = (r[f"batch_{name}_s_without_io"] for name in ("p50", "p95"))
-            networks += f" ({p50:.2f}, {p95:.2f} a batch of {r['batch']})"
-        ours = [setting, f"{r['mean_s']:.3f}", networks, f"{r['images_a_second']:.2f}", f"{r['psnr_db']:.2f}"]
-        theirs = [r["published_platform"], f"{r['published_s']:.4f}", f"{r['published_psnr_db']:.2f}"]
-        body.append([r["name"], *ours, *theirs])
-    return markdown(
-        ["way", "tau, steps, K", "s an image", "networks alone", "images a second", "PSNR dB",
-         "paper: on", "paper: s", "paper: dB"], body
-    )  # fmt: skip
-
-
-TABLES: dict[str, Callable[[], str]] = {
+TABLES: dict[str, Make] = {
     **quality_tables.TABLES,
-    "references": references,
-    "speed": speed,
-    "table12": table12,
+    **seconds_tables.TABLES,
     **latency_page.TABLES,
-    "worth": lambda: worth_table.worth(rows("worth")),
-    "worth_noise": lambda: worth_table.noise(rows("worth"), rows("noise_choice")),
-    "worth_why": lambda: worth_table.why(rows("worth")),
+    "worth": lambda folder: worth_table.worth(rows_of(folder, "worth")),
+    "worth_noise": lambda folder: worth_table.noise(rows_of(folder, "worth"), rows_of(folder, "noise_choice")),
+    "worth_why": lambda folder: worth_table.why(rows_of(folder, "worth")),
 }
 
 
-def curve() -> str:
+def curve(folder: Path) -> str:
     """docs/curve.svg."""
     no_call = {"setting": Setting(start="bicubic", tau=0).to_json()}
-    start = (row for row in quality_tables.of_split("reported") if same(row, no_call, only=("setting",)))
-    return draw(quality_tables.of_set("curve", alone=True), next(start, None))
+    start = (row for row in quality_tables.of_split(folder, "reported") if same(row, no_call, only=("setting",)))
+    return draw(quality_tables.of_set(folder, "curve", alone=True), next(start, None))
 
 
 PAGES = ("README.md", "docs/quality.md", "docs/worth.md", "docs/latency.md")
-PICTURES: dict[str, Callable[[], str]] = {"docs/curve.svg": curve, "docs/latency.svg": latency_page.picture_of_rows}
+PICTURES: dict[str, Make] = {"docs/curve.svg": curve, "docs/latency.svg": latency_page.picture_of_rows}
 
 
 def filled(text: str) -> str:
     """A page with every table block made anew."""
 
     def block(match: re.Match[str]) -> str:
-        return f"<!-- table {match[1]} -->\n{TABLES[match[1]]()}\n<!-- end -->"
+        return f"<!-- table {match[1]} -->\n{TABLES[match[1]](RESULTS)}\n<!-- end -->"
 
     return re.sub(r"<!-- table (\w+) -->\n.*?<!-- end -->", block, text, flags=re.DOTALL)
 
 
+# ------------------------------------------------------------------------------------------ one's own rows
+
+
+@dataclass(frozen=True)
+class Section:
+    """A table of a page of one's own rows. file: which rows it needs; said: what it is, in a sentence."""
+
+    file: str
+    heading: str
+    said: str
+    make: Make
+
+
+SECTIONS = (
+    Section("latency", "The machine", "What the networks and kernels below are held against.", latency_page.machine),
+    Section("speed", "The engine beside PyTorch", "Seconds a pair without reading and writing, all ways in turn in one "
+            "run; the error is the mean absolute difference to the original's candidates in grey levels (for few "
+            "steps, to PyTorch's at the same steps).", seconds_tables.speed),
+    Section("table12", "RealDGen's Table 12", "Seconds an image with reading and writing, and PSNR against the real LR "
+            "where the pairs have one; the paper's columns are of other machines, another model and an image size that "
+            "it does not state.", seconds_tables.table12),
+    Section("latency", "A pair, stage by stage", "One batch from decoding to written files, one stage after another; "
+            "in a run, reading and writing overlap the networks.", TABLES["latency_stages"]),
+    Section("latency", "A batch", "Whole batches without reading and writing.", TABLES["latency_batches"]),
+    Section("latency", "Networks", "Each at the engine's batch, beside a large matrix product on the same threads.",
+            TABLES["latency_parts"]),
+    Section("latency", "The denoiser's operators", "On one thread, one row at a time.", TABLES["latency_operators"]),
+    Section("latency", "Kernels", "Bytes as the kernels' sources count them, beside a copy of a large array.",
+            TABLES["latency_kernels"]),
+    Section("latency", "Scaling", "Milliseconds a batch, one size changed at a time.", TABLES["latency_scaling"]),
+    Section("quality", "Quality on true pairs", "Every row: the pairs, the generator, its setting; PSNR and SSIM are "
+            "against the real LR, gaps are absolute differences to it.", quality_tables.whole),
+    Section("references", "What the output takes over", "Of the reference's sharpness, noise and blocks: reference → "
+            "output.", quality_tables.references),
+    Section("worth", "What the pairs are worth", "The same SR network trained on each set of pairs and tested on true "
+            "ones, mean ± standard deviation over seeds; sharpness and noise of the LR are shares of bicubic's.",
+            lambda folder: worth_table.table(rows := rows_of(folder, "worth"), rows)),
+)  # fmt: skip
+
+
+def where(rows: list[Row]) -> str:
+    """On what, when, and of which code the rows were made."""
+    said = (f"{row.get('devices', row['machine'])}, {row['date']}, commit {row['commit']}" for row in rows)
+    return "; ".join(dict.fromkeys(said)) + "."
+
+
+def page(folder: Path) -> str:
+    """Every section whose rows are in the folder. DegradeError where there is none."""
+    names = dict.fromkeys(section.file for section in SECTIONS)
+    found = {name: rows for name in names if (folder / f"{name}.jsonl").is_file() and (rows := rows_of(folder, name))}
+    if not found:
+        wanted = ", ".join(f"{name}.jsonl" for name in names)
+        raise DegradeError(f"{folder} holds no rows", wanted=f"one or more of {wanted}", mend="make bench")
+    files = ", ".join(f"`{name}.jsonl`" for name in found)
+    text = [f"# Measured\n\nThe rows of {files} as tables, by `degrade-engine bench tables --rows`."]
+    for section in SECTIONS:
+        if section.file in found:
+            place = "" if section.file == "latency" else f" Measured on {where(found[section.file])}"
+            text.append(f"## {section.heading}\n\n{section.said}{place}\n\n{section.make(folder)}")
+    return "\n\n".join(text) + "\n"
+
+
 @click.command()
 @click.option("--root", type=click.Path(exists=True, path_type=Path), default=Path(), help="[default: where one is]")
-def main(root: Path) -> None:
-    """Write the tables and pictures of README.md and docs/."""
-    for page in PAGES:
-        (root / page).write_text(filled((root / page).read_text()))
+@click.option("--rows", "folder", type=click.Path(exists=True, file_okay=False, path_type=Path),
+              help="Of one's own rows: write a page of these instead.")  # fmt: skip
+@click.option("-o", "--out", type=click.Path(dir_okay=False, path_type=Path), help="The page of --rows, Markdown.")
+def main(root: Path, folder: Path | None, out: Path | None) -> None:
+    """Write the tables and pictures of README.md and docs/, or those of one's own rows into a page."""
+    if (folder is None) != (out is None):
+        raise click.UsageError("--rows FOLDER and -o FILE.md go together")
+    if folder is not None and out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(page(folder))
+        return
+    for name in PAGES:
+        (root / name).write_text(filled((root / name).read_text()))
     for picture, made in PICTURES.items():
-        (root / picture).write_text(made())
+        (root / picture).write_text(made(RESULTS))
 
 
 if __name__ == "__main__":

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from html import escape
+from pathlib import Path
 
 from degrade_engine.engine.report.figures import figure
 
 from ..quality.tables import markdown
-from ..rows import RESULTS, Row, read_rows
+from ..rows import Row, read_rows
 from .stages import STAGES
 
 Table = tuple[list[str], list[list[str]]]  # header, body
@@ -26,9 +27,9 @@ def of(rows: list[Row], what: str) -> list[Row]:
     return [row for row in rows if row["what"] == what]
 
 
-def measured() -> list[Row]:
-    """The committed rows; none before the first measurement."""
-    path = RESULTS / "latency.jsonl"
+def measured(folder: Path) -> list[Row]:
+    """The rows of a folder; none before the first measurement."""
+    path = folder / "latency.jsonl"
     return read_rows(path) if path.is_file() else []
 
 
@@ -113,7 +114,8 @@ def operators(rows: list[Row]) -> Table:
             body.append([r["operator"], str(r["nodes"]), figure(r["ms"]), f"{100 * r['share']:.1f}"])
         else:
             rest = [rest[0] + r["nodes"], rest[1] + r["ms"], rest[2] + r["share"]]
-    body.append(["all others", str(rest[0]), figure(rest[1]), f"{100 * rest[2]:.1f}"])
+    if rest[0]:
+        body.append(["all others", str(rest[0]), figure(rest[1]), f"{100 * rest[2]:.1f}"])
     return ["operator", "nodes", "ms a row", "%"], body
 
 
@@ -130,15 +132,20 @@ def ceiling(rows: list[Row]) -> str:
     )
 
 
-def table(make: Callable[[list[Row]], Table]) -> Callable[[], str]:
-    """A table of the committed rows as Markdown."""
-    return lambda: markdown(*make(rows)) if (rows := measured()) else NOT_YET
+def machine(folder: Path) -> str:
+    """The machine in a sentence, by the rows of a folder."""
+    return ceiling(rows) if (rows := measured(folder)) else NOT_YET
+
+
+def table(make: Callable[[list[Row]], Table]) -> Callable[[Path], str]:
+    """A table of a folder's rows as Markdown."""
+    return lambda folder: markdown(*make(rows)) if (rows := measured(folder)) else NOT_YET
 
 
 NOT_YET = "Not measured yet: `degrade-engine bench latency ENGINE -o bench/results/latency.jsonl`."
-TABLES: dict[str, Callable[[], str]] = {
+TABLES: dict[str, Callable[[Path], str]] = {
     "latency": table(lambda rows: parts(rows, of(rows, "ceiling")[0]["kind"], brief=True)),
-    "latency_machine": lambda: ceiling(rows) if (rows := measured()) else NOT_YET,
+    "latency_machine": machine,
     "latency_parts": table(parts),
     "latency_stages": table(stages),
     "latency_batches": table(batches),
@@ -167,9 +174,9 @@ def picture(rows: list[Row]) -> str:
     return f"{head}<style>{STYLE}</style>{''.join(body)}</svg>\n"
 
 
-def picture_of_rows() -> str:
+def picture_of_rows(folder: Path) -> str:
     """docs/latency.svg."""
-    return picture(measured())
+    return picture(measured(folder))
 
 
 def _setting(name: str, found: dict[str, float], y: float) -> Iterator[str]:

@@ -1,16 +1,19 @@
-"""The rows of `quality` as tables: the contenders, and every setting that was looked at."""
+"""The rows of `quality` as tables: the contenders, and every setting that was looked at; and those of `references`.
+
+A table is made of the rows in a folder, bench/results or one's own.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from ..rows import RESULTS, Row, read_rows, same
+from ..rows import Row, rows_of, same
 from . import baselines, metrics, settings
 from .settings import Setting, of_preset
 
-ROWS = RESULTS / "quality.jsonl"
 REFERENCES = {"other": "another scene's real LR", "paired": "the paired real LR", "clean": "a clean image (control)"}
 KINDS = {"realdgen": "RealDGen", "syndiff": "SynDiff", "uddm": "UDDM", "lway": "LWay"}
 RECOMMENDED = of_preset(settings.RECOMMENDED)
@@ -84,35 +87,35 @@ def table(rows: Sequence[Row], name: Callable[[Row], str] = what) -> str:
     return markdown(["generator", "reference", *HEADER], body)
 
 
-def of_split(split: str) -> list[Row]:
+def of_split(folder: Path, split: str) -> list[Row]:
     """The rows of one split."""
-    return [row for row in read_rows(ROWS) if row["split"] == split]
+    return [row for row in rows_of(folder, "quality") if row["split"] == split]
 
 
-def recommended() -> list[tuple[str, Row]]:
+def recommended(folder: Path) -> list[tuple[str, Row]]:
     """Each generator at its recommended setting, as far as it was measured."""
     found = []
     for name, generator, setting in CONTENDERS:
         wanted = {"generator": generator, "setting": setting.to_json() if setting else {}}
-        for row in of_split("reported"):
+        for row in of_split(folder, "reported"):
             if same(row, wanted, only=("generator", "setting")) and not (generator == "realdgen" and is_alone(row)):
                 found.append((name, row))
     return found
 
 
-def contenders() -> str:
+def contenders(folder: Path) -> str:
     """Fidelity and realism of each generator."""
-    found = recommended()
+    found = recommended(folder)
     names = {id(row): name for name, row in found}
     return table([row for _, row in found], lambda row: names[id(row)])
 
 
-def spectrum() -> str:
+def spectrum(folder: Path) -> str:
     """By how much each generator's LR is above the real one in each band of frequencies, dB; of those that read a
     reference, with another scene's."""
     body = [
         [name, *(f"{band:+.1f}" for band in row["spectrum_bias_db"])]
-        for name, row in recommended()
+        for name, row in recommended(folder)
         if "spectrum_bias_db" in row and row["setting"].get("reference", "other") in ("other", "none")
     ]
     bands = [f"to {(i + 1) / (2 * metrics.BANDS):.3g}" for i in range(metrics.BANDS)]
@@ -124,25 +127,44 @@ def is_alone(row: Row) -> bool:
     return bool(row["candidates"] == 1)
 
 
-def of_set(name: settings.Name, *, alone: bool) -> list[Row]:
+def of_set(folder: Path, name: settings.Name, *, alone: bool) -> list[Row]:
     """The rows of a set of RealDGen's settings, in its order; alone: with one candidate."""
-    rows = [row for row in of_split("reported") if row["generator"] == "realdgen" and is_alone(row) == alone]
+    reported = of_split(folder, "reported")
+    rows = [row for row in reported if row["generator"] == "realdgen" and is_alone(row) == alone]
     wanted = [setting.to_json() for setting in settings.settings_of(name, "realdgen")]
     return [row for one in wanted for row in rows if same(row, {"setting": one}, only=("setting",))]
 
 
-def everything() -> str:
+def everything(folder: Path) -> str:
     """Every other setting that was reported on."""
-    return table([row for row in of_split("reported") if row not in of_set("curve", alone=True)])
+    curve = of_set(folder, "curve", alone=True)
+    return table([row for row in of_split(folder, "reported") if row not in curve])
 
 
-TABLES: dict[str, Callable[[], str]] = {
+def whole(folder: Path) -> str:
+    """Every row, whichever pairs it was measured on."""
+    return table(rows_of(folder, "quality"), lambda row: f"{row['split']}: {what(row)}")
+
+
+def references(folder: Path) -> str:
+    """What the reference looks like and what the output then looks like."""
+    body = []
+    for row in rows_of(folder, "references"):
+        r, o = row["reference"], row["output"]
+        s = row["setting"]
+        body.append([f"{row['kind']}, tau {s['tau']}, {s['steps']} steps"] + [
+            f"{r[k]:.1f} → {o[k]:.1f}" for k in ("laplacian", "noise", "blocks")])  # fmt: skip
+    return markdown(["reference", "Laplacian std", "noise std", "blockiness"], body)
+
+
+TABLES: dict[str, Callable[[Path], str]] = {
     "quality": contenders,
     "spectrum": spectrum,
     "settings": everything,
-    "scale2": lambda: table(of_split("scale2")),
-    "table4": lambda: table(of_set("table4", alone=True)),
-    "table5": lambda: table(of_set("table5", alone=False)),
-    "table7": lambda: table(of_set("table7", alone=False)),
-    "curve": lambda: table(of_set("curve", alone=True)),
+    "scale2": lambda folder: table(of_split(folder, "scale2")),
+    "table4": lambda folder: table(of_set(folder, "table4", alone=True)),
+    "table5": lambda folder: table(of_set(folder, "table5", alone=False)),
+    "table7": lambda folder: table(of_set(folder, "table7", alone=False)),
+    "curve": lambda folder: table(of_set(folder, "curve", alone=True)),
+    "references": references,
 }

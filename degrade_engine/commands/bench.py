@@ -31,7 +31,7 @@ MEASUREMENTS = {
     "kernels": ("latency", "Registers and spills of the CUDA kernels (needs nvcc)."),
     "gpu": ("gpu", "Every check and benchmark of a GPU."),
     "compare": ("", "Two commits run in turn, or two files of rows: faster, slower, or noise."),
-    "tables": ("", "Write the tables of README.md from the rows in bench/results."),
+    "tables": ("", "Write the tables of README.md from the rows in bench/results, or a page of one's own rows."),
 }
 """By name: the room of bench/ in which the module lies, and what it measures."""
 

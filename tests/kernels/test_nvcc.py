@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from degrade_engine.bench import tables
 from degrade_engine.bench.latency import kernels as report
+from degrade_engine.bench.rows import RESULTS, rows_of
 from degrade_engine.kernels.grids import KERNELS
 
 needs_nvcc = pytest.mark.skipif(report.find_nvcc() is None, reason="needs nvcc, which is not on PATH or in CUDA_HOME")
@@ -68,7 +68,7 @@ def test_no_kernel_spills_as_compiled_now() -> None:
 
 
 def test_no_kernel_spills_in_the_committed_rows() -> None:
-    rows = tables.rows("kernels")
+    rows = rows_of(RESULTS, "kernels")
     assert {(row["kernel"], row["sm"]) for row in rows} == {
         (name, sm / 10) for name in KERNELS for sm in report.CAPABILITIES
     }

@@ -117,10 +117,9 @@ def test_tables_and_picture_are_drawn_from_them(rows: Rows) -> None:
     assert "GFLOP/s in FP32" in latency_page.ceiling(rows)
 
 
-def test_without_rows_the_pages_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(latency_page, "measured", list)
-    assert {make() for make in latency_page.TABLES.values()} == {latency_page.NOT_YET}
-    assert "Not measured yet" in latency_page.picture_of_rows()
+def test_without_rows_the_pages_say_so(tmp_path: Path) -> None:
+    assert {make(tmp_path) for make in latency_page.TABLES.values()} == {latency_page.NOT_YET}
+    assert "Not measured yet" in latency_page.picture_of_rows(tmp_path)
 
 
 def test_a_batchs_entries_are_sorted_into_stages() -> None:

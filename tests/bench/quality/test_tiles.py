@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from degrade_engine.bench import tables
 from degrade_engine.bench.quality import tiles
+from degrade_engine.bench.rows import RESULTS, rows_of
 from degrade_engine.engine.build import build
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.sampling.tiling import grid
@@ -65,7 +65,7 @@ def test_rows_of_a_kind(kind: str, tiny: ModuleType, samples: Path, tmp_path: Pa
 def test_the_committed_rows_show_no_seam_and_that_one_would_be_seen() -> None:
     """The trained models: over the tiles' edges as rough as the whole image is there; side by side, rougher. In the
     interior 99 of 100 values are within 10 grey levels, and no farther off at the edges than inside."""
-    rows = {(row["kind"], row["subject"], row["way"]): row for row in tables.rows("tiles")}
+    rows = {(row["kind"], row["subject"], row["way"]): row for row in rows_of(RESULTS, "tiles")}
     assert {kind for kind, _, _ in rows} == {"realdgen", "syndiff", "lway", "uddm"}
     for kind, subject, way in rows:
         if way == "tiles":
