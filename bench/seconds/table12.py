@@ -1,9 +1,10 @@
 """Table 12 of RealDGen on this machine: seconds an image, reading and writing included, and PSNR against the real LR.
 
-    degrade-engine bench table12 CHECKPOINT --engine ENGINE --pairs PAIRS -o bench/results/table12.jsonl
+    degrade-engine bench table12 CHECKPOINT --engine ENGINE [--pairs PAIRS] -o bench/results/table12.jsonl
 
 PAIRS holds HR/ and LR/, files of the same name, true pairs whose HR is scale times the engine's LR size. The reference
-of a pair is the real LR of another one. Every way reads PNGs, makes one LR an image and writes a PNG; networks are
+of a pair is the real LR of another one. Without PAIRS it is the bundled photographs, squares from their middle: scale
+4, no real LR, and so no PSNR. Every way reads PNGs, makes one LR an image and writes a PNG; networks are
 loaded beforehand. The original is PyTorch, one image and one candidate at a time, as the authors' code does it
 (originals/realdgen/oracle.py), with the published start, the Real-ESRGAN degradation of the HR. The paper's own figures
 are of other machines, another model and an image size that it does not state: they are printed beside these, and a row
@@ -56,15 +57,16 @@ PUBLISHED = {  # RealDGen, Table 12: platform, seconds an image, PSNR on RealSR
     "RealDGen": ("4 V100", 0.6086, 26.16),
 }
 BATCH = 16  # of a degrader's pairs
+SCALE = 4  # of the bundled photographs
 
 
 @dataclass(frozen=True)
 class Pair:
-    """An HR, the reference, and what the camera really made of the HR."""
+    """An HR, the reference, and what the camera really made of the HR, where that is known."""
 
     hr: Path
     reference: Path
-    real: Path
+    real: Path | None
 
 
 @dataclass
@@ -100,6 +102,28 @@ def true_pairs(folder: Path, count: int) -> list[Pair]:
     one = [Pair(folder / "HR" / n, folder / "LR" / names[(i + len(names) // 2) % len(names)], folder / "LR" / n)
            for i, n in enumerate(names)]  # fmt: skip
     return [one[i % len(one)] for i in range(count)]
+
+
+def bundled_pairs(samples: Path, lr_size: int, count: int, folder: Path) -> list[Pair]:
+    """So many of sharp photographs and cameras' references, over and over: squares, written into the folder as PNG."""
+    hr = squares(samples / "hr", SCALE * lr_size, folder / "HR")
+    references = squares(samples / "reference", lr_size, folder / "reference")
+    return [Pair(hr[i % len(hr)], references[i % len(references)], None) for i in range(count)]
+
+
+def squares(photographs: Path, side: int, folder: Path) -> list[Path]:
+    """The middle of each photograph as a PNG of side x side pixels; one that is smaller is left out."""
+    folder.mkdir()
+    for path in sorted(photographs.iterdir()):
+        image = read_rgb(path)
+        top, left = ((length - side) // 2 for length in image.shape[:2])
+        if min(top, left) >= 0:
+            cut = np.ascontiguousarray(image[top : top + side, left : left + side])
+            (folder / f"{path.stem}.png").write_bytes(encode_png(cut))
+    found = sorted(folder.iterdir())
+    if not found:
+        raise click.ClickException(f"no photograph in {photographs} has {side} x {side} pixels: give --pairs")
+    return found
 
 
 def options_of(preset: Preset, count: int, scale: int, batch: int, filter: bool) -> plans.Options:
@@ -194,9 +218,16 @@ class Way:
     batch: int
     preset: Preset | None = None
 
+    def calls(self, images: int) -> float:
+        """Of the denoiser, one a candidate and step; by the mean tau where every step is run."""
+        if self.preset is None:
+            return 0
+        return images * self.preset.candidates * (self.preset.steps or (self.preset.tau_low + self.preset.tau_high) / 2)
+
     def row(self, made: Made, pairs: Sequence[Pair]) -> dict[str, Any]:
-        """The measured figures, the paper's own beside them under their own names."""
-        psnr = [metrics.psnr(lr, read_rgb(pair.real)) for lr, pair in zip(made.lr, pairs, strict=True)]
+        """The measured figures, the paper's own beside them under their own names. PSNR is None without real LR."""
+        both = zip(made.lr, pairs, strict=True)
+        psnr = [metrics.psnr(lr, read_rgb(pair.real)) for lr, pair in both if pair.real is not None]
         p50, p95 = (float(np.percentile(made.batches, p)) for p in (50, 95))
         n, without_io = len(pairs), {}
         if self.preset is not None:
@@ -207,7 +238,8 @@ class Way:
         return {
             "name": self.name, "mean_s": round(made.seconds / n, 4), "images_a_second": round(n / made.seconds, 3),
             "mean_s_without_io": None if self.preset is None else round(sum(made.without_io) / n, 4), **without_io,
-            "batch_p50_s": round(p50, 4), "batch_p95_s": round(p95, 4), "psnr_db": round(float(np.mean(psnr)), 3),
+            "batch_p50_s": round(p50, 4), "batch_p95_s": round(p95, 4),
+            "psnr_db": round(float(np.mean(psnr)), 3) if psnr else None,
             "images": n, "io": True, "batch": self.batch, **in_short(self.preset), "published_as": self.published,
             "published_platform": platform, "published_s": seconds, "published_psnr_db": db,
         }  # fmt: skip
@@ -253,20 +285,29 @@ def ways_of(
     return ways
 
 
+def seconds_a_call(way: Way, pairs: Sequence[Pair], folder: Path) -> float:
+    """Of the denoiser, and all else with it, by one batch of a way."""
+    folder.mkdir()
+    return way.run(pairs[: way.batch], folder).seconds / way.calls(way.batch)
+
+
 @click.command()
 @click.argument("checkpoint", type=click.Path(exists=True, path_type=Path))
 @click.option("--engine", "folder", type=click.Path(exists=True, path_type=Path), required=True)
 @click.option("--also", type=click.Path(exists=True, path_type=Path), multiple=True,
               help="An engine of another precision; may be repeated.")  # fmt: skip
 @click.option("--syndiff", "other", type=click.Path(exists=True, path_type=Path), help="An engine of the kind syndiff.")
-@click.option("--pairs", "pairs_in", type=click.Path(exists=True, path_type=Path), required=True, help="HR/ and LR/.")
+@click.option("--pairs", "pairs_in", type=click.Path(exists=True, path_type=Path),
+              help="HR/ and LR/. [default: the samples, without PSNR]")  # fmt: skip
+@click.option("--samples", type=click.Path(exists=True, path_type=Path), default=Path("samples"), show_default=True,
+              help="hr/ and reference/: what is degraded without --pairs.")  # fmt: skip
 @click.option("--images", type=click.IntRange(1), default=100, show_default=True, help="A way, as in the paper.")
 @click.option("--slow", type=click.IntRange(1), default=8, show_default=True,
               help="Images of the ways that run every step.")  # fmt: skip
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="JSONL, written anew.")
 def main(
-    checkpoint: Path, folder: Path, also: tuple[Path, ...], other: Path | None, pairs_in: Path, images: int, slow: int,
-    out: Path,
+    checkpoint: Path, folder: Path, also: tuple[Path, ...], other: Path | None, pairs_in: Path | None, samples: Path,
+    images: int, slow: int, out: Path,
 ) -> None:
     """RealDGen's Table 12 on this machine: BSRGAN, Real-ESRGAN, SynDiff, RealDGen in PyTorch and by the engine."""
     threads = cores()
@@ -276,14 +317,25 @@ def main(
         engine, *others = [stack.enter_context(Engine.open(one)) for one in (folder, *also)]
         syndiff = stack.enter_context(Engine.open(other)) if other else None
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        pairs = true_pairs(pairs_in, max(images, slow))
+        count = max(images, slow, engine.spec.batch)
+        if pairs_in is None:
+            pairs = bundled_pairs(samples, engine.spec.lr_size, count, scratch)
+        else:
+            pairs = true_pairs(pairs_in, count)
         scale = read_rgb(pairs[0].hr).shape[0] // engine.spec.lr_size
         place = {"lr_size": engine.spec.lr_size, "scale": scale, "devices": f"{processor()}, {threads} threads"}
-        for way in ways_of(load(checkpoint, RealDGen)[0], engine, others, syndiff, scale, images, slow):
+        ways = ways_of(load(checkpoint, RealDGen)[0], engine, others, syndiff, scale, images, slow)
+        call = seconds_a_call(next(way for way in ways if way.preset is RECOMMENDED), pairs, scratch / "first")
+        for i, way in enumerate(ways, 1):
+            left = call * sum(one.calls(one.images) for one in ways[i - 1 :])
+            said = f"{way.name}, {way.images} images; about {left / 60:.1f} minutes left by the engine's first batch"
+            click.echo(f"{i} of {len(ways)}: {said}", err=True)
             work = scratch / way.name
             work.mkdir()
-            rows.append(way.row(way.run(pairs[: way.images], work), pairs[: way.images]) | place | stamp())
-            click.echo(f"{way.name:34} {rows[-1]['mean_s']:8.4f} s an image, {rows[-1]['psnr_db']:.2f} dB")
+            row = way.row(way.run(pairs[: way.images], work), pairs[: way.images]) | place | stamp()
+            psnr = "" if row["psnr_db"] is None else f", {row['psnr_db']:.2f} dB"
+            click.echo(f"{way.name:34} {row['mean_s']:8.4f} s an image{psnr}")
+            rows.append(row)
     out.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
