@@ -1,6 +1,7 @@
 # demo   from a clean clone to a page of pairs      test   everything that proves it
-# lint   ruff and mypy                               bench  the benchmarks that this machine can run
+# lint   ruff and mypy                               bench  the tables of speed for this machine, beside the paper's
 # quality the rows of quality on true pairs, anew     tables what README.md and docs/ show of the committed rows
+# worth  an SR network trained on each kind's pairs, and its table (needs the corpus, as quality does: DATA=…)
 # bench-gpu  every check and benchmark of a GPU, on a machine that has one; rows go into bench/results/gpu.jsonl
 # Everything is installed into .venv; nothing outside this folder changes.
 PYTHON ?= python3
@@ -12,7 +13,7 @@ OUT ?= out
 
 SHELL := bash
 .DEFAULT_GOAL := demo
-.PHONY: demo test test-slow lint types tables quality bench bench-gpu clean
+.PHONY: demo test test-slow lint types tables quality bench worth bench-gpu clean
 
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet -c constraints.txt
@@ -37,6 +38,13 @@ FOLDERS := engine kernels calib export originals bench
 .venv/test: .venv/base $(SOURCES)
 	@set -eu; echo "Installing the package and what the tests need"; \
 	$(PIP) --no-build-isolation -e '.[cpu,train,test,metrics,rtx,openvino]'; \
+	touch $@ .venv/demo .venv/bench; printf '== done in %d s\n' $$SECONDS
+
+# openvino alone may be missing for a machine: then there is no bf16.
+.venv/bench: .venv/base $(SOURCES)
+	@set -eu; echo "Installing the package and what the benchmarks need"; \
+	$(PIP) --no-build-isolation -e '.[cpu,train,metrics]'; \
+	$(PIP) 'openvino>=2024.4' || echo "left out: openvino, so no bf16" >&2; \
 	touch $@ .venv/demo; printf '== done in %d s\n' $$SECONDS
 
 demo: .venv/demo
@@ -92,11 +100,38 @@ quality: .venv/test
 	$(QUALITY) $$one --scenes 10 --set table4 --new
 	$(MAKE) tables
 
-# About six minutes after the demo; the rows of the README are made so: then `cp $(OUT)/speed.jsonl bench/results/` and
-# `make tables`.
-bench: demo
-	$(BIN)/pip --disable-pip-version-check install --quiet -c constraints.txt --no-build-isolation -e '.[metrics]'
-	$(BIN)/degrade-engine bench speed "$(CHECKPOINT)" --engine "$(OUT)/engine" -o "$(OUT)/speed.jsonl"
+# Speed on this machine, and a page of it. PAIRS=FOLDER (HR/ and LR/, true pairs) gives Table 12 its PSNR. So are the
+# README's rows made, but that `bench latency` has an engine of each other kind too; then `cp` of the rows to
+# bench/results and `make tables`.
+bench:
+	@echo "After installing and the demo about 20 minutes on two cores: a few for engines, speed 6, table12 6, latency 3"
+	$(MAKE) .venv/bench demo
+	@set -eu; at="$(OUT)/bench"; mkdir -p "$$at"; rm -f "$$at"/*.jsonl; bf16=; also=; \
+	$(BIN)/degrade-engine export originals/checkpoints/syndiff-tiny.safetensors -o "$$at/bundle-syndiff"; \
+	$(BIN)/degrade-engine build "$$at/bundle-syndiff" --lr-size 128 --batch 4 -o "$$at/syndiff"; \
+	if $(BIN)/degrade-engine build "$(OUT)/bundle" --precision bf16 --lr-size 128 --batch 4 --candidates 3 \
+		-o "$$at/bf16"; then bf16="$$at/bf16" also="--also $$at/bf16"; else echo "Going on without bf16" >&2; fi; \
+	$(BIN)/degrade-engine bench speed "$(CHECKPOINT)" --engine "$(OUT)/engine" $$also -o "$$at/speed.jsonl"; \
+	$(BIN)/degrade-engine bench table12 "$(CHECKPOINT)" --engine "$(OUT)/engine" --syndiff "$$at/syndiff" $$also \
+		$(if $(PAIRS),--pairs "$(PAIRS)") -o "$$at/table12.jsonl"; \
+	$(BIN)/degrade-engine bench latency "$(OUT)/engine" $$bf16 -o "$$at/latency.jsonl"; \
+	$(BIN)/degrade-engine bench tables --rows "$$at" -o "$$at/tables.md"; \
+	printf '\nThe tables: %s\n' "$(abspath $(OUT)/bench/tables.md)"
+
+# What the pairs of each kind are worth, on the development corpus. A stopped run goes on.
+worth: .venv/bench
+	@set -eu; echo "After the engines about an hour on one core: a minute a set and seed, 19 sets, 3 seeds"; \
+	at="$(OUT)/worth"; mkdir -p "$$at"; given=; \
+	for kind in realdgen syndiff uddm lway; do \
+		$(BIN)/degrade-engine export originals/checkpoints/$$kind-tiny.safetensors -o "$$at/bundle-$$kind"; \
+		$(BIN)/degrade-engine build "$$at/bundle-$$kind" --lr-size 64 --batch 8 \
+			--candidates $$([ $$kind = realdgen ] && echo 3 || echo 1) -o "$$at/$$kind"; \
+		given="$$given --engine $$at/$$kind"; \
+	done; \
+	$(BIN)/degrade-engine bench worth --data "$(DATA)" $$given --weights bench/results/binned-canon.json \
+		--work "$$at/sets" -o "$$at/worth.jsonl"; \
+	$(BIN)/degrade-engine bench tables --rows "$$at" -o "$$at/tables.md"; \
+	printf '\nThe table: %s\n' "$(abspath $(OUT)/worth/tables.md)"
 
 # Its own environment: onnxruntime-gpu takes the place of onnxruntime. pycuda is compiled, by the CUDA toolkit that is
 # here. What of the runtimes cannot be installed is left out, and a row says so.

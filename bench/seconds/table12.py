@@ -219,10 +219,11 @@ class Way:
     preset: Preset | None = None
 
     def calls(self, images: int) -> float:
-        """Of the denoiser, one a candidate and step; by the mean tau where every step is run."""
+        """Of the denoiser, one a candidate and step, in whole batches; by the mean tau where every step is run."""
         if self.preset is None:
             return 0
-        return images * self.preset.candidates * (self.preset.steps or (self.preset.tau_low + self.preset.tau_high) / 2)
+        steps = self.preset.steps or (self.preset.tau_low + self.preset.tau_high) / 2
+        return -(-images // self.batch) * self.batch * self.preset.candidates * steps
 
     def row(self, made: Made, pairs: Sequence[Pair]) -> dict[str, Any]:
         """The measured figures, the paper's own beside them under their own names. PSNR is None without real LR."""
