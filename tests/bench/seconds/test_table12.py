@@ -15,6 +15,7 @@ pytest.importorskip("skimage", reason="needs the extra metrics")
 from degrade_engine.bench.seconds import table12  # noqa: E402
 from degrade_engine.engine import images  # noqa: E402
 from degrade_engine.engine.build import build  # noqa: E402
+from degrade_engine.engine.presets import PAPER, RECOMMENDED, Preset  # noqa: E402
 
 SIDE = 16
 
@@ -58,6 +59,15 @@ def test_each_way_makes_the_same_pairs_and_has_a_row(
         engine_db, original_db = (by_name[f"RealDGen, {way}, {tau}"]["psnr_db"] for way in ("engine", "original"))
         assert engine_db == pytest.approx(original_db, abs=4)
     assert by_name["BSRGAN"]["published_s"] == 0.4267 and by_name["Real-ESRGAN"]["published_psnr_db"] == 24.39
+
+
+def test_what_is_left_is_counted_in_whole_batches() -> None:
+    def way(preset: Preset | None, batch: int) -> table12.Way:
+        return table12.Way("", "RealDGen", lambda *_: None, 9, batch, preset)
+
+    assert way(None, 16).calls(9) == 0
+    assert way(RECOMMENDED, 4).calls(9) == 12 * RECOMMENDED.candidates * RECOMMENDED.steps
+    assert way(PAPER, 1).calls(2) == 2 * 3 * 15.5, "the mean of tau 1:30"
 
 
 def test_a_folder_without_pairs_is_a_sentence(tmp_path: Path) -> None:
