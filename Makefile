@@ -86,14 +86,14 @@ DATA ?= ../shared/data
 QUALITY = $(BIN)/degrade-engine bench quality --data "$(DATA)" -o bench/results/quality.jsonl
 quality: .venv/test
 	@set -eu; at="$(OUT)/quality"; mkdir -p "$$at"; given=; \
-	for kind in realdgen syndiff uddm lway; do \
-		$(BIN)/degrade-engine export originals/checkpoints/$$kind-tiny.safetensors -o "$$at/bundle-$$kind"; \
-		$(BIN)/degrade-engine build "$$at/bundle-$$kind" --batch 10 -o "$$at/$$kind"; \
-		given="$$given --engine $$at/$$kind"; \
+	for name in realdgen-tiny syndiff-canon uddm-tiny lway-tiny; do \
+		$(BIN)/degrade-engine export originals/checkpoints/$$name.safetensors -o "$$at/bundle-$$name"; \
+		$(BIN)/degrade-engine build "$$at/bundle-$$name" --batch 10 -o "$$at/$$name"; \
+		given="$$given --engine $$at/$$name"; \
 	done; \
-	$(BIN)/degrade-engine build "$$at/bundle-realdgen" --batch 10 --candidates 1 -o "$$at/one"; \
+	$(BIN)/degrade-engine build "$$at/bundle-realdgen-tiny" --batch 10 --candidates 1 -o "$$at/one"; \
 	given="$$given --weights bench/results/binned-canon.json --checkpoint $(CHECKPOINT)"; \
-	one="--engine $$at/one --checkpoint $(CHECKPOINT) --features-from $$at/realdgen"; \
+	one="--engine $$at/one --checkpoint $(CHECKPOINT) --features-from $$at/realdgen-tiny"; \
 	$(QUALITY) $$given --engine "$$at/one" --again bench/results/quality.jsonl $(NEW); \
 	$(QUALITY) $$given --set table3 --set table5 --set table7 --new; \
 	$(QUALITY) $$one --set curve --new; \
@@ -107,7 +107,7 @@ bench:
 	@echo "After installing and the demo about 20 minutes on two cores: a few for engines, speed 6, table12 6, latency 3"
 	$(MAKE) .venv/bench demo
 	@set -eu; at="$(OUT)/bench"; mkdir -p "$$at"; rm -f "$$at"/*.jsonl; bf16=; also=; \
-	$(BIN)/degrade-engine export originals/checkpoints/syndiff-tiny.safetensors -o "$$at/bundle-syndiff"; \
+	$(BIN)/degrade-engine export originals/checkpoints/syndiff-canon.safetensors -o "$$at/bundle-syndiff"; \
 	$(BIN)/degrade-engine build "$$at/bundle-syndiff" --lr-size 128 --batch 4 -o "$$at/syndiff"; \
 	if $(BIN)/degrade-engine build "$(OUT)/bundle" --precision bf16 --lr-size 128 --batch 4 --candidates 3 \
 		-o "$$at/bf16"; then bf16="$$at/bf16" also="--also $$at/bf16"; else echo "Going on without bf16" >&2; fi; \
@@ -120,15 +120,16 @@ bench:
 
 # What the pairs of each kind are worth, on the development corpus. A stopped run goes on.
 worth: .venv/bench
-	@set -eu; echo "After the engines about an hour on one core: a minute a set and seed, 19 sets, 3 seeds"; \
+	@set -eu; echo "After the engines about an hour on one core: a minute a set and seed, 22 sets, 3 seeds"; \
 	at="$(OUT)/worth"; mkdir -p "$$at"; given=; \
-	for kind in realdgen syndiff uddm lway; do \
-		$(BIN)/degrade-engine export originals/checkpoints/$$kind-tiny.safetensors -o "$$at/bundle-$$kind"; \
-		$(BIN)/degrade-engine build "$$at/bundle-$$kind" --lr-size 64 --batch 8 \
-			--candidates $$([ $$kind = realdgen ] && echo 3 || echo 1) -o "$$at/$$kind"; \
-		given="$$given --engine $$at/$$kind"; \
+	for name in realdgen-tiny syndiff-canon uddm-tiny lway-tiny syndiff-tiny; do \
+		$(BIN)/degrade-engine export originals/checkpoints/$$name.safetensors -o "$$at/bundle-$$name"; \
+		$(BIN)/degrade-engine build "$$at/bundle-$$name" --lr-size 64 --batch 8 \
+			--candidates $$([ $$name = realdgen-tiny ] && echo 3 || echo 1) -o "$$at/$$name"; \
+		given="$$given --engine $$([ $$name = syndiff-tiny ] && echo syndiff-tiny= || :)$$at/$$name"; \
 	done; \
 	$(BIN)/degrade-engine bench worth --data "$(DATA)" $$given --weights bench/results/binned-canon.json \
+		--weights unsharpened=bench/results/binned-canon-unsharpened.json \
 		--work "$$at/sets" -o "$$at/worth.jsonl"; \
 	$(BIN)/degrade-engine bench tables --rows "$$at" -o "$$at/tables.md"; \
 	printf '\nThe table: %s\n' "$(abspath $(OUT)/worth/tables.md)"

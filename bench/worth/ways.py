@@ -21,8 +21,7 @@ class Way:
 
 
 TRUE, BINNED = "true pairs", "binned"
-GENERAL = "syndiff of all cameras"
-BLUNT = "binned, without sharpening"
+GENERAL, UNSHARPENED = "syndiff-tiny", "unsharpened"  # a second engine, second weights
 BLUR = Way("bicubic, Gaussian sigma 0.5", of="bicubic", blur=0.5)  # the baseline of `bench quality`
 DEGRADER = ("--degrader", "binned")
 REALESRGAN = ("--start", "realesrgan", "--tau", "1:125", "--steps", "5")  # the paper's start and strengths, few calls
@@ -36,6 +35,7 @@ GENERATORS = (
     Way("lway", "lway"),
     Way("realesrgan", arguments=("--degrader", "realesrgan")),
     Way("syndiff", "syndiff"),
+    Way("syndiff, start binned", "syndiff", ("--start", "binned"), weights=BINNED),
     Way("uddm", "uddm"),
     Way(BINNED, arguments=DEGRADER, weights=BINNED),
 )
@@ -47,11 +47,10 @@ WHY = (
     Way("bicubic, Gaussian sigma 0.5, noise 2 added", of=BLUR.name, noise=2.0),
     Way("realdgen, noise 1 added", "realdgen", of="realdgen", noise=1.0),
     Way("realdgen, noise 2 added", "realdgen", of="realdgen", noise=2.0),
-    Way("syndiff, start binned", "syndiff", ("--start", "binned"), weights=BINNED),
     Way("syndiff, start Real-ESRGAN", "syndiff", REALESRGAN),
-    Way(GENERAL, GENERAL),
-    Way(f"{GENERAL}, start Real-ESRGAN", GENERAL, REALESRGAN),
-    Way(BLUNT, arguments=DEGRADER, weights=BLUNT),
+    Way("syndiff of all cameras", GENERAL),
+    Way("syndiff of all cameras, start Real-ESRGAN", GENERAL, REALESRGAN),
+    Way("binned, without sharpening", arguments=DEGRADER, weights=UNSHARPENED),
 )
 """Each differs in one thing from a generator's."""
 WAYS = GENERATORS + WHY

@@ -18,7 +18,7 @@ pytest.importorskip("skimage", reason="needs the extra metrics")
 from degrade_engine.bench.worth import table as worth_table  # noqa: E402
 from degrade_engine.bench.worth.sets import Maker, copy_true, derive, likeness, write_pairs  # noqa: E402
 from degrade_engine.bench.worth.trainer import CPU, Pair, cut, rate_at, read_set, train  # noqa: E402
-from degrade_engine.bench.worth.ways import BLUNT, BLUR, BY_NAME, GENERATORS, WHY, Way  # noqa: E402
+from degrade_engine.bench.worth.ways import BLUR, BY_NAME, GENERATORS, UNSHARPENED, WHY, Way  # noqa: E402
 from degrade_engine.bench.worth.worth import FLOOR, main, named, psnr_y, ways_of  # noqa: E402
 from degrade_engine.engine.artefact import sha256_file, write_json_atomic  # noqa: E402
 from degrade_engine.engine.classical.binned import Calibrated, Space  # noqa: E402
@@ -136,14 +136,15 @@ def test_true_pairs_become_a_set(tmp_path: Path) -> None:
 
 
 def test_a_set_that_nobody_can_make_is_named(capsys: pytest.CaptureFixture[str]) -> None:
-    assert [way.name for way in ways_of({}, {}, ("bicubic", "lway", "binned", BLUNT))] == ["bicubic", "binned"]
+    blunt = "binned, without sharpening"
+    assert [way.name for way in ways_of({}, {}, ("bicubic", "lway", "binned", blunt))] == ["bicubic", "binned"]
     said = capsys.readouterr().out
     assert "lway is left out: no --engine is called 'lway'" in said
-    assert f"{BLUNT} is left out: no --weights are called '{BLUNT}'" in said
+    assert f"{blunt} is left out: no --weights are called '{UNSHARPENED}'" in said
     with pytest.raises(DegradeError, match="no set is called 'cubic'"):
         ways_of({}, {}, ("cubic",))
     needed = {way.engine for way in (*GENERATORS, *WHY) if way.engine}
-    everything = ways_of(dict.fromkeys(needed, Path()), {BLUNT: Path()}, ())
+    everything = ways_of(dict.fromkeys(needed, Path()), {UNSHARPENED: Path()}, ())
     assert everything == [*GENERATORS, *WHY]
 
 
