@@ -82,8 +82,8 @@ SYNDIFF_RECOMMENDED = Preset(
     start="bicubic",
     candidates=1,
 )
-"""One call from a weak noise: the mean of what a model of one camera's LR takes for it. Chosen on the development scenes
-with such a model (bench/results/syndiff_choice.jsonl; docs/other-checkpoints.md)."""
+"""One call from a weak noise: the mean of what a model of one camera's LR takes for it. Chosen on the development
+scenes with such a model (bench/results/syndiff_choice.jsonl; docs/other-checkpoints.md)."""
 LWAY = Preset(
     name="recommended",
     tau_low=0,
