@@ -104,7 +104,7 @@ quality: .venv/test
 # README's rows made, but that `bench latency` has an engine of each other kind too; then `cp` of the rows to
 # bench/results and `make tables`.
 bench:
-	@echo "After installing and the demo about 20 minutes on two cores: a few for engines, speed 6, table12 6, latency 3"
+	@echo "About 11 minutes on two cores after installing: the demo 1, speed 3, table12 4, latency 3"
 	$(MAKE) .venv/bench demo
 	@set -eu; at="$(OUT)/bench"; mkdir -p "$$at"; rm -f "$$at"/*.jsonl; bf16=; also=; \
 	$(BIN)/degrade-engine export originals/checkpoints/syndiff-canon.safetensors -o "$$at/bundle-syndiff"; \
