@@ -15,6 +15,8 @@ from pathlib import Path
 
 import click
 
+from degrade_engine.calib import heatmap
+from degrade_engine.engine.classical.binned import read_weights
 from degrade_engine.engine.errors import DegradeError
 
 from .latency import page as latency_page
@@ -44,8 +46,19 @@ def curve(folder: Path) -> str:
     return draw(quality_tables.of_set(folder, "curve", alone=True), next(start, None))
 
 
+def weights(folder: Path) -> str:
+    """docs/binned-canon.svg: the calibrated bins."""
+    found = read_weights(folder / "binned-canon.json")
+    said = found.extractor["name"], f"alpha {found.alpha:g}", found.weights
+    return heatmap.draw(found.space, [said], f"What the camera of RealSR Canon does: weights of {found.space.bins} bins")
+
+
 PAGES = ("README.md", "docs/quality.md", "docs/worth.md", "docs/latency.md")
-PICTURES: dict[str, Make] = {"docs/curve.svg": curve, "docs/latency.svg": latency_page.picture_of_rows}
+PICTURES: dict[str, Make] = {
+    "docs/binned-canon.svg": weights,
+    "docs/curve.svg": curve,
+    "docs/latency.svg": latency_page.picture_of_rows,
+}
 
 
 def filled(text: str) -> str:
