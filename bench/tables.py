@@ -50,7 +50,7 @@ def weights(folder: Path) -> str:
     """docs/binned-canon.svg: the calibrated bins."""
     found = read_weights(folder / "binned-canon.json")
     said = found.extractor["name"], f"alpha {found.alpha:g}", found.weights
-    return heatmap.draw(found.space, [said], f"What the camera of RealSR Canon does: weights of {found.space.bins} bins")
+    return heatmap.draw(found.space, [said], f"The camera of RealSR Canon: weights of {found.space.bins} bins")
 
 
 PAGES = ("README.md", "docs/quality.md", "docs/worth.md", "docs/latency.md")
