@@ -25,6 +25,7 @@ GENERAL, UNSHARPENED = "syndiff-tiny", "unsharpened"  # a second engine, second 
 BLUR = Way("bicubic, Gaussian sigma 0.5", of="bicubic", blur=0.5)  # the baseline of `bench quality`
 DEGRADER = ("--degrader", "binned")
 REALESRGAN = ("--start", "realesrgan", "--tau", "1:125", "--steps", "5")  # the paper's start and strengths, few calls
+CALIBRATED = ("--start", "binned", "--tau", "20", "--steps", "2")  # a start that is near asks for less noise
 REC_LR = ("--tau", "0", "--start", "reconstruction")
 GENERATORS = (
     Way("bicubic", arguments=("--degrader", "bicubic")),
@@ -35,7 +36,7 @@ GENERATORS = (
     Way("lway", "lway"),
     Way("realesrgan", arguments=("--degrader", "realesrgan")),
     Way("syndiff", "syndiff"),
-    Way("syndiff, start binned", "syndiff", ("--start", "binned"), weights=BINNED),
+    Way("syndiff, start binned", "syndiff", CALIBRATED, weights=BINNED),
     Way("uddm", "uddm"),
     Way(BINNED, arguments=DEGRADER, weights=BINNED),
 )
