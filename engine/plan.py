@@ -44,7 +44,7 @@ class Options:
     spacing: Spacing  # of those calls
     solver: Solver
     eta: float
-    start: Start | Kind  # of a run without networks: what makes the LR, and tau is 0
+    start: Start | Kind  # the image that is noised; of a run without networks it is the result, and tau is 0
     candidates: int
     filter: bool  # False keeps the first candidate
     shard_pairs: int
