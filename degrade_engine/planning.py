@@ -16,7 +16,7 @@ from degrade_engine.engine.spec import Kind, Start
 from degrade_engine.photograph_options import how
 
 LR_SIZE, BATCH = 128, 16  # of a degrader's pairs; the batch is how many are read ahead at a time
-STARTS = tuple(dict.fromkeys((*get_args(Start), *reversed(degraders.KINDS))))  # what --start may be
+STARTS = tuple(dict.fromkeys((*get_args(Start), *degraders.KINDS)))  # what --start may be
 CLASSICAL = tuple(kind for kind in STARTS if kind not in get_args(Start))
 SAVE_UP_TO = 64  # pairs: runs this small keep their candidates for the report
 

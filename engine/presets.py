@@ -71,17 +71,7 @@ SYNDIFF_PAPER = Preset(
 )
 """A random strength up to a quarter of the schedule, from a classical degradation of the HR (Yang et al. 2023, as
 RealDGen describes it)."""
-SYNDIFF_RECOMMENDED = Preset(
-    name="recommended",
-    tau_low=40,
-    tau_high=40,
-    steps=1,
-    spacing="quadratic",
-    solver="ddim",
-    eta=0.0,
-    start="bicubic",
-    candidates=1,
-)
+SYNDIFF_RECOMMENDED = replace(RECOMMENDED, tau_low=40, tau_high=40, steps=1, candidates=1)
 """One call from a weak noise: the mean of what a model of one camera's LR takes for it. Chosen on the development
 scenes with such a model (bench/results/syndiff_choice.jsonl; docs/other-checkpoints.md)."""
 LWAY = Preset(
