@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +21,7 @@ from .sampling.feedforward import FeedForward, open_sampler
 from .sampling.sampler import Batch, BatchResult, Sampler
 from .sampling.tiled import TiledSampler
 from .sampling.tiling import grid_of
+from .scalars import number, whole
 from .schedule import Solver, Spacing, table
 from .spec import Start
 
@@ -30,6 +34,10 @@ class Engine:
     """An engine that is ready to run: networks loaded, buffers allocated. Made by `Engine.open`.
 
     batch: pairs a run takes at most; lr_size: (height, width) of the LR; tile_overlap: LR pixels, None: no tiles.
+
+    Threads may share it: their batches take turns, and each call returns what it would return alone. `close` waits for
+    the batch in hand. It belongs to the process that opened it: in a fork of that process, which has the engine's
+    memory but not its threads and device, every use is a DegradeError.
 
     >>> from degrade_engine.engine.api import Engine
     >>> with Engine.open(folder, threads=1) as engine:
@@ -50,6 +58,7 @@ class Engine:
         self.batch, self.lr_size, self.tile_overlap = sampler.batch, (sampler.height, sampler.width), tile_overlap
         self._device = device
         self._sampler: Runner | None = sampler
+        self._process, self._turn = os.getpid(), threading.Lock()
 
     @classmethod
     def open(
@@ -66,8 +75,8 @@ class Engine:
         names the field and both values), or did not pass its parity gate; or if its runtime is missing; and for a size
         or overlap that does not fit.
         """
-        if threads is not None and threads < 1:
-            raise DegradeError(f"threads is {threads}", wanted="at least 1")
+        if threads is not None:
+            threads = whole("threads", threads, 1)
         folder = Path(path)
         spec = open_engine_spec(folder)
         grid = grid_of(lr_size, spec.lr_size, tile_overlap)
@@ -103,9 +112,13 @@ class Engine:
         return self._device.notes
 
     def close(self) -> None:
-        """Gives networks, buffers and device back. The engine cannot run afterwards."""
-        self._sampler = None
-        self._device.close()
+        """Gives networks, buffers and device back. The engine cannot run afterwards. A fork leaves them to its
+        parent."""
+        if os.getpid() != self._process:
+            return
+        with self._turn:
+            self._sampler = None
+            self._device.close()
 
     def __enter__(self) -> Engine:
         return self
@@ -125,11 +138,15 @@ class Engine:
         """Runs at most `batch` pairs. filter=False keeps candidate 0 and leaves scores NaN; candidates: one of
         the first so many is kept, None = of all; inspect=False leaves `start` and `candidates` without rows.
 
-        Raises DegradeError for shapes that do not fit, or if the engine is closed.
+        Raises DegradeError for shapes that do not fit, or if the engine is closed, or was opened by another process.
         """
-        if self._sampler is None:
-            raise DegradeError(f"The engine {self.folder} is closed", mend="run it inside its `with` block")
-        return self._sampler.run(batch, filter=filter, candidates=candidates, inspect=inspect)
+        if os.getpid() != self._process:
+            fact = f"The engine {self.folder} was opened in process {self._process}, and this is a fork of it"
+            raise DegradeError(fact, mend="open it in this process, or start processes by `spawn`")
+        with self._turn:
+            if self._sampler is None:
+                raise DegradeError(f"The engine {self.folder} is closed", mend="run it inside its `with` block")
+            return self._sampler.run(batch, filter=filter, candidates=candidates, inspect=inspect)
 
     def degrade(
         self,
@@ -169,6 +186,9 @@ class Engine:
         Returns the BatchResult of all n. Raises DegradeError for sizes or settings that do not fit.
         """
         height, width = self.lr_size
+        scale, seed = whole("scale", scale, 1), whole("seed", seed, 0, 2**64 - 1)
+        eta, noise = number("eta", eta, 0, 1), number("noise", noise, 0)
+        steps = None if steps is None else whole("steps", steps, 1)
         sharp = _images("hr", hr, (height * scale, width * scale))
         n = len(sharp)
         if (reference is not None) != self.spec.reads_reference:
@@ -180,10 +200,12 @@ class Engine:
             raise DegradeError(f"The scale is {scale}", wanted=f"{self.hr_scale}, which this engine's networks read")
         if fusion_weight is None and self.spec.fuses:
             fusion_weight = FUSION_WEIGHT
+        elif fusion_weight is not None:
+            fusion_weight = number("fusion_weight", fusion_weight, 0, 1)
         start = start or self.spec.starts[0]
         if tau is None:
             tau = 30 if self.spec.has_steps else 0
-        taus = [tau] * n if isinstance(tau, int) else [int(one) for one in tau]
+        taus = _taus(tau, n, self.spec.schedule.T)
         if len(taus) != n or (camera is not None and len(camera) != n):
             references = "" if camera is None else f", {len(camera)} references"
             raise DegradeError(
@@ -209,6 +231,14 @@ class Engine:
             )
             results.append(self.run(batch, filter=self.spec.can_filter if filter is None else filter))
         return _join(results)
+
+
+def _taus(tau: Any, n: int, T: int) -> list[int]:
+    try:
+        listed = list(tau)
+    except TypeError:  # one for all, numpy's arrays without an axis included
+        return [whole("tau", tau, 0, T)] * n
+    return [whole(f"tau[{i}]", one, 0, T) for i, one in enumerate(listed)]
 
 
 def _images(name: str, images: Bytes | Sequence[Bytes], size: tuple[int, int]) -> list[Bytes]:

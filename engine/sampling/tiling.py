@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from ...kernels.tiles import Axis
 from ..errors import DegradeError
+from ..scalars import whole
 from ..spec import TensorSpec, read_dimension
 
 VARIANCE = 0.01  # of the weights, in tile sizes squared (StableSR)
@@ -93,7 +94,11 @@ def grid(height: int, width: int, tile: int, overlap: int | None = None) -> Grid
 
 def grid_of(lr_size: int | tuple[int, int] | None, tile: int, overlap: int | None) -> Grid | None:
     """The grid for an LR of that side, or (height, width); None where it is one tile. Raises as `grid`."""
-    height, width = (lr_size or tile,) * 2 if lr_size is None or isinstance(lr_size, int) else lr_size
+    sides = lr_size if isinstance(lr_size, tuple | list) else (tile if lr_size is None else lr_size,) * 2
+    if len(sides) != 2:
+        raise DegradeError(f"lr_size is {lr_size!r}", wanted="a side, or (height, width)")
+    height, width = (whole("lr_size", side, 1) for side in sides)
+    overlap = None if overlap is None else whole("tile_overlap", overlap, 1)
     if height == width == tile:
         if overlap is not None:
             fact = f"The tile overlap is {overlap}, and an LR of {tile} pixels, the engine's own size, is a single tile"
