@@ -64,7 +64,13 @@ demo: .venv/demo
 test: .venv/test lint
 	$(BIN)/pytest -q --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 
+# And the cases of a folder, where there is one, with an engine of the demo.
+CASES ?= ../shared/cases
 test-slow: .venv/test
+	@set -eu; if [ -d "$(CASES)" ]; then \
+		$(MAKE) demo OUT="$(OUT)/cases"; \
+		export CASES="$(abspath $(CASES))" DE_ENGINE="$(abspath $(OUT)/cases/engine)"; \
+	else unset CASES; fi; \
 	$(BIN)/pytest -q -m slow
 
 lint: .venv/test types

@@ -94,8 +94,13 @@ def main(
                         raise SystemExit(1)
 
 
-def make_works(folder: Path, hr: Path, reference: Path, engine: Path | None) -> list[Work]:
-    """The kinds of run, on small cuts of the photographs: most of the time shall pass in what kills can hurt."""
+def make_works(
+    folder: Path, hr: Path, reference: Path, engine: Path | None, shards: tuple[int, int] = (30, 12)
+) -> list[Work]:
+    """The kinds of run, on small cuts of the photographs: most of the time shall pass in what kills can hurt.
+
+    shards: of the degrader and of the engine, if there is one.
+    """
     for role, source in (("hr", hr), ("reference", reference)):
         (folder / role).mkdir()
         for path in sorted(source.iterdir()):
@@ -103,15 +108,15 @@ def make_works(folder: Path, hr: Path, reference: Path, engine: Path | None) -> 
                 pixels = images.read_rgb(path)[:72, :72]
                 (folder / role / f"{path.stem}.png").write_bytes(images.encode_png(pixels))
     common = ("--hr", str(folder / "hr"), "--seed", "3")
-    works = [
-        Work("bicubic", (*common, "--degrader", "bicubic", "--lr-size", "16", "--pairs", "480", "--shard-pairs", "16"),
-             480, 30)
-    ]  # fmt: skip
+    pairs = 16 * shards[0]
+    words: tuple[str, ...] = ("--degrader", "bicubic", "--lr-size", "16", "--pairs", str(pairs), "--shard-pairs", "16")
+    works = [Work("bicubic", (*common, *words), pairs, shards[0])]
     if engine is not None:
         candidates = sealed_engine_spec(engine).candidates
+        pairs = 8 * shards[1]
         words = ("--engine", str(engine), "--candidates", str(candidates), "--reference", str(folder / "reference"),
-                 "--no-save-candidates", "--pairs", "96", "--shard-pairs", "8")  # fmt: skip
-        works.append(Work("engine", (*common, *words), 96, 12))
+                 "--no-save-candidates", "--pairs", str(pairs), "--shard-pairs", "8")  # fmt: skip
+        works.append(Work("engine", (*common, *words), pairs, shards[1]))
     return works
 
 

@@ -25,6 +25,7 @@ MEASUREMENTS = {
     "formats": ("seconds", "Bytes and processor seconds of PNG and lossless WebP."),
     "degraders": ("seconds", "Seconds an image of the degraders without networks."),
     "kills": ("runs", "kill -9 at random moments: the runs that go on end with the same bytes."),
+    "faults": ("runs", "One system call fails: the next run ends with the same bytes (Linux, needs a C compiler)."),
     "inventory": ("runs", "Seconds and memory of looking at many files, and of a plan of a million pairs."),
     "latency": ("latency", "Time, FLOPs and bytes of every network and kernel; where a pair's time goes; scaling."),
     "spelling": ("seconds", "Ways to write group normalisation into the FP32 graph, alternated."),
