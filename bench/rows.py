@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from degrade_engine.engine.artefact import write_bytes_atomic
+from degrade_engine.engine.artefact import parse_json, read_bytes, write_bytes_atomic
 from degrade_engine.engine.errors import DegradeError
 
 Row = dict[str, Any]
@@ -21,13 +21,10 @@ def read_rows(path: Path) -> list[Row]:
     if not path.is_file():
         raise DegradeError(f"{path} is not there", wanted="a file of rows, JSON lines")
     rows = []
-    for number, line in enumerate(path.read_text().splitlines(), 1):
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise DegradeError(f"{path}, line {number} is no JSON ({error.msg})", wanted="a row a line") from None
+    for number, line in enumerate(read_bytes(path).splitlines(), 1):
+        row = parse_json(line, f"{path}, line {number}")
         if not isinstance(row, dict):
-            raise DegradeError(f"{path}, line {number} is {line[:40]}", wanted="a JSON object a line")
+            raise DegradeError(f"{path}, line {number} is {line[:40]!r}", wanted="a JSON object a line")
         rows.append(row)
     return rows
 

@@ -26,6 +26,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
+from . import limits
 from .errors import DegradeError
 
 T = TypeVar("T")
@@ -106,7 +107,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def parse_json(data: bytes, where: str) -> Any:
-    """Parsed JSON; a key that comes twice, NaN and Infinity are errors as well."""
+    """Parsed JSON; a key that comes twice, NaN, Infinity and what `limits` refuses are errors as well."""
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
@@ -119,9 +120,15 @@ def parse_json(data: bytes, where: str) -> Any:
         raise DegradeError(f"{where}: the value {constant} is no JSON number")
 
     try:
-        return json.loads(data.decode("utf-8"), object_pairs_hook=unique, parse_constant=refuse)
+        found = json.loads(data.decode("utf-8"), object_pairs_hook=unique, parse_constant=refuse)
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise DegradeError(f"{where} is not valid JSON ({error})", mend="make the artefact again") from error
+    except RecursionError:
+        raise limits.too_deep(where) from None
+    except ValueError:  # Python's own limit, of 4300 digits
+        raise limits.too_long(where) from None
+    limits.within(data, found, where)
+    return found
 
 
 def _read(kind: Any, data: Any, where: str) -> Any:

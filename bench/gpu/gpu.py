@@ -27,6 +27,7 @@ from degrade_engine.engine import backends, doctor
 from degrade_engine.engine.artefact import tool_versions
 
 from ..machine import stamp
+from ..rows import read_rows
 
 Row = dict[str, Any]
 HOURS = 3600
@@ -91,7 +92,7 @@ def run_part(name: str, arguments: list[str], rows: Path, command: tuple[str, ..
         code, said = done.returncode, done.stderr or done.stdout
     except subprocess.TimeoutExpired:
         code, said = -1, f"not done after {2 * HOURS} s"
-    found = [{"part": name} | json.loads(line) for line in rows.read_text().splitlines()] if rows.is_file() else []
+    found: list[Row] = [{"part": name} | row for row in read_rows(rows)] if rows.is_file() else []
     if code:
         last = [line for line in said.splitlines() if line.strip()][-1:] or ["it said nothing"]
         found.append({"part": name, "failed": last[0].strip(), "exit_status": code})

@@ -29,7 +29,7 @@ from degrade_engine.engine.devices.cuda import CudaDevice
 from degrade_engine.engine.presets import PAPER, RECOMMENDED, Preset
 from degrade_engine.engine.sampling.sampler import Batch, Sampler
 from degrade_engine.engine.schedule import table
-from degrade_engine.engine.spec import PartSpec, TensorSpec
+from degrade_engine.engine.spec import PartSpec, TensorSpec, open_bundle
 from degrade_engine.kernels import tiles
 
 from ..onnx_work import count
@@ -330,8 +330,7 @@ def one_batch(preset: Preset, schedule: Any, content: np.ndarray, reference: np.
 
 
 def denoiser_file(bundle: Path, precision: str) -> str:
-    page = json.loads((bundle / "bundle.json").read_text())
-    return str(page["parts"]["denoiser"]["files"][precision]["path"])
+    return open_bundle(bundle, verify=False).spec.parts["denoiser"].files[precision].path
 
 
 def matmul_tflop_s(backend: str, device: CudaDevice, folder: Path, side: int, repeats: int) -> float:

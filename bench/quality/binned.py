@@ -30,6 +30,7 @@ from degrade_engine.calib.heatmap import draw
 from degrade_engine.engine.classical.binned import PAPER, Space
 
 from ..machine import machine
+from ..rows import read_rows
 
 SETTINGS = {
     1: Space((0, 1), (0, 10), (80, 90), PAPER.downsample),
@@ -138,7 +139,7 @@ def main(
         pixels = degraded(data, settings, seed, threads)
         if kept is not None:
             np.savez(kept, **pixels)  # type: ignore[arg-type]
-    before = [json.loads(line) for line in out.read_text().splitlines()] if out.is_file() else []
+    before = read_rows(out) if out.is_file() else []
     rows = [row for row in before if row["extractor"]["name"] != name]
     for draw_seed in draws if name == "random-alexnet" else (0,):
         features = open_features(name, path, seed=draw_seed, threads=threads)

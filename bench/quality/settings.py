@@ -11,12 +11,13 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
 
+from degrade_engine.engine.artefact import parse_json
+from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.presets import LWAY, PAPER, PRESETS, RECOMMENDED, Preset
 from degrade_engine.engine.schedule import Solver, Spacing
 from degrade_engine.engine.spec import Kind, Start
@@ -61,15 +62,21 @@ class Setting:
         return {k: v for k, v in asdict(self).items() if k not in LATER or v != LATER[k]}
 
 
-def from_json(fields: dict[str, Any]) -> Setting:
+def from_json(page: dict[str, Any]) -> Setting:
     """A list of two numbers is a range of tau."""
-    kept: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
+    kept: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in page.items()}
     return Setting(**kept)
 
 
 def parse_settings(text: str) -> list[Setting]:
-    """Settings out of a JSON list of objects."""
-    return [from_json(fields) for fields in json.loads(text)]
+    """Settings out of a JSON list of objects. Raises DegradeError."""
+    found = parse_json(text.encode("utf-8", "replace"), "--settings")
+    try:
+        return [from_json(page) for page in found]
+    except (AttributeError, TypeError):
+        names = ", ".join(field.name for field in fields(Setting))
+        wanted = f"a JSON list of objects with these keys: {names}"
+        raise DegradeError(f"--settings is {text[:80]}", wanted=wanted) from None
 
 
 def of_preset(preset: Preset, reference: str = "other") -> Setting:

@@ -36,6 +36,7 @@ from degrade_engine.engine.sampling.tiled import TiledSampler
 from degrade_engine.engine.sampling.tiling import Grid, Line, grid
 
 from ..machine import stamp
+from ..rows import read_rows
 
 Bytes = NDArray[np.uint8]
 GREY = 150
@@ -138,7 +139,7 @@ def main(tiled: Path, whole: Path, samples: Path, count: int | None, out: Path) 
             rows.append({name: round(value, 4) if isinstance(value, float) else value for name, value in row.items()})
             click.echo(f"{kind:9} {subject:12} {way:13} seam {row['seam']:+7.3f}   inside {row['inside_mean']:6.3f} "
                        f"(p99 {row['inside_p99']:.0f})   edges {row['edges_mean']:6.3f}, grey levels")  # fmt: skip
-    before = [json.loads(line) for line in out.read_text().splitlines()] if out.exists() else []
+    before = read_rows(out) if out.exists() else []
     kept = [row for row in before if row["kind"] != kind]
     out.write_text("".join(json.dumps(row) + "\n" for row in kept + rows))
 

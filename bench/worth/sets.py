@@ -18,7 +18,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from degrade_engine.engine.artefact import sha256_file, write_bytes_atomic
+from degrade_engine.engine.artefact import parse_json, read_bytes, sha256_file, write_bytes_atomic
+from degrade_engine.engine.engine_spec import sealed_engine_spec
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.images import encode_png, read_rgb, resize_bicubic
 
@@ -55,7 +56,7 @@ class Maker:
         folder = self.folder(way)
         page = {"pairs": self.pairs, "seed": self.seed} | self._source(way)
         if (folder / DONE).is_file():
-            kept: dict[str, Any] = json.loads((folder / DONE).read_text())
+            kept: dict[str, Any] = parse_json(read_bytes(folder / DONE), DONE)
             if kept["asked"] != page:
                 fact = f"{folder} was made with {kept['asked']}"
                 raise DegradeError(fact, wanted=str(page), mend="give another --work")
@@ -131,7 +132,7 @@ def linked(folder: Path, files: list[Path]) -> Path:
 
 def key_of(engine: Path) -> str:
     """The seal of an engine's folder."""
-    return str(json.loads((engine / "engine.json").read_text())["key_sha256"])
+    return sealed_engine_spec(engine).key_sha256
 
 
 def reads_reference(engine: Path) -> bool:

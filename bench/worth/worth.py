@@ -32,6 +32,7 @@ from degrade_engine.originals.lway.adapt import super_resolve
 from ..machine import stamp
 from ..quality import metrics
 from ..quality.true_pairs import Pairs, read_pairs
+from ..rows import read_rows
 from .sets import SCALE, Maker, likeness
 from .trainer import PRESETS, Image, Preset, read_set, train
 from .ways import BINNED, WAYS, Way
@@ -125,7 +126,7 @@ def line(row: Row) -> str:
 
 def done(out: Path, about: Row) -> set[tuple[str, int | None]]:
     """(generator, seed) of the rows that are there with the same network and number of pairs."""
-    rows = [json.loads(line) for line in out.read_text().splitlines()] if out.is_file() else []
+    rows = read_rows(out) if out.is_file() else []
     same = ("network", "pairs_asked")
     return {(row["generator"], row["seed"]) for row in rows if all(row[key] == about[key] for key in same)}
 

@@ -27,7 +27,7 @@ import numpy as np
 from ..errors import DegradeError
 from .dice import chance, pick, throw, uniform
 from .pipeline import Grain, Jpeg, Matrix, Pipeline, Scale, Shot, Step, Subsample
-from .ranges import Range, check_probability, check_range, check_shares
+from .ranges import MOST_FACTOR, Range, check_probability, check_range, check_shares, check_sizes
 from .settings import preset
 from .theta import Blur, Mode
 
@@ -50,8 +50,7 @@ class BlurRanges:
 
     def __post_init__(self) -> None:
         check_probability("blur.aniso_prob", self.aniso_prob)
-        if not self.sizes or any(size < 1 or size % 2 == 0 for size in self.sizes):
-            raise DegradeError(f"blur.sizes is {self.sizes}", wanted="one or more odd sizes")
+        check_sizes("blur.sizes", self.sizes)
         check_range("blur.aniso_variance", (0.0, *self.aniso_variance), ordered=False)
         check_range("blur.iso_sigma", (0.0, *self.iso_sigma), ordered=False)
 
@@ -89,10 +88,10 @@ class BSRGANRanges:
             check_probability(name, getattr(self, name))
         check_range("subsample_sigma", self.subsample_sigma, ordered=False)
         _check_common(self.resize_modes, self.jpeg_range)
-        if self.subsample_size < 1 or self.subsample_size % 2 == 0:
-            raise DegradeError(f"subsample_size is {self.subsample_size}", wanted="an odd number of pixels")
-        if not 0.5 <= self.resize_most < math.inf:
-            raise DegradeError(f"resize_most is {self.resize_most}", wanted="0.5 or more: 1 .. resize_most * scale")
+        check_sizes("subsample_size", (self.subsample_size,))
+        if not 0.5 <= self.resize_most <= MOST_FACTOR:
+            wanted = f"0.5 to {MOST_FACTOR}: the HR is divided by 1 .. resize_most * scale"
+            raise DegradeError(f"resize_most is {self.resize_most}", wanted=wanted)
 
 
 @dataclass(frozen=True)
@@ -116,7 +115,7 @@ class BSRGANPlusRanges:
         for name in ("shuffle_prob", "poisson_prob", "poisson_gray_prob", "speckle_prob"):
             check_probability(name, getattr(self, name))
         check_shares("resize_prob", self.resize_prob)
-        check_range("poisson_exponent", self.poisson_exponent)
+        check_range("poisson_exponent", self.poisson_exponent, most=12.0)
         _check_common(self.resize_modes, self.jpeg_range)
         if not (1 <= self.resize_up <= 8 and 0 < self.resize_down <= 1):
             fact = f"resize_up and resize_down are {self.resize_up} and {self.resize_down}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 from ..errors import DegradeError
@@ -10,6 +9,9 @@ from .settings import preset
 from .theta import Mode
 
 Range = tuple[float, float]
+MOST = 1000.0  # of a sigma, a noise, a factor: beyond it nothing is left of an image
+MOST_FACTOR = 16.0  # an image is enlarged by: more takes memory without end
+MOST_SIDE = 255  # of a kernel, pixels
 
 
 @dataclass(frozen=True)
@@ -40,13 +42,11 @@ class StageRanges:
             check_probability(name, getattr(self, name))
         for name in ("blur_sigma", "betag_range", "betap_range", "resize_range", "noise_range",
                      "poisson_scale_range", "jpeg_range"):  # fmt: skip
-            low, high = getattr(self, name)
-            if not 0 <= low <= high:
-                raise DegradeError(f"{name} is ({low}, {high})", wanted="0 <= low <= high")
+            check_range(name, getattr(self, name))
         for name in ("kernel_prob", "resize_prob"):
             check_shares(name, getattr(self, name))
-        if not (0 < self.resize_range[0] <= 1 <= self.resize_range[1]):
-            raise DegradeError(f"resize_range is {self.resize_range}", wanted="0 < low <= 1 <= high")
+        if not (0 < self.resize_range[0] <= 1 <= self.resize_range[1] <= MOST_FACTOR):
+            raise DegradeError(f"resize_range is {self.resize_range}", wanted=f"0 < low <= 1 <= high <= {MOST_FACTOR}")
         if not (1 <= self.jpeg_range[0] and self.jpeg_range[1] <= 100):
             raise DegradeError(f"jpeg_range is {self.jpeg_range}", wanted="qualities of 1 to 100")
 
@@ -67,8 +67,7 @@ class SecondOrderRanges:
     def __post_init__(self) -> None:
         for name in ("final_sinc_prob", "jpeg_last_prob", "identity_prob"):
             check_probability(name, getattr(self, name))
-        if not self.kernel_sizes or any(size < 1 or size % 2 == 0 for size in self.kernel_sizes):
-            raise DegradeError(f"kernel_sizes is {self.kernel_sizes}", wanted="one or more odd sizes")
+        check_sizes("kernel_sizes", self.kernel_sizes)
         if not self.resize_modes:
             raise DegradeError("resize_modes is empty", wanted="area, bilinear, bicubic or antialias")
 
@@ -85,11 +84,18 @@ def check_shares(name: str, shares: tuple[float, ...]) -> None:
         raise DegradeError(f"{name} is {shares}", wanted="shares that are not negative and sum to 1")
 
 
-def check_range(name: str, values: tuple[float, ...], *, ordered: bool = True) -> None:
-    """DegradeError unless the numbers are finite, not negative and, where they are a range, in order."""
-    finite = all(0 <= value < math.inf for value in values)
-    if not finite or (ordered and values[0] > values[1]):
-        raise DegradeError(f"{name} is {values}", wanted="0 <= low <= high" if ordered else "numbers of 0 or more")
+def check_range(name: str, values: tuple[float, ...], *, ordered: bool = True, most: float = MOST) -> None:
+    """DegradeError unless the numbers are 0 to `most` and, where they are a range, in order."""
+    inside = all(0 <= value <= most for value in values)
+    if not inside or (ordered and values[0] > values[1]):
+        wanted = f"0 <= low <= high <= {most:g}" if ordered else f"numbers of 0 to {most:g}"
+        raise DegradeError(f"{name} is {values}", wanted=wanted)
+
+
+def check_sizes(name: str, sizes: tuple[int, ...]) -> None:
+    """DegradeError unless they are sides of kernels."""
+    if not sizes or any(not 1 <= size <= MOST_SIDE or size % 2 == 0 for size in sizes):
+        raise DegradeError(f"{name} is {sizes}", wanted=f"one or more odd numbers of pixels, {MOST_SIDE} at most")
 
 
 REALESRGAN = preset(SecondOrderRanges, "realesrgan")

@@ -10,6 +10,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, TypeVar
 
+from .. import limits
 from ..artefact import from_json, read_bytes
 from ..errors import DegradeError
 
@@ -35,9 +36,15 @@ def read(cls: type[T], name: str, path: Path | None) -> T:
 
 def _parse(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(read_bytes(path).decode())
+        found = tomllib.loads(read_bytes(path).decode())
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise DegradeError(f"{path.name} is not valid TOML ({error})") from error
+    except RecursionError:
+        raise limits.too_deep(path.name) from None
+    except ValueError:
+        raise limits.too_long(path.name) from None
+    limits.walk(found, path.name)
+    return found
 
 
 def _over(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:

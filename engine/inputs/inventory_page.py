@@ -62,7 +62,7 @@ def read(out: Path, asked: Asked) -> Found | None:
             rejects: list[Reject] = []
             photographs = {role: Photographs(_entries(file, role, digest, rejects)) for role in ROLES}
             end = json.loads(file.readline() or "null")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None  # nobody's mistake: a torn page is as good as none, and the photographs are looked at again
     if end != {"sha256": digest.hexdigest()}:
         return None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import posixpath
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +13,18 @@ from pathlib import Path
 from ..artefact import read_bytes
 from ..errors import DegradeError
 from .places import Complain, Folder, Probe
+
+_STRANGE = re.compile("[\0\ud800-\udfff]")  # what stands for a byte that is no UTF-8; and what UTF-16 is full of
+
+
+def read_text(path: Path, wanted: str) -> str:
+    """A list's text. Bytes that are no UTF-8 are kept as the system keeps them in names (surrogates), so that the names
+    they stand in are left out and the others used. Raises DegradeError for a file without a line of UTF-8.
+    """
+    text = read_bytes(path).removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape")
+    if text.strip() and not any(line.strip() and not _STRANGE.search(line) for line in text.splitlines()):
+        raise DegradeError(f"{path} is not UTF-8 text", wanted=wanted)
+    return text
 
 
 @dataclass(frozen=True)
@@ -29,10 +43,7 @@ class Listed:
         """A text file with a path a line, relative to its own folder; or all absolute: then relative to the deepest
         folder that holds them all. Empty lines are passed over. Raises DegradeError.
         """
-        try:
-            lines = [line for line in read_bytes(path).decode("utf-8-sig").splitlines() if line.strip()]
-        except UnicodeDecodeError:
-            raise DegradeError(f"{path} is not UTF-8 text", wanted="a path a line") from None
+        lines = [line for line in read_text(path, "a path a line").splitlines() if line.strip()]
         if not lines:
             raise DegradeError(f"{path} lists no file", wanted="a path a line")
         odd = next((line for line in lines if "\0" in line or "://" in line), None)

@@ -19,6 +19,7 @@ from ..images import EXTENSIONS, PIXEL_LIMIT
 from . import inventory, inventory_page, places
 from .inventory import Identity
 from .inventory_page import Asked, Found
+from .lists import read_text
 from .loading import Folders, Reject
 from .photographs import Entry, Photographs
 from .places import Place
@@ -101,11 +102,7 @@ def from_list(
 
 def read_list(path: Path, columns: list[str]) -> list[list[str]]:
     """The paths of each line, in the order of `columns`, which the first line has to name."""
-    try:
-        text = read_bytes(path).decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise DegradeError(f"{path} is not UTF-8 text", wanted="a CSV file") from None
-    lines = csv.reader(io.StringIO(text), strict=True)
+    lines = csv.reader(io.StringIO(read_text(path, "a CSV file")), strict=True)
     try:
         head = [name.strip() for name in next(lines, [])]
         if sorted(head) != columns:

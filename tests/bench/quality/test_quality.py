@@ -168,5 +168,5 @@ def test_the_row_of_the_calibrated_bins_is_that_of_the_bundled_weights(root: Pat
 
 def test_lines_that_are_no_rows_are_named(tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_text('{"a": 1}\n{"b":\n')
-    with pytest.raises(DegradeError, match="line 2 is no JSON"):
+    with pytest.raises(DegradeError, match="line 2 is not valid JSON"):
         rows.read_rows(tmp_path / "rows.jsonl")

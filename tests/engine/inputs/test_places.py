@@ -12,7 +12,7 @@ from PIL import Image
 
 from degrade_engine.engine import images
 from degrade_engine.engine.errors import DegradeError
-from degrade_engine.engine.inputs import globs, inventory, places
+from degrade_engine.engine.inputs import globs, inventory, places, sources
 
 fsspec = pytest.importorskip("fsspec")
 NAMES = ["a.jpg", "a/b.png", "a-b.jpg", "a/deep/c d.jpg", "é.png", "z/[1].jpg", "z/.hidden/x.jpg", "z/notes.md"]
@@ -96,6 +96,25 @@ def test_what_a_list_names_and_is_not_there_is_named(photos):
     assert [one.path for one in found.entries] == ["../photos/a/b.png", "a.jpg", "z/notes.md"]
     reasons = {one.path: one.reason for one in found.rejects}
     assert reasons == {"gone.jpg": "missing", "a": "unreadable", "list.txt": "not_an_image"}
+
+
+def test_a_name_in_a_list_that_is_no_utf8_is_left_out_alone(photos):
+    (photos / "list.txt").write_bytes(b"\xef\xbb\xbfa.jpg\nM\xfcnchen.jpg\na/b.png\n" + b"x" * 5000 + b".png\n")
+    found = inventory.scan(str(photos / "list.txt"))
+    assert [one.path for one in found.entries] == ["a.jpg", "a/b.png"]
+    assert [(one.path[:9], one.reason) for one in found.rejects][0] == ("M\\xfcnche", "bad_name")
+    assert [one.reason for one in found.rejects][1] in ("unreadable", "missing")
+
+
+def test_a_pair_list_with_a_name_that_is_no_utf8_loses_that_pair_alone(photos):
+    long = "y" * 5000
+    (photos / "pairs.csv").write_bytes(f"hr\na.jpg\n{long}\nnul\0.jpg\na-b.jpg\n".encode() + b"M\xfcnchen.jpg\n")
+    found = sources.from_list(photos / "pairs.csv", None, None, hr_size=8, reference_size=None)
+    assert found.listed == ((0, 0), (-1, 0), (-1, 0), (1, 0), (-1, 0)) and len(found.rejects) == 3
+    for data in (b"hr\n".decode().encode("utf-16"), b"\xff\xfe\n\xff\n"):
+        (photos / "pairs.csv").write_bytes(data)
+        with pytest.raises(DegradeError, match="not UTF-8 text"):
+            sources.from_list(photos / "pairs.csv", None, None, hr_size=8, reference_size=None)
 
 
 @pytest.mark.parametrize(
