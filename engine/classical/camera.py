@@ -156,13 +156,13 @@ def _sensor(dice: np.random.Generator, r: CameraRanges) -> Sensor:
     a = uniform(dice, *np.log(s.shot))
     slope, offset, spread = s.read
     b = slope * a + offset + spread * float(dice.standard_normal())
-    contrast = uniform(dice, *s.contrast)
+    contrast, shoulder = uniform(dice, *s.contrast), uniform(dice, *s.shoulder)
     if chance(dice, s.mosaic_prob):
         demosaic = s.demosaic[int(dice.integers(len(s.demosaic)))]
         form = Mosaic(chance(dice, s.double_prob), demosaic, uniform(dice, *s.red), uniform(dice, *s.blue))
     else:
         form = Grain(*(uniform(dice, *span) for span in (s.luma_sigma, s.chroma_sigma, s.chroma)))
-    return Sensor(contrast, float(np.exp(a)), float(np.exp(b)), form)
+    return Sensor(contrast, shoulder, float(np.exp(a)), float(np.exp(b)), form)
 
 
 def _denoise(dice: np.random.Generator, r: CameraRanges) -> Denoise:

@@ -61,6 +61,7 @@ class ShrinkRanges:
 class SensorRanges:
     skip: float
     contrast: Range
+    shoulder: Range
     shot: Range
     read: tuple[float, float, float]
     mosaic_prob: float
@@ -74,6 +75,8 @@ class SensorRanges:
 
     def __post_init__(self) -> None:
         _check(self, shares=("contrast",))
+        if not 1 <= self.shoulder[0] <= self.shoulder[1] <= 8:
+            raise DegradeError(f"sensor.shoulder is {self.shoulder}", wanted="1 to 8")
         if self.shot[0] <= 0:
             raise DegradeError(f"sensor.shot is {self.shot}", wanted="above 0: it is drawn log-uniformly")
         if not self.demosaic:

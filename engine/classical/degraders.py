@@ -4,6 +4,7 @@
     realesrgan    Real-ESRGAN's second order (classical/realesrgan.py)
     bsrgan        BSRGAN, bsrgan-plus: BSRGAN+ (classical/bsrgan.py)
     binned        a binned space, with weights from `calibrate degradation` or uniform (classical/binned.py)
+    camera        a synthetic camera, another one for each pair (classical/camera.py)
 
 What a pair gets depends on the degrader, the seed, the pair's number and its HR crop alone, so any thread or process
 may make it. None of them reads a reference at generation; binned has read its references when it was calibrated.
@@ -24,15 +25,17 @@ import PIL
 from ..artefact import sha256_json, to_json
 from ..errors import DegradeError
 from ..images import Pixels, resize_bicubic
-from . import binned, bsrgan, pipeline, realesrgan
+from . import binned, bsrgan, camera, pipeline, realesrgan
+from .camera import Camera
+from .camera_ranges import CameraRanges
 from .pipeline import Pipeline
 from .ranges import SecondOrderRanges
 from .settings import read
 from .theta import SecondOrder
 
-Kind = Literal["binned", "realesrgan", "bsrgan", "bsrgan-plus", "bicubic"]
+Kind = Literal["binned", "realesrgan", "bsrgan", "bsrgan-plus", "camera", "bicubic"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-Theta = Pipeline | SecondOrder | None  # None: nothing but the bicubic resize
+Theta = Pipeline | SecondOrder | Camera | None  # None: nothing but the bicubic resize
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,8 @@ def replay(record: Mapping[str, Any], hr: Pixels, *, scale: int) -> Pixels:
         raise DegradeError(f"A record is of the kind {kind!r}", wanted=f"one of {', '.join(KINDS)}")
     if kind == "bicubic":
         return _apply(None, hr, scale, 0)
-    theta = (SecondOrder if kind == "realesrgan" else Pipeline).from_json(record["parameters"])
+    of_kind: dict[str, type[SecondOrder | Camera]] = {"realesrgan": SecondOrder, "camera": Camera}
+    theta = of_kind.get(kind, Pipeline).from_json(record["parameters"])
     return _apply(theta, hr, scale, record["noise_seed"])
 
 
@@ -96,6 +100,9 @@ def open_degrader(kind: Kind, options: Path | None = None, weights: Path | None 
     if kind == "bsrgan-plus":
         plus = read(bsrgan.BSRGANPlusRanges, kind, options)
         return _with(kind, plus, partial(_bsrgan_plus, ranges=plus))
+    if kind == "camera":
+        cameras = read(CameraRanges, kind, options)
+        return _with(kind, cameras, partial(_camera, ranges=cameras))
     return _binned(options, weights)
 
 
@@ -130,6 +137,10 @@ def _bsrgan_plus(seed: int, pair: int, scale: int, *, ranges: bsrgan.BSRGANPlusR
     return bsrgan.draw_plus(seed, pair, scale=scale, ranges=ranges)
 
 
+def _camera(seed: int, pair: int, scale: int, *, ranges: CameraRanges) -> Theta:
+    return camera.draw(seed, pair, ranges)
+
+
 def _drawn_binned(seed: int, pair: int, scale: int, *, space: binned.Space, shares: Any) -> Theta:
     return binned.draw(seed, pair, space, shares)
 
@@ -143,4 +154,6 @@ def _apply(theta: Theta, hr: Pixels, scale: int, noise_seed: int) -> Pixels:
         return realesrgan.apply(hr, theta, scale=scale, noise_seed=noise_seed)
     if isinstance(theta, Pipeline):
         return pipeline.apply(hr, theta, scale=scale, noise_seed=noise_seed)
+    if isinstance(theta, Camera):
+        return camera.apply(hr, theta, scale=scale, noise_seed=noise_seed)
     return resize_bicubic(hr, (hr.shape[0] // scale, hr.shape[1] // scale))

@@ -7,9 +7,9 @@ channels' white-balance gains g come after it, so that theirs is a g x + b g².
 (ICASSP 2004; linear 5 x 5 filters) or OpenCV's edge-aware one. **Without** (a photograph that was made smaller shows
 none) the noise gets the shape that demosaicing and denoising leave: luma and chroma apart, each under a Gaussian.
 
-**Linear light** is the display's value through the inverse of a tone curve: sRGB's, blended with a smoothstep as by
-Brooks et al. (CVPR 2019), since cameras compress highlights and shadows. The same curve leads back, so the picture's
-tones stay what they were; only the noise tells which curve it was.
+**Linear light** is the display's value through the inverse of a tone curve: a shoulder, sRGB's curve, and a share of
+the smoothstep of Brooks et al. (CVPR 2019), since cameras compress highlights and shadows; so highlights show little
+noise. The same curve leads back, and the picture's tones stay what they were.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ class Grain:
 class Sensor:
     """a and b of the noise's variance, of linear light from 0 (black) to 1 (white)."""
 
-    contrast: float  # 0: sRGB's curve; 1: a smoothstep on it
+    contrast: float  # 0 .. 1: share of a smoothstep on sRGB's curve
+    shoulder: float  # k of 1 - (1 - x)^k before it; 1: none
     shot: float  # a
     read: float  # b
     form: Mosaic | Grain
@@ -63,7 +64,8 @@ def register(
 ) -> Floats:
     """What the sensor makes of the image. gain: of the shot, a grows with it, b with its square; bayer: row and column
     of the first red pixel; dice: None for the same image without noise."""
-    light = to_light(image, sensor.contrast)
+    curve = _curve(sensor.contrast, sensor.shoulder)
+    light = _to_light(image, curve)
     a, b = np.float32(gain * sensor.shot), np.float32(gain**2 * sensor.read)
     if isinstance(sensor.form, Mosaic):
         light = _through_mosaic(light, sensor.form, a, b, bayer, dice)
@@ -71,12 +73,12 @@ def register(
         noise = _grain(sensor.form, image.shape[:2], dice)
         noise *= np.sqrt(a * light + b)
         light += noise
-    return from_light(light, sensor.contrast)
+    return _from_light(light, curve)
 
 
 def level(sensor: Sensor, gain: float) -> float:
     """The noise's standard deviation at middle grey before its shaping, grey levels."""
-    table = _curve(sensor.contrast)[0]
+    table = _curve(sensor.contrast, sensor.shoulder)[0]
     middle = float(table[_FINE // 2])
     slope = float(table[_FINE // 2 + 40] - table[_FINE // 2 - 40]) * _FINE / 80  # of light by display
     return 255 * float(np.sqrt(gain * sensor.shot * middle + gain**2 * sensor.read)) / slope
@@ -85,28 +87,29 @@ def level(sensor: Sensor, gain: float) -> float:
 # ---- tone ----
 
 
-def to_light(image: Floats, contrast: float) -> Floats:
+def _to_light(image: Floats, curve: tuple[Table, Table]) -> Floats:
     """Display values 0..255 to linear light 0..1; what lies outside is clipped."""
     at = np.clip(image, 0.0, 255.0)
     at *= np.float32(_FINE / 255)
     at += np.float32(0.5)
-    return np.take(_curve(contrast)[0], at.astype(np.int32))
+    return np.take(curve[0], at.astype(np.int32))
 
 
-def from_light(light: Floats, contrast: float) -> Floats:
-    """The inverse of `to_light`."""
+def _from_light(light: Floats, curve: tuple[Table, Table]) -> Floats:
+    """The inverse of `_to_light`."""
     at = np.sqrt(np.clip(light, 0.0, 1.0))  # even steps of the root are even steps for the eye, nearly
     at *= np.float32(_FINE)
     at += np.float32(0.5)
-    return np.take(_curve(contrast)[1], at.astype(np.int32))
+    return np.take(curve[1], at.astype(np.int32))
 
 
 @lru_cache(maxsize=64)
-def _curve(contrast: float) -> tuple[Table, Table]:
+def _curve(contrast: float, shoulder: float) -> tuple[Table, Table]:
     """Light at even steps of the display's value, and the display's value (0..255) at even steps of light's root."""
     fine = np.linspace(0.0, 1.0, 4 * _FINE + 1)
     display = (1 - contrast) * fine + contrast * (3 * fine**2 - 2 * fine**3)
-    light = np.where(fine <= 0.04045, fine / 12.92, ((fine + 0.055) / 1.055) ** 2.4)
+    bent = np.where(fine <= 0.04045, fine / 12.92, ((fine + 0.055) / 1.055) ** 2.4)
+    light = 1 - (1 - bent) ** (1 / shoulder)
     even = np.linspace(0.0, 1.0, _FINE + 1)
     there = np.interp(even, display, light).astype(np.float32)
     back = 255 * np.interp(even**2, light, display)

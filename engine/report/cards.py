@@ -20,8 +20,7 @@ from .figures import score
 Pixels = NDArray[np.uint8]
 ZOOM = 32  # side of the zoomed region, LR pixels
 HR_VIEW = 320  # side of the HR thumbnail; its zoom is at full size
-STARTS = {"bicubic": "bicubic", "reconstruction": "Rec_lr", "realesrgan": "second-order D", "bsrgan": "BSRGAN",
-          "bsrgan-plus": "BSRGAN+", "binned": "binned"}  # fmt: skip
+_NAMES = {"reconstruction": "Rec_lr", "realesrgan": "second-order D", "bsrgan": "BSRGAN", "bsrgan-plus": "BSRGAN+"}
 
 
 def card(folder: Path, row: dict[str, Any], pair: Sample) -> str:
@@ -48,7 +47,7 @@ def card(folder: Path, row: dict[str, Any], pair: Sample) -> str:
     if kind != "bicubic" or start is None:
         tiles.append(_lr_tile("HR, bicubic", "no degradation", bicubic, region))
     if start is not None:
-        tiles.append(_lr_tile("Start", STARTS[kind], start, region))
+        tiles.append(_lr_tile("Start", start_name(kind), start, region))
     for k, scores in enumerate(row["candidates"]):
         pixels = _read(extra / f"candidate{k}" / f"{name}.png")
         if k == row["kept"]:
@@ -61,7 +60,7 @@ def card(folder: Path, row: dict[str, Any], pair: Sample) -> str:
         tiles.append(_lr_tile("Reference", "real LR", reference, own, _box(own, size)))
     said = f"τ {row['tau']} · {counted(row['steps'], 'step')} · {escape(row['solver'])}"
     if row["reference"] is None and not row["tau"]:
-        said = STARTS[kind]
+        said = start_name(kind)
     if row.get("noise"):
         said += f" · noise {row['noise']:g}"
     if row["reference"] is not None and start is None:
@@ -72,6 +71,11 @@ def card(folder: Path, row: dict[str, Any], pair: Sample) -> str:
 <div class="sources"><span>HR <code>{_source(row["hr"])}</code></span>
 {_reference(row["reference"])}</div>
 </article>"""
+
+
+def start_name(kind: str) -> str:
+    """A start or a degrader as the report calls it: those that have no other name by their own."""
+    return escape(_NAMES.get(kind, kind))
 
 
 def contact_sheet(pngs: Sequence[bytes], columns: int, side: int = 128) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 from ..artefact import write_bytes_atomic
 from ..errors import DegradeError
 from ..sinks import pairs
-from .cards import STARTS, card, contact_sheet, counted
+from .cards import card, contact_sheet, counted, start_name
 from .charts import charts
 from .figures import figure
 from .finished import Run, open_run
@@ -101,7 +101,7 @@ def header(run: Run) -> str:
             "Solver",
             escape(plan["solver"]) + (_small(f"η {plan['eta']:g}") if plan["solver"] == "ddim" else ""),
         ),
-        ("Start image", STARTS[plan["start"]]),
+        ("Start image", start_name(plan["start"])),
         ("Candidates", f"{plan['candidates']}" + _small("one kept" if plan["filter"] else "no filter")),
         ("Time", _duration(page["seconds"]["wall"])),
         ("Speed", "–" if speed is None else figure(speed) + _small("pairs/s, of one process")),

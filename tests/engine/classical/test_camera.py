@@ -122,7 +122,7 @@ def test_no_camera_moves_the_picture_or_changes_its_tones(scale):
 @pytest.mark.parametrize("bayer", [(0, 0), (0, 1), (1, 0), (1, 1)])
 def test_a_mosaic_keeps_plain_colours_and_the_place_of_a_picture(demosaic, bayer):
     form = sensor.Mosaic(double=False, demosaic=demosaic, red=2.1, blue=1.7)
-    one = without(BARE, sensor=sensor.Sensor(0.5, 1e-4, 1e-8, form), shot=replace(BARE.shot, bayer=bayer))
+    one = without(BARE, sensor=sensor.Sensor(0.5, 2.0, 1e-4, 1e-8, form), shot=replace(BARE.shot, bayer=bayer))
     plain = np.broadcast_to(np.array([200, 120, 40], np.uint8), (16, 16, 3))
     assert np.array_equal(camera.apply(plain.copy(), one, scale=1, noise_seed=0, without_noise=True), plain)
     picture = cv2.GaussianBlur(photograph(64), (0, 0), 1.0)
@@ -168,7 +168,7 @@ def test_the_lens_is_as_wide_at_every_scale():
 
 @pytest.mark.parametrize("grey", [40, 120, 200])
 def test_noise_has_the_level_and_the_shape_it_was_given(grey):
-    one = without(BARE, sensor=sensor.Sensor(0.0, 1e-3, 1e-5, GRAIN))
+    one = without(BARE, sensor=sensor.Sensor(0.0, 1.0, 3e-4, 3e-6, GRAIN))
     light = ((grey / 255 + 0.055) / 1.055) ** 2.4
     slope = 1.055 / 2.4 * light ** (1 / 2.4 - 1)  # of sRGB, display by light
     sigma = 255 * slope * np.sqrt(one.sensor.shot * one.shot.gain * light + one.sensor.read * one.shot.gain**2)
@@ -187,14 +187,14 @@ def beside(noise: np.ndarray) -> float:
 
 
 def test_the_level_is_that_of_middle_grey():
-    one = sensor.Sensor(0.6, 2e-3, 1e-5, sensor.Grain(0.0, 0.0, 0.0))
+    one = sensor.Sensor(0.6, 2.0, 2e-3, 1e-5, sensor.Grain(0.0, 0.0, 0.0))
     plain = np.full((256, 256, 3), 127.5, np.float32)
     noise = sensor.register(plain, one, 1.5, (0, 0), np.random.default_rng(1)) - plain
     assert noise.std() == pytest.approx(sensor.level(one, 1.5), rel=0.03)
 
 
 def test_a_gain_makes_more_noise_and_sharpening_overshoots():
-    noisy = without(BARE, sensor=sensor.Sensor(0.3, 1e-3, 1e-6, GRAIN))
+    noisy = without(BARE, sensor=sensor.Sensor(0.3, 2.0, 1e-3, 1e-6, GRAIN))
     plain = np.full((64, 64, 3), 128, np.uint8)
     levels = [
         camera.apply(plain, without(noisy, shot=replace(noisy.shot, gain=gain)), scale=1, noise_seed=1).std()
@@ -211,7 +211,7 @@ def test_a_gain_makes_more_noise_and_sharpening_overshoots():
 
 
 def test_denoising_takes_noise_away_and_its_grain_gives_some_back():
-    noisy = without(BARE, sensor=sensor.Sensor(0.3, 3e-3, 1e-6, sensor.Grain(0.0, 0.0, 0.8)))
+    noisy = without(BARE, sensor=sensor.Sensor(0.3, 2.0, 3e-3, 1e-6, sensor.Grain(0.0, 0.0, 0.8)))
     plain = np.full((96, 96, 3), 128, np.uint8)
 
     def spread(denoise: development.Denoise | None) -> tuple[float, float]:

@@ -191,3 +191,8 @@ def test_bars_of_scores_stand_where_their_bins_are():
     assert drawn.count("<rect") == 2 * 21 and said["0.01 to 0.0126"] == "0"
     assert re.findall(r"<title>0.1 to 0.126: (\d)", drawn) == ["0", "3"]
     assert figures.steps([1.0, 3.0], [2.0, 1.0], "s").count("<polyline") == 1
+
+
+def test_a_degrader_that_the_page_knows_no_name_for_is_shown_by_its_own():
+    assert cards.start_name("bsrgan-plus") == "BSRGAN+" and cards.start_name("one of tomorrow") == "one of tomorrow"
+    assert cards.start_name("<i>") == "&lt;i&gt;"

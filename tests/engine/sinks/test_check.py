@@ -43,7 +43,7 @@ def test_a_good_set_passes(sets, kind, capsys):
 
 def test_hard_degradations_pass(tmp_path):
     photos = photographs(tmp_path / "hr", 160)
-    for degrader in ("realesrgan", "bsrgan"):
+    for degrader in ("realesrgan", "bsrgan", "camera"):
         assert generate("folder", photos, tmp_path / degrader, "--lr-size", 32, degrader=degrader) == 0
         assert check(tmp_path / degrader).problems == ()
 
