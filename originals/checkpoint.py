@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from degrade_engine.engine.artefact import read_json, sha256_file, to_json, tool_versions, write_json_atomic
@@ -25,6 +24,7 @@ from .uddm.config import DDMConfig, PDDMConfig, UDDMConfig
 from .uddm.ddm import DDM
 from .uddm.model import UDDM
 from .uddm.pddm import PDDM
+from .weights import write_tensors
 
 Kind = Literal["realdgen", "syndiff", "uddm", "ddm", "pddm", "lway", "srresnet"]
 Config = RealDGenConfig | SynDiffConfig | UDDMConfig | DDMConfig | PDDMConfig | LWayConfig | SRResNetConfig
@@ -62,15 +62,20 @@ class Checkpoint:
 
 def save(
     state: dict[str, Tensor], config: Config, path: Path, training: list[dict[str, Any]], card: dict[str, Any]
-) -> None:
-    """Write PATH (.safetensors) and its JSON, each aside and renamed. The kind is the configuration's."""
+) -> bool:
+    """Write PATH (.safetensors) and its JSON, each aside and renamed. The kind is the configuration's. Returns False
+    where both were there already: the JSON then goes on naming the tools that they were made with."""
     kind = next(kind for kind, (sizes, _) in KINDS.items() if isinstance(config, sizes))
-    aside = path.with_suffix(".tmp")
-    save_file({k: v.detach().cpu().contiguous().clone() for k, v in state.items()}, aside)
-    aside.chmod(0o644)
-    record = Checkpoint(kind, config, sha256_file(aside), tuple(to_json(entry) for entry in training), card)
-    os.replace(aside, path)
+    try:
+        before = read_sidecar(path)
+    except DegradeError:  # none, or a damaged one
+        before = None
+    digest = write_tensors(state, path)
+    record = Checkpoint(kind, config, digest, tuple(to_json(entry) for entry in training), card)
+    if before is not None and replace(before, tools=record.tools) == record:
+        return False
     write_json_atomic(path.with_suffix(".json"), record)
+    return True
 
 
 def read_sidecar(path: Path) -> Checkpoint:

@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.images import BadImage, read_rgb, resize_bicubic
+from degrade_engine.engine.scalars import whole
 
 from .noise import Image, Range, at_most, roughness
 
@@ -49,6 +50,7 @@ class Photographs:
     pairs: dict[str, list[tuple[Image, Image]]] = field(default_factory=dict)  # group -> (HR at LR size, LR)
     rows: list[PairRow] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
+    listings: dict[str, list[list[str]]] = field(default_factory=dict)  # role -> [name, hash of the pixels] in order
 
     @classmethod
     def read(
@@ -60,8 +62,8 @@ class Photographs:
         a photograph in `held_out`."""
         self = cls()
         digests = {digest(path) for path in photographs_in(held_out)}
-        self.hr = self._folder(hr, least, 4096, digests)
-        self.lr = self._folder(lr, least, longest, digests)
+        self.hr = self._folder("HR", hr, least, 4096, digests)
+        self.lr = self._folder("LR", lr, least, longest, digests)
         self.lr_noise = [at_most(image) for image in self.lr]
         for table in pairs:
             self._table(table, least)
@@ -95,8 +97,16 @@ class Photographs:
                 self.pairs.setdefault(group, []).append((resize_bicubic(sharp, soft.shape[:2]), soft))
                 place = len(self.pairs[group]) - 1
                 self.rows.append(PairRow(group, place, weight, quiet=row.get("quiet") == "1"))
+                self._list("pair", row["lr"], sharp, soft, self.rows[-1])
 
-    def _folder(self, folders: list[Path], least: int, longest: int, digests: set[str]) -> list[Image]:
+    def _list(self, role: str, name: str, *of: object) -> None:
+        """Write down what a photograph is: another one of its name would give another model."""
+        known = hashlib.sha256()
+        for one in of:
+            known.update(f"{one.shape}".encode() + one.tobytes() if isinstance(one, np.ndarray) else repr(one).encode())
+        self.listings.setdefault(role, []).append([name, known.hexdigest()[:16]])
+
+    def _folder(self, role: str, folders: list[Path], least: int, longest: int, digests: set[str]) -> list[Image]:
         images = []
         for path in photographs_in(folders):
             if digests and digest(path) in digests:
@@ -112,6 +122,7 @@ class Photographs:
                 continue
             y, x = (max(0, (n - longest) // 2) for n in image.shape[:2])
             images.append(np.ascontiguousarray(image[y : y + longest, x : x + longest]))
+            self._list(role, path.name, images[-1])
         return images
 
 
@@ -152,10 +163,28 @@ class CropOptions(Protocol):
 
 
 class StepDataset(Dataset[dict[str, torch.Tensor]]):
-    """Index = step. Subclasses make the batch of one step from its own generator."""
+    """Index = step. Subclasses make the batch of one step from its own generator. Raises DegradeError where the
+    options do not do, or no photograph is large enough for them."""
+
+    least_batch = 1
 
     def __init__(self, photographs: Photographs, options: CropOptions, batch: int, seed: int, rank: int) -> None:
         self.photographs, self.options, self.batch, self.seed, self.rank = photographs, options, batch, seed, rank
+        whole("the batch", batch, self.least_batch)
+        self.check()
+
+    def hr_side(self) -> int:
+        """HR pixels a side of the largest crop that `sharp` is asked for; 0 where it is not asked."""
+        return 0
+
+    def check(self) -> None:
+        """Say now what would else be found out at some step, in another process."""
+        side = self.hr_side()
+        familiar = self.photographs.familiar if self.options.familiar > 0 else []
+        for name, pool in (("HR photograph", self.photographs.hr), ("HR of a true pair", familiar)):
+            if side and pool and all(min(image.shape[:2]) < side for image in pool):
+                raise DegradeError(f"no {name} is {side} px on both sides", wanted="larger photographs",
+                                   mend="give larger ones or a smaller --crop")  # fmt: skip
 
     def __len__(self) -> int:
         return 1 << 31
@@ -181,7 +210,7 @@ class StepDataset(Dataset[dict[str, torch.Tensor]]):
             image = pool[int(rng.integers(len(pool)))]
             if min(image.shape[:2]) >= scale * size:
                 return self.textured(rng, image, scale * size)
-        raise DegradeError(f"no HR photograph is {scale * size} px on both sides", wanted="larger photographs",
+        raise DegradeError(f"hardly any photograph is {scale * size} px on both sides", wanted="larger photographs",
                            mend="give larger --hr photographs or a smaller --crop")  # fmt: skip
 
     def textured(self, rng: np.random.Generator, image: Image, size: int) -> Image:
@@ -226,7 +255,23 @@ class RealBatches(StepDataset):
         return cut(rng, lr[int(rng.integers(len(lr)))], self.options.crop)
 
 
+class Spoken(Dataset[Any]):
+    """A StepDataset whose DegradeErrors are values: raised in another process, they would come with its traceback."""
+
+    def __init__(self, dataset: StepDataset) -> None:
+        self.dataset = dataset
+
+    def __getitem__(self, step: int) -> dict[str, torch.Tensor] | DegradeError:
+        try:
+            return self.dataset[step]
+        except DegradeError as error:
+            return error
+
+
 def batches(dataset: StepDataset, first: int, last: int, workers: int) -> Iterator[dict[str, torch.Tensor]]:
     """The batches of steps first..last-1, made ahead by `workers` processes."""
-    yield from DataLoader(dataset, batch_size=None, sampler=range(first, last), num_workers=workers,
-                          prefetch_factor=4 if workers else None)  # fmt: skip
+    for batch in DataLoader(Spoken(dataset), batch_size=None, sampler=range(first, last), num_workers=workers,
+                            prefetch_factor=4 if workers else None):  # fmt: skip
+        if isinstance(batch, DegradeError):
+            raise batch
+        yield batch

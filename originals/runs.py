@@ -1,13 +1,10 @@
 """A training of one stage, from photographs to EMA weights and the record of how they came: what `train lway`,
-`train srresnet` and `train uddm` share (RealDGen's stages start from one another, and have their own in
-realdgen/train.py)."""
+`train srresnet`, `train syndiff` and `train uddm` share. RealDGen's stages start from one another (realdgen/train.py),
+and share the half of it."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,8 +12,14 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from degrade_engine.engine.artefact import sha256_json, to_json
+
+from .checkpoint import Config, save
 from .photographs import Photographs, StepDataset, batches
 from .trainer import TrainOptions, rank_and_world, train
+
+Weights = dict[str, Tensor]
+Entry = dict[str, Any]  # of a checkpoint's record: what was asked, and what came of it
 
 
 class Stage(Protocol):
@@ -39,6 +42,16 @@ class Source:
     lr: tuple[Path, ...] = ()
     longest: int = 1024
 
+    def read(self, least: int) -> Photographs:
+        """All of them; those of less than `least` LR pixels a side are left out, and named."""
+        found = Photographs.read(
+            list(self.hr), list(self.lr), list(self.pairs), least, self.longest, list(self.held_out)
+        )
+        for line in found.left_out:
+            print(f"left out: {line}")
+        print(f"{len(found.hr)} HR, {len(found.lr)} LR, {len(found.rows)} true pairs")
+        return found
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -51,6 +64,8 @@ class Machine:
 def train_one(
     name: str,
     make: Callable[[], Any],
+    config: Config,
+    asked: Mapping[str, Any],
     source: Source,
     data: Any,
     batch: int,
@@ -58,39 +73,47 @@ def train_one(
     training: TrainOptions,
     out: Path,
     machine: Machine,
-) -> tuple[dict[str, Tensor], dict[str, Any]]:
+) -> tuple[Weights, Entry]:
     """Train the stage that `make` returns: (EMA weights of its model, the record's entry).
 
-    data: the options of the stage's batches, a frozen dataclass. least: LR pixels a side below which a photograph is
-    left out. Raises DegradeError for photographs that do not do, and for a run in `out` with other options.
+    config: the model's sizes. asked: what else the stage depends on, for the record. data: the options of the stage's
+    batches, a frozen dataclass. least: LR pixels a side below which a photograph is left out. Raises DegradeError for
+    photographs that do not do, and for a run in `out` that was begun with others, or with other options.
     """
     use_threads(machine.threads)
     torch.manual_seed(training.seed)
     stage = make()
-    photographs = Photographs.read(
-        list(source.hr), list(source.lr), list(source.pairs), least, source.longest, list(source.held_out)
+    photographs = source.read(least)
+    dataset = stage.batches(photographs, data, batch, training.seed, rank_and_world()[0])
+    asked = {"batch": batch, **asked}
+    return train_prepared(name, stage, stage.groups(), dataset, config, asked, training, out, machine.workers)
+
+
+def train_prepared(
+    name: str, stage: Any, groups: list[dict], dataset: StepDataset, config: Config, asked: Mapping[str, Any],
+    training: TrainOptions, out: Path, workers: int,
+) -> tuple[Weights, Entry]:  # fmt: skip
+    """As `train_one`, with the stage, its parameter groups and its batches there already."""
+    photographs = dataset.photographs
+    asked = to_json({**asked, "data": dataset.options})
+    beside = {"config": to_json(config), "photographs": photographs.listings}  # too long for the record, or in it
+    state, done = train(
+        stage, groups, lambda a, b: batches(dataset, a, b, workers), training, out, name, {**asked, **beside}
     )
-    for line in photographs.left_out:
-        print(f"left out: {line}")
-    print(f"{len(photographs.hr)} HR, {len(photographs.lr)} LR, {len(photographs.rows)} true pairs")
-    rank, world = rank_and_world()
-    dataset = stage.batches(photographs, data, batch, training.seed, rank)
-    began = time.monotonic()
-    state = train(stage, stage.groups(), lambda a, b: batches(dataset, a, b, machine.workers), training, out, name)
-    entry = {"stage": name, "steps_done": last_step(out / f"{name}.jsonl"), "batch": batch,
-             "seconds": round(time.monotonic() - began), "processes": world, "data": dataclasses.asdict(data),
-             "training": dataclasses.asdict(training), "photographs": len(photographs.hr),
-             "lr_photographs": len(photographs.lr), "true_pairs": len(photographs.rows)}  # fmt: skip
+    entry = {"stage": name, "steps_done": done.step, "seconds": round(done.seconds), "processes": rank_and_world()[1],
+             **asked, "training": to_json(training), "photographs": len(photographs.hr),
+             "lr_photographs": len(photographs.lr), "true_pairs": len(photographs.rows),
+             "photographs_sha256": sha256_json(photographs.listings)}  # fmt: skip
     return {k.removeprefix("model."): v for k, v in state.items() if k.startswith("model.")}, entry
+
+
+def keep(state: Weights, config: Config, path: Path, training: list[Entry]) -> None:
+    """Write a checkpoint, if this is the process that writes, and say so."""
+    if rank_and_world()[0] == 0:
+        print(f"wrote {path}" if save(state, config, path, training, {}) else f"{path} is there as it was")
 
 
 def use_threads(threads: int | None) -> None:
     """Let the networks have so many CPU threads; None: torch's own choice."""
     if threads:
         torch.set_num_threads(threads)
-
-
-def last_step(curve: Path) -> int:
-    """The step of the last line of a training curve, 0 for an empty one."""
-    lines = curve.read_text().splitlines()
-    return json.loads(lines[-1])["step"] if lines else 0

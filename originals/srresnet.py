@@ -89,6 +89,9 @@ class SRBatches(StepDataset):
 
     options: SRData
 
+    def hr_side(self) -> int:
+        return self.options.scale * self.options.crop
+
     def make(self, rng: np.random.Generator) -> dict[str, Tensor]:
         rows = [self.pair(rng) for _ in range(self.batch)]
         return {"lr": tensor([lr for lr, _ in rows]), "hr": tensor([hr for _, hr in rows])}

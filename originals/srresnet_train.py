@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .checkpoint import save
-from .runs import Machine, Source, train_one
+from .runs import Machine, Source, keep, train_one
 from .srresnet import SRData, SRResNet, SRResNetConfig, SRStage
-from .trainer import TrainOptions, rank_and_world
+from .trainer import TrainOptions
 
 
 def train_srresnet(
@@ -18,9 +17,9 @@ def train_srresnet(
 
     Raises DegradeError for photographs that do not do, or an `out` begun with other options.
     """
-    state, entry = train_one("srresnet", lambda: SRStage(SRResNet(config), lr), source, data, batch, data.crop,
-                             training, out, machine)  # fmt: skip
+    asked = {"options": {"lr": lr}}
+    state, entry = train_one("srresnet", lambda: SRStage(SRResNet(config), lr), config, asked, source, data, batch,
+                             data.crop, training, out, machine)  # fmt: skip
     path = out / "srresnet.safetensors"
-    if rank_and_world()[0] == 0:
-        save(state, config, path, [entry | {"options": {"lr": lr}}], {})
+    keep(state, config, path, [entry])
     return path

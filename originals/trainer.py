@@ -10,16 +10,21 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from safetensors.torch import load_file, save_file
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
 from torch import Tensor, nn
 
+from degrade_engine.engine.artefact import write_bytes_atomic
 from degrade_engine.engine.errors import DegradeError
+from degrade_engine.engine.scalars import number, whole
+
+from .state import Progress, read_state, write_state
 
 Batches = Callable[[int, int], Iterable[dict[str, Tensor]]]
 
@@ -40,6 +45,16 @@ class TrainOptions:
         0.0  # > 0: the cosine runs over wall-clock time instead and the stage ends then (not exactly resumable)
     )
 
+    def __post_init__(self) -> None:
+        whole("steps", self.steps, 1)
+        whole("the seed", self.seed, 0, 2**24 - 1)  # a step's generator has the seed's bits above the step's
+        number("ema", self.ema, 0, 1)
+        number("the time in seconds", self.deadline_s, 0)
+
+    def matters(self) -> dict[str, Any]:
+        """What the result depends on, and so a run that goes on has to repeat."""
+        return {name: value for name, value in asdict(self).items() if name not in ("log_every", "save_every_s")}
+
 
 def bf16_helps() -> bool:
     """Whether autocast to bfloat16 is faster here than FP32: on a GPU, or a CPU with AVX-512. Others compute it in a
@@ -52,82 +67,122 @@ def rank_and_world() -> tuple[int, int]:
 
 
 def train(
-    stage: nn.Module, groups: list[dict], batches: Batches, options: TrainOptions, out: Path, name: str
-) -> dict[str, Tensor]:
-    """Train `stage` and return the EMA of its state dict. Files: out/NAME.jsonl (the curve),
+    stage: nn.Module, groups: list[dict], batches: Batches, options: TrainOptions, out: Path, name: str,
+    asked: Mapping[str, Any],
+) -> tuple[dict[str, Tensor], Progress]:  # fmt: skip
+    """Train `stage`: (the EMA of its state dict, how far it is). Files: out/NAME.jsonl (the curve),
     out/NAME.state.safetensors.
 
     groups: AdamW parameter groups, each with its own `lr`. batches(first, last) yields the batches of those steps.
+    asked: plain JSON values, all that the result depends on beside the options. What was begun in `out` is gone on
+    with; DegradeError if it was asked for something else, and where the loss does not stay finite.
     """
     rank, world = rank_and_world()
+    for group in groups:
+        number("the learning rate", group["lr"], 0)
     device = (
         torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if torch.cuda.is_available() else torch.device("cpu")
     )
     stage.to(device)
     if device.type == "cpu" and options.bf16:  # in FP32, torch 2.13's GroupNorm backward has crashed in this layout
         stage.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimiser = torch.optim.AdamW(groups, weight_decay=0.0, betas=(0.9, 0.99))
+    ema = {k: v.detach().clone() for k, v in stage.state_dict().items()}
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise DegradeError(f"{out} cannot be made ({e.strerror or e})", mend="give another --out") from e
+    path = out / f"{name}.state.safetensors"
+    asked = {**asked, "training": options.matters(), "processes": world}
+    begun = read_state(path, stage, optimiser, ema, asked) if path.exists() else Progress()
+    if begun.finished or begun.step >= options.steps:
+        if rank == 0:
+            print(f"stage {name} is finished in {out}: nothing is trained")
+        return {k: v.cpu() for k, v in ema.items()}, begun
     run: nn.Module = stage
     if world > 1:
         torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
         run = nn.parallel.DistributedDataParallel(stage, find_unused_parameters=True)
-    optimiser = torch.optim.AdamW(groups, weight_decay=0.0, betas=(0.9, 0.99))
+    curve = Curve(out / f"{name}.jsonl", begun.step, options.log_every) if rank == 0 else None
     peak = [g["lr"] for g in optimiser.param_groups]
-    ema = {k: v.detach().clone() for k, v in stage.state_dict().items()}
-    out.mkdir(parents=True, exist_ok=True)
-    state = out / f"{name}.state.safetensors"
-    first = _load(state, stage, optimiser, ema, options) if state.exists() else 0
-    log = (out / f"{name}.jsonl").open("a") if rank == 0 else None
-    began = saved = time.monotonic()
-    sums: dict[str, float] = {}
-    summed = 0
-    with Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-                  TextColumn("{task.fields[loss]}"), disable=rank > 0) as progress:  # fmt: skip
-        task = progress.add_task(name, total=options.steps, completed=first, loss="")
-        step = first
-        for batch in batches(first, options.steps):
-            part = step / options.steps
-            if options.deadline_s:
-                part = (time.monotonic() - began) / options.deadline_s
-                if part >= 1:
-                    break
+    step, began, saved = begun.step, time.monotonic() - begun.seconds, time.monotonic()
+    with Bar(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+             TextColumn("{task.fields[loss]}"), disable=rank > 0) as bar:  # fmt: skip
+        task = bar.add_task(name, total=options.steps, completed=step, loss="")
+        for batch in batches(step, options.steps):
+            seconds = time.monotonic() - began
+            part = seconds / options.deadline_s if options.deadline_s else step / options.steps
+            if part >= 1:
+                break
             for group, lr in zip(optimiser.param_groups, peak, strict=True):
                 group["lr"] = lr * min(1.0, (step + 1) / options.warmup) * (0.55 + 0.45 * math.cos(math.pi * part))
             generator = torch.Generator().manual_seed((options.seed << 40) ^ (step << 8) ^ rank)
             batch = {k: v.to(device, non_blocking=True) for k, v in batch.items()}
-            with torch.autocast(device.type, torch.bfloat16, enabled=options.bf16):
-                losses = run(batch, generator)
-            optimiser.zero_grad(set_to_none=True)
-            losses["loss"].backward()
-            norm = torch.nn.utils.clip_grad_norm_(stage.parameters(), options.clip_norm)
-            if not torch.isfinite(norm):
-                raise DegradeError(
-                    f"stage {name}, step {step}: the gradient is not finite",
-                    wanted="finite gradients",
-                    mend="lower the learning rate, or train with --no-bf16",
-                )
-            optimiser.step()
+            losses = _move(run, optimiser, batch, generator, options, f"stage {name}, step {step}")
             step += 1
             _follow(ema, stage, min(options.ema, (1 + step) / (10 + step)))
-            for k, v in losses.items():
-                sums[k] = sums.get(k, 0.0) + float(v.detach())
-            summed += 1
-            if step % options.log_every == 0 and log:
-                row = {k: round(v / summed, 6) for k, v in sums.items()}
-                row |= {
-                    "step": step,
-                    "lr": optimiser.param_groups[0]["lr"],
-                    "seconds": round(time.monotonic() - began, 1),
-                }
-                log.write(json.dumps(row) + "\n")
-                log.flush()
-                sums, summed = {}, 0
-                progress.update(task, completed=step, loss=f"loss {row['loss']:.4f}")
+            if curve and (row := curve.add(losses, step, optimiser.param_groups[0]["lr"], seconds)):
+                bar.update(task, completed=step, loss=f"loss {row['loss']:.4f}")
             if rank == 0 and time.monotonic() - saved > options.save_every_s:
-                _save(state, stage, optimiser, ema, step, options)
+                write_state(path, stage, optimiser, ema, Progress(step, time.monotonic() - began), asked)
                 saved = time.monotonic()
+    done = Progress(step, time.monotonic() - began, finished=True)
     if rank == 0:
-        _save(state, stage, optimiser, ema, step, options)
-    return {k: v.cpu() for k, v in ema.items()}
+        write_state(path, stage, optimiser, ema, done, asked)
+    return {k: v.cpu() for k, v in ema.items()}, done
+
+
+class Curve:
+    """NAME.jsonl: a row of mean losses every so many steps. What stands there of steps that are made again goes."""
+
+    def __init__(self, path: Path, step: int, every: int) -> None:
+        lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+        write_bytes_atomic(path, b"".join(line for line in lines if _step_of(line) <= step))
+        self.file, self.every = path.open("a"), every
+        self.sums: dict[str, float] = {}
+        self.summed = 0
+
+    def add(self, losses: Mapping[str, Tensor], step: int, lr: float, seconds: float) -> dict[str, float] | None:
+        """The losses of the step that was made as number `step`; returns the row if it was time for one."""
+        for k, v in losses.items():
+            self.sums[k] = self.sums.get(k, 0.0) + float(v.detach())
+        self.summed += 1
+        if step % self.every:
+            return None
+        row = {k: round(v / self.summed, 6) for k, v in self.sums.items()}
+        row |= {"step": step, "lr": lr, "seconds": round(seconds, 1)}
+        self.file.write(json.dumps(row) + "\n")
+        self.file.flush()
+        self.sums, self.summed = {}, 0
+        return row
+
+
+def _step_of(line: bytes) -> float:
+    try:
+        return json.loads(line)["step"]
+    except (ValueError, KeyError, TypeError):  # half a line, of a run that was killed
+        return math.inf
+
+
+def _move(
+    run: nn.Module, optimiser: torch.optim.Optimizer, batch: dict[str, Tensor], generator: torch.Generator,
+    options: TrainOptions, where: str,
+) -> dict[str, Tensor]:  # fmt: skip
+    """One step of the optimiser; returns the losses."""
+    device = next(iter(batch.values())).device
+    with torch.autocast(device.type, torch.bfloat16, enabled=options.bf16):
+        losses: dict[str, Tensor] = run(batch, generator)
+    optimiser.zero_grad(set_to_none=True)
+    losses["loss"].backward()
+    norm = torch.nn.utils.clip_grad_norm_(run.parameters(), options.clip_norm)
+    if not torch.isfinite(norm):
+        raise DegradeError(
+            f"{where}: the gradient is not finite",
+            wanted="finite gradients",
+            mend="lower the learning rate, or train with --no-bf16",
+        )
+    optimiser.step()
+    return losses
 
 
 @torch.no_grad()
@@ -137,51 +192,3 @@ def _follow(ema: dict[str, Tensor], stage: nn.Module, decay: float) -> None:
             ema[k].lerp_(v.detach(), 1 - decay)
         else:
             ema[k].copy_(v)
-
-
-def _save(
-    path: Path,
-    stage: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    ema: dict[str, Tensor],
-    step: int,
-    options: TrainOptions,
-) -> None:
-    """Weights, EMA and Adam's moments in one safetensors file, written aside and renamed."""
-    tensors = {f"model.{k}": v for k, v in stage.state_dict().items()} | {f"ema.{k}": v for k, v in ema.items()}
-    for i, slot in optimiser.state_dict()["state"].items():
-        tensors |= {f"adam.{i}.{k}": torch.as_tensor(v) for k, v in slot.items()}
-    tensors = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
-    aside = path.with_suffix(".tmp")
-    save_file(tensors, aside, metadata={"step": str(step), "options": json.dumps(asdict(options))})
-    os.replace(aside, path)
-
-
-def _load(
-    path: Path, stage: nn.Module, optimiser: torch.optim.Optimizer, ema: dict[str, Tensor], options: TrainOptions
-) -> int:
-    from safetensors import safe_open
-
-    with safe_open(path, "pt") as f:
-        meta = f.metadata()
-    before = json.loads(meta["options"])
-    for key in ("steps", "seed", "ema", "bf16"):
-        if before[key] != asdict(options)[key]:
-            raise DegradeError(
-                f"{path} was begun with {key} = {before[key]}, now {key} = {asdict(options)[key]}",
-                wanted="the same options as the run that is resumed",
-                mend="give them, or another --out",
-            )
-    tensors = load_file(path)
-    stage.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")})
-    for k in ema:
-        ema[k].copy_(tensors[f"ema.{k}"])
-    packed = optimiser.state_dict()
-    slots: dict[int, dict[str, Tensor]] = {}
-    for k, v in tensors.items():
-        if k.startswith("adam."):
-            _, i, field = k.split(".", 2)
-            slots.setdefault(int(i), {})[field] = v
-    packed["state"] = slots
-    optimiser.load_state_dict(packed)
-    return int(meta["step"])

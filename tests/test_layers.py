@@ -41,7 +41,7 @@ LAYERS = {
     "originals": Layer(
         names(
             "torch numpy safetensors cv2 rich"
-            " .engine.schedule .engine.classical .engine.errors .engine.artefact .engine.images"
+            " .engine.schedule .engine.classical .engine.errors .engine.artefact .engine.images .engine.scalars"
         ),
         names("spandrel"),
     ),

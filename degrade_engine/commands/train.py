@@ -43,11 +43,13 @@ command.add_command(train_uddm.command)
 @click.option(
     "--out", type=click.Path(path_type=Path), required=True, help="The run's folder; earlier stages are read from it."
 )
-@click.option("--steps", type=int, default=20_000, show_default=True)
-@click.option("--batch", type=int, help="Rows a step (default: the preset's).")
-@click.option("--learning-rate", type=float, help="Peak learning rate (default: the preset's).")
-@click.option("--crop", type=int, default=64, show_default=True, help="LR pixels a side.")
-@click.option("--reference-crop", type=int, help="LR pixels a side of what E_deg sees (default: --crop).")
+@click.option("--steps", type=click.IntRange(1), default=20_000, show_default=True)
+@click.option("--batch", type=click.IntRange(1), help="Rows a step (default: the preset's).")
+@click.option(
+    "--learning-rate", type=click.FloatRange(0, min_open=True), help="Peak learning rate (default: the preset's)."
+)
+@click.option("--crop", type=click.IntRange(8), default=64, show_default=True, help="LR pixels a side.")
+@click.option("--reference-crop", type=click.IntRange(8), help="LR pixels a side of what E_deg sees (default: --crop).")
 @click.option(
     "--mix",
     type=(float, float, float),
@@ -55,9 +57,9 @@ command.add_command(train_uddm.command)
     show_default=True,
     help="Stage ddpm: weights of synthetic, unpaired, true pairs.",
 )
-@click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--workers", type=int, default=1, show_default=True, help="Processes that make batches.")
-@click.option("--threads", type=int, help="CPU threads of the networks.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--workers", type=click.IntRange(0), default=1, show_default=True, help="Processes that make batches.")
+@click.option("--threads", type=click.IntRange(1), help="CPU threads of the networks.")
 @click.option("--bf16/--no-bf16", default=None, help="Autocast. [default: where this machine is faster with it]")
 @click.option("--ema", type=float, default=0.999, show_default=True)
 @click.option(
@@ -128,7 +130,7 @@ def realdgen(
     if dry_run:
         click.echo(json.dumps(dataclasses.asdict(run), indent=1, default=str))
         return
-    click.echo(f"wrote {run_stage(run)}")
+    run_stage(run)
 
 
 command.add_command(train_lway.lway)

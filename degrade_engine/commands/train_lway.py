@@ -73,8 +73,7 @@ def lway(preset: str, pairs: tuple[Path, ...], pairs_share: float, own_share: fl
     )
     data = LWayData(crop=crop, pairs=pairs_share, own=own_share)
     source, machine = Source(given["hr"], pairs, given["hold_out"]), Machine(given["workers"], given["threads"])
-    path = train_lway(PRESETS[preset], options, source, data, training(given), given["out"], machine)
-    click.echo(f"wrote {path}")
+    train_lway(PRESETS[preset], options, source, data, training(given), given["out"], machine)
 
 
 @click.command("srresnet")
@@ -95,8 +94,7 @@ def srresnet(preset: str, degrader: str, scale: str, crop: int, **given: Any) ->
     data = SRData(degrader=degrader, scale=int(scale), crop=crop)  # type: ignore[arg-type]
     source, machine = Source(given["hr"], (), given["hold_out"]), Machine(given["workers"], given["threads"])
     rate = given["learning_rate"] or 5e-4
-    path = train_srresnet(config, rate, given["batch"], source, data, training(given), given["out"], machine)
-    click.echo(f"wrote {path}")
+    train_srresnet(config, rate, given["batch"], source, data, training(given), given["out"], machine)
 
 
 def training(given: dict[str, Any]) -> TrainOptions:

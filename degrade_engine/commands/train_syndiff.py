@@ -36,8 +36,7 @@ def command(
     source = Source((), held_out=given["hold_out"], lr=lr_)
     machine = Machine(given["workers"], given["threads"])
     rate = given["learning_rate"] or RATE
-    path = train_syndiff(
+    train_syndiff(
         PRESETS[preset], rate, low_share, given["batch"], source, crop, training(given), given["out"], machine,
         pretrained,
     )  # fmt: skip
-    click.echo(f"wrote {path}")

@@ -37,5 +37,4 @@ def command(stage: str, preset: str, lr_: tuple[Path, ...], crop: int, alpha: fl
     options = Options(given["batch"], given["learning_rate"] or RATES[stage], ALPHA if alpha is None else alpha)
     source = Source(given["hr"], held_out=given["hold_out"], lr=lr_)
     machine = Machine(given["workers"], given["threads"])
-    path = train_stage(stage, PRESETS[preset], options, source, crop, training(given), given["out"], machine)  # type: ignore[arg-type]
-    click.echo(f"wrote {path}")
+    train_stage(stage, PRESETS[preset], options, source, crop, training(given), given["out"], machine)  # type: ignore[arg-type]

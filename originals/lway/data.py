@@ -46,6 +46,9 @@ class LWayBatches(StepDataset):
 
     options: LWayData
 
+    def hr_side(self) -> int:
+        return max(self.options.scales) * self.options.crop
+
     def make(self, rng: np.random.Generator) -> dict[str, Tensor]:
         rows = []
         for _ in range(self.batch):

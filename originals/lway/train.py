@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from degrade_engine.originals.checkpoint import save
-from degrade_engine.originals.runs import Machine, Source, train_one
-from degrade_engine.originals.trainer import TrainOptions, rank_and_world
+from degrade_engine.engine.artefact import sha256_file
+from degrade_engine.originals.runs import Machine, Source, keep, train_one
+from degrade_engine.originals.trainer import TrainOptions
 
 from .config import LWayConfig
 from .data import LWayBatches, LWayData
@@ -70,10 +70,10 @@ def train_lway(
     if isinstance(distance, nn.Module) and torch.cuda.is_available():
         distance.cuda()
     print(f"perceptual loss: {name}{'' if options.lpips else INSTEAD}")
-    state, entry = train_one("lway", lambda: LWayStage(LWay(config), options, name, distance), source, data,
-                             options.batch, data.crop, training, out, machine)  # fmt: skip
+    told = dataclasses.asdict(options) | {"lpips": [sha256_file(p) for p in options.lpips] if options.lpips else None}
+    asked = {"options": told, "perceptual": name}
+    state, entry = train_one("lway", lambda: LWayStage(LWay(config), options, name, distance), config, asked, source,
+                             data, options.batch, data.crop, training, out, machine)  # fmt: skip
     path = out / "lway.safetensors"
-    if rank_and_world()[0] == 0:
-        told = dataclasses.asdict(options) | {"lpips": [p.name for p in options.lpips] if options.lpips else None}
-        save(state, config, path, [entry | {"options": told, "perceptual": name}], {})
+    keep(state, config, path, [entry])
     return path

@@ -22,7 +22,9 @@ import numpy as np
 import torch
 
 from degrade_engine.engine.classical.realesrgan import CAMERA, REALESRGAN, SecondOrder, apply, draw
+from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.images import resize_bicubic
+from degrade_engine.engine.scalars import number
 from degrade_engine.originals.noise import Image, Noise, Range, difference, exactly
 from degrade_engine.originals.photographs import StepDataset, cut, tensor
 
@@ -45,6 +47,10 @@ class DataOptions:
     strong: float = 0.2  # share of synthetic samples by the published Real-ESRGAN ranges; the rest by MILD
     textured: float = 0.25  # share of crops, sharp or unpaired, that are the roughest of a few
     longest: int = 1024  # unpaired photographs are cut to their central square of this size
+
+    def __post_init__(self) -> None:
+        for weight in self.mix:
+            number("a weight of the mix", weight, 0)
 
 
 def spectral_targets(clean: Image, degraded: Image, noise: Noise | None) -> np.ndarray:
@@ -83,6 +89,9 @@ class RealDGenBatches(StepDataset):
     """The three sources; subclasses make the batches of a stage from them."""
 
     options: DataOptions
+
+    def hr_side(self) -> int:
+        return 4 * max(self.options.crop, self.options.reference_crop)
 
     # the three sources
 
@@ -139,6 +148,8 @@ class RealDGenBatches(StepDataset):
 
 class HRBatches(RealDGenBatches):
     """Stage vqvae: {"image"}: sharp photographs on the LR grid, at every scale."""
+
+    least_batch = 2  # half of the rows go through the codebook, half around it
 
     def make(self, rng: np.random.Generator) -> dict[str, torch.Tensor]:
         return {"image": tensor([self.degrade(rng, self.sharp(rng, self.options.crop, s), None, s)[0]
@@ -203,10 +214,19 @@ class DiffusionBatches(RealDGenBatches):
     says whose content is a clean image, so that Rec_lr can be held to the target (an unpaired row would teach it to
     copy)."""
 
+    def check(self) -> None:
+        super().check()
+        if not self.weights().sum() > 0:
+            fact = f"The mix is {self.options.mix}, and of what it names no photographs came"
+            raise DegradeError(fact, mend="give --lr or --pairs, or another --mix")
+
+    def weights(self) -> np.ndarray:
+        """Of the three sources, 0 for one that is not there."""
+        there = [True, bool(self.photographs.lr), bool(self.photographs.pairs)]
+        return np.array(self.options.mix) * there
+
     def make(self, rng: np.random.Generator) -> dict[str, torch.Tensor]:
-        sources = [self.synthetic, self.unpaired, self.true_pair]
-        there = np.array([True, bool(self.photographs.lr), bool(self.photographs.pairs)])
-        weight = np.array(self.options.mix) * there
+        sources, weight = [self.synthetic, self.unpaired, self.true_pair], self.weights()
         kinds = [int(k) for k in rng.choice(3, self.batch, p=weight / weight.sum())]
         rows = [sources[k](rng) for k in kinds]
         noise = np.stack([np.zeros(r.target.shape, np.float32) if r.noise is None else r.noise for r in rows])

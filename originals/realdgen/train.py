@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from degrade_engine.engine.errors import DegradeError
-from degrade_engine.originals.checkpoint import load, save
-from degrade_engine.originals.photographs import Photographs, batches
-from degrade_engine.originals.runs import last_step
-from degrade_engine.originals.trainer import TrainOptions, rank_and_world, train
+from degrade_engine.originals.checkpoint import load, read_sidecar
+from degrade_engine.originals.runs import Source, keep, train_prepared, use_threads
+from degrade_engine.originals.trainer import TrainOptions, rank_and_world
 
 from .config import RealDGenConfig
 from .data import DataOptions
@@ -41,11 +40,14 @@ class Run:
 def run_stage(run: Run) -> Path:
     """Train the stage, starting from the earlier ones in run.out. Returns the path of OUT/STAGE.safetensors (EMA
     weights)."""
-    if run.threads:
-        torch.set_num_threads(run.threads)
+    if run.data.crop % run.config.lr_multiple:
+        raise DegradeError(f"The crop is {run.data.crop}", wanted=f"a multiple of {run.config.lr_multiple}")
+    use_threads(run.threads)
     torch.manual_seed(run.training.seed)
-    model, history = RealDGen(run.config), []
-    for earlier in list(stages_before(run.stage, run.config, run.options))[-1:]:
+    model, history, earlier_sha256 = RealDGen(run.config), [], None
+    stages = list(stages_before(run.stage, run.config, run.options))
+    check_chain(run.out, stages)
+    for earlier in stages[-1:]:
         path = run.out / f"{earlier}.safetensors"
         if not path.is_file():
             raise DegradeError(
@@ -61,27 +63,29 @@ def run_stage(run: Run) -> Path:
                 mend="use one --preset for one --out",
             )
         model.load_state_dict(before.state_dict())
-        history = list(record.training)
-    least = max(run.data.crop, run.data.reference_crop)
-    photographs = Photographs.read(
-        list(run.hr), list(run.lr), list(run.pairs), least, run.data.longest, list(run.held_out)
-    )
-    for line in photographs.left_out:
-        print(f"left out: {line}")
-    print(f"{len(photographs.hr)} HR, {len(photographs.lr)} LR, {sum(map(len, photographs.pairs.values()))} true pairs")
+        history, earlier_sha256 = list(record.training), record.weights_sha256
+    source = Source(run.hr, run.pairs, run.held_out, run.lr, run.data.longest)
+    photographs = source.read(max(run.data.crop, run.data.reference_crop))
     stage = stage_module(run.stage, model, run.options)
-    rank, world = rank_and_world()
-    dataset = stage.batches(photographs, run.data, run.options.batch, run.training.seed, rank)
-    began = time.monotonic()
-    state = train(
-        stage, stage.prepare(), lambda a, b: batches(dataset, a, b, run.workers), run.training, run.out, run.stage
+    dataset = stage.batches(photographs, run.data, run.options.batch, run.training.seed, rank_and_world()[0])
+    asked = {"options": run.options, "earlier_sha256": earlier_sha256}
+    state, entry = train_prepared(
+        run.stage, stage, stage.prepare(), dataset, run.config, asked, run.training, run.out, run.workers
     )
-    model_state = {k.removeprefix("model."): v for k, v in state.items() if k.startswith("model.")}
-    done = last_step(run.out / f"{run.stage}.jsonl")
-    entry = {"stage": run.stage, "steps_done": done, "seconds": round(time.monotonic() - began), "processes": world,
-             "options": dataclasses.asdict(run.options), "data": dataclasses.asdict(run.data),
-             "training": dataclasses.asdict(run.training)}  # fmt: skip
     path = run.out / f"{run.stage}.safetensors"
-    if rank == 0:
-        save(model_state, run.config, path, [*history, entry], {})
+    keep(state, run.config, path, [*history, entry])
     return path
+
+
+def check_chain(out: Path, stages: list[str]) -> None:
+    """DegradeError if one of the stages was begun from other weights of the stage before than lie in `out` now."""
+    for before, after in zip(stages, stages[1:], strict=False):
+        paths = [out / f"{name}.safetensors" for name in (before, after)]
+        if all(path.with_suffix(".json").is_file() for path in paths):
+            came: dict[str, Any] = read_sidecar(paths[1]).training[-1]
+            if came.get("earlier_sha256", "") not in ("", read_sidecar(paths[0]).weights_sha256):
+                raise DegradeError(
+                    f"{paths[1]} was not trained from the {paths[0].name} that is there now",
+                    wanted="stages that followed one another",
+                    mend=f"train stage {after} again in another --out, or bring the former {paths[0].name} back",
+                )

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from degrade_engine.engine.artefact import to_json
 from degrade_engine.engine.errors import DegradeError
-from degrade_engine.originals.checkpoint import Checkpoint, load, save
+from degrade_engine.originals.checkpoint import Checkpoint, load
 from degrade_engine.originals.photographs import RealCrops
-from degrade_engine.originals.runs import Machine, Source, train_one
-from degrade_engine.originals.trainer import TrainOptions, rank_and_world
+from degrade_engine.originals.runs import Machine, Source, keep, train_one
+from degrade_engine.originals.trainer import TrainOptions
 
 from .config import SynDiffConfig
 from .model import SynDiff, SynDiffStage
@@ -25,19 +25,19 @@ def train_syndiff(
 
     Raises DegradeError for photographs that do not do, an `out` begun with other options, or a checkpoint of others.
     """
+    if crop % config.lr_multiple:
+        raise DegradeError(f"The crop is {crop}", wanted=f"a multiple of {config.lr_multiple}")
     before = _checked(pretrained, config) if pretrained else None
 
     def stage() -> SynDiffStage:
         model = load(pretrained, SynDiff)[0].train() if pretrained else SynDiff(config)
         return SynDiffStage(model, lr, low_share)
 
-    state, entry = train_one("syndiff", stage, source, RealCrops(crop), batch, crop, training, out, machine)
-    entry |= {"options": {"lr": lr, "low_share": low_share}}
+    asked = {"options": {"lr": lr, "low_share": low_share}, "pretrained": before.weights_sha256 if before else None}
+    state, entry = train_one("syndiff", stage, config, asked, source, RealCrops(crop), batch, crop, training, out,
+                             machine)  # fmt: skip
     path = out / "syndiff.safetensors"
-    if rank_and_world()[0] == 0:
-        if before:
-            entry |= {"pretrained": before.weights_sha256}
-        save(state, config, path, [*(before.training if before else ()), entry], {})
+    keep(state, config, path, [*(before.training if before else ()), entry])
     return path
 
 

@@ -23,6 +23,9 @@ class PDDMBatches(RealBatches):
 
     options: UDDMData
 
+    def hr_side(self) -> int:
+        return self.options.scale * self.options.crop
+
     def make(self, rng: np.random.Generator) -> dict[str, Tensor]:
         crop, scale = self.options.crop, self.options.scale
         hr = [self.sharp(rng, crop, scale) for _ in range(self.batch)]

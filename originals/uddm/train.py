@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Literal
 
 from degrade_engine.engine.errors import DegradeError
-from degrade_engine.originals.checkpoint import load, read_sidecar, save
-from degrade_engine.originals.runs import Machine, Source, train_one
+from degrade_engine.originals.checkpoint import load, read_sidecar
+from degrade_engine.originals.runs import Machine, Source, keep, train_one
 from degrade_engine.originals.trainer import TrainOptions, rank_and_world
 
 from .adversarial import ALPHA, PDDMStage
@@ -58,12 +58,11 @@ def train_stage(
     )
     if stage == "ddm":  # eq. 2: real LR photographs alone
         source = dataclasses.replace(source, hr=())
-    state, entry = train_one(stage, make, source, data, options.batch, crop, training, out, machine)
+    asked = {"options": dataclasses.asdict(options)}
+    state, entry = train_one(stage, make, of_stage, asked, source, data, options.batch, crop, training, out, machine)
     path = out / f"{stage}.safetensors"
-    if rank_and_world()[0] == 0:
-        save(state, of_stage, path, [entry | {"options": dataclasses.asdict(options)}], {})
-        return join(config, out) or path
-    return path
+    keep(state, of_stage, path, [entry])
+    return (join(config, out) if rank_and_world()[0] == 0 else None) or path
 
 
 def join(config: UDDMConfig, out: Path) -> Path | None:
@@ -80,5 +79,5 @@ def join(config: UDDMConfig, out: Path) -> Path | None:
     whole = UDDM(config)
     whole.ddm, ddm = load(paths[0], DDM)
     whole.pddm, pddm = load(paths[1], PDDM)
-    save(whole.state_dict(), config, out / "uddm.safetensors", [*ddm.training, *pddm.training], {})
+    keep(whole.state_dict(), config, out / "uddm.safetensors", [*ddm.training, *pddm.training])
     return out / "uddm.safetensors"
