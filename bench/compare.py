@@ -27,6 +27,7 @@ from degrade_engine.engine.errors import DegradeError
 
 from .commits import Version, versions
 from .machine import stamp
+from .options import FILE, OUT
 from .rows import read_rows
 from .verdict import LEAST, changes, order, timings
 
@@ -76,14 +77,14 @@ def seconds_of_engine(version: Version, folder: Path, threads: int, repeats: int
 @click.argument("b")
 @click.option("--measure", type=click.Choice(["engine", "generate"]), default="engine", show_default=True)
 @click.option("--run", "own", help="A command of one's own, timed as a whole in each worktree; $WORK is a folder.")
-@click.option("--checkpoint", type=click.Path(exists=True, path_type=Path), help="Of which each builds its engine.")
+@click.option("--checkpoint", type=FILE, help="Of which each builds its engine.")
 @click.option("--rounds", type=click.IntRange(LEAST), default=10, show_default=True, help="Times of each, after one.")
 @click.option("--repeats", type=click.IntRange(1), default=3, show_default=True, help="Batches a round (engine).")
 @click.option("--pairs", type=click.IntRange(1), default=16, show_default=True, help="Pairs a round (generate).")
 @click.option("--lr-size", type=click.IntRange(16), default=128, show_default=True)
 @click.option("--batch", type=click.IntRange(1), default=4, show_default=True)
 @click.option("--threads", type=click.IntRange(0), default=0, help="Of the networks; 0 = one a core.")
-@click.option("-o", "--out", type=click.Path(path_type=Path), help="JSONL; the verdict is appended, with every time.")
+@click.option("-o", "--out", type=OUT, help="JSONL; the verdict is appended, with every time.")
 def main(
     a: str, b: str, measure: str, own: str | None, checkpoint: Path | None, rounds: int, repeats: int, pairs: int,
     lr_size: int, batch: int, threads: int, out: Path | None,

@@ -20,6 +20,7 @@ from degrade_engine.engine.classical.binned import read_weights
 from degrade_engine.engine.errors import DegradeError
 
 from .latency import page as latency_page
+from .options import FOLDER, OUT
 from .quality import tables as quality_tables
 from .quality.curve import draw
 from .quality.settings import Setting
@@ -133,10 +134,10 @@ def page(folder: Path) -> str:
 
 
 @click.command()
-@click.option("--root", type=click.Path(exists=True, path_type=Path), default=Path(), help="[default: where one is]")
-@click.option("--rows", "folder", type=click.Path(exists=True, file_okay=False, path_type=Path),
+@click.option("--root", type=FOLDER, default=Path(), help="[default: where one is]")
+@click.option("--rows", "folder", type=FOLDER,
               help="Of one's own rows: write a page of these instead.")  # fmt: skip
-@click.option("-o", "--out", type=click.Path(dir_okay=False, path_type=Path), help="The page of --rows, Markdown.")
+@click.option("-o", "--out", type=OUT, help="The page of --rows, Markdown.")
 def main(root: Path, folder: Path | None, out: Path | None) -> None:
     """Write the tables and pictures of README.md and docs/, or those of one's own rows into a page."""
     if (folder is None) != (out is None):

@@ -8,6 +8,8 @@ a traceback means a bug.
 from __future__ import annotations
 
 import importlib
+import io
+import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -16,6 +18,7 @@ from pathlib import Path
 import click
 
 from degrade_engine.engine.errors import DegradeError
+from degrade_engine.guard import nul_in
 from degrade_engine.helptext import Context
 
 COMMANDS = {
@@ -91,15 +94,30 @@ def app() -> None:
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code. args: default to the words of sys.argv."""
+    words = list(sys.argv[1:] if args is None else args)
+    for stream in (sys.stdout, sys.stderr):  # a file's name need not be UTF-8, and is shown all the same
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
-        code = app.main(args=args, prog_name="degrade-engine", standalone_mode=False)
+        if wrong := nul_in(words):
+            raise click.UsageError(wrong)
+        code = app.main(args=words, prog_name="degrade-engine", standalone_mode=False)
         return code if isinstance(code, int) else 0
     except DegradeError as mistake:
-        click.echo(f"{click.style('Error:', fg='red', bold=True)} {mistake}", err=True)
-        return EXIT_MISTAKE
+        return _refused(str(mistake))
+    except MemoryError:
+        return _refused("There is not enough memory for what was asked. To mend it: ask for less at a time.")
+    except OSError as fault:  # the system's, of a kind that nobody below expects; never this program's
+        where = f"{os.fsdecode(fault.filename)}: " if isinstance(fault.filename, str | bytes) else ""
+        return _refused(f"{where}{fault.strerror or fault}. To mend it: see to that file or disk, and try again.")
     except click.ClickException as mistake:
         mistake.show(sys.stderr)
         return mistake.exit_code
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted.", err=True)
         return EXIT_INTERRUPTED
+
+
+def _refused(said: str) -> int:
+    click.echo(f"{click.style('Error:', fg='red', bold=True)} {said}", err=True)
+    return EXIT_MISTAKE

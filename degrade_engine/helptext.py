@@ -8,8 +8,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
+from typing import Any
 
 import click
+
+from degrade_engine.guard import check
 
 _OPTION = re.compile(r"(?<![\w-])(--?[a-z][\w-]*)")
 _METAVAR = re.compile(r"(?<![\w-])((?:<[^>]+>)|(?:\[[a-z0-9_|:.-]+\])|(?:[A-Z][A-Z:|]+)(?![\w-]))")
@@ -45,9 +48,13 @@ class Formatter(click.HelpFormatter):
 
 
 class Context(click.Context):
-    """A click context whose help is written by `Formatter`."""
+    """A click context whose help is written by `Formatter`, and whose values go through `guard.check`."""
 
     formatter_class = Formatter
+
+    def invoke(self, *args: Any, **kwargs: Any) -> Any:
+        check(self)
+        return super().invoke(*args, **kwargs)
 
 
 def terminal_width() -> int:

@@ -190,6 +190,6 @@ def parse_steps(text: str) -> int | None:
     """ "full" -> None, "2" -> 2."""
     if text == "full":
         return None
-    if not text.isdecimal() or int(text) < 1:
+    if not text.isdecimal() or len(text) > 9 or int(text) < 1:
         raise DegradeError(f"--steps is {text!r}", wanted="full, or how many network calls a candidate takes")
     return int(text)

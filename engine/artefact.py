@@ -244,7 +244,9 @@ def write_bytes_atomic(path: Path, data: bytes) -> None:
 
 
 def write_lines_atomic(path: Path, lines: Iterable[bytes]) -> None:
-    """`write_bytes_atomic` of what is made while it is written. Each line brings its own end."""
+    """`write_bytes_atomic` of what is made while it is written. Each line brings its own end. DegradeError where a
+    device or a pipe has the name: a rename would take its place."""
+    _check_replaceable_file(path)
     temporary = path.with_name(f".{path.name}.{process_name()}.tmp")
     try:
         with open(temporary, "wb") as file:
@@ -254,6 +256,12 @@ def write_lines_atomic(path: Path, lines: Iterable[bytes]) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _check_replaceable_file(path: Path) -> None:
+    folder = os.path.realpath(path.parent)
+    if folder == "/dev" or folder.startswith("/proc/") or (path.exists() and not path.is_file()):
+        raise DegradeError(f"{path} is no ordinary file", wanted="a name that is free, or a file that may be replaced")
 
 
 def write_json_atomic(path: Path, value: Any) -> None:

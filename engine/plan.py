@@ -23,12 +23,19 @@ from .errors import DegradeError
 from .images import Alpha
 from .plan_page import digest_of, summary
 from .sampling.layout import plan_row_steps
+from .sampling.noise import MOST_NOISE
 from .schedule import Solver, Spacing
 from .spec import Start
 
 FORMAT = "degrade-engine/plan/2"
 ATTEMPTS = 8  # a pair whose input cannot be decoded is drawn anew up to this many times
 MOST_SHARD_PAIRS = 128
+BOUNDS = {
+    "seed": (0, 2**64 - 1), "pairs": (1, 10**8), "scale": (1, 16), "shard_pairs": (1, 2**31 - 1),
+    "tau_low": (0, 2**15 - 1), "tau_high": (0, 2**15 - 1), "steps": (1, 2**15 - 1), "eta": (0, 1),
+    "candidates": (1, 1024), "fusion_weight": (0, 1), "noise": (0, MOST_NOISE), "tile_overlap": (1, 2**14),
+}  # fmt: skip
+"""Of the options, both ends included. More pairs would not fit into memory, a larger tau into the plan's columns."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,14 @@ class Options:
     alpha: Alpha = "white"  # what becomes of partly transparent images
     noise: float = 0.0  # standard deviation of the white noise that each LR gets at the end, grey levels
     tile_overlap: int | None = None  # LR pixels that tiles share at least; None: the LR is the networks' own size
+
+    def __post_init__(self) -> None:
+        for name, (least, most) in BOUNDS.items():
+            value = getattr(self, name)
+            if value is not None and not least <= value <= most:  # NaN is never within
+                raise DegradeError(f"{name} is {value}", wanted=f"{least} to {most}")
+        if self.tau_low > self.tau_high:
+            raise DegradeError(f"tau is {self.tau_low} to {self.tau_high}", wanted="a range from low to high")
 
     @classmethod
     def defaults(cls) -> dict[str, Any]:
@@ -156,6 +171,11 @@ class Plan:
     def shards(self) -> Cut[tuple[tuple[int, ...], ...]]:
         """The batches, in order, grouped into shards of about `shard_pairs` pairs."""
         return Cut(self.batches, self._shard_batches)
+
+    @property
+    def shard_count(self) -> int:
+        """How many shards there are; the order of pairs is not computed for it."""
+        return -(-self.options.pairs // (self._shard_batches * self.batch))
 
     @property
     def _shard_batches(self) -> int:

@@ -32,6 +32,7 @@ Solver = Literal["ddpm", "ddim", "dpmpp"]
 SOLVERS: tuple[str, ...] = get_args(Solver)
 Spacing = Literal["even", "quadratic"]
 SPACINGS: tuple[str, ...] = get_args(Spacing)
+MOST_STEPS = 10**6
 IDENTITY = (0.0, 0.0, 1.0, 0.0, 0.0, 0.0)  # the row is left as it is: a late joiner, a padded row
 
 
@@ -52,10 +53,10 @@ class Schedule:
     sigma: Literal["beta", "posterior"] = "beta"
 
     def __post_init__(self) -> None:
-        if self.T < 1 or not 0 < self.beta_1 <= self.beta_T < 1:
+        if not 1 <= self.T <= MOST_STEPS or not 0 < self.beta_1 <= self.beta_T < 1:
             raise DegradeError(
                 f"A schedule of T={self.T} steps, betas {self.beta_1} to {self.beta_T}, is not possible",
-                wanted="T >= 1 and 0 < beta_1 <= beta_T < 1",
+                wanted=f"1 <= T <= {MOST_STEPS} and 0 < beta_1 <= beta_T < 1",
             )
         if self.kind != "linear":
             raise DegradeError(f"The schedule's kind is {self.kind!r}", wanted="'linear'")

@@ -27,6 +27,7 @@ from degrade_engine.engine import backends, doctor
 from degrade_engine.engine.artefact import tool_versions
 
 from ..machine import stamp
+from ..options import FILE, FOLDER, OUT
 from ..rows import read_rows
 
 Row = dict[str, Any]
@@ -36,10 +37,10 @@ ON_A_GPU = ("tensorrt", "tensorrt-rtx", "onnxruntime-cuda", "onnxruntime-tensorr
 
 
 @click.command()
-@click.argument("checkpoint", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--samples", type=click.Path(exists=True, path_type=Path), default=Path("samples"), show_default=True)
+@click.argument("checkpoint", type=FILE)
+@click.option("--samples", type=FOLDER, default=Path("samples"), show_default=True)
 @click.option("--only", multiple=True, help="Only parts whose name begins so; may be repeated.")
-@click.option("-o", "--out", type=click.Path(dir_okay=False, path_type=Path), required=True)
+@click.option("-o", "--out", type=OUT, required=True)
 def main(checkpoint: Path, samples: Path, only: tuple[str, ...], out: Path) -> None:
     """Check and time everything on this machine's GPU; rows are appended to OUT."""
     gpus = doctor.nvidia()

@@ -24,6 +24,7 @@ import click
 
 from ...kernels import loader
 from ...kernels.grids import THREADS
+from ..options import OUT
 
 CAPABILITIES = (80, 89, 90, 100, 120)
 STRICT = ("-Xcompiler", "-Wall,-Wextra", "-Werror", "all-warnings")
@@ -92,7 +93,7 @@ def read_ptxas(printed: str, sm: int) -> list[Row]:
 
 
 @click.command()
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True)
+@click.option("-o", "--out", type=OUT, required=True)
 def main(out: Path) -> None:
     """Write the rows anew."""
     nvcc = find_nvcc()

@@ -36,6 +36,7 @@ from degrade_engine.kernels import philox
 from .. import onnx_work, rig
 from ..ledger import Ledger
 from ..machine import stamp
+from ..options import FOLDER, OUT
 from ..rig import Source
 from ..rows import Row, write_rows
 from ..seconds.speed import processor
@@ -162,11 +163,11 @@ def of_preset(source: Source, preset: Any, samples: Path, threads: int, most: Ce
 
 @click.command()
 @click.argument("folders", nargs=-1, required=True, metavar="ENGINE|BUNDLE …",
-                type=click.Path(exists=True, file_okay=False, path_type=Path))  # fmt: skip
-@click.option("--samples", type=click.Path(exists=True, path_type=Path), default=Path("samples"), show_default=True,
+                type=FOLDER)  # fmt: skip
+@click.option("--samples", type=FOLDER, default=Path("samples"), show_default=True,
               help="hr/ and reference/: the photographs of the stages.")  # fmt: skip
 @click.option("--threads", type=click.IntRange(1), help="[default: one a physical core]")
-@click.option("-o", "--out", type=click.Path(dir_okay=False, path_type=Path), required=True,
+@click.option("-o", "--out", type=OUT, required=True,
               help="JSONL, written anew.")  # fmt: skip
 def main(folders: tuple[Path, ...], samples: Path, threads: int | None, out: Path) -> None:
     """Time, FLOPs and bytes of every network and kernel, where the time of a pair goes, and how it scales."""

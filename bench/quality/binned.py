@@ -30,6 +30,7 @@ from degrade_engine.calib.heatmap import draw
 from degrade_engine.engine.classical.binned import PAPER, Space
 
 from ..machine import machine
+from ..options import AT_LEAST_1, EITHER, FOLDER, OUT, SEED
 from ..rows import read_rows
 
 SETTINGS = {
@@ -117,16 +118,16 @@ def picture_of(rows: Sequence[Row]) -> str:
 
 
 @click.command()
-@click.option("--data", type=click.Path(exists=True, path_type=Path), required=True, help="The development corpus.")
+@click.option("--data", type=FOLDER, required=True, help="The development corpus.")
 @click.option("--features", "name", type=click.Choice(NAMES), required=True)
-@click.option("--features-from", "path", type=click.Path(exists=True, path_type=Path), help="As in calibrate.")
-@click.option("--degraded", "kept", type=click.Path(path_type=Path), help="An .npz that keeps the crops.")
+@click.option("--features-from", "path", type=EITHER, help="As in calibrate.")
+@click.option("--degraded", "kept", type=OUT, help="An .npz that keeps the crops.")
 @click.option("--settings", "which", type=click.Choice(["table1", "other"]), default="table1", show_default=True)
-@click.option("--features-seed", "draws", type=int, multiple=True, default=[0], help="Of random-alexnet (repeatable).")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of crops and degradations.")
-@click.option("--threads", type=int, default=1, show_default=True)
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="JSONL; its own rows are replaced.")
-@click.option("--picture", type=click.Path(path_type=Path), help="The heat-maps of Table 1's rows, SVG.")
+@click.option("--features-seed", "draws", type=SEED, multiple=True, default=[0], help="Of random-alexnet (repeatable).")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Of crops and degradations.")
+@click.option("--threads", type=AT_LEAST_1, default=1, show_default=True)
+@click.option("-o", "--out", type=OUT, required=True, help="JSONL; its own rows are replaced.")
+@click.option("--picture", type=OUT, help="The heat-maps of Table 1's rows, SVG.")
 def main(
     data: Path, name: Name, path: Path | None, kept: Path | None, which: str, draws: tuple[int, ...], seed: int,
     threads: int, out: Path, picture: Path | None,

@@ -19,6 +19,7 @@ from degrade_engine.engine.api import Engine
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.presets import PRESETS
 
+from ..options import FOLDER, OUT, SEED
 from .baselines import baselines
 from .jobs import context
 from .scores import measure
@@ -28,12 +29,12 @@ WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 @click.command()
-@click.option("--data", type=click.Path(exists=True, path_type=Path), required=True)
-@click.option("--engine", "folder", type=click.Path(exists=True, path_type=Path), required=True)
+@click.option("--data", type=FOLDER, required=True)
+@click.option("--engine", "folder", type=FOLDER, required=True)
 @click.option("--split", type=click.Choice(["chosen", "reported"]), default="chosen", show_default=True)
 @click.option("--preset", type=click.Choice(list(PRESETS["uddm"])), default="recommended", show_default=True)
-@click.option("--seed", type=int, default=0, show_default=True)
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="JSONL; its rows are replaced.")
+@click.option("--seed", type=SEED, default=0, show_default=True)
+@click.option("-o", "--out", type=OUT, required=True, help="JSONL; its rows are replaced.")
 def main(data: Path, folder: Path, split: str, preset: str, seed: int, out: Path) -> None:
     """Measure a UDDM engine at five weights, and the baselines, on true pairs."""
     chosen = PRESETS["uddm"][preset]

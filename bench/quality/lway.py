@@ -30,6 +30,7 @@ from degrade_engine.originals.photographs import tensor
 from degrade_engine.originals.sr_models import SRModel, open_sr
 
 from ..machine import machine
+from ..options import AT_LEAST_1, FILE, FOLDER, OUT
 from . import metrics
 from .baselines import baselines
 from .scores import measure
@@ -77,15 +78,16 @@ def changes(before: list[Image], after: list[Image], weights: list[np.ndarray], 
 
 
 @click.command()
-@click.option("--data", type=click.Path(exists=True, path_type=Path), required=True)
-@click.option("--lway", "checkpoint", type=click.Path(exists=True, path_type=Path), required=True)
-@click.option("--sr", type=click.Path(exists=True, path_type=Path), multiple=True, help="SR models (repeatable).")
+@click.option("--data", type=FOLDER, required=True)
+@click.option("--lway", "checkpoint", type=FILE, required=True)
+@click.option("--sr", type=FILE, multiple=True, help="SR models (repeatable).")
 @click.option("--split", type=click.Choice(["chosen", "reported"]), default="chosen", show_default=True)
-@click.option("--learning-rate", type=float, multiple=True, default=[2e-6], help="Of adapt (repeatable).")
-@click.option("--steps", type=int, default=300, show_default=True)
-@click.option("--crop", type=int, default=64, show_default=True, help="LR pixels a side of a patch.")
-@click.option("--threads", type=int, default=2, show_default=True)
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="JSONL; rows are appended.")
+@click.option("--learning-rate", type=click.FloatRange(0, min_open=True), multiple=True, default=[2e-6],
+              help="Of adapt (repeatable).")  # fmt: skip
+@click.option("--steps", type=AT_LEAST_1, default=300, show_default=True)
+@click.option("--crop", type=AT_LEAST_1, default=64, show_default=True, help="LR pixels a side of a patch.")
+@click.option("--threads", type=AT_LEAST_1, default=2, show_default=True)
+@click.option("-o", "--out", type=OUT, required=True, help="JSONL; rows are appended.")
 def main(data: Path, checkpoint: Path, sr: tuple[Path, ...], split: str, learning_rate: tuple[float, ...], steps: int,
          crop: int, threads: int, out: Path) -> None:  # fmt: skip
     """Measure a reconstruction network, and what adapting by it does to SR models."""

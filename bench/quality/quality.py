@@ -25,6 +25,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from degrade_engine.engine.api import Engine
 from degrade_engine.engine.errors import DegradeError
 
+from ..options import EITHER, FILE, FOLDER, OUT, SEED
 from ..rows import read_rows, replaced, write_rows
 from . import baselines, settings
 from .baselines import Baseline
@@ -80,31 +81,30 @@ def line(row: dict[str, Any]) -> str:
     )
 
 
-PATH = click.Path(exists=True, path_type=Path)
 
 
 @click.command()
-@click.option("--data", type=PATH, help="The development corpus, whose --split is measured.")
-@click.option("--pairs", "folder", type=PATH, help="Or a folder of true pairs: HR/NAME and LR/NAME, aligned.")
+@click.option("--data", type=FOLDER, help="The development corpus, whose --split is measured.")
+@click.option("--pairs", "folder", type=FOLDER, help="Or a folder of true pairs: HR/NAME and LR/NAME, aligned.")
 @click.option("--split", type=click.Choice(SPLITS), default="reported", show_default=True)
-@click.option("--engine", "engines", type=PATH, multiple=True, help="Of any kind (repeatable).")
-@click.option("--checkpoint", type=PATH, help="RealDGen's, for Table 5: engines without an extractor are made of it.")
+@click.option("--engine", "engines", type=FOLDER, multiple=True, help="Of any kind (repeatable).")
+@click.option("--checkpoint", type=FILE, help="RealDGen's, for Table 5: engines without an extractor are made of it.")
 @click.option("--degrader", "degraders", type=click.Choice(baselines.NAMES), multiple=True,
               help="Generators without networks. [default: all; the calibrated one with --weights]")  # fmt: skip
-@click.option("--weights", type=PATH, help="weights.json of `calibrate degradation`, for the binned degrader.")
+@click.option("--weights", type=FILE, help="weights.json of `calibrate degradation`, for the binned degrader.")
 @click.option("--set", "sets", type=click.Choice(settings.NAMES), multiple=True, help="Named settings (repeatable).")
 @click.option("--settings", "listed", type=str, help="JSON list of settings, for every engine.")
-@click.option("--again", type=PATH, help="Measure the settings of this file's rows.")
+@click.option("--again", type=FILE, help="Measure the settings of this file's rows.")
 @click.option("--new", is_flag=True, help="Leave the rows that --out has already, with every figure.")
 @click.option("--lr-size", type=click.IntRange(8), help="LR side, pixels. [default: the engines', or 128]")
 @click.option("--scenes", type=click.IntRange(2), help="The first so many pairs. [default: all]")
-@click.option("--features-from", type=PATH,
+@click.option("--features-from", type=EITHER,
               help="Engine or checkpoint whose E_deg measures. [default: the realdgen engine]")  # fmt: skip
-@click.option("--perceptual", "networks", type=PATH,
+@click.option("--perceptual", "networks", type=FOLDER,
               help="Folder of weights: LPIPS, DISTS, FID and CLIP score, those that it has files for.")  # fmt: skip
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(1), help="Of networks. [default: one a physical core]")
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="JSONL; the same rows are replaced.")
+@click.option("-o", "--out", type=OUT, required=True, help="JSONL; the same rows are replaced.")
 def main(
     data: Path | None, folder: Path | None, split: str, engines: tuple[Path, ...], checkpoint: Path | None,
     degraders: tuple[str, ...], weights: Path | None, sets: tuple[settings.Name, ...], listed: str | None,

@@ -25,6 +25,7 @@ from degrade_engine.engine.api import Engine
 from degrade_engine.engine.images import read_rgb
 from degrade_engine.originals.noise import roughness
 
+from ..options import FOLDER, OUT
 from . import metrics
 from .jobs import context, generated
 from .settings import parse_settings
@@ -95,11 +96,11 @@ def looks(images: list[Image]) -> dict[str, float]:
 
 
 @click.command()
-@click.option("--data", type=click.Path(exists=True, path_type=Path), required=True)
-@click.option("--engine", "folder", type=click.Path(exists=True, path_type=Path), required=True)
+@click.option("--data", type=FOLDER, required=True)
+@click.option("--engine", "folder", type=FOLDER, required=True)
 @click.option("--split", type=click.Choice(["chosen", "reported"]), default="reported", show_default=True)
 @click.option("--settings", type=str, required=True, help="JSON list of settings.")
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True)
+@click.option("-o", "--out", type=OUT, required=True)
 def main(data: Path, folder: Path, split: str, settings: str, out: Path) -> None:
     """Tables of references against outputs."""
     chosen = parse_settings(settings)

@@ -36,6 +36,7 @@ from degrade_engine.engine.sampling.tiled import TiledSampler
 from degrade_engine.engine.sampling.tiling import Grid, Line, grid
 
 from ..machine import stamp
+from ..options import FOLDER, OUT
 from ..rows import read_rows
 
 Bytes = NDArray[np.uint8]
@@ -98,11 +99,11 @@ def made(engine: Engine, hr: Bytes, reference: Bytes | None, scale: int) -> NDAr
 
 
 @click.command()
-@click.option("--engine", "tiled", type=click.Path(exists=True, path_type=Path), required=True, help="Of the tiles.")
-@click.option("--whole", type=click.Path(exists=True, path_type=Path), required=True, help="Of twice the LR size.")
-@click.option("--samples", type=click.Path(exists=True, path_type=Path), default=Path("samples"), show_default=True)
+@click.option("--engine", "tiled", type=FOLDER, required=True, help="Of the tiles.")
+@click.option("--whole", type=FOLDER, required=True, help="Of twice the LR size.")
+@click.option("--samples", type=FOLDER, default=Path("samples"), show_default=True)
 @click.option("--images", "count", type=click.IntRange(1), metavar="N", help="The first N photographs. [default: all]")
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="JSONL; a kind is replaced.")
+@click.option("-o", "--out", type=OUT, required=True, help="JSONL; a kind is replaced.")
 def main(tiled: Path, whole: Path, samples: Path, count: int | None, out: Path) -> None:
     """Seams of tiles, and their difference from the whole image, with the same noise."""
     specs = [open_engine_spec(folder) for folder in (tiled, whole)]

@@ -37,6 +37,7 @@ from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.sinks import KINDS, Kind
 
 from ..machine import machine
+from ..options import FOLDER, OUT, SEED
 from .kills import WORKS, Work, make_works, tree
 
 ERRORS = ("EIO", "ENOSPC", "ESTALE", "EMFILE", "ENOMEM")
@@ -82,18 +83,18 @@ class Row:
 
 
 @click.command()
-@click.option("--hr", type=click.Path(exists=True, path_type=Path), default=Path("samples/hr"), show_default=True)
-@click.option("--reference", type=click.Path(exists=True, path_type=Path), default=Path("samples/reference"),
+@click.option("--hr", type=FOLDER, default=Path("samples/hr"), show_default=True)
+@click.option("--reference", type=FOLDER, default=Path("samples/reference"),
               show_default=True)  # fmt: skip
-@click.option("--engine", type=click.Path(exists=True, path_type=Path), help="Let runs of it fail, too (LR size 16).")
+@click.option("--engine", type=FOLDER, help="Let runs of it fail, too (LR size 16).")
 @click.option("--injections", type=click.IntRange(1), default=300, show_default=True, help="A configuration.")
 @click.option("--work", "only", type=click.Choice(WORKS), multiple=True, default=WORKS, help="[default: both]")
 @click.option("--sink", "sinks", type=click.Choice(KINDS), multiple=True, default=KINDS, help="[default: all]")
 @click.option("--processes", type=click.IntRange(1), multiple=True, default=(1, 3), help="[default: 1 and 3]")
 @click.option("--error", "errors", type=click.Choice(ERRORS), multiple=True, default=ERRORS, help="[default: all]")
 @click.option("--call", "calls", multiple=True, metavar="NAME", help="Such as openat.  [default: all]")
-@click.option("--seed", type=int, default=0, show_default=True)
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="JSONL; rows are added.")
+@click.option("--seed", type=SEED, default=0, show_default=True)
+@click.option("-o", "--out", type=OUT, required=True, help="JSONL; rows are added.")
 def main(
     hr: Path, reference: Path, engine: Path | None, injections: int, only: Sequence[str], sinks: Sequence[Kind],
     processes: Sequence[int], errors: Sequence[str], calls: Sequence[str], seed: int, out: Path,

@@ -29,6 +29,7 @@ from degrade_engine.engine import plan as plans
 from degrade_engine.engine.inputs import inventory, places, sources
 
 from ..machine import machine
+from ..options import OUT, WORK
 
 LR_SIZE, SCALE, PAIRS = 16, 4, 1_000_000
 OPTIONS = plans.Options(
@@ -40,9 +41,9 @@ SAMPLE = 5000  # files, of the way that is no longer taken
 
 @click.command()
 @click.option("--files", type=click.IntRange(100), default=100_000, show_default=True)
-@click.option("--folder", type=click.Path(path_type=Path), help="Where to write them, on the disk that is meant.")
+@click.option("--folder", type=WORK, help="Where to write them, on the disk that is meant.")
 @click.option("--conditions", help="Said in every row: what else ran, say.")
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="JSONL; its rows are replaced.")
+@click.option("-o", "--out", type=OUT, required=True, help="JSONL; its rows are replaced.")
 def main(files: int, folder: Path | None, conditions: str | None, out: Path) -> None:
     """Scan, page and plan."""
     rows = []

@@ -35,6 +35,7 @@ from degrade_engine.engine.runners.claims import FOLDER as CLAIMS
 from degrade_engine.engine.sinks import KINDS, Kind
 
 from ..machine import machine
+from ..options import FOLDER, OUT, SEED
 
 Who = Literal["one process", "three calls", "three processes", "ray"]
 WORKS = ("bicubic", "engine")
@@ -60,16 +61,16 @@ class Work:
 
 
 @click.command()
-@click.option("--hr", type=click.Path(exists=True, path_type=Path), default=Path("samples/hr"), show_default=True)
-@click.option("--reference", type=click.Path(exists=True, path_type=Path), default=Path("samples/reference"),
+@click.option("--hr", type=FOLDER, default=Path("samples/hr"), show_default=True)
+@click.option("--reference", type=FOLDER, default=Path("samples/reference"),
               show_default=True)  # fmt: skip
-@click.option("--engine", type=click.Path(exists=True, path_type=Path), help="Kill runs of it, too.")
+@click.option("--engine", type=FOLDER, help="Kill runs of it, too.")
 @click.option("--kills", type=click.IntRange(1), default=50, show_default=True, help="A configuration.")
 @click.option("--work", "only", type=click.Choice(WORKS), multiple=True, default=WORKS, help="[default: both]")
 @click.option("--sink", "sinks", type=click.Choice(KINDS), multiple=True, default=KINDS, help="[default: all]")
 @click.option("--who", type=click.Choice(get_args(Who)), multiple=True, default=get_args(Who), help="[default: all]")
-@click.option("--seed", type=int, default=0, show_default=True)
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="JSONL; rows are added.")
+@click.option("--seed", type=SEED, default=0, show_default=True)
+@click.option("-o", "--out", type=OUT, required=True, help="JSONL; rows are added.")
 def main(
     hr: Path, reference: Path, engine: Path | None, kills: int, only: Sequence[str], sinks: Sequence[Kind],
     who: Sequence[Who], seed: int, out: Path,

@@ -37,6 +37,7 @@ from degrade_engine.engine.runners.run_folder import open_run
 from degrade_engine.engine.sinks import Output
 
 from ..machine import machine, processor
+from ..options import FOLDER, OUT
 
 COUNTS = (1_000, 1_000_000)
 DEGRADERS = ("bicubic", "realesrgan")
@@ -152,14 +153,14 @@ def shares(page: dict[str, Any], threads: int) -> dict[str, Any]:
 
 
 @click.command()
-@click.option("--engine", type=click.Path(exists=True, path_type=Path), help="Of a kind that reads references.")
-@click.option("--hr", type=click.Path(exists=True, path_type=Path), required=True)
-@click.option("--reference", type=click.Path(exists=True, path_type=Path))
+@click.option("--engine", type=FOLDER, help="Of a kind that reads references.")
+@click.option("--hr", type=FOLDER, required=True)
+@click.option("--reference", type=FOLDER)
 @click.option("--pairs", type=click.IntRange(1), default=64, show_default=True, help="Of the recommended setting.")
 @click.option("--slow", type=click.IntRange(1), default=32, show_default=True, help="Of the paper's setting.")
 @click.option("--quick", type=click.IntRange(1), default=1000, show_default=True, help="Of the degraders.")
 @click.option("--most", type=click.IntRange(1), default=COUNTS[-1], show_default=True, help="Pairs to plan.")
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="JSONL, written anew.")
+@click.option("-o", "--out", type=OUT, required=True, help="JSONL, written anew.")
 def main(
     engine: Path | None, hr: Path, reference: Path | None, pairs: int, slow: int, quick: int, most: int, out: Path
 ) -> None:

@@ -22,6 +22,7 @@ from degrade_engine.engine.classical.degraders import KINDS, Kind, open_degrader
 from degrade_engine.engine.images import encode_png, read_rgb
 
 from ..machine import machine
+from ..options import AT_LEAST_1, FOLDER, OUT
 
 PUBLISHED_S = {"bsrgan": 0.18, "bsrgan-plus": 0.27, "realesrgan": 2.7}
 """The published code on the same task, as this project's plan states it; not measured in this run."""
@@ -29,9 +30,9 @@ SIDE, SCALE = 512, 4
 
 
 @click.command()
-@click.option("--hr", "folder", type=click.Path(exists=True, path_type=Path), required=True)
-@click.option("--images", type=int, default=60, show_default=True, help="A kind.")
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="JSONL; its rows are replaced.")
+@click.option("--hr", "folder", type=FOLDER, required=True)
+@click.option("--images", type=AT_LEAST_1, default=60, show_default=True, help="A kind.")
+@click.option("-o", "--out", type=OUT, required=True, help="JSONL; its rows are replaced.")
 def main(folder: Path, images: int, out: Path) -> None:
     """Time every kind on the same photographs."""
     cv2.setNumThreads(1)

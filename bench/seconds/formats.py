@@ -23,17 +23,17 @@ import pyvips
 from degrade_engine.engine.images import EXTENSIONS, Pixels, encode_png, encode_webp, read_rgb
 
 from ..machine import machine
+from ..options import FOLDER, OUT
 
 ROUNDS, A_PHOTOGRAPH = 3, 4  # A_PHOTOGRAPH: tiles of one at most, so that all cameras count
 SIDES = {"HR": 512, "LR": 128}
-FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
 @click.command()
 @click.option("--hr", type=FOLDER, default=Path("samples/hr"), show_default=True)
 @click.option("--lr", type=FOLDER, default=Path("samples/reference"), show_default=True)
 @click.option("--conditions", help="Said in every row: what else ran, say.")
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="JSONL; its rows are replaced.")
+@click.option("-o", "--out", type=OUT, required=True, help="JSONL; its rows are replaced.")
 def main(hr: Path, lr: Path, conditions: str | None, out: Path) -> None:
     """Bytes and processor seconds of PNG and lossless WebP."""
     rows = []

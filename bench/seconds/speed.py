@@ -35,6 +35,7 @@ from degrade_engine.engine.sampling.sampler import Batch
 from degrade_engine.engine.schedule import SolverTable, table
 
 from ..machine import processor
+from ..options import FILE, FOLDER, OUT
 from ..quality.jobs import context
 from .eager import SEED, Eager, one_by_one
 from .int8 import engine_with, quantised
@@ -221,17 +222,17 @@ def rows(ways: list[Way], about: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 @click.command()
-@click.argument("checkpoint", type=click.Path(exists=True, path_type=Path))
-@click.option("--engine", "folder", type=click.Path(exists=True, path_type=Path), required=True)
-@click.option("--also", type=click.Path(exists=True, path_type=Path), multiple=True,
+@click.argument("checkpoint", type=FILE)
+@click.option("--engine", "folder", type=FOLDER, required=True)
+@click.option("--also", type=FOLDER, multiple=True,
               help="An engine of another precision, of the same sizes; may be repeated.")  # fmt: skip
-@click.option("--samples", type=click.Path(exists=True, path_type=Path), default=Path("samples"), show_default=True)
+@click.option("--samples", type=FOLDER, default=Path("samples"), show_default=True)
 @click.option("--tau", type=click.IntRange(1), default=10, show_default=True, help="The paper's is 1:30.")
 @click.option("--repeats", type=click.IntRange(1), default=3, show_default=True, help="Rounds.")
-@click.option("--budget", type=float, default=330, show_default=True, help="Seconds, about.")
+@click.option("--budget", type=click.FloatRange(0), default=330, show_default=True, help="Seconds, about.")
 @click.option("--threads", type=click.IntRange(1), help="Of every way. [default: one a physical core]")
 @click.option("--only", multiple=True, help="Ways whose name begins so, beside the original. [default: all]")
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="JSONL; written anew.")
+@click.option("-o", "--out", type=OUT, required=True, help="JSONL; written anew.")
 def main(checkpoint: Path, folder: Path, also: tuple[Path, ...], samples: Path, tau: int, repeats: int, budget: float,
          threads: int | None, only: tuple[str, ...], out: Path) -> None:  # fmt: skip
     """Time the engine beside PyTorch; about six minutes on two cores."""

@@ -30,6 +30,7 @@ from degrade_engine.originals.checkpoint import load
 from degrade_engine.originals.realdgen.model import RealDGen
 
 from ..machine import stamp
+from ..options import FILE, OUT
 from .speed import processor
 
 
@@ -107,10 +108,10 @@ def respelled(model: nn.Module, way: tuple[type[Other], bool] | None) -> nn.Modu
 
 
 @click.command()
-@click.argument("checkpoint", type=click.Path(exists=True, path_type=Path))
+@click.argument("checkpoint", type=FILE)
 @click.option("--size", type=click.IntRange(8), default=128, show_default=True, help="Of the LR image.")
 @click.option("--rounds", type=click.IntRange(1), default=40, show_default=True)
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="JSONL, written anew.")
+@click.option("-o", "--out", type=OUT, required=True, help="JSONL, written anew.")
 def main(checkpoint: Path, size: int, rounds: int, out: Path) -> None:
     """The denoiser with each spelling of group normalisation; about three minutes."""
     model, _ = load(checkpoint, RealDGen)

@@ -46,6 +46,7 @@ from degrade_engine.originals.realdgen.model import RealDGen
 from degrade_engine.originals.realdgen.oracle import generate
 
 from ..machine import processor, stamp
+from ..options import FILE, FOLDER, OUT
 from ..quality import metrics
 from .eager import normals
 
@@ -293,19 +294,19 @@ def seconds_a_call(way: Way, pairs: Sequence[Pair], folder: Path) -> float:
 
 
 @click.command()
-@click.argument("checkpoint", type=click.Path(exists=True, path_type=Path))
-@click.option("--engine", "folder", type=click.Path(exists=True, path_type=Path), required=True)
-@click.option("--also", type=click.Path(exists=True, path_type=Path), multiple=True,
+@click.argument("checkpoint", type=FILE)
+@click.option("--engine", "folder", type=FOLDER, required=True)
+@click.option("--also", type=FOLDER, multiple=True,
               help="An engine of another precision; may be repeated.")  # fmt: skip
-@click.option("--syndiff", "other", type=click.Path(exists=True, path_type=Path), help="An engine of the kind syndiff.")
-@click.option("--pairs", "pairs_in", type=click.Path(exists=True, path_type=Path),
+@click.option("--syndiff", "other", type=FOLDER, help="An engine of the kind syndiff.")
+@click.option("--pairs", "pairs_in", type=FOLDER,
               help="HR/ and LR/. [default: the samples, without PSNR]")  # fmt: skip
-@click.option("--samples", type=click.Path(exists=True, path_type=Path), default=Path("samples"), show_default=True,
+@click.option("--samples", type=FOLDER, default=Path("samples"), show_default=True,
               help="hr/ and reference/: what is degraded without --pairs.")  # fmt: skip
 @click.option("--images", type=click.IntRange(1), default=100, show_default=True, help="A way, as in the paper.")
 @click.option("--slow", type=click.IntRange(1), default=8, show_default=True,
               help="Images of the ways that run every step.")  # fmt: skip
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="JSONL, written anew.")
+@click.option("-o", "--out", type=OUT, required=True, help="JSONL, written anew.")
 def main(
     checkpoint: Path, folder: Path, also: tuple[Path, ...], other: Path | None, pairs_in: Path | None, samples: Path,
     images: int, slow: int, out: Path,

@@ -30,6 +30,7 @@ from degrade_engine.engine.images import resize_bicubic
 from degrade_engine.originals.lway.adapt import super_resolve
 
 from ..machine import stamp
+from ..options import FOLDER, OUT, WORK
 from ..quality import metrics
 from ..quality.true_pairs import Pairs, read_pairs
 from ..rows import read_rows
@@ -166,19 +167,19 @@ def kind_of(engine: Path) -> str:
 
 
 @click.command()
-@click.option("--data", type=click.Path(exists=True, path_type=Path), required=True, help="The development corpus.")
+@click.option("--data", type=FOLDER, required=True, help="The development corpus.")
 @click.option("--engine", "folders", multiple=True, metavar="[NAME=]FOLDER",
               help="Built with --lr-size 64 (repeatable); its name is its kind where none is given.")  # fmt: skip
 @click.option("--weights", "files", multiple=True, metavar="[NAME=]FILE",
               help="Of the binned space (repeatable). [default: found on the references]")  # fmt: skip
-@click.option("--work", type=click.Path(path_type=Path), required=True, help="Where the sets go, and stay.")
+@click.option("--work", type=WORK, required=True, help="Where the sets go, and stay.")
 @click.option("--preset", "name", type=click.Choice(list(PRESETS)), default="cpu", show_default=True)
 @click.option("--steps", type=click.IntRange(1), help="Of the training, instead of the preset's.")
 @click.option("--pairs", type=click.IntRange(1), default=400, show_default=True, help="A set.")
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Trainings a set.")
 @click.option("--only", multiple=True, help="Only the set of this name (repeatable).")
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True)
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="JSONL; rows are appended.")
+@click.option("-o", "--out", type=OUT, required=True, help="JSONL; rows are appended.")
 def main(
     data: Path, folders: tuple[str, ...], files: tuple[str, ...], work: Path, name: str, steps: int | None, pairs: int,
     seeds: int, only: tuple[str, ...], threads: int, out: Path,

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 @click.command("precision")
-@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.argument("checkpoint", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--hr", type=click.Path(path_type=Path), required=True, help="Folder of sharp photographs.")
 @click.option("--reference", type=click.Path(path_type=Path), required=True, help="Folder of real LR photographs.")
 @click.option("-o", "--out", type=click.Path(dir_okay=False, path_type=Path), default=Path("calibration.json"),
               show_default=True, help="What was found; a picture of it is written beside it, as .svg.")  # fmt: skip
-@click.option("--bound", "bound_grey", type=float, default=0.5, show_default=True,
+@click.option("--bound", "bound_grey", type=click.FloatRange(0), default=0.5, show_default=True,
               help="Mean pixel error to stay below, grey levels of 0..255.")  # fmt: skip
 @click.option("--pairs", type=click.IntRange(1), default=4, show_default=True, help="Photographs of each kind.")
 @click.option("--lr-size", type=click.IntRange(1), default=64, show_default=True, help="Side of an LR image, pixels.")

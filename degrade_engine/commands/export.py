@@ -10,8 +10,9 @@ from degrade_engine.engine.errors import DegradeError
 
 
 @click.command("export")
-@click.argument("checkpoint", type=click.Path(path_type=Path))
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="The bundle's folder.")
+@click.argument("checkpoint", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("-o", "--out", type=click.Path(file_okay=False, path_type=Path), required=True,
+              help="The bundle's folder.")  # fmt: skip
 @click.option("--calibration", type=click.Path(dir_okay=False, path_type=Path),
               help="calibration.json of this checkpoint: its islands stay FP32 in the FP16 files.")  # fmt: skip
 def command(checkpoint: Path, out: Path, calibration: Path | None) -> None:

@@ -40,11 +40,11 @@ def command(ctx: click.Context, pairs: Path, as_json: bool) -> None:
 
 def lines(found: Status) -> Iterator[str]:
     """The same for people."""
-    missing, torn = len(found.missing_shards), len(found.torn)
+    done, torn = len(found.done), len(found.torn)
     broken = f" ({torn} with a record that is torn or of another plan)" if torn else ""
-    yield f"shards: {found.shards - missing} of {found.shards} done, {missing} missing{broken}"
+    yield f"shards: {done} of {found.shards} done, {found.shards - done} missing{broken}"
     yield (
-        f"pairs:  {found.made} of {found.pairs} made, {len(found.failed)} failed, {len(found.missing_pairs)} missing "
+        f"pairs:  {found.made} of {found.pairs} made, {len(found.failed)} failed, {found.missing} missing "
         f"({found.sink})"
     )
     for one in found.failed[:SHOWN]:

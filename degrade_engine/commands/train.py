@@ -15,6 +15,7 @@ from degrade_engine.engine.errors import DegradeError
 from .train_syndiff import command as syndiff
 
 FOLDERS = click.Path(exists=True, path_type=Path)
+SHARE = click.FloatRange(0, 1)
 
 
 @click.group("train")
@@ -41,7 +42,10 @@ command.add_command(train_uddm.command)
     help="Photographs not to train on; copies of them are left out (repeatable).",
 )
 @click.option(
-    "--out", type=click.Path(path_type=Path), required=True, help="The run's folder; earlier stages are read from it."
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help="The run's folder; earlier stages are read from it.",
 )
 @click.option("--steps", type=click.IntRange(1), default=20_000, show_default=True)
 @click.option("--batch", type=click.IntRange(1), help="Rows a step (default: the preset's).")
@@ -52,7 +56,7 @@ command.add_command(train_uddm.command)
 @click.option("--reference-crop", type=click.IntRange(8), help="LR pixels a side of what E_deg sees (default: --crop).")
 @click.option(
     "--mix",
-    type=(float, float, float),
+    type=(SHARE, SHARE, SHARE),
     default=(0.5, 0.25, 0.25),
     show_default=True,
     help="Stage ddpm: weights of synthetic, unpaired, true pairs.",
@@ -61,10 +65,10 @@ command.add_command(train_uddm.command)
 @click.option("--workers", type=click.IntRange(0), default=1, show_default=True, help="Processes that make batches.")
 @click.option("--threads", type=click.IntRange(1), help="CPU threads of the networks.")
 @click.option("--bf16/--no-bf16", default=None, help="Autocast. [default: where this machine is faster with it]")
-@click.option("--ema", type=float, default=0.999, show_default=True)
+@click.option("--ema", type=click.FloatRange(0, 1), default=0.999, show_default=True)
 @click.option(
     "--minutes",
-    type=float,
+    type=click.FloatRange(0),
     default=0.0,
     help="End the stage after this long (cosine over time; not exactly resumable).",
 )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+import re
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ from ..pipeline import records
 from ..plan import FORMAT, Options, Plan
 from ..sinks import Output
 from .run_folder import PLAN_JSON, RUN_JSON
+
+_RECORD = re.compile(r"[0-9]{5,9}\.json")
 
 
 @dataclass(frozen=True)
@@ -26,17 +30,41 @@ class Failed:
 @dataclass(frozen=True)
 class Status:
     """A run's shards and pairs. torn: shards whose record is there and is not whole or not this plan's; they are among
-    the missing ones and will be made again."""
+    the missing ones and will be made again. What is missing is listed when it is asked for: a plan may be long."""
 
+    plan: Plan
     sink: str
-    shards: int
-    pairs: int  # asked for
-    missing_shards: tuple[int, ...]
+    done: frozenset[int]  # shards
     torn: tuple[int, ...]
-    made: int
+    made: int  # pairs
     failed: tuple[Failed, ...]
-    missing_pairs: tuple[int, ...]
     finished: bool  # every shard is done, and manifest and meta files are written
+
+    @property
+    def shards(self) -> int:
+        """How many there are."""
+        return self.plan.shard_count
+
+    @property
+    def pairs(self) -> int:
+        """How many were asked for."""
+        return self.plan.options.pairs
+
+    @property
+    def missing_shards(self) -> tuple[int, ...]:
+        """The shards that are to be made, in order."""
+        return tuple(shard for shard in range(self.shards) if shard not in self.done)
+
+    @property
+    def missing_pairs(self) -> tuple[int, ...]:
+        """Their pairs, in order."""
+        return tuple(sorted(pair for shard in self.missing_shards for pair in self.plan.shard_pairs(shard)))
+
+    @property
+    def missing(self) -> int:
+        """How many pairs those are."""
+        ranges = (self.plan.shard_range(shard) for shard in self.done)
+        return self.pairs - sum(last - first for first, last in ranges)
 
     def to_json(self) -> dict[str, Any]:
         """The page of --json."""
@@ -46,7 +74,7 @@ class Status:
             "sink": self.sink,
             "shards": {
                 "all": self.shards,
-                "done": self.shards - len(self.missing_shards),
+                "done": len(self.done),
                 "missing": list(self.missing_shards),
                 "torn": list(self.torn),
             },
@@ -65,41 +93,65 @@ def status(out: Path) -> Status:
         raise DegradeError(f"{out} holds no run ({PLAN_JSON} is missing)", wanted="the --out folder of `generate`")
     page = parse_json(read_bytes(out / PLAN_JSON), PLAN_JSON)
     plan, name, sink = _plan(page)
-    missing_shards, torn, failed, missing_pairs, made = [], [], list[Failed](), list[int](), 0
-    for shard in range(len(plan.shards)):
+    done, torn, failed, made = set[int](), list[int](), list[Failed](), 0
+    for shard in _recorded(out, plan):
         head = records.read(out, name, shard)
+        try:
+            bad = [one for one in head.rejects if one["role"] == "pair"] if head else []
+            lost = [Failed(int(one["path"]), one["reason"], one["detail"]) for one in bad]
+        except (KeyError, ValueError):  # no record of ours
+            head = None
         if head is None:
-            missing_shards.append(shard)
-            missing_pairs += plan.shard_pairs(shard)
-            if records.shard_path(out, shard).exists():
-                torn.append(shard)
+            torn.append(shard)
             continue
+        done.add(shard)
         made += len(head.pairs)
-        failed += [
-            Failed(int(one["path"]), one["reason"], one["detail"]) for one in head.rejects if one["role"] == "pair"
-        ]
+        failed += lost
     return Status(
-        sink, len(plan.shards), plan.options.pairs, tuple(missing_shards), tuple(torn), made,
-        tuple(sorted(failed, key=lambda one: one.pair)), tuple(sorted(missing_pairs)),
-        finished=not missing_shards and (out / RUN_JSON).is_file(),
+        plan, sink, frozenset(done), tuple(torn), made, tuple(sorted(failed, key=lambda one: one.pair)),
+        finished=len(done) == plan.shard_count and (out / RUN_JSON).is_file(),
     )  # fmt: skip
+
+
+def _recorded(out: Path, plan: Plan) -> list[int]:
+    """The shards of the plan that have a record, of whatever content, in order."""
+    try:
+        names = os.listdir(out / "shards")
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    numbers = (int(name[:-5]) for name in names if _RECORD.fullmatch(name))
+    return sorted(shard for shard in numbers if shard < plan.shard_count)
 
 
 def _plan(page: Any) -> tuple[Plan, str, str]:
     """The plan of plan.json without its photographs, the hash that names it in records, and the sink."""
     if not isinstance(page, dict) or page.get("format") != FORMAT:
         came = page.get("format") if isinstance(page, dict) else page
-        raise DegradeError(f"{PLAN_JSON} has the format {came!r}", wanted=FORMAT, mend="use the version that made it")
+        fact = f"{PLAN_JSON} has the format {repr(came)[:80]}"
+        raise DegradeError(fact, wanted=FORMAT, mend="use the version that made it")
     settings, output = Output.split(page)
     name = sha256_json(settings)
-    for key in ("format", "hr", "reference", "pair_list"):
+    for key in ("format", "hr", "reference", "pair_list", "start_sha256"):
         settings.pop(key, None)
-    lr_size, batch, engine, tau = (settings.pop(key, None) for key in ("lr_size", "batch", "engine", "tau"))
-    low, _, high = str(tau).partition(":")
-    if not isinstance(batch, int) or batch < 1 or not low.isdecimal() or not high.isdecimal():
-        raise DegradeError(f"{PLAN_JSON}: batch is {batch!r} and tau is {tau!r}", wanted="16 and 1:30, for example")
+    found = from_json(_Sizes, {one.name: settings.pop(one.name) for one in fields(_Sizes) if one.name in settings},
+                      PLAN_JSON)  # fmt: skip
+    low, _, high = found.tau.partition(":")
+    if not 1 <= found.batch <= 2**16 or not (low.isdecimal() and high.isdecimal() and len(found.tau) < 20):
+        fact = f"{PLAN_JSON}: batch is {found.batch} and tau is {found.tau[:20]!r}"
+        raise DegradeError(fact, wanted="16 and 1:30, for example")
     settings |= {"tau_low": int(low), "tau_high": int(high)}
     if settings.get("steps") == "full":
         settings["steps"] = None
     settings = Options.defaults() | settings  # the page leaves out what is as usual
-    return Plan(from_json(Options, settings, PLAN_JSON), lr_size, batch, engine, (), ()), name, output.kind
+    options = from_json(Options, settings, PLAN_JSON)
+    return Plan(options, found.lr_size, found.batch, found.engine, (), ()), name, output.kind
+
+
+@dataclass(frozen=True)
+class _Sizes:
+    """What stands in plan.json beside the options."""
+
+    lr_size: int
+    batch: int
+    engine: str
+    tau: str

@@ -10,7 +10,6 @@ same for every kind of model, whatever the batch and whichever candidate was kep
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from ..errors import DegradeError
 
 STEP = 2**31 - 1  # the step word of the noise counter
 GREY_LEVELS = 127.5  # in the unit of x, whose range is -1..1
+MOST_NOISE = 255.0  # grey levels: nothing is left of an image
 
 
 class WhiteNoise:
@@ -50,5 +50,5 @@ class WhiteNoise:
 
 def check_noise(sigma: float) -> None:
     """Raises DegradeError unless it is a standard deviation."""
-    if not (math.isfinite(sigma) and sigma >= 0):
-        raise DegradeError(f"The noise is {sigma}", wanted="a standard deviation in grey levels, 0 for none")
+    if not 0 <= sigma <= MOST_NOISE:  # NaN is never within
+        raise DegradeError(f"The noise is {sigma}", wanted="a standard deviation of 0 (none) to 255 grey levels")

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from ..artefact import from_json
 from ..errors import DegradeError
 from ..images import PNG_LEVEL, Format
 from .folder import FolderSink
@@ -49,11 +50,10 @@ class Output:
 
     @classmethod
     def split(cls, page: Mapping[str, Any]) -> tuple[dict[str, Any], Output]:
-        """plan.json's page as (the plan's, how its pairs are kept)."""
-        rest = dict(page)
-        names = [field.name for field in fields(cls) if field.name != "kind" and field.name in rest]
-        kind = rest.pop(SINK, "folder")
-        return rest, cls(kind, **{name: rest.pop(name) for name in names})
+        """plan.json's page as (the plan's, how its pairs are kept). Raises DegradeError."""
+        rest = {name: value for name, value in page.items() if name not in cls().facts()}
+        facts = cls().facts() | {name: value for name, value in page.items() if name not in rest}
+        return rest, from_json(cls, {"kind": facts.pop(SINK)} | facts, "plan.json")
 
 
 def require(kind: Kind) -> None:

@@ -50,6 +50,9 @@ def test_help_loads_no_command_and_no_network_library():
         ),
         (click.UsageError("no such thing"), 2, "no such thing"),
         (KeyboardInterrupt(), 130, "Interrupted."),
+        (MemoryError(), 2, "not enough memory"),
+        (OSError(28, "No space left on device", "/x/y"), 2, "Error: /x/y: No space left on device. To mend it"),
+        (OSError("odd"), 2, "Error: odd. To mend it"),
     ],
 )
 def test_a_mistake_is_a_sentence_and_an_exit_code(monkeypatch, capsys, raised, code, said):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -102,3 +103,13 @@ def test_a_strangers_folder_is_not_replaced(tmp_path: Path) -> None:
 def test_tool_versions() -> None:
     versions = artefact.tool_versions()
     assert {"python", "numpy", "degrade-engine"} <= set(versions)
+
+
+def test_a_device_or_a_pipe_is_never_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    devices = (Path("/dev/null"), Path("/dev/stdout"), Path("/proc/self/fd/1"))
+    for path in (tmp_path / "pipe", tmp_path / "folder", *devices):
+        with pytest.raises(DegradeError, match="no ordinary file"):
+            artefact.write_bytes_atomic(path, b"x")
+    assert (tmp_path / "pipe").is_fifo() and Path("/dev/null").is_char_device()

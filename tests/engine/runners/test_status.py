@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import time
 from pathlib import Path
 
 import pytest
 
 from degrade_engine.cli import main
 from degrade_engine.engine import images
+from degrade_engine.engine.artefact import sha256_bytes
 from degrade_engine.engine.runners import runner
 from degrade_engine.engine.runners.status import status
 
@@ -76,11 +79,60 @@ def test_what_is_no_run(tmp_path, capsys):
         ("[]", "has the format []"),
         ('{"format": "degrade-engine/plan/0"}', "degrade-engine/plan/0"),
         ("{", "not valid JSON"),
-        ('{"format": "degrade-engine/plan/2", "batch": 4}', "tau is None"),
-        ('{"format": "degrade-engine/plan/2", "batch": 4, "tau": "1:2"}', "'seed' is missing"),
+        ('{"format": "degrade-engine/plan/2", "batch": 4}', "'lr_size' is missing"),
+        (
+            '{"format": "degrade-engine/plan/2", "batch": 4, "lr_size": 8, "engine": "", "tau": "1:2"}',
+            "'seed' is missing",
+        ),
     ):
         if text is not None:
             (tmp_path / "plan.json").write_text(text)
         assert main(["status", str(tmp_path)]) == 2
         err = capsys.readouterr().err
         assert said in err and "Traceback" not in err
+
+
+ABSURD = [
+    None, True, -1, 0, 1.5, 2**31, 2**63 - 1, 2**64 - 1, 10**30, -(10**18), 1e300, -0.0, "", "1", "1:99999",
+    "9" * 5000, "\ud800", "<b>", "full", [], {}, [[1]], {"images": -1}, "x" * 10**5,
+]  # fmt: skip
+
+
+def test_absurd_numbers_are_a_sentence_or_an_answer(photos, tmp_path, capsys):
+    """Whatever stands in plan.json: an answer at once, or one sentence."""
+    out = tmp_path / "out"
+    assert generate("folder", photos, out) == 0
+    page = json.loads((out / "plan.json").read_text())
+    for key, value in itertools.product([*page, "png_level", "gt", "noise", "fusion_weight", "tile_overlap"], ABSURD):
+        (out / "plan.json").write_text(json.dumps(page | {key: value}))
+        capsys.readouterr()
+        code = main(["status", str(out)])
+        told = capsys.readouterr()
+        assert code in (0, 1, 2) and (code < 2) == (told.err == ""), (key, value)
+        assert len(told.err.splitlines()) <= 1 and len(told.err) < 1000, (key, value)
+
+
+def test_a_hundred_million_pairs_are_answered_at_once(tmp_path, capsys):
+    page = {
+        "format": "degrade-engine/plan/2", "seed": 0, "pairs": 10**8, "scale": 4, "tau": "1:2", "steps": "full",
+        "spacing": "even", "solver": "ddpm", "eta": 0.0, "start": "bicubic", "candidates": 1, "filter": False,
+        "shard_pairs": 1, "save_candidates": False, "lr_size": 8, "batch": 1, "engine": "",
+    }  # fmt: skip
+    (tmp_path / "plan.json").write_text(json.dumps(page))
+    began = time.monotonic()
+    assert main(["status", str(tmp_path)]) == 1
+    assert "100000000 missing" in capsys.readouterr().out and time.monotonic() - began < 5
+
+
+def test_records_that_lie_are_torn(photos, tmp_path, capsys):
+    """A record with a hash of its own, whose facts fit no plan."""
+    out = tmp_path / "out"
+    assert generate("folder", photos, out) == 0
+    record = out / "shards" / "00000.json"
+    facts = json.loads(record.read_bytes().partition(b"\n")[0].rstrip(b",") + b"}")
+    (out / "shards" / "99999999.json").write_bytes(b"{")
+    for reject in ({"role": "pair"}, {"role": "pair", "path": "x", "reason": "r", "detail": "d"}, {}):
+        body = json.dumps(facts | {"rejects": [reject]})[:-1].encode() + b",\n" + b'"rows": [\n],\n'
+        record.write_bytes(body + b'"sha256": "' + sha256_bytes(body).encode() + b'"}\n')
+        assert main(["status", str(out)]) == 1
+        assert "1 with a record that is torn" in capsys.readouterr().out
