@@ -21,6 +21,7 @@ from degrade_engine.engine.errors import DegradeError
 
 from .latency import page as latency_page
 from .options import FOLDER, OUT
+from .quality import camera_tables
 from .quality import tables as quality_tables
 from .quality.curve import draw
 from .quality.settings import Setting
@@ -32,6 +33,7 @@ Make = Callable[[Path], str]  # a folder of rows -> what is made of them
 
 TABLES: dict[str, Make] = {
     **quality_tables.TABLES,
+    **camera_tables.TABLES,
     **seconds_tables.TABLES,
     **latency_page.TABLES,
     "worth": lambda folder: worth_table.worth(rows_of(folder, "worth")),
@@ -54,7 +56,7 @@ def weights(folder: Path) -> str:
     return heatmap.draw(found.space, [said], f"The camera of RealSR Canon: weights of {found.space.bins} bins")
 
 
-PAGES = ("README.md", "docs/quality.md", "docs/worth.md", "docs/latency.md")
+PAGES = ("README.md", "docs/quality.md", "docs/worth.md", "docs/latency.md", "docs/camera.md")
 PICTURES: dict[str, Make] = {
     "docs/binned-canon.svg": weights,
     "docs/curve.svg": curve,

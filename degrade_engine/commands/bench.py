@@ -18,6 +18,7 @@ MEASUREMENTS = {
     "fusion": ("quality", "UDDM's fusion weight w against true pairs (its Table 2)."),
     "tiles": ("quality", "Seams of images made in tiles, and their difference from the whole."),
     "references": ("quality", "What the output takes over from references of known noise, blur and JPEG."),
+    "camera": ("quality", "Real cameras and drawn ones: filter, noise, variety."),
     "binned": ("quality", "The binned distribution on settings that are known (its Table 1)."),
     "worth": ("worth", "One SR network trained on each generator's pairs, tested on true ones (RealDGen's Table 1)."),
     "lway": ("quality", "LWay: the reconstructor on true pairs, and an SR model before and after adapting."),

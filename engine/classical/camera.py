@@ -45,6 +45,7 @@ class Handling:
     motion_prob: float
     motion: float  # LR pixels, mean length of a shot that moved
     gain: float  # standard deviation of the log of the gain
+    crop_prob: float  # of a shot whose first pixel lies anywhere in a JPEG block, not at its corner
 
 
 @dataclass(frozen=True)
@@ -91,13 +92,15 @@ class Camera:
 def draw(seed: int, index: int, ranges: CameraRanges = CAMERA) -> Camera:
     """Camera `index` of the stream `seed` (both 0 .. 2^64 - 1) with one shot: a pure function of its arguments."""
     dice, r = throw(seed, index), ranges
-    kinds = r.shrink.kinds
-    shots = r.shots
-    messenger = r.messenger
+    kinds, messenger, shots = r.shrink.kinds, r.messenger, r.shots
+    lens = None if chance(dice, r.lens.skip) else _lens(dice, r)
+    found = None if chance(dice, r.sensor.skip) else _sensor(dice, r)
+    if found is not None and isinstance(found.form, Mosaic):
+        lens = _low_passed(lens, uniform(dice, *r.sensor.low_pass) / (2 if found.form.double else 1))
     camera = Camera(
-        lens=None if chance(dice, r.lens.skip) else _lens(dice, r),
+        lens=lens,
         shrink=Shrink(kinds[int(dice.integers(len(kinds)))], uniform(dice, *r.shrink.antialias)),
-        sensor=None if chance(dice, r.sensor.skip) else _sensor(dice, r),
+        sensor=found,
         denoise=None if chance(dice, r.denoise.skip) else _denoise(dice, r),
         sharpening=None if chance(dice, r.sharpening.skip) else _sharpening(dice, r),
         jpeg=None if chance(dice, r.jpeg.skip) else _codec(dice, r.jpeg),
@@ -110,6 +113,7 @@ def draw(seed: int, index: int, ranges: CameraRanges = CAMERA) -> Camera:
             motion_prob=uniform(dice, *shots.motion_prob),
             motion=uniform(dice, *shots.motion),
             gain=uniform(dice, *shots.gain),
+            crop_prob=shots.crop_prob,
         ),
         shot=Shot(1.0, 0.0, 0.0, 0.0, 1.0, (0, 0), (0, 0)),
     )
@@ -120,7 +124,7 @@ def shot(camera: Camera, dice: np.random.Generator) -> Camera:
     """The same camera with another shot. Shots do not drift: each is drawn around the camera, not around the last."""
     h = camera.handling
     blur, defocus, gain = dice.standard_normal(3).tolist()
-    moved = chance(dice, h.motion_prob)
+    moved, cropped = chance(dice, h.motion_prob), chance(dice, h.crop_prob)
     one = Shot(
         blur=float(np.exp(h.blur * blur)),
         defocus=abs(h.defocus * defocus),
@@ -128,7 +132,7 @@ def shot(camera: Camera, dice: np.random.Generator) -> Camera:
         motion_angle=uniform(dice, 0.0, np.pi) if moved else 0.0,
         gain=float(np.exp(h.gain * gain)),
         bayer=(int(dice.integers(2)), int(dice.integers(2))),
-        jpeg_grid=(int(dice.integers(16)), int(dice.integers(16))),
+        jpeg_grid=(int(dice.integers(16)), int(dice.integers(16))) if cropped else (0, 0),
     )
     return replace(camera, shot=one)
 
@@ -148,6 +152,13 @@ def _lens(dice: np.random.Generator, r: CameraRanges) -> Lens:
         tail=uniform(dice, *r.lens.tail) if tail else 0.0,
         tail_sigma=uniform(dice, *r.lens.tail_sigma) if tail else 0.0,
     )
+
+
+def _low_passed(lens: Lens | None, sigma: float) -> Lens:
+    """The lens with the optical low-pass filter that lies before a mosaic."""
+    if lens is None:
+        return Lens(sigma, sigma, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    return replace(lens, sigma_x=float(np.hypot(lens.sigma_x, sigma)), sigma_y=float(np.hypot(lens.sigma_y, sigma)))
 
 
 def _sensor(dice: np.random.Generator, r: CameraRanges) -> Sensor:

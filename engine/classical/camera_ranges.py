@@ -66,6 +66,7 @@ class SensorRanges:
     read: tuple[float, float, float]
     mosaic_prob: float
     double_prob: float
+    low_pass: Range
     demosaic: tuple[Demosaic, ...]
     red: Range
     blue: Range
@@ -146,6 +147,7 @@ class ShotRanges:
     motion_prob: Range
     motion: Range
     gain: Range
+    crop_prob: float
 
     def __post_init__(self) -> None:
         _check(self)

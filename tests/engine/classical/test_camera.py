@@ -247,12 +247,21 @@ def test_shots_are_drawn_around_the_camera_and_do_not_drift():
         shots.append(drawn.shot)
     blur = np.log([each.blur for each in shots])
     assert blur.std() == pytest.approx(one.handling.blur, rel=0.15) and abs(blur.mean()) < one.handling.blur / 4
+    assert np.mean([each.jpeg_grid == (0, 0) for each in shots]) == pytest.approx(1 - one.handling.crop_prob, abs=0.08)
     assert np.mean([each.motion > 0 for each in shots]) == pytest.approx(one.handling.motion_prob, abs=0.07)
+
+
+def test_a_mosaic_has_a_low_pass_filter_before_it():
+    drawn = [camera.draw(1, index) for index in range(400)]
+    seen = [one for one in drawn if one.sensor is not None and isinstance(one.sensor.form, sensor.Mosaic)]
+    assert len(seen) > 60
+    for one in seen:
+        assert one.lens.sigma_x >= (0.15 if one.sensor.form.double else 0.3) / 1.0001
 
 
 def test_an_own_file_is_laid_over_the_ranges_and_its_mistakes_are_named(tmp_path):
     file = tmp_path / "mine.toml"
-    file.write_text("[lens]\nskip = 1.0\n[messenger]\nprob = 0.0\n")
+    file.write_text("[lens]\nskip = 1.0\n[sensor]\nmosaic_prob = 0.0\n")
     ranges = read(CameraRanges, "camera", file)
     assert all(camera.draw(0, at, ranges).lens is None for at in range(20))
     for text, word in (
