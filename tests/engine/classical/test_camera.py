@@ -166,6 +166,20 @@ def test_the_lens_is_as_wide_at_every_scale():
     assert psnr(lrs[0], lrs[2]) > 38 and psnr(lrs[1], lrs[2]) > 40
 
 
+@pytest.mark.parametrize("scale", [1, 2, 3, 4, 8])
+def test_a_point_of_light_gets_the_lens_s_variance_on_every_grid(scale):
+    lens, side = replace(STILL, sigma_x=0.6, sigma_y=0.6), 24
+    variances = []
+    for at in range(10 * scale, 11 * scale):  # every place within an LR pixel
+        light = np.zeros((side * scale, side * scale, 3), np.float32)
+        light[at, 12 * scale] = 1000
+        made, per = optics.expose(light, lens, scale)
+        rows = made[..., 0].sum(axis=1)
+        away = (np.arange(len(rows)) + 0.5) / per - (at + 0.5) / scale  # LR pixels
+        variances.append(float((rows * away**2).sum() / rows.sum()))
+    assert np.mean(variances) == pytest.approx(0.36, rel=0.02)
+
+
 @pytest.mark.parametrize("grey", [40, 120, 200])
 def test_noise_has_the_level_and_the_shape_it_was_given(grey):
     one = without(BARE, sensor=sensor.Sensor(0.0, 1.0, 3e-4, 3e-6, GRAIN))
