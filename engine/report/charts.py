@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from . import figures
 from .figures import figure
-from .finished import Run
+from .finished import Row, Run
 
 LEGEND = '<div class="legend"><span><i class="kept"></i>kept</span><span><i></i>not kept</span></div>'
 
@@ -14,15 +12,15 @@ LEGEND = '<div class="legend"><span><i class="kept"></i>kept</span><span><i></i>
 def charts(run: Run) -> str:
     """The figures: how fast and by which stage; tau, and where there are scores, how the filter chose."""
     page = run.page
-    if not page["pairs"]:
+    if not page.pairs:
         return ""
-    parts = [_speed(page["timeline"]), _stages(page["seconds"])]
-    if run.plan["tau"] != "0:0":
-        taus = figures.histogram(_counts(page["taus"]), "τ")
+    parts = [_speed(page.timeline), _stages(page.seconds)]
+    if run.plan.tau != "0:0":
+        taus = figures.histogram(_counts(page.taus), "τ")
         parts.append(_figure("Start steps", "How much noise each pair's start image got", taus))
-    kept, others = (_counts(page["scores"][one]) for one in ("kept", "others"))
+    kept, others = (_counts(getattr(page.scores, one)) for one in ("kept", "others"))
     if kept:
-        bars = figures.two_histograms(kept, others, page["scores"]["bins"], "score")
+        bars = figures.two_histograms(kept, others, page.scores.bins, "score")
         parts.append(_figure("Scores", "All candidates; smaller is better, the axis is logarithmic", bars + LEGEND))
         parts += _chosen(run.sample)
     return f'<div class="figures">{"".join(parts)}</div>'
@@ -45,16 +43,19 @@ def _stages(seconds: dict[str, float]) -> str:
     return _figure("Time by stage", note, figures.lying(bars))
 
 
-def _chosen(sample: list[dict[str, Any]]) -> list[str]:
+def _chosen(sample: list[Row]) -> list[str]:
     """How the filter chose among the candidates of some pairs."""
     kept, others, points, rest = [], [], [], []
     for row in sample:
-        best = row["candidates"][row["kept"]]
-        left = [c for at, c in enumerate(row["candidates"]) if at != row["kept"] and c["score"] is not None]
-        kept.append(best["score"])
-        others.append([c["score"] for c in left])
-        points.append((best["degradation_error"], best["content_error"]))
-        rest += [(c["degradation_error"], c["content_error"]) for c in left]
+        best = row.candidates[row.kept].scored
+        left = [one for at, each in enumerate(row.candidates) if at != row.kept and (one := each.scored)]
+        if best:
+            kept.append(best[0])
+            others.append([one[0] for one in left])
+            points.append(best[1:])
+            rest += [one[1:] for one in left]
+    if not kept:
+        return []
     ranks = figures.ranked(kept, others, "pairs, best first")
     dots = figures.scatter(points, rest, "degradation error", "content error")
     return [

@@ -37,25 +37,25 @@ CONTENT_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 def write(folder: Path, out: Path, limit: int) -> None:
     """Write the page of the run in `folder` to `out`, with a card for each of its first `limit` pairs."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes_atomic(out, html(open_run(folder, limit), limit).encode())
+    write_bytes_atomic(out, html(open_run(folder, limit), limit).encode("utf-8", "xmlcharrefreplace"))
 
 
 def to_json(run: Run) -> dict[str, Any]:
     """The same facts for a program: the plan's page and the run's."""
-    return {"format": "degrade-engine/report/1", "plan": run.plan, "run": run.page}
+    return {"format": "degrade-engine/report/1"} | run.facts
 
 
 def html(run: Run, limit: int) -> str:
     """The page. limit: pairs that get a card with images; facts and figures cover all of them."""
     style = Path(__file__).with_name("report.css").read_text(encoding="utf-8")
     shown = run.rows[:limit]
-    found = pairs.pick(run.folder, pairs.kind_of(run.folder), [row["name"] for row in shown])
+    found = pairs.pick(run.folder, pairs.kind_of(run.folder), [row.name for row in shown])
     if len(found) < len(shown):
-        gone = next(row["name"] for row in shown if row["name"] not in found)
+        gone = next(row.name for row in shown if row.name not in found)
         fact = f"The pair {gone} of the manifest is not in {run.folder}"
         raise DegradeError(fact, mend="repeat the generate command")
-    cards = "\n".join(card(run.folder, row, found[row["name"]]) for row in shown)
-    pairs_made = run.page["pairs"]
+    cards = "\n".join(card(run.folder, row, found[row.name]) for row in shown)
+    pairs_made = run.page.pairs
     more = f"The first {len(shown)} of {pairs_made}. " if len(shown) < pairs_made else ""
     return f"""<!doctype html>
 <html lang="en">
@@ -76,7 +76,7 @@ def html(run: Run, limit: int) -> str:
 <h2>Pairs</h2>
 <p>{more}{INTRODUCTION}</p>
 {cards}
-<footer>{FOOTNOTE} Made by degrade-engine, engine <code>{run.page["engine"]}</code>.</footer>
+<footer>{FOOTNOTE} Made by degrade-engine, engine <code>{escape(run.page.engine)}</code>.</footer>
 </main>
 </body>
 </html>
@@ -86,57 +86,57 @@ def html(run: Run, limit: int) -> str:
 def header(run: Run) -> str:
     """Title and facts."""
     plan, page = run.plan, run.page
-    low, _, high = plan["tau"].partition(":")
-    speed = page["pairs_per_second"]
+    low, _, high = plan.tau.partition(":")
+    speed = page.pairs_per_second
     facts = [
-        ("Pairs", f"{page['pairs']}" + _small(f"of {page['pairs_asked']}")),
-        ("Size", f"{plan['lr_size']} px" + _small(f"LR, ×{plan['scale']}")),
-        ("Preset", escape(page["preset"])),
+        ("Pairs", f"{page.pairs}" + _small(f"of {page.pairs_asked}")),
+        ("Size", f"{plan.lr_size} px" + _small(f"LR, ×{plan.scale}")),
+        ("Preset", escape(page.preset)),
         ("Start step τ", low if low == high else f"{low}–{high}"),
         (
             "Network calls",
-            "every step" if plan["steps"] == "full" else f"{plan['steps']}" + _small(f"{plan['spacing']}, a candidate"),
+            "every step" if plan.steps == "full" else f"{plan.steps}" + _small(f"{plan.spacing}, a candidate"),
         ),
         (
             "Solver",
-            escape(plan["solver"]) + (_small(f"η {plan['eta']:g}") if plan["solver"] == "ddim" else ""),
+            escape(plan.solver) + (_small(f"η {plan.eta:g}") if plan.solver == "ddim" else ""),
         ),
-        ("Start image", start_name(plan["start"])),
-        ("Candidates", f"{plan['candidates']}" + _small("one kept" if plan["filter"] else "no filter")),
-        ("Time", _duration(page["seconds"]["wall"])),
+        ("Start image", start_name(plan.start)),
+        ("Candidates", f"{plan.candidates}" + _small("one kept" if plan.filter else "no filter")),
+        ("Time", _duration(page.seconds["wall"])),
         ("Speed", "–" if speed is None else figure(speed) + _small("pairs/s, of one process")),
-        ("Engine busy", f"{100 * (page['busy_share'] or 0):.0f} %" + _small("of the time")),
-        ("Useful row-steps", f"{100 * page['useful_share']:.1f} %"),
+        ("Engine busy", f"{100 * (page.busy_share or 0):.0f} %" + _small("of the time")),
+        ("Useful row-steps", f"{100 * page.useful_share:.1f} %"),
         (
             "Left out",
-            str(sum(page["rejects"].values())) + _small("inputs and pairs" if page["rejects"] else "nothing"),
+            str(sum(page.rejects.values())) + _small("inputs and pairs" if page.rejects else "nothing"),
         ),
     ]
-    if plan.get("noise"):
-        facts.insert(8, ("Noise", f"{plan['noise']:g}" + _small("grey levels, white, on each LR")))
-    sharp, real = counted(plan["hr"]["images"], "sharp photograph"), plan["reference"]["images"]
-    title = f"{counted(page['pairs'], 'pair')}, content from {sharp}"
+    if plan.noise:
+        facts.insert(8, ("Noise", f"{plan.noise:g}" + _small("grey levels, white, on each LR")))
+    sharp, real = counted(plan.hr.images, "sharp photograph"), plan.reference.images
+    title = f"{counted(page.pairs, 'pair')}, content from {sharp}"
     if real:
         title += f", degradation from {real} real ones"
-    if plan["tau"] == "0:0":  # no network ran, so there is nothing to say of one
+    if plan.tau == "0:0":  # no network ran, so there is nothing to say of one
         facts = [(name, value) for name, value in facts if name not in ABOUT_NETWORKS]
     listed = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts)
     return f"""<div class="over">degrade-engine</div>
 <h1>{title}</h1>
-<p>Seed {plan["seed"]}, batches of {plan["batch"]} pairs. The photographs, crops and scores of each are in
+<p>Seed {plan.seed}, batches of {plan.batch} pairs. The photographs, crops and scores of each are in
 <code>manifest.jsonl</code>.</p>
 <dl class="facts">{listed}</dl>"""
 
 
 def rejected(run: Run) -> str:
     """What was left out, by reason."""
-    if not run.page["rejects"]:
+    if not run.page.rejects:
         return ""
     role = {"hr": "HR", "reference": "reference", "pair": "pair"}
-    named = {key: key.partition(": ")[::2] for key in run.page["rejects"]}
+    named = {key: key.partition(": ")[::2] for key in run.page.rejects}
     lines = "".join(
         f"<tr><td>{escape(role.get(kind, kind))}</td><td>{escape(reason.replace('_', ' '))}</td>"
-        f"<td>{run.page['rejects'][key]}</td></tr>"
+        f"<td>{run.page.rejects[key]}</td></tr>"
         for key, (kind, reason) in named.items()
     )
     return f"<h2>Left out</h2>\n<p>Each is named in <code>rejects.jsonl</code>.</p>\n<table>{lines}</table>"
@@ -144,14 +144,14 @@ def rejected(run: Run) -> str:
 
 def sheet(run: Run) -> str:
     """LR images from all over the run, side by side, in one picture."""
-    if run.page["pairs"] <= len(run.rows):
+    if run.page.pairs <= len(run.rows):
         return ""  # each has a card
-    stems = [row["name"] for row in run.sample[:: -(-len(run.sample) // SHEET)]]
+    stems = [row.name for row in run.sample[:: -(-len(run.sample) // SHEET)]]
     stems = stems[: len(stems) // SHEET_COLUMNS * SHEET_COLUMNS or None]  # whole rows
     found = pairs.pick(run.folder, pairs.kind_of(run.folder), stems)
-    picture = contact_sheet([found[stem].lq for stem in stems if stem in found], SHEET_COLUMNS)
+    picture = contact_sheet({stem: found[stem].lq for stem in stems if stem in found}, SHEET_COLUMNS)
     return f"""<h2>Contact sheet</h2>
-<p>{counted(len(stems), "LR image")}, evenly from all {run.page["pairs"]}, from <code>{stems[0]}</code> to
+<p>{counted(len(stems), "LR image")}, evenly from all {run.page.pairs}, from <code>{stems[0]}</code> to
 <code>{stems[-1]}</code>.</p>
 <img class="sheet" src="{picture}" alt="LR images from all over the run">"""
 

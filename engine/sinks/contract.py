@@ -16,7 +16,7 @@ from .names import Names, first_twice, missing, packed
 
 Row = Mapping[str, Any]  # a JSON object
 
-STEM = re.compile(r"[a-z0-9_-]+")
+STEM = re.compile(r"[a-z0-9_-]{1,200}")
 _SCALE_MARK = re.compile(r"x[2348]")  # trainers cut these from a name, or look for a file with them
 HEAD = 26  # bytes of an image, which say its kind and size
 _PNG_HEAD = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"

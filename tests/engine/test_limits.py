@@ -51,6 +51,7 @@ READERS: dict[str, tuple[str, Callable[[Path], Any]]] = {
 
 def _beside(file: Path, name: str) -> None:
     (file.parent / name).write_text("{}")
+    (file.parent / "manifest.jsonl").write_text("")
 
 
 @pytest.mark.parametrize("bomb", BOMBS.values(), ids=BOMBS)

@@ -91,13 +91,13 @@ def test_the_page_loads_nothing(pairs):
 
 def test_the_kept_candidate_is_marked_and_its_zoom_is_the_same_region(pairs):
     row = open_run(pairs).rows[0]
-    card = cards.card(pairs, row, pick(pairs, "folder", [row["name"]])[row["name"]])
+    card = cards.card(pairs, row, pick(pairs, "folder", [row.name])[row.name])
     tiles = re.findall(r'<figure class="tile( kept)?">(.*?)</figure>', card, re.DOTALL)
     marked = [body for kept, body in tiles if kept]
-    assert len(marked) == 1 and f"Candidate {row['kept'] + 1}" in marked[0]
+    assert len(marked) == 1 and f"Candidate {row.kept + 1}" in marked[0]
     full, zoom = (decode(source) for source in re.findall(r'src="([^"]*)"', marked[0]))
-    assert np.array_equal(full, images.read_rgb(pairs / "lq" / f"{row['name']}.png"))
-    bicubic = images.resize_bicubic(images.read_rgb(pairs / "gt" / f"{row['name']}.png"), (LR, LR))
+    assert np.array_equal(full, images.read_rgb(pairs / "lq" / f"{row.name}.png"))
+    bicubic = images.resize_bicubic(images.read_rgb(pairs / "gt" / f"{row.name}.png"), (LR, LR))
     top, left, side = cards.textured(bicubic, 32)
     assert side == 32 and np.array_equal(zoom, full[top : top + side, left : left + side])
 
@@ -162,7 +162,7 @@ def test_a_long_run_has_a_contact_sheet_and_figures_of_all_pairs(pairs):
     rows = open_run(pairs).rows
     shown = [sheet[:, at * 128 : (at + 1) * 128].astype(int) for at in range(len(rows))]
     for at, row in enumerate(rows):
-        lq = images.resize_bicubic(images.read_rgb(pairs / "lq" / f"{row['name']}.png"), (128, 128))
+        lq = images.resize_bicubic(images.read_rgb(pairs / "lq" / f"{row.name}.png"), (128, 128))
         assert int(np.argmin([np.abs(one - lq).mean() for one in shown])) == at
     titles = ("Speed", "Time by stage", "Start steps", "Scores", "Choice", "Two errors", "Contact sheet")
     assert all(title in page.text for title in titles)
