@@ -18,6 +18,7 @@ from pathlib import Path
 import click
 
 from degrade_engine.engine.errors import DegradeError
+from degrade_engine.engine.pipeline.stops import leave
 from degrade_engine.guard import nul_in
 from degrade_engine.helptext import Context
 
@@ -93,8 +94,16 @@ def app() -> None:
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit code. args: default to the words of sys.argv."""
-    words = list(sys.argv[1:] if args is None else args)
+    """Run the command line and return the exit code. args: default to the words of sys.argv; then the process is this
+    command's, and ends with it, whatever its threads are in.
+    """
+    code = _run(list(sys.argv[1:] if args is None else args))
+    if args is None:
+        leave(code)
+    return code
+
+
+def _run(words: list[str]) -> int:
     for stream in (sys.stdout, sys.stderr):  # a file's name need not be UTF-8, and is shown all the same
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -7,6 +7,7 @@ as "engine.json: parts.denoiser.inputs[0].dtype".
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -224,9 +225,13 @@ def this_machine() -> str:
     return sha256_bytes(name.encode())[:8]
 
 
-def make_folder(folder: Path) -> None:
-    """Makes a folder and those above it, while other processes may remove the empty ones. Raises OSError."""
+def make_folder(folder: Path, under: Path | None = None) -> None:
+    """Makes a folder and those above it, while other processes may remove the empty ones. under: one that has to be
+    there already. Raises OSError.
+    """
     for again in reversed(range(1000)):
+        if under is not None and not under.exists():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(under))
         try:
             folder.mkdir(parents=True, exist_ok=True)
             return

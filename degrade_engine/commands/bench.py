@@ -25,6 +25,7 @@ MEASUREMENTS = {
     "pipeline": ("runs", "Planning and closing a million pairs; how busy a run keeps the engine; image I/O."),
     "formats": ("seconds", "Bytes and processor seconds of PNG and lossless WebP."),
     "degraders": ("seconds", "Seconds an image of the degraders without networks."),
+    "durability": ("runs", "What it costs that a committed shard outlives a power cut."),
     "kills": ("runs", "kill -9 at random moments: the runs that go on end with the same bytes."),
     "faults": ("runs", "One system call fails: the next run ends with the same bytes (Linux, needs a C compiler)."),
     "inventory": ("runs", "Seconds and memory of looking at many files, and of a plan of a million pairs."),

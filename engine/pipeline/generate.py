@@ -26,6 +26,7 @@ from . import records
 from .batches import Batches
 from .records import Head, Record
 from .stages import Mark, Stages
+from .stops import Stopped
 
 Pixels = NDArray[np.uint8]
 
@@ -35,10 +36,6 @@ class Sink(Protocol):
 
     def write(self, stem: str, gt: Pixels, lq: Pixels, gt_file: Path | None = None) -> None: ...
     def write_extra(self, name: str, pixels: Pixels) -> None: ...
-
-
-class Stopped(Exception):
-    """The run was asked to stop before all batches of a shard were made."""
 
 
 @dataclass

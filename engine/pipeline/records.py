@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,14 +27,17 @@ from ..sinks.contract import json_line, stem_of
 SECONDS = ("wall", "decode", "degrade", "engine", "write", "starved", "blocked")
 """wall: from the shard's first batch to its last; decode, degrade and write: summed over threads; starved and blocked:
 what the engine waited for inputs and for room to write."""
+FORMAT: Literal["degrade-engine/shard/3"] = "degrade-engine/shard/3"
 _ROWS, _END = b'"rows": [\n', b"],\n"
 
 
 @dataclass(frozen=True)
 class Head:
-    """The facts of a shard, the first line of its record. pairs: those that were made, as their rows come."""
+    """The facts of a shard, the first line of its record. pairs: those that were made, as their rows come; sizes: what
+    the sink's `commit` returned, nothing in a record of an older release.
+    """
 
-    format: Literal["degrade-engine/shard/2"] = field(default="degrade-engine/shard/2", kw_only=True)
+    format: Literal["degrade-engine/shard/2", "degrade-engine/shard/3"] = field(default=FORMAT, kw_only=True)
     shard: int
     plan: str  # SHA-256 of the plan's page
     pairs: list[int]
@@ -42,6 +45,7 @@ class Head:
     row_steps: int  # useful ones: of rows that move a pair
     executed_row_steps: int  # all that the engine ran, padding and late joiners included
     seconds: dict[str, float]
+    sizes: dict[str, list[int]] = field(default_factory=dict)
 
     @property
     def stems(self) -> list[str]:
@@ -55,6 +59,10 @@ class Record:
 
     head: Head
     rows: list[dict[str, Any]]
+
+    def with_sizes(self, sizes: dict[str, list[int]]) -> Record:
+        """The record of a shard that the sink has committed."""
+        return replace(self, head=replace(self.head, sizes=sizes))
 
     def to_bytes(self) -> bytes:
         """The file."""
@@ -99,6 +107,8 @@ def _parts(out: Path, plan: str, shard: int) -> tuple[Head, bytes] | None:
         if seal != sha256_bytes(body).encode() + b'"}\n':
             return None
         facts = parse_json(body.partition(b"\n")[0].rstrip(b",") + b"}", path.name)
+        if isinstance(facts, dict) and facts.get("format") != FORMAT:
+            facts = {"sizes": {}} | facts
         head = from_json(Head, facts, path.name)
     except (OSError, DegradeError):
         return None

@@ -16,16 +16,18 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from ..errors import DegradeError
+from .stops import Stopped
 
 T = TypeVar("T")
 Stage = Literal["read", "engine", "write"]
 AHEAD = 2  # batches
+LOOK_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -85,32 +87,41 @@ class Stages:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """All that was handed over is committed, and what a commit raised is raised; but after an interrupt, or where
-        the disk refuses, nothing that waits is begun."""
+        the disk refuses, nothing that waits is begun. Nobody waits for what is being read, since nobody wants it any
+        more, and after an interrupt for nothing: either may take as long as a file system that is away."""
         self._readers.shutdown(wait=False, cancel_futures=True)
         try:
             while (kind is None or issubclass(kind, DegradeError)) and self._commits:
                 with self.timed("write"):
                     self._commits.popleft().result()
+        except BaseException as error:
+            kind = kind or type(error)
+            raise
         finally:
-            for pool in (self._readers, self._writers, self._committer):
-                pool.shutdown(wait=True, cancel_futures=True)
+            for pool in (self._writers, self._committer):
+                pool.shutdown(wait=kind is None or issubclass(kind, Exception), cancel_futures=True)
 
     def read(
-        self, batches: Iterable[tuple[int, Sequence[int]]], load: Callable[[int], T]
+        self, batches: Iterable[tuple[int, Sequence[int]]], load: Callable[[int], T], stop: object = None
     ) -> Iterator[tuple[int, list[T]]]:
-        """(shard, what `load` makes of each pair) of (shard, pairs), in order, read ahead."""
+        """(shard, what `load` makes of each pair) of (shard, pairs), in order, read ahead. Raises Stopped where `stop`
+        becomes true while a batch is waited for."""
         shards: deque[int] = deque()
         for shard, pairs in batches:
             self._waiting.append([self._readers.submit(load, pair) for pair in pairs])
             shards.append(shard)
             if len(shards) > self._ahead:
-                yield shards.popleft(), self._next()
+                yield shards.popleft(), self._next(stop)
         while shards:
-            yield shards.popleft(), self._next()
+            yield shards.popleft(), self._next(stop)
 
-    def _next(self) -> list[Any]:
+    def _next(self, stop: object) -> list[Any]:
         with self.timed("read"):
-            made = [future.result() for future in self._waiting.popleft()]
+            futures = self._waiting.popleft()
+            while wait(futures, LOOK_S).not_done:
+                if stop:
+                    raise Stopped
+            made = [future.result() for future in futures]
         if self._began is None:  # from here on the engine could be at work
             self._began, self._before = time.perf_counter(), self._seconds["read"]
         return made

@@ -13,11 +13,13 @@ once on its own machine, and after a lease elsewhere.
   sees another living claim on WHAT (its listing was old) steps back.
 - *A process that was thought dead and was not* is harmless: it commits, by renames, the bytes that its successor
   commits. Claims save work; records (`records.py`) are the truth.
+- *Names of no such form* are somebody else's files: they are passed over and stay.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -34,6 +36,9 @@ FOLDER = "claims"
 LEASE_S = 60.0
 PATIENCE_S = 1.0  # with a folder that others make and remove
 BEATS = 5  # heartbeats a lease: four may be late
+_PROCESS = re.compile(r"\w+-[0-9]+-[0-9a-f]{8}-[0-9a-f]{8}", re.ASCII)  # artefact.process_name
+_CLAIM = re.compile(r"(\w+)\.([0-9]{1,9})", re.ASCII)
+_NO_FILE = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
 
 
 class Claims:
@@ -57,7 +62,8 @@ class Claims:
             try:
                 make_folder(self._folder)
                 self._lock = FileLock(self._folder / f"{self.name}.lock", thread_local=False)
-                self._lock.acquire()  # before the heartbeat is there: who has one and no lock is dead
+                # Before the heartbeat is there: who has one and no lock is dead. The time-out: no lock can be had here.
+                self._lock.acquire(timeout=PATIENCE_S)
                 self._touch()
                 break
             except OSError as error:
@@ -74,14 +80,13 @@ class Claims:
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, _: TracebackType | None) -> None:
         self._ended.set()
-        self._thread.join()
+        self._thread.join(PATIENCE_S)  # not for ever: it may hang in a file system that is away
         for what in list(self._held):
             self.release(what)
-        self._heartbeat.unlink(missing_ok=True)
-        Path(self._lock.lock_file).unlink(missing_ok=True)
-        self._lock.release()
-        with suppress(OSError):  # others are at work
-            self._folder.rmdir()
+        lock = Path(self._lock.lock_file)
+        for last in (self._heartbeat.unlink, lock.unlink, self._lock.release, self._folder.rmdir):
+            with suppress(OSError):  # gone with the output; or others are at work, and need the folder
+                last()
 
     def take(self, what: str) -> bool:
         """Whether `what` is now this process's. What others have made of it meanwhile is for the caller to look at."""
@@ -102,17 +107,25 @@ class Claims:
         return True
 
     def release(self, what: str) -> None:
-        """Give `what` back; whatever dead processes had claimed of it goes too."""
+        """Give `what` back; whatever dead processes had claimed of it goes too. Where the folder does not answer, the
+        lease frees it.
+        """
         mine = self._held.pop(what)
-        if self._lost(what, mine):
-            mine.unlink(missing_ok=True)
-            return
-        for _, path in sorted(self._claims(what).items()):
-            path.unlink(missing_ok=True)
+        with suppress(OSError):
+            if self._lost(what, mine):
+                mine.unlink(missing_ok=True)
+                return
+            for _, path in sorted(self._claims(what).items()):
+                path.unlink(missing_ok=True)
 
     def lost(self, what: str) -> bool:
-        """Whether this process was taken for dead, and `what` may be another's."""
-        return self._lost(what, self._held[what]) or not self._heartbeat.exists()
+        """Whether this process was taken for dead, and `what` may be another's. Not where the folder does not
+        answer.
+        """
+        try:
+            return self._lost(what, self._held[what]) or not self._heartbeat.exists()
+        except OSError:
+            return False
 
     @contextmanager
     def alone(self, what: str, poll_s: float = 0.1) -> Iterator[None]:
@@ -126,7 +139,7 @@ class Claims:
 
     def others(self) -> frozenset[str]:
         """The names of the other processes that are alive."""
-        names = {name for name in self._names() if "." not in name and name != self.name}
+        names = {name for name in self._names() if _PROCESS.fullmatch(name) and name != self.name}
         return frozenset(name for name in names if self._alive(name))
 
     def sweep(self) -> None:
@@ -141,7 +154,8 @@ class Claims:
             else:
                 gone = path not in self._held.values() and not self._holds(path)
             if gone:
-                path.unlink(missing_ok=True)
+                with suppress(IsADirectoryError, PermissionError):  # none of ours, by whatever name
+                    path.unlink(missing_ok=True)
 
     def _beat(self) -> None:
         while not self._ended.wait(self._lease_s / BEATS):
@@ -152,10 +166,12 @@ class Claims:
         try:
             os.utime(self._heartbeat)
         except FileNotFoundError:  # the first time, or this process was taken for dead
+            self._folder.mkdir(exist_ok=True)  # not its parent: an output that is gone stays so
             self._heartbeat.write_text(self.name, encoding="ascii")
 
     def _create(self, path: Path) -> None:
         """A claim, all at once. Raises FileExistsError."""
+        self._touch()  # it has to be there
         try:
             os.link(self._heartbeat, path)
         except FileExistsError:
@@ -165,12 +181,20 @@ class Claims:
                 file.write(self.name)
 
     def _names(self) -> list[str]:
-        return sorted(one.name for one in os.scandir(self._folder))  # heartbeats before their locks
+        """Of what processes made in the folder: none where the last of them has removed it. Raises OSError where the
+        output is gone.
+        """
+        try:
+            names = sorted(one.name for one in os.scandir(self._folder))  # heartbeats before their locks
+        except FileNotFoundError:
+            self._folder.parent.stat()
+            return []
+        return [name for name in names if _PROCESS.fullmatch(name.removesuffix(".lock")) or _CLAIM.fullmatch(name)]
 
     def _claims(self, what: str) -> dict[int, Path]:
         """The claims on `what` by their turn."""
-        split = (name.rpartition(".") for name in self._names())
-        return {int(turn): self._folder / f"{what}.{turn}" for stem, _, turn in split if stem == what}
+        split = filter(None, map(_CLAIM.fullmatch, self._names()))
+        return {int(one[2]): self._folder / one[0] for one in split if one[1] == what}
 
     def _lost(self, what: str, mine: Path) -> bool:
         turns = self._claims(what)
@@ -179,19 +203,19 @@ class Claims:
     def _holds(self, claim: Path) -> bool:
         """Whether the process that made a claim is alive."""
         try:
-            with open(claim, encoding="ascii") as file:  # opening asks the server, where a stat may be cached
-                owner, changed = file.read(), os.fstat(file.fileno()).st_mtime
-        except FileNotFoundError:
+            with open(claim, "rb") as file:  # opening asks the server, where a stat may be cached
+                owner, changed = file.read(200).decode("ascii", "replace"), os.fstat(file.fileno()).st_mtime
+        except _NO_FILE:
             return False
-        if not owner:  # being written at this moment, or never
+        if not _PROCESS.fullmatch(owner):  # being written at this moment, or never
             return self._is_young(changed)
         return owner == self.name or self._alive(owner)
 
     def _alive(self, name: str) -> bool:
         try:
-            with open(self._folder / name) as file:
+            with open(self._folder / name, "rb") as file:
                 changed = os.fstat(file.fileno()).st_mtime
-        except FileNotFoundError:
+        except _NO_FILE:
             return False
         here = name.split("-")[-2] == this_machine()
         return self._is_young(changed) and not (here and _is_free(self._folder / f"{name}.lock"))

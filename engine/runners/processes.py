@@ -11,23 +11,27 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from multiprocessing import connection
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
-from types import FrameType
+from pathlib import Path
 from typing import Any
 
 from .. import doctor
+from ..artefact import parse_json, read_bytes
 from ..errors import DegradeError
 from ..pipeline.progress import Progress
+from ..pipeline.stops import LAST_SECONDS, Stopped, leave
 from . import run_folder, runner
 from .job import Job
 from .watch import Watch
 
 RESTARTS = 3  # of all workers together
 LOOK_S = 0.25
+PATIENCE_S = 5.0  # with a worker, once the books are closed
 FORGIVEN = "see above for its error, or whether the system was short of memory; the same command goes on from here"
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 
@@ -69,44 +73,86 @@ def run(
     """All pairs of the job, by one worker for each of the environments (what it has set beside the parent's own).
 
     restarts: how many workers may die, by a signal or an error that is none of the user's, and be started again. say:
-    takes a sentence. Raises DegradeError, runner.Interrupted.
+    takes a sentence. Returns once the books are closed: a worker that hangs, stopped by somebody or in a file system
+    that is away, is ended. Raises DegradeError, runner.Interrupted.
     """
     with run_folder.opening(job.out, job.plan, job.output, job.lease_s):
         pass  # a mistake is named once, before any worker starts
-    watch = Watch(job.plan, job.out, on_progress)
-    workers = [Worker(job, environment) for environment in environments]
-    try:
-        with handing_on(workers, on_stop) as stopped:
-            running = True
-            while running:
-                alive = [worker.process.sentinel for worker in workers if worker.process.is_alive()]
-                connection.wait(alive, LOOK_S)
+    run_json = job.out / run_folder.RUN_JSON
+    before = run_folder.identity(run_json)
+    with runner.stopping(job.plan, job.out, job.grace, on_stop) as stop:
+        watch = Watch(job.plan, job.out, on_progress)
+        workers = [Worker(job, environment) for environment in environments]
+        try:
+            patience, told = PATIENCE_S, False
+            while patience > 0:
+                closed = run_folder.identity(run_json) not in (None, before)
+                if not stop and not closed:
+                    restarts = _replace_the_dead(workers, job, restarts, say)
+                if not (alive := [worker.process for worker in workers if not worker.listen()]):
+                    break
+                if stop and not told:
+                    told = True
+                    for process in alive:
+                        process.terminate()
+                began = time.monotonic()
+                connection.wait([process.sentinel for process in alive], LOOK_S)
                 watch.look()
-                running = False
-                for n, worker in enumerate(workers):
-                    if not worker.listen():
-                        running = True
-                    elif not isinstance(worker.last, tuple) and not stopped:
-                        fate = f"worker {n} of {len(workers)} {fate_of(worker.process.exitcode)}"
-                        if worker.last is not None:
-                            raise worker.last
-                        if restarts < 1:
-                            raise DegradeError(f"{fate}, once more than is forgiven", mend=FORGIVEN)
-                        restarts -= 1
-                        say(f"{fate}; another takes its place")
-                        workers[n], running = Worker(job, worker.environment), True
+                patience -= time.monotonic() - began if closed else 0
+            for n, worker in enumerate(workers):
+                if not worker.listen() and worker.last is None:
+                    say(f"worker {n} of {len(workers)} does not answer and is ended: the set is whole without it")
+        except DegradeError:  # of one of them; the others commit what they have made
+            _end(workers, job.grace)
+            raise
+        finally:
+            _end(workers, LAST_SECONDS / 2)
+        return _outcome(workers, run_json, before)
+
+
+def _replace_the_dead(workers: list[Worker], job: Job, restarts: int, say: Callable[[str], None]) -> int:
+    """Start another worker for each that died; returns how many may still die. Raises the error that ended one."""
+    for n, worker in enumerate(workers):
+        if worker.listen() and not isinstance(worker.last, tuple):
+            fate = f"worker {n} of {len(workers)} {fate_of(worker.process.exitcode)}"
+            if worker.last is not None:
+                raise worker.last
+            if restarts < 1:
+                raise DegradeError(f"{fate}, once more than is forgiven", mend=FORGIVEN)
+            restarts -= 1
+            say(f"{fate}; another takes its place")
+            workers[n] = Worker(job, worker.environment)
+    return restarts
+
+
+def _end(workers: Sequence[Worker], seconds: float) -> None:
+    """SIGTERM for all, and SIGKILL for those that have not ended so many seconds later."""
+    processes = [worker.process for worker in workers]
+    try:
+        for process in processes:
+            process.terminate()
+        until = time.monotonic() + seconds
+        for process in processes:
+            process.join(max(0.0, until - time.monotonic()))
     finally:
-        for worker in workers:
-            worker.process.terminate()
-        for worker in workers:
-            worker.process.join()
+        for process in processes:
+            process.kill()
+        for process in processes:
+            process.join(1)
+
+
+def _outcome(workers: Sequence[Worker], run_json: Path, before: object) -> Finished:
+    """What came of the run, by what the workers said last, or by the books. Raises what ended it early."""
+    for worker in workers:
+        worker.listen()
     finished = [worker.last for worker in workers if isinstance(worker.last, tuple)]
-    if len(finished) < len(workers):
-        raise next(
-            (worker.last for worker in workers if isinstance(worker.last, Exception)),
-            runner.Interrupted(watch.done, len(job.plan.shards), stopped[0]),
-        )
-    return finished[0][0], tuple(dict.fromkeys(note for _, notes in finished for note in notes))
+    notes = tuple(dict.fromkeys(note for _, some in finished for note in some))
+    errors = [worker.last for worker in workers if isinstance(worker.last, DegradeError)]
+    if not finished and errors:
+        raise errors[0]
+    if not finished and run_folder.identity(run_json) in (None, before):
+        raise Stopped
+    return (finished[0][0] if finished else parse_json(read_bytes(run_json), run_json.name)), notes
 
 
 def work(job: Job, environment: Mapping[str, str], mouth: Connection) -> None:
@@ -124,6 +170,7 @@ def work(job: Job, environment: Mapping[str, str], mouth: Connection) -> None:
         mouth.send((page, notes))
     except (DegradeError, runner.Interrupted) as error:
         mouth.send(error)
+    leave(0)
 
 
 def _end_with_parent() -> None:
@@ -132,29 +179,6 @@ def _end_with_parent() -> None:
     if parent is not None:
         connection.wait([parent.sentinel])
         os.kill(os.getpid(), signal.SIGTERM)
-
-
-@contextmanager
-def handing_on(workers: Sequence[Worker], on_stop: Callable[[int], None] | None) -> Iterator[list[int]]:
-    """SIGINT and SIGTERM go to every worker as SIGTERM; those that came are in the list. on_stop: of the first."""
-    came: list[int] = []
-
-    def hand_on(number: int, frame: FrameType | None) -> None:
-        came.append(number)
-        if on_stop and len(came) == 1:
-            on_stop(number)
-        for worker in workers:
-            worker.process.terminate()
-
-    if threading.current_thread() is not threading.main_thread():  # signals are delivered nowhere else
-        yield came
-        return
-    before = {number: signal.signal(number, hand_on) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield came
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def fate_of(code: int | None) -> str:

@@ -92,21 +92,20 @@ def run(
     run_folder.check_output(job.out, job.output)
     ray = connect(address)
     try:
-        with Claims(job.out, job.lease_s) as claims:
+        with runner.stopping(job.plan, job.out, job.grace, on_stop) as stop, Claims(job.out, job.lease_s) as claims:
             opened = run_folder.open_run(job.plan, job.out, job.output, claims)
-            with runner.stopping(opened, job.grace, on_stop) as stop:
-                notes: tuple[str, ...] = ()
-                if opened.missing():
-                    makers = start(ray, job, actors, retries)
-                    watch = Watch(job.plan, job.out, on_progress)
-                    while not stop and (missing := opened.missing()):
-                        _round(ray, makers, missing, watch, stop)
-                        for shard in missing:
-                            opened.look(shard)
-                    if not stop:
-                        said = ray.get([maker.close.remote() for maker in makers])
-                        notes = tuple(dict.fromkeys(note for one in said for note in one))
-                return runner.close(opened, claims, job.rejects, stop), notes
+            notes: tuple[str, ...] = ()
+            if opened.missing():
+                makers = start(ray, job, actors, retries)
+                watch = Watch(job.plan, job.out, on_progress)
+                while not stop and (missing := opened.missing()):
+                    _round(ray, makers, missing, watch, stop)
+                    for shard in missing:
+                        opened.look(shard)
+                if not stop:
+                    said = ray.get([maker.close.remote() for maker in makers])
+                    notes = tuple(dict.fromkeys(note for one in said for note in one))
+            return runner.close(opened, claims, job.rejects, stop), notes
     finally:
         ray.shutdown()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from ..pipeline import records
 from ..plan import Plan
 from ..plan_page import difference
 from ..sinks import Output, open_sink, require
+from ..sinks.durable import sync
 from ..sinks.sink import Sink
 from .claims import FOLDER as CLAIMS
 from .claims import LEASE_S, Claims
@@ -41,7 +43,7 @@ class Run:
         """Whether a shard is done: its record is whole and of this plan, and its pairs are there. Remembered."""
         if shard not in self.done:
             head = records.read(self.out, self.plan.sha256, shard)
-            if head is None or not self.sink.holds(shard, head.stems):
+            if head is None or not self.sink.holds(shard, head.stems, head.sizes):
                 return False
             self.done.add(shard)
         return True
@@ -99,6 +101,7 @@ def open_folder(out: Path, plan: Plan, output: Output) -> None:
     check_output(out, output)
     out.mkdir(parents=True, exist_ok=True)
     write_json_atomic(path, page)  # first: a run killed right after it is known for ours
+    sync(out)
     (out / "shards").mkdir(exist_ok=True)
 
 
@@ -114,9 +117,14 @@ def identity(path: Path) -> tuple[int, int] | None:
 @contextmanager
 def refused_by_the_disk(out: Path) -> Iterator[None]:
     """An OSError of the block as a DegradeError: full, read-only, gone."""
+    there = False
     try:
+        there = out.exists()
         yield
     except OSError as error:
+        if there and isinstance(error, FileNotFoundError) and not os.path.exists(out):
+            fact = f"{out} is gone, while pairs were written into it"
+            raise DegradeError(fact, mend="bring it back, and the same command goes on; else it begins anew") from error
         raise DegradeError(
             f"{error.filename or out} cannot be written ({error.strerror or error})",
             mend="make room or choose another folder; the same command goes on where this one stopped",

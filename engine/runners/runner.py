@@ -33,10 +33,12 @@ from ..pipeline.stops import GRACE_SECONDS, Stop, listening
 from ..plan import Plan
 from ..schedule import Schedule
 from ..sinks import Output
+from ..sinks.durable import sync
 from . import books
 from .claims import LEASE_S, Claims
 from .run_folder import RUN_JSON, Run, check_output, identity, open_run, refused_by_the_disk
 from .shares import POLL_S, Claimed, Share
+from .watch import committed
 
 
 class Interrupted(Exception):
@@ -70,17 +72,17 @@ def run(
 
     Raises DegradeError (another plan or output lies in `out`, no pair could be made, the disk is full), Interrupted.
     """
-    check_output(out, output)
-    with Claims(out, lease_s) as claims:
-        opened = open_run(plan, out, output, claims)
-        clock = Clock(plan, opened.missing())
+    with stopping(plan, out, grace, on_stop) as stop:
+        check_output(out, output)
+        with Claims(out, lease_s) as claims:
+            opened = open_run(plan, out, output, claims)
+            clock = Clock(plan, opened.missing())
 
-        def on_wait() -> None:
-            if on_progress:
-                on_progress(clock.progress())
+            def on_wait() -> None:
+                if on_progress:
+                    on_progress(clock.progress())
 
-        share = Claimed(opened.missing(), claims, opened.look, on_elsewhere=clock.elsewhere, on_wait=on_wait)
-        with stopping(opened, grace, on_stop) as stop:
+            share = Claimed(opened.missing(), claims, opened.look, on_elsewhere=clock.elsewhere, on_wait=on_wait)
             while share.wait(stop):
                 with share.forgiving():
                     make(opened, share, engine=engine, schedule=schedule, folders=folders, workers=workers,
@@ -117,8 +119,8 @@ def make(
 
     def commit(draft: generate.Draft) -> None:
         record = draft.record()
-        sink.commit(draft.shard, record.rows)
-        records.write(opened.out, record)
+        sizes = sink.commit(draft.shard, record.rows)
+        records.write(opened.out, record.with_sizes(sizes))
         opened.done.add(draft.shard)
         taken.pop(draft.shard)
         share.committed(draft.shard)
@@ -134,7 +136,7 @@ def make(
     stages = Stages(workers or min(8, os.cpu_count() or 1), behind=2 * plan.batch)
     try:
         with stages, suppress(generate.Stopped):  # a run that stops still commits what is made
-            loaded = stages.read(batches(), partial(loading.load, plan, folders, Decoded()))
+            loaded = stages.read(batches(), partial(loading.load, plan, folders, Decoded()), stop)
             since = stages.mark()
             for shard, pieces in groupby(loaded, key=itemgetter(0)):
                 if stop:
@@ -154,16 +156,18 @@ def make(
 
 
 @contextmanager
-def stopping(opened: Run, grace: float, on_stop: Callable[[int], None] | None = None) -> Iterator[Stop]:
+def stopping(
+    plan: Plan, out: Path, grace: float, on_stop: Callable[[int], None] | None = None
+) -> Iterator[Stop]:
     """What ends a run early, as what the caller sees: signals as Interrupted, a disk that refuses as DegradeError."""
-    shards = len(opened.plan.shards)
-    with listening(grace, on_stop) as stop, refused_by_the_disk(opened.out):
+    with listening(grace, on_stop) as stop, refused_by_the_disk(out):
         try:
             yield stop
-        except (generate.Stopped, KeyboardInterrupt):  # which may have come between a record's rename and `done`
-            late = (records.read(opened.out, opened.plan.sha256, shard) for shard in opened.missing())
-            done = len(opened.done) + sum(record is not None for record in late)
-            raise Interrupted(done, shards, stop.signal or signal.SIGINT) from None
+        except (generate.Stopped, KeyboardInterrupt):
+            done = 0
+            with suppress(OSError):  # there is none yet, or it is gone
+                done = len(committed(plan, out))
+            raise Interrupted(done, len(plan.shards), stop.signal or signal.SIGINT) from None
 
 
 def close(opened: Run, claims: Claims, rejects: Iterable[Reject], stop: object = None) -> dict[str, Any]:
@@ -171,20 +175,24 @@ def close(opened: Run, claims: Claims, rejects: Iterable[Reject], stop: object =
 
     Every shard has to be done, or `stop` true: then raises generate.Stopped. Raises DegradeError, OSError.
     """
-    while stop or not claims.take("books"):
-        if stop:
-            raise generate.Stopped
-        time.sleep(POLL_S)
-    try:
-        opened.sink.clean(claims.others)
-        path = opened.out / RUN_JSON
-        if identity(path) in (None, opened.closed):
-            page = finish(opened, rejects)
-        else:
-            page = parse_json(read_bytes(path), RUN_JSON)
-        claims.sweep()
-    finally:
-        claims.release("books")
+    page: dict[str, Any] | None = None
+    while page is None:
+        while stop or not claims.take("books"):
+            if stop:
+                raise generate.Stopped
+            time.sleep(POLL_S)
+        try:
+            opened.sink.clean(claims.others)
+            path = opened.out / RUN_JSON
+            there = identity(path) not in (None, opened.closed)
+            page = parse_json(read_bytes(path), RUN_JSON) if there else finish(opened, rejects)
+            claims.sweep()
+        except (OSError, DegradeError):
+            if not claims.lost("books"):
+                raise
+            # It slept, another took it for dead, removed what it was writing and closes the books itself.
+        finally:
+            claims.release("books")
     if not page["pairs"]:
         raise DegradeError(
             "not one pair could be made: every input turned out to be unusable",
@@ -202,4 +210,5 @@ def finish(opened: Run, rejects: Iterable[Reject]) -> dict[str, Any]:
     opened.sink.finish(rows, tally.rejected())
     page = books.page(plan, tally)
     write_json_atomic(out / RUN_JSON, page)
+    sync(out)
     return page

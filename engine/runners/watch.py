@@ -11,30 +11,26 @@ from ..pipeline.progress import Clock, Progress
 from ..plan import Plan
 
 
+def committed(plan: Plan, out: Path) -> set[int]:
+    """The shards that have a record, by the names alone. Raises OSError."""
+    names = {records.shard_path(out, shard).name: shard for shard in range(len(plan.shards))}
+    return {names[name] for name in os.listdir(out / "shards") if name in names}
+
+
 class Watch:
     """Counts the records in a run's folder. A look costs a listing of it, so it takes names for records."""
 
     def __init__(self, plan: Plan, out: Path, on_progress: Callable[[Progress], None] | None) -> None:
-        self._names = {records.shard_path(out, shard).name: shard for shard in range(len(plan.shards))}
-        self._folder = out / "shards"
+        self._plan, self._out = plan, out
         self._on_progress = on_progress
-        done = self._there()
-        self._clock = Clock(plan, sorted(set(self._names.values()) - done))
-        self._done = done
+        self._done = committed(plan, out)
+        self._clock = Clock(plan, sorted(set(range(len(plan.shards))) - self._done))
         self.look()
-
-    @property
-    def done(self) -> int:
-        """Shards that have a record."""
-        return len(self._done)
 
     def look(self) -> None:
         """Count what is new, and tell it."""
-        for shard in self._there() - self._done:
+        for shard in committed(self._plan, self._out) - self._done:
             self._done.add(shard)
             self._clock.elsewhere(shard)
         if self._on_progress:
             self._on_progress(self._clock.progress())
-
-    def _there(self) -> set[int]:
-        return {self._names[name] for name in os.listdir(self._folder) if name in self._names}

@@ -5,6 +5,7 @@ whole scale, and nothing beside the pairs that the manifest names. What breaks a
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -20,6 +21,7 @@ STEM = re.compile(r"[a-z0-9_-]{1,200}")
 _SCALE_MARK = re.compile(r"x[2348]")  # trainers cut these from a name, or look for a file with them
 HEAD = 26  # bytes of an image, which say its kind and size
 _PNG_HEAD = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
+_PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 
 
 def stem_of(index: int) -> str:
@@ -117,6 +119,28 @@ def _webp_size(head: bytes) -> tuple[int, int] | None:
         return None
     bits = int.from_bytes(head[21:25], "little")
     return None if bits >> 28 else ((bits >> 14 & 0x3FFF) + 1, (bits & 0x3FFF) + 1)
+
+
+def is_whole(path: Path, size: int | None) -> bool:
+    """Whether a file, a PNG or WebP by its name, is there with so many bytes (None: nobody knows), and begins and ends
+    as one does. What cannot be read is not whole: it is made again.
+    """
+    try:
+        with open(path, "rb", buffering=0) as file:
+            length = os.fstat(file.fileno()).st_size
+            head, end = os.pread(file.fileno(), HEAD, 0), os.pread(file.fileno(), HEAD, max(0, length - HEAD))
+    except OSError:
+        return False
+    return size in (None, length) and looks_whole(head, end, length, path.suffix[1:], known=size is not None)
+
+
+def looks_whole(head: bytes, end: bytes, length: int, ending: str, known: bool = False) -> bool:
+    """Whether the first and the last HEAD bytes of an image of `length` bytes are those of a whole PNG or WebP. known:
+    its length is right, so that a PNG that came from elsewhere may have something behind its end, if not just zeros.
+    """
+    if ending == "webp":
+        return _webp_size(head) is not None and length == int.from_bytes(head[4:8], "little") + 8
+    return _png_size(head) is not None and (end.endswith(_PNG_END) or (known and any(end)))
 
 
 def json_line(record: Row) -> str:

@@ -10,7 +10,7 @@ Or STEM.webp throughout: lossless, smaller, and not read by KAIR, whose list of 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -27,29 +27,20 @@ class FolderSink(Sink):
     texts = ("meta_info_GT.txt", "meta_info_pair.txt", *Sink.texts)
 
     def __init__(
-        self, out: Path, *, alive: Alive = tuple, sync: bool = False, png_level: int = PNG_LEVEL,
-        gt: Gt = "crop", file_format: Format = "png",
+        self, out: Path, *, alive: Alive = tuple, png_level: int = PNG_LEVEL, gt: Gt = "crop",
+        file_format: Format = "png",
     ) -> None:  # fmt: skip
-        super().__init__(out, alive=alive, sync=sync, png_level=png_level, gt=gt, file_format=file_format)
-        self._roles = ("lq",) if gt == "none" else ("gt", "lq")
+        self.folders = ("lq",) if gt == "none" else ("gt", "lq")
         if gt == "none":
             self.texts = Sink.texts
-        for role in self._roles:
-            (self.out / role).mkdir(exist_ok=True)
-
-    def commit(self, shard: int, rows: Sequence[Row]) -> None:
-        """Nothing is left to do: each image is whole by itself."""
-
-    def holds(self, shard: int, stems: Sequence[str]) -> bool:
-        folders = [os.path.join(self.out, role) for role in self._roles]
-        return all(os.path.isfile(f"{folder}/{stem}.{self._format}") for stem in stems for folder in folders)
+        super().__init__(out, alive=alive, png_level=png_level, gt=gt, file_format=file_format)
 
     def finish(self, rows: Iterable[Row], rejects: Iterable[Row]) -> None:
         with self._books() as books:
             stems = write_rows(rows, books["manifest.jsonl"])
             books["rejects.jsonl"].writelines(map(json_line, rejects))
             names = np.char.add(stems, b"." + self._format.encode())
-            for role in self._roles:
+            for role in self.folders:
                 with os.scandir(self.out / role) as listing:
                     compare(packed(one.name for one in listing), names, self.out / role)
             if self._gt == "none":
@@ -66,6 +57,7 @@ class FolderSink(Sink):
         self._put(self.out / "lq" / f"{stem}.{self._format}", lq)
         if gt is not None:
             self._put(self.out / "gt" / f"{stem}.{self._format}", gt)
+
     def _size(self, path: str) -> tuple[int, int]:
         with open(path, "rb") as file:
             return size_of(file.read(HEAD), path, self._format)

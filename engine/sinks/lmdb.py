@@ -26,8 +26,8 @@ from typing import Any
 from ..artefact import make_folder
 from ..errors import DegradeError
 from ..images import WEBP_EFFORT
-from . import tars
-from .contract import Row, compare, json_line, one_scale, scale_of, size_of, write_rows
+from . import durable, tars
+from .contract import HEAD, Row, compare, json_line, looks_whole, one_scale, scale_of, size_of, write_rows
 from .names import Names, packed, shown
 from .webdataset import ROLES, TarSink
 
@@ -37,11 +37,12 @@ META = "meta_info.txt"
 class LmdbSink(TarSink):
     """gt.lmdb and lq.lmdb: see the module's docstring."""
 
-    folder = ".shards"
+    folders = (".shards",)
     with_rows = False
 
-    def holds(self, shard: int, stems: Sequence[str]) -> bool:
-        return self.tar(shard).is_file() or (self._whole and self._databases_hold(stems))
+    def _holds(self, where: str, shard: int, stems: Sequence[str], sizes: Sequence[int] | None) -> bool:
+        there = super()._holds(where, shard, stems, sizes)
+        return there or (where in self.folders and self._whole and self._databases_hold(stems))
 
     def finish(self, rows: Iterable[Row], rejects: Iterable[Row]) -> None:
         with self._books() as books:
@@ -51,16 +52,17 @@ class LmdbSink(TarSink):
                 with _errors_of_lmdb(self.out):
                     self._build(stems)
             # Moved first: a process that was thought dead and commits now finds no folder, instead of leaving a tar.
+            folder = self.folders[0]
             with suppress(FileNotFoundError):  # another process has closed this run, too
-                os.replace(self.out / self.folder, self._partial / self.folder)
+                os.replace(self.out / folder, self._partial / folder)
 
     def _build(self, stems: Names) -> None:
         """Both databases from the tars, under .partial; they get their names when they are whole."""
-        paths = sorted((self.out / self.folder).glob("pairs-*.tar"))
+        paths = sorted((self.out / self.folders[0]).glob("pairs-*.tar"))
         scales: set[int] = set()
         # A value takes its bytes in whole pages and a page's head; 64 MiB are more than the tree and its spares.
         size = sum(path.stat().st_size for path in paths) + 3 * mmap.PAGESIZE * len(stems) + 2**26
-        make_folder(self._partial)
+        make_folder(self._partial, self.out)
         new = [self._partial / f"{role}.lmdb" for role in ROLES]
         for path in new:
             shutil.rmtree(path, ignore_errors=True)
@@ -83,11 +85,13 @@ class LmdbSink(TarSink):
             found = packed(put())
         compare(found, stems, self.out)
         one_scale(scales, self.out)
+        durable.settle((file for path in new for file in path.iterdir()), self.out)
         for path in new:
             final = self.out / path.name
             if final.exists():
                 os.replace(final, path.with_suffix(".old"))
             os.replace(path, final)
+        durable.sync(self.out)  # before the tars go
 
     @cached_property
     def _whole(self) -> bool:
@@ -110,16 +114,24 @@ class LmdbSink(TarSink):
 
         wanted = packed(stems)
         for role in ROLES:
+            path = self.out / f"{role}.lmdb"
             try:
-                with closing(open_to_read(self.out / f"{role}.lmdb")) as database, database.begin() as transaction:
+                with closing(open_to_read(path)) as database, database.begin(buffers=True) as transaction:
+                    last = (database.info()["last_pgno"] + 1) * database.stat()["psize"]
+                    if os.path.getsize(path / "data.mdb") < last:  # reading behind the end would kill the process
+                        return False
                     if nothing_else is not None and database.stat()["entries"] != nothing_else:
                         return False
-                    cursor = transaction.cursor()
-                    if not all(cursor.set_key(bytes(stem)) for stem in wanted):
+                    if not all(self._is_whole(transaction.get(bytes(stem))) for stem in wanted):
                         return False
             except lmdb.Error:
                 return False  # none there, or none that was finished: its shards are made, or put into one, again
         return True
+
+    def _is_whole(self, image: memoryview | None) -> bool:
+        if image is None:
+            return False
+        return looks_whole(bytes(image[:HEAD]), bytes(image[-HEAD:]), len(image), self._format, known=True)
 
 
 class Writer:
@@ -133,18 +145,15 @@ class Writer:
         path.mkdir()
         self._path, self._ending, self._level = path, ending, level
         self._meta = open(path / META, "w", encoding="ascii", newline="\n")
-        # Without locks (nobody else knows of it), and flushed once, at the end.
+        # Without locks, since nobody else knows of it; who has built both brings them to the disk.
         self._database = lmdb.open(str(path), map_size=size, lock=False, sync=False)
 
     def __enter__(self) -> Writer:
         return self
 
-    def __exit__(self, kind: object, *_: object) -> None:
+    def __exit__(self, *_: object) -> None:
         with closing(self._database), self._meta:
-            self._meta.flush()
-            os.fsync(self._meta.fileno())
-            if kind is None:
-                self._database.sync(True)
+            pass
         (self._path / "lock.mdb").touch()
 
     @contextmanager

@@ -15,7 +15,7 @@ import os
 import re
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Literal
@@ -25,11 +25,13 @@ import numpy as np
 from ..artefact import make_folder, process_name
 from ..errors import DegradeError
 from ..images import PNG_LEVEL, Format, Pixels, encode, encode_png
-from .contract import STEM, Row, check_stem, scale_of
+from . import durable
+from .contract import STEM, Row, check_stem, is_whole, scale_of, stems_of
 from .linking import is_plain_png, link_or_copy
 
 Alive = Callable[[], Collection[str]]  # which other processes write into a folder now, by artefact.process_name
 Gt = Literal["crop", "link", "none"]
+Sizes = Mapping[str, Sequence[int]]  # a folder under OUT -> bytes of each file that it holds of a shard
 
 _TORN = re.compile(r"\..+\.(?:json|jsonl|txt)\.([\w-]+)\.tmp")  # what `write_bytes_atomic` leaves when it is killed
 
@@ -38,28 +40,30 @@ class Sink(ABC):
     """Writes pairs into `out`, which is made if it is missing. Several threads may write at once.
 
     The order of a run: `write` and `write_extra` for the images of a shard, `commit` before its record is written, and
-    `finish` when every shard is there. alive: says which other processes write into the same folder; what any
-    other left unfinished is removed. sync: have each image on the disk before it gets its
-    name (against power cuts, not kills; several times slower). gt: "crop" encodes each; "link" keeps the bytes of an HR
-    file that is a pair's whole GT and a PNG as the contract has it, in a folder as a hard link where the file system
-    can; "none" writes none (a folder only). file_format: of GT and LQ, and their names'
-    ending.
+    `finish` when every shard is there. What `commit` and `finish` have returned from outlives a power cut. alive: says
+    which other processes write into the same folder; what any other left unfinished is removed. gt: "crop" encodes
+    each; "link" keeps the bytes of an HR file that is a pair's whole GT and a PNG as the contract has it, in a folder
+    as a hard link where the file system can; "none" writes none (a folder only). file_format: of GT and LQ, and their
+    names' ending.
     """
 
     texts: tuple[str, ...] = ("rejects.jsonl", "manifest.jsonl")  # written in this order
+    folders: tuple[str, ...]  # under OUT, where the files of a shard lie
 
     def __init__(
-        self, out: Path, *, alive: Alive = tuple, sync: bool = False, png_level: int = PNG_LEVEL,
-        gt: Gt = "crop", file_format: Format = "png",
+        self, out: Path, *, alive: Alive = tuple, png_level: int = PNG_LEVEL, gt: Gt = "crop",
+        file_format: Format = "png",
     ) -> None:  # fmt: skip
         self.out = Path(out)
         self._partial = self.out / ".partial" / process_name()
-        self._sync, self._png_level, self._gt = sync, png_level, gt
+        self._png_level, self._gt = png_level, gt
         self._format: Format = file_format
         self._scale: int | None = None
         self._count = itertools.count()
         self.clean(alive)
         make_folder(self._partial)
+        for folder in self.folders:
+            (self.out / folder).mkdir(exist_ok=True)
 
     @property
     def scratch(self) -> Path:
@@ -70,12 +74,15 @@ class Sink(ABC):
         """Remove what processes left unfinished, this one's included, but for those that are alive: asked after the
         look, since whoever comes in between has come before its files.
         """
+        if self._partial.parent.is_symlink():  # what lies behind a link is not ours
+            self._partial.parent.unlink()
         partial = list(self._partial.parent.glob("*"))
         torn = [one for where in (".", "shards") for one in (self.out / where).glob(".*.tmp")]
         living = alive()
         for left in partial:
             if left.name not in living:
-                shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
+                folder = left.is_dir() and not left.is_symlink()
+                shutil.rmtree(left, ignore_errors=True) if folder else left.unlink(missing_ok=True)
         for one in torn:
             if (found := _TORN.fullmatch(one.name)) and found[1] not in living:
                 one.unlink(missing_ok=True)
@@ -111,16 +118,41 @@ class Sink(ABC):
         if not STEM.fullmatch(kind):
             raise DegradeError(f"{name!r} cannot name an extra image", wanted="KIND/STEM of a-z, 0-9, _ and -")
         path = self.out / "extra" / kind / f"{check_stem(stem)}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent, self.out)
         self._put(path, encode_png(pixels, self._png_level))
 
-    @abstractmethod
-    def commit(self, shard: int, rows: Sequence[Row]) -> None:
-        """The images of a shard are all written; rows: those of its record. Raises OSError if the disk does."""
+    def commit(self, shard: int, rows: Sequence[Row]) -> dict[str, list[int]]:
+        """The images of a shard are all written; rows: those of its record. Returns, once all is on the disk, the sizes
+        that the record has to keep. Raises OSError if the disk does.
+        """
+        stems = stems_of(rows)
+        extra = self.out / "extra"
+        kinds = [f"extra/{kind}" for kind in sorted(os.listdir(extra))] if stems and extra.is_dir() else []
+        there = {where: self._files(where, shard, stems) for where in self.folders}
+        there |= {
+            where: files for where in kinds if all(map(os.path.isfile, files := self._files(where, shard, stems)))
+        }
+        durable.settle((file for files in there.values() for file in files), self.out)
+        return {where: [os.stat(file).st_size for file in files] for where, files in there.items()}
 
-    @abstractmethod
-    def holds(self, shard: int, stems: Sequence[str]) -> bool:
-        """Whether every pair of a shard that was committed is still there."""
+    def holds(self, shard: int, stems: Sequence[str], sizes: Sizes) -> bool:
+        """Whether all that was committed of a shard is there and whole, as far as sizes, first and last bytes tell.
+        sizes: what `commit` returned; nothing in records of older releases. Extra images of a kind may all be gone:
+        somebody wanted the room.
+        """
+        there = [where for where in sizes if where in self.folders or (self.out / where).is_dir()]
+        return all(self._holds(where, shard, stems, sizes.get(where)) for where in {*self.folders, *there})
+
+    def _holds(self, where: str, shard: int, stems: Sequence[str], sizes: Sequence[int] | None) -> bool:
+        files = self._files(where, shard, stems)
+        if sizes is None:
+            return all(is_whole(file, None) for file in files)
+        return len(sizes) == len(files) and all(map(is_whole, files, sizes))
+
+    def _files(self, where: str, shard: int, stems: Sequence[str]) -> list[Path]:
+        """The files of a shard in a folder under OUT."""
+        ending = "png" if where.startswith("extra/") else self._format
+        return [self.out / where / f"{stem}.{ending}" for stem in stems]
 
     @abstractmethod
     def finish(self, rows: Iterable[Row], rejects: Iterable[Row]) -> None:
@@ -136,30 +168,23 @@ class Sink(ABC):
         """Put the images of a pair, or the file of one, where `finish` or `commit` finds them. None: no GT is kept."""
 
     def _put(self, path: Path, data: bytes | Path) -> None:
-        make_folder(self._partial)
+        make_folder(self._partial, self.out)
         temporary = self._partial / f"{next(self._count)}.tmp"
         try:
             if isinstance(data, Path):
                 link_or_copy(data, temporary)
             else:
-                self._write_file(temporary, data)
+                temporary.write_bytes(data)
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
-
-    def _write_file(self, path: Path, data: bytes) -> None:
-        with open(path, "wb") as file:
-            file.write(data)
-            if self._sync:
-                file.flush()
-                os.fsync(file.fileno())
 
     @contextmanager
     def _books(self) -> Iterator[dict[str, IO[str]]]:
         """New texts by the names of `self.texts`; at the end of the block they replace those that are there, in this
         order, and what is only needed on the way is removed.
         """
-        make_folder(self._partial)
+        make_folder(self._partial, self.out)
         with ExitStack() as stack:
             books = {name: stack.enter_context(self._new_text(name)) for name in self.texts}
             try:
@@ -173,6 +198,7 @@ class Sink(ABC):
                 os.fsync(book.fileno())
         for name in self.texts:
             os.replace(self._partial / name, self.out / name)
+        durable.sync(self.out)
         shutil.rmtree(self._partial, ignore_errors=True)
         with suppress(OSError):  # others are at work
             self._partial.parent.rmdir()

@@ -16,16 +16,30 @@ from typing import IO
 
 from ..errors import DegradeError
 
+_END = 1024  # bytes, all zero
+
 
 def write(file: IO[bytes], members: Iterable[tuple[str, bytes]]) -> None:
-    """A whole tar of (name, content), flushed to the disk. Raises OSError."""
+    """A whole tar of (name, content). Raises OSError."""
     with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for name, content in members:
             head = tarfile.TarInfo(name)  # mtime, uid and gid are 0, owner and group empty, mode 0644
             head.size = len(content)
             tar.addfile(head, io.BytesIO(content))
-    file.flush()
-    os.fsync(file.fileno())
+
+
+def is_whole(path: Path, size: int | None, empty: bool) -> bool:
+    """Whether a tar is there with so many bytes (None: nobody knows), and begins and ends as one does; empty: without a
+    member. What cannot be read is not whole.
+    """
+    try:
+        with open(path, "rb", buffering=0) as file:
+            length = os.fstat(file.fileno()).st_size
+            head, end = os.pread(file.fileno(), 512, 0), os.pread(file.fileno(), _END, max(0, length - _END))
+    except OSError:
+        return False
+    begins = not any(head) if empty else head[257:262] == b"ustar"
+    return size in (None, length) and begins and length % tarfile.RECORDSIZE == 0 and len(end) == _END and not any(end)
 
 
 def read(path: Path, most: int | None = None) -> Iterator[tuple[str, bytes]]:

@@ -15,22 +15,10 @@ from pathlib import Path
 
 from ..artefact import make_folder
 from ..errors import DegradeError
-from ..images import PNG_LEVEL, Format
 from . import tars
-from .contract import (
-    HEAD,
-    Row,
-    check_stem,
-    compare,
-    json_line,
-    one_scale,
-    scale_of,
-    size_of,
-    stems_of,
-    write_rows,
-)
+from .contract import HEAD, Row, check_stem, compare, json_line, one_scale, scale_of, size_of, stems_of, write_rows
 from .names import packed
-from .sink import Alive, Gt, Sink
+from .sink import Sink
 
 ROLES = ("gt", "lq")
 
@@ -38,18 +26,10 @@ ROLES = ("gt", "lq")
 class TarSink(Sink):
     """Collects a shard's images in files and makes one tar of them when it is committed, so memory holds one pair."""
 
-    folder: str  # under OUT, where the tars lie
     with_rows: bool  # STEM.json of each pair
 
-    def __init__(
-        self, out: Path, *, alive: Alive = tuple, sync: bool = False, png_level: int = PNG_LEVEL,
-        gt: Gt = "crop", file_format: Format = "png",
-    ) -> None:  # fmt: skip
-        super().__init__(out, alive=alive, sync=sync, png_level=png_level, gt=gt, file_format=file_format)
-        (self.out / self.folder).mkdir(exist_ok=True)
-
-    def commit(self, shard: int, rows: Sequence[Row]) -> None:
-        make_folder(self._partial)
+    def commit(self, shard: int, rows: Sequence[Row]) -> dict[str, list[int]]:
+        make_folder(self._partial, self.out)
         temporary = self._partial / f"{shard:05d}.tar"
         by_stem = dict(sorted(zip(stems_of(rows), rows, strict=True)))
         try:
@@ -61,10 +41,25 @@ class TarSink(Sink):
         for stem in by_stem:
             for role in ROLES:
                 self._spooled(stem, role).unlink()
+        return super().commit(shard, rows)
+
+    def _files(self, where: str, shard: int, stems: Sequence[str]) -> list[Path]:
+        return [self.tar(shard)] if where in self.folders else super()._files(where, shard, stems)
+
+    def _holds(self, where: str, shard: int, stems: Sequence[str], sizes: Sequence[int] | None) -> bool:
+        if where not in self.folders:
+            return super()._holds(where, shard, stems, sizes)
+        path, size = self.tar(shard), sizes[0] if sizes else None
+        if not tars.is_whole(path, size, empty=not stems):
+            return False
+        try:
+            return size is not None or sorted(self._looked_at(path, set())) == sorted(stems)
+        except (OSError, DegradeError):
+            return False
 
     def tar(self, shard: int) -> Path:
         """Where the tar of a shard lies."""
-        return self.out / self.folder / f"pairs-{shard:05d}.tar"
+        return self.out / self.folders[0] / f"pairs-{shard:05d}.tar"
 
     def _members(self, by_stem: dict[str, Row]) -> Iterator[tuple[str, bytes]]:
         for stem, row in by_stem.items():
@@ -74,11 +69,23 @@ class TarSink(Sink):
                 yield f"{stem}.json", json_line(row).encode()
 
     def _store(self, stem: str, gt: bytes | Path | None, lq: bytes) -> None:
-        make_folder(self._partial)
+        make_folder(self._partial, self.out)
         if isinstance(gt, Path):  # its bytes go into a tar, which holds no links
             gt = gt.read_bytes()
         for role, data in zip(ROLES, (gt or b"", lq), strict=True):
             self._spooled(stem, role).write_bytes(data)
+
+    def _looked_at(self, path: Path, scales: set[int]) -> Iterator[str]:
+        """The stems of a tar, each with whole images; adds their scales."""
+        images = [f"{role}.{self._format}" for role in ROLES]
+        wanted = [*images, "json"] if self.with_rows else images
+        for stem, parts in tars.samples(path, most=HEAD):
+            if set(parts) != set(wanted):
+                raise DegradeError(f"{path} holds of {stem} {', '.join(parts)}", wanted=", ".join(wanted),
+                                   mend="delete it and run again")  # fmt: skip
+            gt, lq = (size_of(parts[name], f"{path}: {stem}.{name}", self._format) for name in images)
+            scales.add(scale_of(stem, gt, lq))
+            yield check_stem(stem)
 
     def _spooled(self, stem: str, role: str) -> Path:
         return self._partial / f"{stem}.{role}.{self._format}"
@@ -87,14 +94,11 @@ class TarSink(Sink):
 class WebDatasetSink(TarSink):
     """webdataset/: see the module's docstring."""
 
-    folder = "webdataset"
+    folders = ("webdataset",)
     with_rows = True
 
-    def holds(self, shard: int, stems: Sequence[str]) -> bool:
-        return self.tar(shard).is_file()
-
     def finish(self, rows: Iterable[Row], rejects: Iterable[Row]) -> None:
-        folder = self.out / self.folder
+        folder = self.out / self.folders[0]
         with self._books() as books:
             wanted = write_rows(rows, books["manifest.jsonl"])
             books["rejects.jsonl"].writelines(map(json_line, rejects))
@@ -107,14 +111,3 @@ class WebDatasetSink(TarSink):
             if len(found) > len(wanted):
                 raise DegradeError(f"{folder} holds a pair twice", mend="delete its tars and run again")
             one_scale(scales, folder)
-
-    def _looked_at(self, path: Path, scales: set[int]) -> Iterator[str]:
-        """The stems of a tar, each with whole images; adds their scales."""
-        images = [f"{role}.{self._format}" for role in ROLES]
-        for stem, parts in tars.samples(path, most=HEAD):
-            if set(parts) != {*images, "json"}:
-                raise DegradeError(f"{path} holds of {stem} {', '.join(parts)}", wanted=", ".join([*images, "json"]),
-                                   mend="delete it and run again")  # fmt: skip
-            gt, lq = (size_of(parts[name], f"{path}: {stem}.{name}", self._format) for name in images)
-            scales.add(scale_of(stem, gt, lq))
-            yield check_stem(stem)

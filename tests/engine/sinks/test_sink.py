@@ -179,14 +179,14 @@ def test_who_comes_while_another_cleans_keeps_its_files(tmp_path):
 
 
 def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
-    sink = FolderSink(tmp_path, sync=True)
+    sink = FolderSink(tmp_path)
     sink.write("0000000", *pair(0))
     before = tree(tmp_path)
 
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(sinks.os, "fsync", full)
+    monkeypatch.setattr(sinks.os, "replace", full)
     with pytest.raises(OSError, match="No space"):
         sink.write("0000001", *pair(1))
     assert tree(tmp_path) == before
@@ -215,3 +215,17 @@ def test_sigkill_while_writing_leaves_only_whole_files(tmp_path):
     assert len({path.read_bytes() for path in tmp_path.glob("lq/*.png")}) == 1
     FolderSink(tmp_path)
     assert [path for path in (tmp_path / ".partial").rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize("where", [".partial", ".partial/link", ".partial/host-1-aaaaaaaa-00000001"])
+def test_what_lies_behind_a_link_stays(tmp_path, where):
+    behind = tmp_path / "behind"
+    behind.mkdir()
+    (behind / "precious.txt").write_text("mine")
+    out = tmp_path / "out"
+    (out / where).parent.mkdir(parents=True)
+    (out / where).symlink_to(behind, target_is_directory=True)
+    sink = FolderSink(out)
+    sink.write("0000000", *pair(0))
+    sink.finish([{"name": "0000000"}], [])
+    assert [path.name for path in behind.iterdir()] == ["precious.txt"] and not (out / ".partial").exists()

@@ -174,8 +174,9 @@ def test_the_bytes_know_no_clock_user_or_order(tmp_path):
                 with ThreadPoolExecutor(threads) as pool:
                     order = part if threads == 1 else part[::-1]
                     list(pool.map(lambda n, sink=sink: sink.write(stem_of(n), gt[n], gt[n, ::4, ::4]), order))
-                sink.commit(shard, [rows[n] for n in order])
-                assert sink.holds(shard, [stem_of(n) for n in part])
+                sizes = sink.commit(shard, [rows[n] for n in order])
+                assert sink.holds(shard, [stem_of(n) for n in order], sizes)
+                assert sink.holds(shard, [stem_of(n) for n in order], {})
             sink.finish(iter(rows), [])
             os.umask(mask)
             for path in (tmp_path / kind / name).rglob("*"):

@@ -1,0 +1,127 @@
+"""What it costs that a committed shard outlives a power cut.
+
+    degrade-engine bench durability -o bench/results/durability.jsonl
+
+The same run again and again, the ways in turn (none, files, syncfs, syncfs, files, none, …), so that what else the
+machine does meets all alike. The disk is at rest before each. A row a sink and way: every time, the rate
+that follows from their median, and the ratio to `none` with its 95 % interval.
+
+    none     images are written and renamed, and the record alone is brought to the disk: what the earlier release did
+    files    each file of the shard and the folders that hold them (`engine/sinks/durable.py`): what this one does
+    syncfs   the whole file system, in one call
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from degrade_engine.engine.cores import cores
+from degrade_engine.engine.errors import DegradeError
+from degrade_engine.engine.sinks import KINDS, Kind, durable
+
+from ..machine import machine, processor
+from ..verdict import LEAST, timings
+
+Way = Callable[[Iterable[Path], Path], None]
+
+
+def nothing(files: Iterable[Path], top: Path) -> None:
+    """No file is brought to the disk."""
+
+
+def syncfs(files: Iterable[Path], top: Path) -> None:
+    """All of the file system is. Raises OSError."""
+    handle = os.open(top, os.O_RDONLY)
+    try:
+        if ctypes.CDLL(None, use_errno=True).syncfs(handle):
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(top))
+    finally:
+        os.close(handle)
+
+
+WAYS: dict[str, Way] = {"none": nothing, "files": durable.settle, "syncfs": syncfs}
+
+
+ONE = """
+import sys, time
+from degrade_engine.bench.runs.durability import WAYS
+from degrade_engine.cli import main
+from degrade_engine.engine.sinks import durable
+durable.settle = WAYS[sys.argv[1]]
+began = time.perf_counter()
+code = main(sys.argv[2:])
+print(time.perf_counter() - began)
+sys.exit(code)
+"""
+
+
+def timed(way: str, words: list[str], out: Path) -> float:
+    """Seconds of a whole run into a new folder, which is removed."""
+    os.sync()
+    line = [sys.executable, "-c", ONE, way, *words, "--out", str(out)]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    shutil.rmtree(out, ignore_errors=True)
+    if done.returncode:
+        raise DegradeError(f"generate ended with exit code {done.returncode}: {done.stderr[-500:]}")
+    return float(done.stdout.split()[-1])
+
+
+def rows_of(sink: Kind, words: list[str], pairs: int, rounds: int, work: Path) -> list[dict[str, Any]]:
+    """A row a way. The first round warms up."""
+    times: dict[str, list[float]] = {name: [] for name in WAYS}
+    for turn in range(rounds + 1):
+        for name in list(WAYS)[:: 1 if turn % 2 else -1]:
+            took = timed(name, [*words, "--sink", sink, "--pairs", str(pairs)], work / "out")
+            if turn:
+                times[name].append(took)
+    rows = []
+    for name, all_of_it in times.items():
+        row: dict[str, Any] = {"what": "durability", "sink": sink, "way": name, "pairs": pairs}
+        row["seconds"] = [round(seconds, 3) for seconds in all_of_it]
+        row["pairs_per_second"] = round(pairs / statistics.median(all_of_it), 2)
+        if name != "none":
+            row["over_none"] = vars(timings(times["none"], all_of_it))
+        rows.append(row)
+    return rows
+
+
+@click.command()
+@click.option("--hr", type=click.Path(exists=True, path_type=Path), default=Path("samples/hr"), show_default=True)
+@click.option("--pairs", type=click.IntRange(1), default=512, show_default=True)
+@click.option("--shard-pairs", type=click.IntRange(1), default=64, show_default=True)
+@click.option("--lr-size", type=click.IntRange(8), default=128, show_default=True)
+@click.option("--rounds", type=click.IntRange(LEAST), default=6, show_default=True, help="Of each way, after one.")
+@click.option("--sink", "sinks", type=click.Choice(KINDS), multiple=True, default=KINDS, help="[default: all]")
+@click.option("--work", type=click.Path(exists=True, file_okay=False, path_type=Path),
+              help="Whose file system is measured. [default: the system's temporary folder]")  # fmt: skip
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="JSONL, written anew.")
+def main(
+    hr: Path, pairs: int, shard_pairs: int, lr_size: int, rounds: int, sinks: tuple[Kind, ...], work: Path | None,
+    out: Path,
+) -> None:  # fmt: skip
+    """Pairs a second of the cheapest degrader with and without bringing shards to the disk."""
+    words = ["generate", "--degrader", "bicubic", "--hr", str(hr.absolute()), "--lr-size", str(lr_size)]
+    words += ["--shard-pairs", str(shard_pairs), "--no-save-candidates"]
+    rows: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory(dir=work) as folder:
+        for sink in sinks:
+            rows += rows_of(sink, words, pairs, rounds, Path(folder))
+    place = {"shard_pairs": shard_pairs, "lr_size": lr_size, "processor": processor(), **machine(cores())}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text("".join(json.dumps(row | place) + "\n" for row in rows))
+    for row in rows:
+        ratio = row.get("over_none")
+        said = f", {ratio['ratio']:.3f} ({ratio['low']:.3f} to {ratio['high']:.3f}) times as long" if ratio else ""
+        click.echo(f"{row['sink']}, {row['way']}: {row['pairs_per_second']} pairs/s{said}", err=True)
