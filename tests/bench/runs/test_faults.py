@@ -4,21 +4,20 @@ import json
 import os
 import random
 import re
-import subprocess
 import sys
-from collections import Counter
 
 import pytest
 
 from degrade_engine import cli
-from degrade_engine.bench.runs.faults import compile_tool, draw, pattern_of, wrongs
+from degrade_engine.bench.runs.faults import Seen, draw, wrongs
+from degrade_engine.bench.runs.injection import Fault, Injector, pattern_of
 from degrade_engine.engine.errors import DegradeError
 
 
 @pytest.fixture(scope="module")
-def tool(tmp_path_factory):
+def injector(tmp_path_factory):
     try:
-        return compile_tool(tmp_path_factory.mktemp("tool"))
+        return Injector(tmp_path_factory.mktemp("injector"))
     except DegradeError as why:
         pytest.skip(str(why))
 
@@ -27,9 +26,9 @@ READS = """
 import os, sys, threading
 def read(name):
     try:
-        print(name, len(open(name, 'rb', 0).read()), flush=True)
+        print(len(open(name, 'rb', 0).read()), file=sys.stderr, flush=True)
     except OSError as error:
-        print(name, error.errno, flush=True)
+        print(error.errno, file=sys.stderr, flush=True)
 read('a.txt')
 thread = threading.Thread(target=read, args=('./a.txt',)); thread.start(); thread.join()
 if not os.fork():
@@ -39,47 +38,42 @@ read('../beside.txt')
 """
 
 
-def watch(tool, folder, *fault, command=(sys.executable, "-c", READS)):
-    """What the command printed, and the log's lines without the folder."""
-    log = folder.parent / "log"
-    words = [tool, log, *fault, "--", folder, "--", *command]
-    done = subprocess.run([str(word) for word in words], cwd=folder, capture_output=True, text=True, timeout=60)
-    assert not done.returncode, done.stderr
-    return done.stdout.splitlines(), log.read_text().replace(f"{folder}/", "").splitlines()
-
-
 @pytest.fixture
 def folder(tmp_path):
-    folder = tmp_path / "watched"
+    folder = tmp_path.resolve() / "watched"
     folder.mkdir()
     (folder / "a.txt").write_text("four")
-    (tmp_path / "beside.txt").write_text("beside")
+    (folder.parent / "beside.txt").write_text("beside")
     return folder
 
 
-def test_calls_of_threads_and_children_are_seen(tool, folder):
-    said, log = watch(tool, folder)
-    assert [line.split()[-1] for line in said] == ["4", "4", "4", "6"]
-    opened = [line for line in log if line.startswith("open") and line.endswith(" a.txt")]
-    assert len(opened) == 3 and not any("beside" in line for line in log if line.startswith("read "))
+def run(injector, folder, code, fault=None):
+    return injector.run([sys.executable, "-c", code], [folder], fault, cwd=folder, patience_s=60)
+
+
+def test_calls_of_threads_and_children_are_seen(injector, folder):
+    ended = run(injector, folder, READS)
+    assert ended.code == 0 and ended.hit is None and ended.said.split() == ["4", "4", "4", "6"]
+    assert ended.calls.count(("openat", folder / "a.txt")) == 3
+    assert {path for call, path in ended.calls if call == "read"} == {folder / "a.txt"}  # and not the one beside it
 
 
 @pytest.mark.parametrize("nth", [1, 2, 3])
-def test_one_call_fails_and_no_other(tool, folder, nth):
-    said, log = watch(tool, folder, "openat", r".*/a\.txt", nth, 116)
-    assert [line.split()[-1] for line in said] == ["116" if n == nth else "4" for n in (1, 2, 3)] + ["6"]
-    assert [line for line in log if line.startswith("!")] == ["! openat a.txt"]
+def test_one_call_fails_and_no_other(injector, folder, nth):
+    ended = run(injector, folder, READS, Fault("openat", r".*/a\.txt", nth, "ESTALE"))
+    assert ended.said.split() == ["116" if n == nth else "4" for n in (1, 2, 3)] + ["6"]
+    assert ended.hit == ("openat", folder / "a.txt")
 
 
-def test_a_failed_call_is_not_made(tool, folder):
-    code = "import os\ntry: os.replace('a.txt', 'b.txt')\nexcept OSError as error: print(error.errno)"
-    said, _ = watch(tool, folder, "rename", ".*", 1, 5, command=(sys.executable, "-c", code))
-    assert said == ["5"] and os.listdir(folder) == ["a.txt"]
+def test_a_failed_call_is_not_made(injector, folder):
+    code = "import os\nos.replace('a.txt', 'b.txt')"
+    ended = run(injector, folder, code, Fault("rename", ".*", 1, "EIO"))
+    assert ended.code == 1 and "[Errno 5]" in ended.said and os.listdir(folder) == ["a.txt"]
 
 
-def test_the_commands_end_is_the_tools(tool, folder):
-    words = [str(tool), str(folder.parent / "log"), "--", str(folder), "--", "sh", "-c", "exit 7"]
-    assert subprocess.run(words, timeout=60).returncode == 7
+def test_what_hangs_is_killed(injector, folder):
+    ended = injector.run(["sleep", "60"], [folder], patience_s=0.2)
+    assert ended.code is None
 
 
 def test_a_pattern_means_the_files_that_are_alike():
@@ -92,25 +86,24 @@ def test_a_pattern_means_the_files_that_are_alike():
 
 
 def test_every_kind_has_its_turn_before_another_comes_again():
-    seen = Counter({("input", "read", "a"): 50, ("output", "fsync", "b"): 1, ("output", "write", "c"): 2})
-    faults = list(draw(seen, ("EIO", "ENOMEM"), (), random.Random(0)))
-    assert len(faults) == len(set(faults)) == 50 * 2 + 1 + 2
-    assert {fault.call for fault in faults[:3]} == {"read", "fsync", "write"}
-    assert {fault.error for fault in faults if fault.side == "output"} == {"EIO"}
-    assert {fault.call for fault in draw(seen, ("EIO",), ("write",), random.Random(0))} == {"write"}
+    seen = {Seen("input", "read", "a"): 50, Seen("output", "fsync", "b"): 1, Seen("output", "write", "c"): 2}
+    drawn = list(draw(seen, ("EIO", "ENOMEM"), random.Random(0)))
+    assert len(drawn) == len(set(drawn)) == 50 * 2 + 1 + 2
+    assert {fault.call for _, fault in drawn[:3]} == {"read", "fsync", "write"}
+    assert {fault.error for kind, fault in drawn if kind.side == "output"} == {"EIO"}
 
 
 def test_what_is_a_wrong_end():
     assert wrongs(0, "", same=True, mended=True) == []
-    assert wrongs(2, "Error: no", same=False, mended=True) == []
+    assert wrongs(2, "9 images\nError: no", same=False, mended=True) == []
     assert wrongs(0, "", same=False, mended=True) == ["other bytes with exit code 0"]
     assert wrongs(1, "Traceback (most recent call last)", same=False, mended=True) == ["traceback", "another exit code"]
-    assert wrongs(2, " \n", same=False, mended=False) == ["no sentence", "not mended"]
+    assert wrongs(2, "9 images", same=False, mended=False) == ["no sentence", "not mended"]
     assert wrongs(None, "", same=False, mended=True) == ["hung"]
 
 
 @pytest.mark.parametrize(("sink", "processes"), [("folder", "1"), ("lmdb", "1"), ("webdataset", "3")])
-def test_runs_mend_what_a_failing_call_broke(tool, tmp_path, samples, sink, processes):
+def test_runs_mend_what_a_failing_call_broke(injector, tmp_path, samples, sink, processes):
     words = ["--hr", samples / "hr", "--reference", samples / "reference", "--sink", sink, "--processes", processes]
     out = tmp_path / "rows.jsonl"
     words += ["--call", "rename", "--call", "fsync"]

@@ -1,6 +1,6 @@
 /* Runs a command and makes one system call on its files fail.
 
-       faults LOG [CALL PATTERN N ERRNO] -- ROOT ... -- COMMAND ...
+       injection LOG [CALL PATTERN N ERRNO] -- ROOT ... -- COMMAND ...
 
    LOG gets a line for each call on a file under the ROOTs: "CALL PATH". With CALL and the rest, the N-th CALL on a path
    that matches PATTERN (an extended regular expression, of the whole path) is not made and returns ERRNO (a number);
@@ -35,7 +35,7 @@
 #elif defined(__aarch64__)
 #define ARCH AUDIT_ARCH_AARCH64
 #else
-#error "faults.c knows x86-64 and aarch64"
+#error "injection.c knows x86-64 and aarch64"
 #endif
 
 /* Which argument is a folder's or a file's descriptor, which a path; and of a second file. -1: none. */
@@ -199,7 +199,7 @@ int main(int count, char **words) {
     int at = 2, with_fault = count > 2 && strcmp(words[2], "--");
     regex_t pattern;
     if (with_fault) at += 4;
-    if (count < at + 3) return fprintf(stderr, "see faults.c\n"), 99;
+    if (count < at + 3) return fprintf(stderr, "see injection.c\n"), 99;
     char whole[2 * LONGEST];
     snprintf(whole, sizeof whole, "^(%s)$", with_fault ? words[3] : "");
     if (regcomp(&pattern, whole, REG_EXTENDED | REG_NOSUB)) return fprintf(stderr, "a bad pattern\n"), 99;
