@@ -209,7 +209,9 @@ class Claims:
             return False
         if not _PROCESS.fullmatch(owner):  # being written at this moment, or never
             return self._is_young(changed)
-        return owner == self.name or self._alive(owner)
+        if owner == self.name:  # else it was given back, and could not be removed
+            return claim in self._held.values()
+        return self._alive(owner)
 
     def _alive(self, name: str) -> bool:
         try:

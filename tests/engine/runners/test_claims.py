@@ -239,6 +239,27 @@ def test_the_last_that_leaves_and_the_first_that_comes_do_not_disturb_each_other
     assert failed == [] and not (tmp_path / "claims").exists()
 
 
+def test_an_own_claim_that_could_not_be_removed_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unlink, refused = Path.unlink, []
+
+    def once(path: Path, missing_ok: bool = False) -> None:
+        if path.name == "plan.0" and not refused:
+            refused.append(path)
+            raise OSError(5, "Input/output error")
+        unlink(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", once)
+    with Claims(tmp_path) as mine:
+        assert mine.take("plan")
+        mine.release("plan")
+        assert refused and (tmp_path / "claims" / "plan.0").exists()
+        assert mine.take("plan")
+        mine.release("plan")
+    assert not (tmp_path / "claims").exists()
+
+
 def test_a_folder_that_takes_no_files_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DegradeError, match="cannot be written"), Claims(tmp_path / "file"):
