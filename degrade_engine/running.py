@@ -133,8 +133,9 @@ class How:
         )
         if self.runner == "ray":
             from degrade_engine.engine.runners import ray as runner_ray
+            from degrade_engine.engine.runners.cluster import require
 
-            runner_ray.require()
+            require()
             return lambda on_progress, on_stop, say: runner_ray.run(
                 job, address=self.ray_address or "auto", actors=self.ray_actors, on_progress=on_progress,
                 on_stop=on_stop)  # fmt: skip

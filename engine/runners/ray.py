@@ -8,7 +8,6 @@ output folder, the photographs and the engine by the paths that the driver uses.
 
 from __future__ import annotations
 
-import importlib
 import os
 import platform
 from collections.abc import Callable, Sequence
@@ -20,13 +19,13 @@ from ..pipeline.progress import Progress
 from ..sinks import open_sink
 from . import run_folder, runner
 from .claims import Claims
+from .cluster import connected
 from .job import Job
 from .shares import Claimed
 from .watch import Watch
 
 RETRIES = 3  # of a shard, and of an actor
 LOOK_S = 0.5
-OBJECTS_BYTES = 2**27  # of a local cluster's store: it holds the job, and no image
 
 
 class Maker:
@@ -90,8 +89,7 @@ def run(
     often an actor may die, and a shard be tried again. Raises DegradeError, runner.Interrupted.
     """
     run_folder.check_output(job.out, job.output)
-    ray = connect(address)
-    try:
+    with connected(address) as ray:
         with runner.stopping(job.plan, job.out, job.grace, on_stop) as stop, Claims(job.out, job.lease_s) as claims:
             opened = run_folder.open_run(job.plan, job.out, job.output, claims)
             notes: tuple[str, ...] = ()
@@ -106,8 +104,6 @@ def run(
                     said = ray.get([maker.close.remote() for maker in makers])
                     notes = tuple(dict.fromkeys(note for one in said for note in one))
             return runner.close(opened, claims, job.rejects, stop), notes
-    finally:
-        ray.shutdown()
 
 
 def _round(ray: Any, makers: Sequence[Any], missing: Sequence[int], watch: Watch, stop: Any) -> None:
@@ -129,41 +125,6 @@ def _round(ray: Any, makers: Sequence[Any], missing: Sequence[int], watch: Watch
         if isinstance(met, DegradeError):
             raise met
         watch.look()
-
-
-def require() -> Any:
-    """The module ray; DegradeError where it is not installed."""
-    try:
-        return importlib.import_module("ray")
-    except ModuleNotFoundError:
-        raise DegradeError("The runner ray needs the package ray, which is not installed",
-                           mend="pip install 'degrade-engine[ray]'") from None  # fmt: skip
-
-
-def connect(address: str) -> Any:
-    """The module ray, connected. Raises DegradeError."""
-    ray = require()
-    # Of a cluster that is started here: it reports to nobody, and its workers are no less urgent than this process.
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_worker_niceness", "0")
-    quiet = {"log_to_driver": False, "configure_logging": False}
-    local = {"include_dashboard": False, "object_store_memory": OBJECTS_BYTES}
-    try:
-        if address == "auto":
-            try:
-                ray.init(address="auto", **quiet)
-            except ConnectionError:  # none is there
-                ray.init(address="local", **local, **quiet)
-        elif address == "local":
-            ray.init(address="local", **local, **quiet)
-        else:
-            ray.init(address=address, **quiet)
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        raise DegradeError(
-            f"no Ray cluster answers at {address} ({str(error).splitlines()[0]})",
-            mend="start one with `ray start --head`, or give --ray-address local",
-        ) from error
-    return ray
 
 
 def start(ray: Any, job: Job, actors: int | None, retries: int) -> list[Any]:

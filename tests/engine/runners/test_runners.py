@@ -20,8 +20,8 @@ from degrade_engine.bench.runs.kills import Campaign, Who, Work, descendants, na
 from degrade_engine.cli import main
 from degrade_engine.engine import doctor
 from degrade_engine.engine.errors import DegradeError
+from degrade_engine.engine.runners import cluster
 from degrade_engine.engine.runners import processes as runner_processes
-from degrade_engine.engine.runners import ray as runner_ray
 
 from ..pair_sets import KINDS, photographs
 
@@ -300,6 +300,6 @@ def test_without_ray_it_is_a_sentence(photos, tmp_path, capsys, monkeypatch):
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
         return real(name)
 
-    monkeypatch.setattr(runner_ray.importlib, "import_module", missing)
+    monkeypatch.setattr(cluster.importlib, "import_module", missing)
     assert main(words(photos, tmp_path / "out", "folder", "--runner", "ray")) == 2
     assert "pip install 'degrade-engine[ray]'" in capsys.readouterr().err and not (tmp_path / "out").exists()
