@@ -26,6 +26,7 @@ MEASUREMENTS = {
     "formats": ("seconds", "Bytes and processor seconds of PNG and lossless WebP."),
     "degraders": ("seconds", "Seconds an image of the degraders without networks."),
     "durability": ("runs", "What it costs that a committed shard outlives a power cut."),
+    "check": ("runs", "Wrong pairs that `check` names, by the defect, and right ones that it accuses."),
     "kills": ("runs", "kill -9 at random moments: the runs that go on end with the same bytes."),
     "faults": ("runs", "One system call fails: the next run ends with the same bytes (Linux, needs a C compiler)."),
     "inventory": ("runs", "Seconds and memory of looking at many files, and of a plan of a million pairs."),

@@ -19,8 +19,9 @@ from ..errors import DegradeError
 from ..images import FORMATS, Format
 from . import Kind, require, tars
 from .contract import check_stem
+from .roles import Role, role_of
 
-ROLES = ("gt", "lq")
+ROLES: tuple[Role, ...] = ("gt", "lq")
 Size = tuple[int, int]  # height, width
 _META = r"([^ ]+)\.{} \((\d+),(\d+),3\)(?: \d+)?"  # {}: the images' ending
 _META_PAIR = r"gt/([^ ]+)\.{0}, lq/\1\.{0}"
@@ -61,10 +62,27 @@ class Meta:
     sizes: dict[str, Size | None] = field(default_factory=dict)
 
 
+def made_here(folder: Path) -> bool:
+    """Whether a run of ours wrote into a folder."""
+    return any((folder / name).is_file() for name in ("plan.json", "run.json", "manifest.jsonl"))
+
+
+def databases(folder: Path) -> dict[Role, Path] | None:
+    """gt.lmdb and lq.lmdb, or the only databases of a folder whose names say these roles; None where there are none."""
+    found = {role: folder / f"{role}.lmdb" for role in ROLES}
+    if not all(path.is_dir() for path in found.values()):
+        there = sorted(path for path in folder.glob("*.lmdb") if path.is_dir())
+        by_role = {role: [path for path in there if role_of(path.stem) == role] for role in ROLES}
+        if any(len(paths) != 1 for paths in by_role.values()):
+            return None
+        found = {role: paths[0] for role, paths in by_role.items()}
+    return found
+
+
 def kind_of(folder: Path) -> Kind:
     """Which kind of pairs lies in a folder. Raises DegradeError where there is none that is finished."""
     there: list[Kind] = []
-    if all((folder / f"{role}.lmdb").is_dir() for role in ROLES):
+    if databases(folder):
         there.append("lmdb")
     if (folder / "webdataset").is_dir():
         there.append("webdataset")
@@ -121,7 +139,7 @@ def metas(folder: Path, kind: Kind, say: Say) -> list[Meta]:
     if kind == "folder":
         listed = [("meta_info_GT.txt", "gt", _META), ("meta_info_pair.txt", "gt", _META_PAIR)]
     elif kind == "lmdb":
-        listed = [(f"{role}.lmdb/meta_info.txt", role, _META) for role in ROLES]
+        listed = [(f"{path.name}/meta_info.txt", role, _META) for role, path in (databases(folder) or {}).items()]
     else:
         listed = []
     found, ending = [], format_of(folder)
@@ -192,8 +210,10 @@ def _databases(folder: Path, say: Say) -> Iterator[Sample]:
 
     from .lmdb import open_to_read
 
+    paths = databases(folder)
+    assert paths is not None  # as kind_of found
     try:
-        with closing(open_to_read(folder / "gt.lmdb")) as gt, closing(open_to_read(folder / "lq.lmdb")) as lq:
+        with closing(open_to_read(paths["gt"])) as gt, closing(open_to_read(paths["lq"])) as lq:
             with gt.begin() as sharp, lq.begin() as low:
                 yield from _merge(sharp.cursor(), low.cursor(), say)
     except lmdb.Error as error:

@@ -13,8 +13,6 @@ import pytest
 from PIL import Image, ImageCms
 
 from degrade_engine.cli import main
-from degrade_engine.engine import images
-from degrade_engine.engine.sinks import alignment
 from degrade_engine.engine.sinks.check import check, look
 from degrade_engine.engine.sinks.pairs import Sample, kind_of, pick
 
@@ -75,6 +73,7 @@ def upside_down() -> Image.Exif:
     return exif
 
 
+BLOTCHES = np.random.default_rng(0).choice(np.array([0, 255], np.uint8), (4, 4, 3)).repeat(8, 0).repeat(8, 1)
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 FAULTS = {  # role, change, the check that finds it, a word of what it says
     "gray": ("lq", changed(lambda p: p[..., 0]), "mode", "8 bits, L"),
@@ -89,6 +88,12 @@ FAULTS = {  # role, change, the check that finds it, a word of what it says
     "scale 2": ("lq", lambda data: png(photograph(9, 64)[:64, :64]), "size", "64 x 64"),
     "one pixel down": ("lq", changed(lambda p: np.roll(p, 1, 0)), "shift", "+1.0 down"),
     "three HR pixels left": ("gt", changed(lambda p: np.roll(p, 3, 1)), "shift", "right"),
+    "ten pixels right": ("lq", changed(lambda p: np.roll(p, 10, 1)), "shift", "+10.0 right"),
+    "mirrored": ("lq", changed(lambda p: p[:, ::-1]), "turned", "mirrored left to right"),
+    "upside down": ("gt", changed(lambda p: p[::-1, ::-1]), "turned", "turned by 180 degrees"),
+    "on its side": ("lq", changed(np.rot90), "turned", "turned left by 90 degrees"),
+    "BGR": ("lq", changed(lambda p: p[..., ::-1]), "channels", "the GT's B, G, R"),
+    "another picture": ("lq", changed(lambda p: BLOTCHES), "picture", "another picture"),
     "too red": ("lq", changed(lambda p: np.clip(p + np.array([30, 0, 0]), 0, 255).astype(np.uint8)), "colour", "+30"),
     "black": ("lq", changed(np.zeros_like), "constant", "black"),
     "one colour": ("gt", changed(lambda p: np.full_like(p, 77)), "constant", "one colour (77, 77, 77)"),
@@ -111,6 +116,19 @@ def test_each_faulty_image_is_named_and_nothing_else(sets, tmp_path, kind, capsy
         assert said in str(found[0]), (name, found)
         put(out, kind, BAD, role, whole)
     assert main(["check", str(out)]) == 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_pairs_that_have_each_other_s_lr(sets, tmp_path, kind):
+    out = tmp_path / "set"
+    shutil.copytree(sets[kind], out)
+    lows = [stored(out, kind, stem, "lq") for stem in (BAD, OTHER)]
+    for stem, low in zip((OTHER, BAD), lows, strict=True):
+        put(out, kind, stem, "lq", low)
+    said = [(one.name, one.check, one.came) for one in check(out).problems]
+    assert sorted(said) == [
+        (OTHER, "picture", f"the picture of {BAD}"), (BAD, "picture", f"the picture of {OTHER}"),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -211,6 +229,10 @@ def test_the_page_and_the_exit_codes(sets, tmp_path, capsys):
         f"{PAIRS} pairs (folder): 1 problems: 1 mode",
     ]
     assert main(["check", str(tmp_path)]) == 2
+    assert "holds runs in folders of their own, such as set" in capsys.readouterr().err
+    for role in ("gt", "lq"):
+        shutil.rmtree(out / role)
+    assert main(["check", str(out)]) == 2
     assert "holds no pairs that can be read" in capsys.readouterr().err
 
 
@@ -226,15 +248,3 @@ def test_small_and_odd_images_are_looked_at_all_the_same(size):
     looked = look(Sample("a", png(np.kron(lq, np.ones((2, 2, 1), np.uint8))), png(lq)), scale=None)
     assert [one.check for one in looked.problems] == (["constant"] * 2 if size == (1, 1) else [])
     assert looked.gt_size == (2 * size[0], 2 * size[1]) and looked.lq_size == size
-
-
-def test_a_shift_is_measured_in_lr_pixels():
-    gt = photograph(3, 264)[:256, :256]
-    lq = images.resize_bicubic(gt, (64, 64))
-    assert alignment.shift(alignment.bring_down(gt, lq), lq) == pytest.approx((0, 0), abs=0.05)
-    for down, right in ((4, 0), (0, -3), (6, 5), (-9, 2)):
-        moved = np.roll(gt, (-down, -right), (0, 1))  # then the LR's content lies further down and right
-        found = alignment.shift(alignment.bring_down(moved, lq), lq)
-        assert found == pytest.approx((down / 4, right / 4), abs=0.2)
-    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
-    assert alignment.shift(noise, lq) == (0.0, 0.0)  # two pictures that have nothing to do with each other
