@@ -21,10 +21,9 @@ from degrade_engine.engine.errors import DegradeError
 
 from .latency import page as latency_page
 from .options import FOLDER, OUT
-from .quality import camera_tables
+from .quality import camera_tables, settings
 from .quality import tables as quality_tables
 from .quality.curve import draw
-from .quality.settings import Setting
 from .rows import RESULTS, Row, rows_of, same
 from .seconds import tables as seconds_tables
 from .worth import table as worth_table
@@ -44,7 +43,7 @@ TABLES: dict[str, Make] = {
 
 def curve(folder: Path) -> str:
     """docs/curve.svg."""
-    no_call = {"setting": Setting(start="bicubic", tau=0).to_json()}
+    no_call = {"setting": settings.made(start="bicubic", tau=0).to_json()}
     start = (row for row in quality_tables.of_split(folder, "reported") if same(row, no_call, only=("setting",)))
     return draw(quality_tables.of_set(folder, "curve", alone=True), next(start, None))
 

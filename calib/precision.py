@@ -32,7 +32,7 @@ from ..engine.calibration_spec import (
     Trajectory,
 )
 from ..engine.errors import DegradeError
-from ..engine.presets import PAPER, RECOMMENDED
+from ..engine.recipe import RECIPES
 from .generator import Float32, Watch, first_overflow, generate, watched
 from .photographs import Pairs, read_pairs
 from .search import Smallest, finite_or_none, smallest
@@ -48,7 +48,8 @@ Say = Callable[[str], None]
 
 def trajectories(T: int) -> tuple[Trajectory, ...]:
     """What `generate` does by each preset, from its largest tau; and one through the whole schedule, from T."""
-    ways = [Trajectory(p.solver, min(p.tau_high, T), p.steps, p.spacing) for p in (PAPER, RECOMMENDED)]
+    presets = (RECIPES["realdgen"][name] for name in ("paper", "recommended"))
+    ways = (Trajectory(one.solver, min(one.tau[1], T), one.steps, one.spacing) for one in presets)
     return (*ways, Trajectory("ddim", T, THROUGH_THE_SCHEDULE_STEPS, "quadratic"))
 
 

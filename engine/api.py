@@ -12,22 +12,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import backends
+from . import backends, draws
 from .build import open_engine_part
 from .devices import Device
 from .engine_spec import EngineSpec, open_engine_spec
 from .errors import DegradeError
+from .recipe import Recipe
 from .sampling.feedforward import FeedForward, open_sampler
 from .sampling.sampler import Batch, BatchResult, Sampler
 from .sampling.tiled import TiledSampler
 from .sampling.tiling import grid_of
-from .scalars import number, whole
-from .schedule import Solver, Spacing, table
-from .spec import Start
+from .scalars import whole
+from .starts import open_start, start_image
 
 Bytes = NDArray[np.uint8]
 Runner = Sampler | FeedForward | TiledSampler
-FUSION_WEIGHT = 0.5  # UDDM, Table 2
+MOST = 10**8  # the number of a pair
 
 
 class Engine:
@@ -44,7 +44,7 @@ class Engine:
     ...     size = engine.spec.lr_size
     ...     hr = photographs[:, : 4 * size, : 4 * size]      # uint8 [n, 4·size, 4·size, 3], sRGB
     ...     camera = snapshots[:, :size, :size]              # uint8 [n, size, size, 3], cropped, not resized
-    ...     pairs = engine.degrade(hr, camera, scale=4, tau=30, steps=2, seed=7)
+    ...     pairs = engine.degrade(hr, camera, scale=4, seed=7, candidates=2)
     >>> pairs.lr.shape == camera.shape, pairs.lr.dtype
     (True, dtype('uint8'))
     >>> bool((pairs.kept == pairs.score.argmin(axis=0)).all())
@@ -153,92 +153,89 @@ class Engine:
         hr: Bytes | Sequence[Bytes],
         reference: Bytes | Sequence[Bytes] | None = None,
         *,
+        recipe: Recipe | str = "recommended",
         scale: int = 4,
-        tau: int | Sequence[int] | None = None,
-        steps: int | None = 2,
-        spacing: Spacing = "even",
-        solver: Solver = "ddpm",
-        eta: float = 0.0,
-        start: Start | None = None,
         seed: int = 0,
-        filter: bool | None = None,
-        fusion_weight: float | None = None,
-        noise: float = 0.0,
+        first: int = 0,
+        degrader_options: Path | None = None,
+        weights: Path | None = None,
+        **changes: Any,
     ) -> BatchResult:
         """LR images with the content of `hr` and the degradation of `reference`, any number of them.
 
         hr         uint8 [n, scale·h, scale·w, 3] or a list of such images, sRGB; (h, w) is `lr_size`
         reference  uint8 [n, h, w, 3] or a list: real LR photographs, cropped, never resized; None for a kind of
                    engine that reads none
-        tau        noising steps of the start image, 0 (the start image itself) to T; or one for each pair; None = 30,
-                   or 0 for a kind of engine without steps
-        steps      network calls a candidate, None = tau of them; spacing: see `schedule.timesteps`;
-                   solver, eta: see `schedule.table`
-        start      the image that is noised: "reconstruction", the model's feed-forward LR; "bicubic", the HR
-                   at LR size; "realesrgan", the HR through that classical degradation (the paper's D); None = the
-                   first of `spec.starts`
-        seed       decides all noise, 0..2^64-1; image i is pair i, and its noise depends on nothing else
-        filter     False keeps candidate 0 and leaves the scores NaN; None = filter where the engine can
-        fusion_weight  w of UDDM's eq. 1, 0 (DDM alone) to 1 (P-DDM alone); None = 0.5 for a UDDM, and nothing else for
-                   another kind
-        noise      standard deviation of the white noise that each LR gets at the end, grey levels; 0 = none
+        recipe     how a pair is made: the name of one of the kind's, "recommended" or "paper", or a Recipe
+        changes    fields of it, such as steps=2 (engine/recipe.py has them all). tau also as a list or an array, with
+                   one for each pair
+        seed       decides all that is drawn, 0..2^64-1
+        first      the number of the first image's pair. Pair i is what `generate` makes of these images as its pair i,
+                   to the byte, whatever came before it and however many there are
+        degrader_options, weights  files for a degrader that makes the start images, as of `generate`
 
-        Returns the BatchResult of all n. Raises DegradeError for sizes or settings that do not fit.
+        Returns the BatchResult of all n, with the recipe's candidates. Raises DegradeError for sizes or settings that
+        do not fit.
         """
+        scale, seed, first = whole("scale", scale, 1), whole("seed", seed, 0, 2**64 - 1), whole("first", first, 0, MOST)
         height, width = self.lr_size
-        scale, seed = whole("scale", scale, 1), whole("seed", seed, 0, 2**64 - 1)
-        eta, noise = number("eta", eta, 0, 1), number("noise", noise, 0)
-        steps = None if steps is None else whole("steps", steps, 1)
         sharp = _images("hr", hr, (height * scale, width * scale))
-        n = len(sharp)
+        n, spec = len(sharp), self.spec
+        camera = self._references(reference, n)
+        if self.hr_scale not in (None, scale):
+            raise DegradeError(f"The scale is {scale}", wanted=f"{self.hr_scale}, which this engine's networks read")
+        given = _each_tau(changes, n)
+        how = Recipe.of(spec, recipe, **changes)
+        taus = draws.taus(seed, how.tau, first, n).tolist() if given is None else given
+        degrader = open_start(how.start, degrader_options, weights)
+        tables = {tau: how.table(spec.schedule, tau) for tau in set(taus)}
+
+        def start(i: int, content: Bytes) -> Bytes | None:
+            pair = first + i
+            return start_image(how.start, degrader, sharp[i], content, scale=scale, seed=seed, pair=pair,
+                               noise_seed=draws.first_noise_seed(seed, pair))[0]  # fmt: skip
+
+        results = []
+        for begin in range(0, n, self.batch):
+            rows = range(begin, min(begin + self.batch, n))
+            content = [_shrink(sharp[i], self.lr_size) for i in rows]
+            starts = [start(i, small) for i, small in zip(rows, content, strict=True)]
+            batch = Batch(
+                content=np.stack(content),
+                reference=None if camera is None else np.stack([camera[i] for i in rows]),
+                start=None if starts[0] is None else np.stack(starts),  # type: ignore[arg-type]
+                pairs=np.arange(first + rows.start, first + rows.stop, dtype=np.uint32),
+                tables=[tables[taus[i]] for i in rows],
+                seed=seed,
+                hr=None if self.hr_scale is None else np.stack([sharp[i] for i in rows]),
+                fusion_weight=how.fusion_weight,
+                noise=how.noise,
+            )
+            results.append(self.run(batch, filter=how.filter, candidates=how.candidates))
+        return _join(results, how.candidates)
+
+    def _references(self, reference: Bytes | Sequence[Bytes] | None, n: int) -> list[Bytes] | None:
+        """One a pair, where the engine reads them."""
         if (reference is not None) != self.spec.reads_reference:
             came = "No references came" if reference is None else "References came"
             needs = "needs" if self.spec.reads_reference else "reads no"
             raise DegradeError(f"{came}, and an engine of the kind {self.spec.kind} {needs} reference")
-        camera = None if reference is None else _images("reference", reference, self.lr_size)
-        if self.hr_scale not in (None, scale):
-            raise DegradeError(f"The scale is {scale}", wanted=f"{self.hr_scale}, which this engine's networks read")
-        if fusion_weight is None and self.spec.fuses:
-            fusion_weight = FUSION_WEIGHT
-        elif fusion_weight is not None:
-            fusion_weight = number("fusion_weight", fusion_weight, 0, 1)
-        start = start or self.spec.starts[0]
-        if tau is None:
-            tau = 30 if self.spec.has_steps else 0
-        taus = _taus(tau, n, self.spec.schedule.T)
-        if len(taus) != n or (camera is not None and len(camera) != n):
-            references = "" if camera is None else f", {len(camera)} references"
-            raise DegradeError(
-                f"{n} HR images{references} and {len(taus)} values of tau came", wanted="as many of each"
-            )
-        if start not in self.spec.starts:
-            raise DegradeError(f"The start is {start!r}", wanted=f"one of {', '.join(self.spec.starts)}")
-        tables = {one: table(self.spec.schedule, solver, one, steps, eta, spacing=spacing) for one in set(taus)}
-        results = []
-        for first in range(0, n, self.batch):
-            rows = range(first, min(first + self.batch, n))
-            content = [_shrink(sharp[i], self.lr_size) for i in rows]
-            batch = Batch(
-                content=np.stack(content),
-                reference=None if camera is None else np.stack([camera[i] for i in rows]),
-                start=_starts(start, content, [sharp[i] for i in rows], scale, seed, first),
-                pairs=np.arange(rows.start, rows.stop, dtype=np.uint32),
-                tables=[tables[taus[i]] for i in rows],
-                seed=seed,
-                hr=None if self.hr_scale is None else np.stack([sharp[i] for i in rows]),
-                fusion_weight=fusion_weight,
-                noise=noise,
-            )
-            results.append(self.run(batch, filter=self.spec.can_filter if filter is None else filter))
-        return _join(results)
+        found = None if reference is None else _images("reference", reference, self.lr_size)
+        if found is not None and len(found) != n:
+            raise DegradeError(f"{n} HR images and {len(found)} references came", wanted="as many of each")
+        return found
 
 
-def _taus(tau: Any, n: int, T: int) -> list[int]:
-    try:
-        listed = list(tau)
-    except TypeError:  # one for all, numpy's arrays without an axis included
-        return [whole("tau", tau, 0, T)] * n
-    return [whole(f"tau[{i}]", one, 0, T) for i, one in enumerate(listed)]
+def _each_tau(changes: dict[str, Any], n: int) -> list[int] | None:
+    """The values of tau where there is one for each pair; in `changes` then stands their range."""
+    tau = changes.get("tau")
+    if not isinstance(tau, list) and not (isinstance(tau, np.ndarray) and tau.ndim):
+        return None
+    taus = [whole(f"tau[{i}]", one, 0) for i, one in enumerate(tau)]
+    if len(taus) != n:
+        raise DegradeError(f"{n} HR images and {len(taus)} values of tau came", wanted="as many of each")
+    changes["tau"] = (min(taus), max(taus))
+    return taus
 
 
 def _images(name: str, images: Bytes | Sequence[Bytes], size: tuple[int, int]) -> list[Bytes]:
@@ -257,28 +254,14 @@ def _shrink(hr: Bytes, size: tuple[int, int]) -> Bytes:
     return resize_bicubic(hr, size)
 
 
-def _starts(start: Start, content: list[Bytes], hr: list[Bytes], scale: int, seed: int, first: int) -> Bytes | None:
-    if start == "reconstruction":
-        return None
-    if start == "bicubic":
-        return np.stack(content)
-    from .classical import realesrgan
+def _join(results: list[BatchResult], count: int) -> BatchResult:
+    """Of all batches; the first so many candidates."""
 
-    drawn = [realesrgan.draw(seed, first + i, realesrgan.REALESRGAN) for i in range(len(hr))]
-    return np.stack(
-        [
-            realesrgan.apply(image, theta, scale=scale, noise_seed=first + i)
-            for i, (image, theta) in enumerate(zip(hr, drawn, strict=True))
-        ]
-    )
-
-
-def _join(results: list[BatchResult]) -> BatchResult:
     def rows(name: str) -> NDArray:
         return np.concatenate([getattr(r, name) for r in results])
 
     def candidates(name: str) -> NDArray:
-        return np.concatenate([getattr(r, name) for r in results], axis=1)
+        return np.concatenate([getattr(r, name)[:count] for r in results], axis=1)
 
     return BatchResult(
         lr=rows("lr"),

@@ -7,6 +7,7 @@ system lists it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -64,6 +65,33 @@ class Words:
         self._state["state"]["counter"] = np.array([0, attempt, pair, self._purpose], dtype=np.uint64)
         self._philox.state = self._state
         return self._philox.random_raw(count)
+
+
+def noise_seed(words: Sequence[int]) -> int:
+    """Of a classical start image's noise, out of the words of a pair's attempt."""
+    return words[6] >> 32
+
+
+def first_noise_seed(seed: int, pair: int) -> int:
+    """The same of a pair whose photographs were all usable."""
+    return noise_seed(Words(seed, IMAGES).draw(pair, 0, 7).tolist())
+
+
+def taus(seed: int, tau: tuple[int, int], first: int, pairs: int) -> NDArray[np.int16]:
+    """int16 [pairs]: tau of each pair from `first` on, out of a range of which both ends are included.
+
+    Each is uniform, and every run of so many pairs as the range has values takes each value once, in an order drawn for
+    that run: so a plan's batches fill evenly whatever its seed, and pair i does not depend on how many pairs there are.
+    """
+    low, values = tau[0], tau[1] - tau[0] + 1
+    if values == 1:
+        return np.full(pairs, low, np.int16)
+    words, runs = Words(seed, TAU), range(first // values, -(-(first + pairs) // values))
+    drawn = np.empty((len(runs), values), np.int16)
+    for run, order in zip(runs, drawn, strict=True):
+        order[:] = low + np.argsort(words.draw(run, 0, values), kind="stable")
+    skipped = first - runs.start * values
+    return drawn.ravel()[skipped : skipped + pairs].copy()
 
 
 def crop_of(photograph: Photograph, side: int, first: int, second: int, multiple: int) -> Crop:

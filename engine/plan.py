@@ -8,57 +8,50 @@ that the rows of a batch end together; batches are grouped into shards, the unit
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from . import artefact
 from .artefact import sha256_json
-from .classical.degraders import Degrader, Kind
+from .classical.degraders import Degrader
 from .columns import Column, Cut
-from .draws import IMAGES, TAU, Draw, Photograph, Words, below, crop_of
+from .draws import IMAGES, Draw, Photograph, Words, below, crop_of, noise_seed, taus
 from .errors import DegradeError
 from .images import Alpha
 from .plan_page import digest_of, summary
+from .recipe import Recipe
 from .sampling.layout import plan_row_steps
-from .sampling.noise import MOST_NOISE
-from .schedule import Solver, Spacing
-from .spec import Start
 
 FORMAT = "degrade-engine/plan/2"
 ATTEMPTS = 8  # a pair whose input cannot be decoded is drawn anew up to this many times
 MOST_SHARD_PAIRS = 128
 BOUNDS = {
     "seed": (0, 2**64 - 1), "pairs": (1, 10**8), "scale": (1, 16), "shard_pairs": (1, 2**31 - 1),
-    "tau_low": (0, 2**15 - 1), "tau_high": (0, 2**15 - 1), "steps": (1, 2**15 - 1), "eta": (0, 1),
-    "candidates": (1, 1024), "fusion_weight": (0, 1), "noise": (0, MOST_NOISE), "tile_overlap": (1, 2**14),
+    "tile_overlap": (1, 2**14),
 }  # fmt: skip
-"""Of the options, both ends included. More pairs would not fit into memory, a larger tau into the plan's columns."""
+"""Of the options, both ends included. More pairs would not fit into memory."""
+USUAL: dict[str, Any] = {"alpha": "white", "tile_overlap": None}
+"""What a plan's page names only where it is something else: plans that do without, or are older, keep their names."""
+ORDER = ("seed", "pairs", "scale", "steps", "spacing", "solver", "eta", "start", "candidates", "filter", "shard_pairs",
+         "save_candidates", "fusion_weight", "alpha", "noise", "tile_overlap", "tau")  # fmt: skip
+"""In which a page names the options: its bytes are compared too."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What `generate` was asked for, resolved: presets applied, nothing left to a default."""
+    """What `generate` was asked for, resolved: nothing left to a default."""
 
     seed: int  # 0..2^64-1
     pairs: int
     scale: int  # HR is scale times LR
-    tau_low: int  # tau is uniform over tau_low..tau_high, both included
-    tau_high: int
-    steps: int | None  # network calls a candidate, None = tau of them
-    spacing: Spacing  # of those calls
-    solver: Solver
-    eta: float
-    start: Start | Kind  # the image that is noised; of a run without networks it is the result, and tau is 0
-    candidates: int
-    filter: bool  # False keeps the first candidate
+    recipe: Recipe
     shard_pairs: int
     save_candidates: bool
-    fusion_weight: float | None = None  # w of UDDM's eq. 1, 0..1; None: the kind fuses nothing
     alpha: Alpha = "white"  # what becomes of partly transparent images
-    noise: float = 0.0  # standard deviation of the white noise that each LR gets at the end, grey levels
     tile_overlap: int | None = None  # LR pixels that tiles share at least; None: the LR is the networks' own size
 
     def __post_init__(self) -> None:
@@ -66,13 +59,20 @@ class Options:
             value = getattr(self, name)
             if value is not None and not least <= value <= most:  # NaN is never within
                 raise DegradeError(f"{name} is {value}", wanted=f"{least} to {most}")
-        if self.tau_low > self.tau_high:
-            raise DegradeError(f"tau is {self.tau_low} to {self.tau_high}", wanted="a range from low to high")
+
+    def to_json(self) -> dict[str, Any]:
+        """As a plan's page says it: the recipe's fields among its own."""
+        own = {name: value for name, value in vars(self).items() if name not in USUAL or value != USUAL[name]}
+        page = own | self.recipe.to_json()
+        return {name: page[name] for name in ORDER if name in page}
 
     @classmethod
-    def defaults(cls) -> dict[str, Any]:
-        """The fields that a plan's page names only where they are not this."""
-        return {one.name: one.default for one in fields(cls) if one.default is not MISSING}
+    def from_json(cls, page: dict[str, Any], where: str) -> Options:
+        """What `to_json` wrote. where: names the page in the errors. Raises DegradeError."""
+        own = {one.name for one in fields(Recipe)}
+        recipe = Recipe.from_json({name: value for name, value in page.items() if name in own}, where)
+        rest = {name: value for name, value in page.items() if name not in own}
+        return artefact.from_json(cls, USUAL | rest | {"recipe": artefact.to_json(recipe)}, where)
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Plan:
     hr: Sequence[Photograph]
     reference: Sequence[Photograph]
     listed: NDArray[np.int32] | None = None  # [pairs, 2], with a pair list: HR and reference index, -1 = unusable
-    degrader: Degrader | None = None  # makes the start image where options.start is its kind
+    degrader: Degrader | None = None  # makes the start image where the recipe's is of its kind
 
     @property
     def networks(self) -> bool:
@@ -125,37 +125,23 @@ class Plan:
             reference_crop=(
                 None if reference is None else crop_of(reference, self.lr_size, words[4], words[5], multiple=1)
             ),
-            noise_seed=words[6] >> 32,
+            noise_seed=noise_seed(words),
         )
 
     @cached_property
     def taus(self) -> Column:
-        """Noising steps of each pair: one tau for its candidates and for its replacements.
-
-        Each is uniform over the range, and every run of so many pairs as the range has values takes each value
-        once, in an order drawn for that run: so a plan's batches fill evenly whatever its seed, and pair i still
-        does not depend on how many pairs there are.
-        """
-        low, pairs = self.options.tau_low, self.options.pairs
-        values = self.options.tau_high - low + 1
-        if values == 1:
-            return Column(np.full(pairs, low, np.int16))
-        words = Words(self.options.seed, TAU)
-        drawn = np.empty((-(-pairs // values), values), np.int16)
-        for run, order in enumerate(drawn):
-            order[:] = low + np.argsort(words.draw(run, 0, values), kind="stable")
-        return Column(drawn.ravel()[:pairs].copy())
+        """Noising steps of each pair: one tau for its candidates and for its replacements."""
+        return Column(taus(self.options.seed, self.options.recipe.tau, 0, self.options.pairs))
 
     def steps(self, pair: int) -> int:
         """Network calls that a candidate of this pair takes."""
-        tau = self.taus[pair]
-        return tau if self.options.steps is None else min(tau, self.options.steps)
+        return self.options.recipe.calls(self.taus[pair])
 
     @cached_property
     def all_steps(self) -> Column:
         """`steps` of each pair."""
-        taus, most = self.taus.values, self.options.steps
-        return self.taus if most is None else Column(np.minimum(taus, most))
+        most = self.options.recipe.steps
+        return self.taus if most is None else Column(np.minimum(self.taus.values, most))
 
     @cached_property
     def order(self) -> Column:
@@ -204,12 +190,7 @@ class Plan:
 
     def to_json(self) -> dict[str, Any]:
         """The small page that names this plan; two runs with the same page make the same bytes."""
-        settings = asdict(self.options)
-        settings["tau"] = f"{settings.pop('tau_low')}:{settings.pop('tau_high')}"
-        settings["steps"] = "full" if self.options.steps is None else self.options.steps
-        for name, default in Options.defaults().items():  # plans that do without, or are older, keep their names
-            if settings[name] == default:
-                del settings[name]
+        settings = self.options.to_json()
         if self.degrader is not None and self.networks:
             settings["start_sha256"] = self.degrader.sha256
         listed = None if self.listed is None else digest_of(f"{a} {b}" for a, b in map(np.ndarray.tolist, self.listed))

@@ -26,9 +26,8 @@ import numpy as np
 from degrade_engine.engine import backends
 from degrade_engine.engine.build import build, open_engine_part
 from degrade_engine.engine.devices.cuda import CudaDevice
-from degrade_engine.engine.presets import PAPER, RECOMMENDED, Preset
+from degrade_engine.engine.recipe import RECIPES, Recipe
 from degrade_engine.engine.sampling.sampler import Batch, Sampler
-from degrade_engine.engine.schedule import table
 from degrade_engine.engine.spec import PartSpec, TensorSpec, open_bundle
 from degrade_engine.kernels import tiles
 
@@ -283,8 +282,8 @@ def measure_engine(
 
         content, reference = photographs(samples, lr_size, batch)
         denoiser_ms = {}
-        for label, preset in (("recommended", RECOMMENDED), ("paper", PAPER)):
-            work = one_batch(preset, spec.schedule, content, reference)
+        for label, recipe in RECIPES["realdgen"].items():
+            work = one_batch(recipe, spec.schedule, content, reference)
             times = {}
             for way, graphs in (("replayed", True), ("launched", False)):
                 times[way] = seconds(partial(sampler(graphs).run, work, inspect=False), repeats)
@@ -319,13 +318,13 @@ def digits(value: float) -> float:
     return float(f"{value:.4g}")
 
 
-def one_batch(preset: Preset, schedule: Any, content: np.ndarray, reference: np.ndarray) -> Batch:
-    """A full batch of the preset; taus spread over its range. Its start image is the content at LR size: the drawn
+def one_batch(recipe: Recipe, schedule: Any, content: np.ndarray, reference: np.ndarray) -> Batch:
+    """A full batch of the recipe; taus spread over its range. Its start image is the content at LR size: the drawn
     degradation of the paper's start is the CPU's work, before the batch.
     """
-    n, low, high = len(content), preset.tau_low, preset.tau_high
+    n, (low, high) = len(content), recipe.tau
     taus = [low + (high - low) * i // max(n - 1, 1) for i in range(n)]
-    tables = [table(schedule, preset.solver, t, preset.steps, preset.eta, spacing=preset.spacing) for t in taus]
+    tables = [recipe.table(schedule, tau) for tau in taus]
     return Batch(content, reference, np.arange(n, dtype=np.uint32), tables, start=content)
 
 

@@ -16,10 +16,9 @@ ENGINE (or a bundle) is measured whole; of each one more, a model of another kin
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import click
 import numpy as np
@@ -29,7 +28,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from degrade_engine.engine.artefact import tool_versions
 from degrade_engine.engine.cores import cores
 from degrade_engine.engine.devices import HostDevice
-from degrade_engine.engine.presets import PRESETS
+from degrade_engine.engine.recipe import RECIPES, Recipe
 from degrade_engine.engine.spec import has_steps
 from degrade_engine.kernels import philox
 
@@ -135,8 +134,8 @@ def jobs(sources: list[Source], samples: Path, threads: int, most: Ceiling) -> l
             found.append((f"{source.kind}: {name}", partial(part, source, name, threads, most)))
     if first.backend == "onnxruntime" and has_steps(first.parts):
         found.append(("the denoiser's operators", partial(operators, first)))
-    for preset in PRESETS[first.kind].values():
-        found.append((f"a batch, {preset.name}", partial(of_preset, first, preset, samples, threads, most)))
+    for name, recipe in RECIPES[first.kind].items():
+        found.append((f"a batch, {name}", partial(of_preset, first, name, recipe, samples, threads, most)))
     found.append(("normals", partial(normals, first.batch * first.candidates, first.lr_size, threads, most)))
     base = scaling.Size(min(first.batch, 2), first.candidates, first.lr_size, 2)
     for over in scaling.SCALES if has_steps(first.parts) else ("batch", "lr_size"):
@@ -145,19 +144,22 @@ def jobs(sources: list[Source], samples: Path, threads: int, most: Ceiling) -> l
     return found
 
 
-def of_preset(source: Source, preset: Any, samples: Path, threads: int, most: Ceiling) -> Iterator[Row]:
+def of_preset(
+    source: Source, name: str, recipe: Recipe, samples: Path, threads: int, most: Ceiling
+) -> Iterator[Row]:
     """The stages and kernels of a batch, and the batch's own times."""
     ledger = Ledger()
-    unsaid = {"name", "fusion_weight"} | (set() if preset.noise else {"noise"})
-    settings = {f.name: getattr(preset, f.name) for f in fields(preset) if f.name not in unsaid}
-    measured = stages.measure(source, preset, samples, ledger, threads)
+    unsaid = {"tau", "filter", "fusion_weight"} | (set() if recipe.noise else {"noise"})
+    settings = dict(zip(("tau_low", "tau_high"), recipe.tau, strict=True))
+    settings |= {key: value for key, value in vars(recipe).items() if key not in unsaid}
+    measured = stages.measure(source, recipe, samples, ledger, threads)
     for stage, seconds in measured.stages.items():
-        yield {"what": "stage", "setting": preset.name, "stage": stage, "ms_a_pair": digits(1e3 * seconds)}
+        yield {"what": "stage", "setting": name, "stage": stage, "ms_a_pair": digits(1e3 * seconds)}
     rate = source.batch / float(np.median(measured.batches))
-    yield {"what": "batch", "setting": preset.name, **settings, **spread(measured.batches), "io": False,
+    yield {"what": "batch", "setting": name, **settings, **spread(measured.batches), "io": False,
            "steps_run": measured.steps, "images_a_second": digits(rate)}  # fmt: skip
     if measured.steps:
-        drawn = preset.solver == "ddpm" or preset.eta > 0
+        drawn = recipe.solver == "ddpm" or recipe.eta > 0
         yield from kernels(ledger, "with noise" if drawn else "without noise", most)
 
 

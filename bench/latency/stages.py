@@ -9,7 +9,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from degrade_engine.engine.images import Pixels, encode_png
 from degrade_engine.engine.inputs import loading, sources
 from degrade_engine.engine.inputs.decoded import Decoded
 from degrade_engine.engine.pipeline.batches import assemble
-from degrade_engine.engine.presets import Preset
+from degrade_engine.engine.recipe import Recipe
 from degrade_engine.engine.sinks import open_sink
 from degrade_engine.engine.sinks.sink import Sink
 from degrade_engine.engine.spec import hr_scale, reads_reference
@@ -48,15 +48,14 @@ class Measured:
     steps: int
 
 
-def measure(source: Source, preset: Preset, samples: Path, ledger: Ledger, threads: int) -> Measured:
+def measure(source: Source, recipe: Recipe, samples: Path, ledger: Ledger, threads: int) -> Measured:
     """samples: hr/ and reference/. The ledger then holds the entries of all batches but the first, which warms up."""
     scale = hr_scale(source.parts) or SCALE
-    made = the_plan(source, preset, samples, scale)
+    made = the_plan(source, recipe, samples, scale)
     middle = made[0].batches[len(made[0].batches) // 2]
     found: dict[str, list[float]] = {name: [] for name in STAGES}
     batches: list[float] = []
-    candidates = preset.candidates if source.can_filter else 1
-    size = {"batch": source.batch, "candidates": candidates, "lr_size": source.lr_size, "threads": threads}
+    size = {"batch": source.batch, "candidates": recipe.candidates, "lr_size": source.lr_size, "threads": threads}
     with rig.opened(source, ledger, **size) as sampler, tempfile.TemporaryDirectory() as folder:
         sink = open_sink("folder", Path(folder))
         for repeat in range(REPEATS + 1):
@@ -65,7 +64,7 @@ def measure(source: Source, preset: Preset, samples: Path, ledger: Ledger, threa
             loaded = [loading.load(made[0], made[1].folders, Decoded(0), pair) for pair in middle]
             batch = assemble(made[0], source.schedule, loaded, reads_hr=hr_scale(source.parts) is not None)
             before = len(ledger.entries)
-            result, whole = clocked(lambda: sampler.run(batch, filter=source.can_filter, inspect=False))  # noqa: B023
+            result, whole = clocked(lambda: sampler.run(batch, filter=recipe.filter, inspect=False))  # noqa: B023
             gts = [outcome.inputs.gt for outcome in loaded if outcome.inputs]
             pairs = list(zip(gts, result.lr, strict=True))
             _, encode = clocked(lambda: [encode_png(image) for pair in pairs for image in pair])  # noqa: B023
@@ -106,14 +105,12 @@ def inside(batch: Ledger, whole: float) -> dict[str, float]:
     return found | {"rest": whole - sum(found.values())}
 
 
-def the_plan(source: Source, preset: Preset, samples: Path, scale: int) -> tuple[plan.Plan, sources.Sources]:
+def the_plan(source: Source, recipe: Recipe, samples: Path, scale: int) -> tuple[plan.Plan, sources.Sources]:
     """PAIRS pairs of the bundled photographs: enough that the middle batch is one of middling taus."""
     size, reads = source.lr_size, reads_reference(source.parts)
     reference = samples / "reference" if reads else None
     found = sources.from_folders(samples / "hr", reference, hr_size=scale * size, reference_size=size)
-    settings = {f.name: getattr(preset, f.name) for f in fields(preset) if f.name != "name"}
-    options = plan.Options(seed=0, pairs=PAIRS, scale=scale, filter=source.can_filter, shard_pairs=PAIRS,
-                           save_candidates=False, **settings)  # fmt: skip
+    options = plan.Options(seed=0, pairs=PAIRS, scale=scale, recipe=recipe, shard_pairs=PAIRS, save_candidates=False)
     made = plan.make(options, lr_size=size, batch=source.batch, engine=source.sha256, hr=found.hr,
                      reference=found.reference if reads else None)  # fmt: skip
     return made, found

@@ -17,7 +17,7 @@ import click
 
 from degrade_engine.engine.api import Engine
 from degrade_engine.engine.errors import DegradeError
-from degrade_engine.engine.presets import PRESETS
+from degrade_engine.engine.recipe import RECIPES
 
 from ..options import FOLDER, OUT, SEED
 from .baselines import baselines
@@ -32,12 +32,11 @@ WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 @click.option("--data", type=FOLDER, required=True)
 @click.option("--engine", "folder", type=FOLDER, required=True)
 @click.option("--split", type=click.Choice(["chosen", "reported"]), default="chosen", show_default=True)
-@click.option("--preset", type=click.Choice(list(PRESETS["uddm"])), default="recommended", show_default=True)
+@click.option("--preset", type=click.Choice(list(RECIPES["uddm"])), default="recommended", show_default=True)
 @click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option("-o", "--out", type=OUT, required=True, help="JSONL; its rows are replaced.")
 def main(data: Path, folder: Path, split: str, preset: str, seed: int, out: Path) -> None:
     """Measure a UDDM engine at five weights, and the baselines, on true pairs."""
-    chosen = PRESETS["uddm"][preset]
     rows: list[dict[str, Any]] = []
     with Engine.open(folder) as engine:
         if not engine.spec.fuses:
@@ -48,10 +47,7 @@ def main(data: Path, folder: Path, split: str, preset: str, seed: int, out: Path
             rows.append({"generator": name} | measure(made, pairs.lr) | about)
         for w in WEIGHTS:
             began = time.perf_counter()
-            result = engine.degrade(
-                pairs.hr, scale=pairs.scale, tau=chosen.tau_high, steps=chosen.steps, spacing=chosen.spacing,
-                solver=chosen.solver, start=chosen.start, seed=seed, fusion_weight=w,
-            )  # fmt: skip
+            result = engine.degrade(pairs.hr, recipe=preset, scale=pairs.scale, seed=seed, fusion_weight=w)
             seconds = round((time.perf_counter() - began) / len(pairs.hr), 4)
             how = {"generator": "uddm", "preset": preset, "fusion_weight": w, "seconds_a_pair": seconds}
             rows.append(how | measure(list(result.lr), pairs.lr) | about)

@@ -38,16 +38,10 @@ class Job:
 
 def generated(engine: Engine, pairs: Pairs, setting: Setting, seed: int) -> tuple[list[Image], dict[str, Any]]:
     """The engine's images and how they were made. Its kind may read no reference and have no filter."""
-    spec, n = engine.spec, len(pairs.hr)
-    result = engine.degrade(
-        pairs.hr,
-        pairs.references[setting.reference] if spec.reads_reference else None,
-        scale=pairs.scale, tau=setting.taus(n, seed), steps=setting.steps, spacing=setting.spacing,
-        solver=setting.solver, eta=setting.eta, start=setting.start, seed=seed,
-        filter=setting.filter and spec.can_filter, fusion_weight=setting.fusion_weight,
-        noise=setting.noise,
-    )  # fmt: skip
-    return list(result.lr), cost(setting, n, seed)
+    setting = settings.fit(setting, engine.spec)
+    reference = pairs.references[setting.reference] if engine.spec.reads_reference else None
+    result = engine.degrade(pairs.hr, reference, recipe=setting.recipe, scale=pairs.scale, seed=seed)
+    return list(result.lr), cost(setting, len(pairs.hr), seed)
 
 
 def cost(setting: Setting, n: int, seed: int) -> dict[str, float]:
@@ -94,7 +88,7 @@ class Bench:
     def job_of(self, engine: Engine, setting: Setting, pairs: Pairs) -> Job:
         """The row of an engine's setting, as its kind can run it."""
         spec, n = engine.spec, len(pairs.hr)
-        setting = settings.fit(setting, spec.kind, reads_reference=spec.reads_reference, can_filter=spec.can_filter)
+        setting = settings.fit(setting, spec)
         if setting.without:
             engine = self.engine(spec.kind, spec.candidates, setting.without) or engine
         calls = sum(setting.calls(n, self.seed)) * spec.candidates

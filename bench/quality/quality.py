@@ -31,7 +31,6 @@ from . import baselines, settings
 from .baselines import Baseline
 from .jobs import Bench, Job, asked_again, facts, generated, lacking
 from .scores import Scores, open_scores
-from .settings import Setting
 from .true_pairs import SPLITS, Pairs, read_folder, read_pairs
 
 SCORING_S = 4.0  # of a row: its figures and their intervals, about
@@ -45,7 +44,7 @@ def seconds_a_call(engines: Sequence[Engine], pairs: Pairs) -> float:
         took = []
         for tau in (0, 1) if spec.has_steps else ():
             began = time.perf_counter()
-            generated(engine, few, Setting(start=spec.starts[0], tau=tau, steps=1, filter=False), seed=0)
+            generated(engine, few, settings.made(start=spec.starts[0], tau=tau, steps=1, filter=False), seed=0)
             took.append(time.perf_counter() - began)
         if took:
             slowest = max(slowest, (took[1] - took[0]) / (len(few.hr) * spec.candidates))

@@ -119,7 +119,8 @@ def main(data: Path, folder: Path, split: str, settings: str, out: Path) -> None
                 }
                 f.write(json.dumps(row | how | context(engine) | {"split": split, "pairs": len(images)}) + "\n")
                 f.flush()
-                click.echo(f"{name:10} tau {setting.tau}: reference {row['reference']} output {row['output']}")
+                tau = setting.recipe.tau
+                click.echo(f"{name:10} tau {tau}: reference {row['reference']} output {row['output']}")
 
 
 if __name__ == "__main__":

@@ -11,85 +11,81 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
-import numpy as np
-
+from degrade_engine.engine import draws
 from degrade_engine.engine.artefact import parse_json
+from degrade_engine.engine.engine_spec import EngineSpec
 from degrade_engine.engine.errors import DegradeError
-from degrade_engine.engine.presets import LWAY, PAPER, PRESETS, RECOMMENDED, Preset
-from degrade_engine.engine.schedule import Solver, Spacing
-from degrade_engine.engine.spec import Kind, Start
+from degrade_engine.engine.recipe import RECIPES, Recipe
+from degrade_engine.engine.spec import Kind
 
 Without = Literal["degradation", "content"]
 Name = Literal["table3", "table4", "table5", "table7", "curve", "grid"]
 NAMES: tuple[Name, ...] = get_args(Name)
-LATER = {"fusion_weight": None, "without": None, "noise": 0.0}
-"""What rows had no word for before: said only where it is set."""
+BASE = Recipe((10, 10), 2, "even", "ddpm", 0.0, "reconstruction", candidates=1, filter=True)
+"""What `--settings` leaves out."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """How the engine is run. steps None = every step; tau a range: each pair draws its own; reference: a protocol, or
-    "none"; fusion_weight None: the engine's own; without: the extractor whose features are zero; noise: of the finished
-    LR, grey levels."""
+    """How an engine is run. recipe: with as many candidates as the engine makes and its kind's own fusion weight, see
+    `fit`; reference: a protocol, or "none"; without: the extractor whose features are zero."""
 
-    start: Start = "reconstruction"
-    tau: int | tuple[int, int] = 10
-    steps: int | None = 2
-    spacing: Spacing = "even"
-    solver: Solver = "ddpm"
-    eta: float = 0.0
+    recipe: Recipe = BASE
     reference: str = "other"
-    filter: bool = True
-    fusion_weight: float | None = None
     without: Without | None = None
-    noise: float = 0.0
 
     def taus(self, n: int, seed: int) -> list[int]:
         """tau of each of n pairs."""
-        if isinstance(self.tau, int):
-            return [self.tau] * n
-        return [int(t) for t in np.random.default_rng(seed).integers(self.tau[0], self.tau[1] + 1, n)]
+        return draws.taus(seed, self.recipe.tau, 0, n).tolist()
 
     def calls(self, n: int, seed: int) -> list[int]:
         """Denoiser calls a candidate, of each of n pairs."""
-        return [0 if t == 0 else t if self.steps is None else min(t, self.steps) for t in self.taus(n, seed)]
+        return [self.recipe.calls(tau) for tau in self.taus(n, seed)]
 
     def to_json(self) -> dict[str, Any]:
-        """As a row holds it, and `parse_settings` reads it."""
-        return {k: v for k, v in asdict(self).items() if k not in LATER or v != LATER[k]}
+        """As a row holds it, and `parse_settings` reads it. What came later is said where it is set."""
+        r, (low, high) = self.recipe, self.recipe.tau
+        page = {"start": r.start, "tau": low if low == high else [low, high], "steps": r.steps, "spacing": r.spacing,
+                "solver": r.solver, "eta": r.eta, "reference": self.reference, "filter": r.filter}  # fmt: skip
+        later = {"fusion_weight": r.fusion_weight, "without": self.without, "noise": r.noise or None}
+        return page | {name: value for name, value in later.items() if value is not None}
 
 
 def from_json(page: dict[str, Any]) -> Setting:
-    """A list of two numbers is a range of tau."""
+    """A list of two numbers is a range of tau. Raises DegradeError."""
     kept: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in page.items()}
-    return Setting(**kept)
+    own = {name: kept.pop(name) for name in ("reference", "without") if name in kept}
+    return Setting(BASE.but(**kept), **own)
 
 
 def parse_settings(text: str) -> list[Setting]:
     """Settings out of a JSON list of objects. Raises DegradeError."""
     found = parse_json(text.encode("utf-8", "replace"), "--settings")
-    try:
-        return [from_json(page) for page in found]
-    except (AttributeError, TypeError):
-        names = ", ".join(field.name for field in fields(Setting))
-        wanted = f"a JSON list of objects with these keys: {names}"
-        raise DegradeError(f"--settings is {text[:80]}", wanted=wanted) from None
+    if not isinstance(found, list) or not all(isinstance(page, dict) for page in found):
+        names = ", ".join(Setting().to_json() | dict.fromkeys(("fusion_weight", "without", "noise")))
+        raise DegradeError(f"--settings is {text[:80]}", wanted=f"a JSON list of objects with these keys: {names}")
+    return [from_json(page) for page in found]
 
 
-def of_preset(preset: Preset, reference: str = "other") -> Setting:
-    """A preset of `generate` as a setting."""
-    tau = preset.tau_low if preset.tau_low == preset.tau_high else (preset.tau_low, preset.tau_high)
-    return Setting(preset.start, tau, preset.steps, preset.spacing, preset.solver, preset.eta, reference,
-                   noise=preset.noise)  # fmt: skip
+def made(reference: str = "other", **changes: Any) -> Setting:
+    """The base with some fields changed."""
+    return Setting(BASE.but(**changes), reference)
 
 
-def fit(setting: Setting, kind: Kind, *, reads_reference: bool, can_filter: bool) -> Setting:
-    """The setting as a kind of engine can run it."""
-    reference = setting.reference if reads_reference else "none"
-    return replace(setting, reference=reference, filter=setting.filter and can_filter)
+def of_preset(kind: Kind, name: str, reference: str = "other") -> Setting:
+    """A kind's preset as a setting."""
+    return Setting(Recipe.named(kind, name).but(candidates=1, fusion_weight=None), reference)
+
+
+def fit(setting: Setting, spec: EngineSpec) -> Setting:
+    """The setting as an engine can run it, with all candidates that it makes."""
+    recipe = setting.recipe.but(candidates=spec.candidates, filter=setting.recipe.filter and spec.can_filter)
+    if spec.fuses and recipe.fusion_weight is None:
+        recipe = recipe.but(fusion_weight=Recipe.named(spec.kind, "recommended").fusion_weight)
+    return replace(setting, recipe=recipe, reference=setting.reference if spec.reads_reference else "none")
 
 
 def settings_of(name: Name, kind: Kind) -> list[Setting]:
@@ -103,46 +99,47 @@ def settings_of(name: Name, kind: Kind) -> list[Setting]:
 
 def table3(kind: Kind) -> list[Setting]:
     """Every preset; every protocol of what is recommended; and for RealDGen the images that it starts from."""
+    protocols = ("other", "paired", "clean")
     if kind == "lway":
-        return [of_preset(LWAY, protocol) for protocol in ("other", "paired", "clean")]
-    presets = PRESETS[kind]
+        return [of_preset(kind, "recommended", protocol) for protocol in protocols]
     if kind != "realdgen":
-        return [of_preset(preset) for preset in presets.values()]
+        return [of_preset(kind, name) for name in RECIPES[kind]]
     return [
-        *(of_preset(RECOMMENDED, protocol) for protocol in ("other", "paired", "clean")),
-        *(Setting(tau=0, reference=protocol) for protocol in ("other", "paired", "clean")),
-        of_preset(PAPER),
-        of_preset(PAPER, "paired"),
-        Setting(start="realesrgan", tau=0),
+        *(of_preset(kind, "recommended", protocol) for protocol in protocols),
+        *(made(protocol, tau=0) for protocol in protocols),
+        of_preset(kind, "paper"),
+        of_preset(kind, "paper", "paired"),
+        made(start="realesrgan", tau=0),
     ]
 
 
-TABLE4 = [replace(of_preset(PAPER), tau=(0, top)) for top in (200, 300, 400, 500)]
-TABLE5 = [replace(of_preset(RECOMMENDED), without=lost) for lost in (None, "degradation", "content")]
+PAPER, RECOMMENDED = of_preset("realdgen", "paper"), of_preset("realdgen", "recommended")
+TABLE4 = [Setting(PAPER.recipe.but(tau=(0, top))) for top in (200, 300, 400, 500)]
+TABLE5 = [replace(RECOMMENDED, without=lost) for lost in (None, "degradation", "content")]
 TABLE7 = [
-    replace(of_preset(preset, protocol), filter=kept)
+    Setting(preset.recipe.but(filter=kept), protocol)
     for preset in (RECOMMENDED, PAPER)
     for protocol in ("other", "paired")
     for kept in (True, False)
 ]
 CURVE = [
-    Setting("bicubic", tau, steps, "quadratic", solver)
+    made(start="bicubic", tau=tau, steps=steps, spacing="quadratic", solver=solver)
     for tau in (30, 100, 200)
     for solver in ("ddim", "dpmpp", "ddpm")
     for steps in (1, 2, 3, 5, 8)
 ]
 GRID = [
-    *(Setting(tau=0, reference=r) for r in ("other", "paired", "clean")),
-    *(Setting(tau=t, steps=3, spacing="quadratic", solver="ddim") for t in (10, 30, 60, 100)),
-    Setting(start="bicubic", tau=0),
+    *(made(r, tau=0) for r in ("other", "paired", "clean")),
+    *(made(tau=t, steps=3, spacing="quadratic", solver="ddim") for t in (10, 30, 60, 100)),
+    made(start="bicubic", tau=0),
     *(
-        Setting(start="bicubic", tau=t, steps=s, spacing="quadratic", solver="ddim")
+        made(start="bicubic", tau=t, steps=s, spacing="quadratic", solver="ddim")
         for t in (10, 30, 60, 100, 150)
         for s in (1, 2, 3, 4)
     ),
-    *(Setting(start="bicubic", tau=t, steps=s, solver="ddim") for t in (60, 100) for s in (2, 3, 4)),
-    *(Setting(start="bicubic", tau=100, steps=s, spacing="quadratic", solver="ddim", eta=1.0) for s in (3, 6)),
-    *(Setting(start="bicubic", tau=t, steps=3, spacing="quadratic", solver="dpmpp") for t in (60, 100)),
-    Setting(start="realesrgan", tau=(1, 30), steps=None),
-    Setting(start="realesrgan", tau=0),
+    *(made(start="bicubic", tau=t, steps=s, solver="ddim") for t in (60, 100) for s in (2, 3, 4)),
+    *(made(start="bicubic", tau=100, steps=s, spacing="quadratic", solver="ddim", eta=1.0) for s in (3, 6)),
+    *(made(start="bicubic", tau=t, steps=3, spacing="quadratic", solver="dpmpp") for t in (60, 100)),
+    made(start="realesrgan", tau=(1, 30), steps=None),
+    made(start="realesrgan", tau=0),
 ]

@@ -6,27 +6,23 @@ A table is made of the rows in a folder, bench/results or one's own.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..rows import Row, rows_of, same
 from . import baselines, metrics, settings
-from .settings import Setting, of_preset
+from .settings import Setting, made, of_preset
 
 REFERENCES = {"other": "another scene's real LR", "paired": "the paired real LR", "clean": "a clean image (control)"}
 KINDS = {"realdgen": "RealDGen", "syndiff": "SynDiff", "uddm": "UDDM", "lway": "LWay"}
-RECOMMENDED = of_preset(settings.RECOMMENDED)
-LWAY = replace(of_preset(settings.LWAY), filter=False)
 CONTENDERS: list[tuple[str, str, Setting | None]] = [
     *((name, name, None) for name in baselines.NAMES),
     *(
-        (KINDS[kind], kind, replace(of_preset(settings.PRESETS[kind]["recommended"]), reference="none", filter=False))
-        for kind in ("syndiff", "uddm")
+        (KINDS[kind], kind, of_preset(kind, "recommended", protocol))
+        for kind in ("syndiff", "uddm", "lway", "realdgen")
+        for protocol in (REFERENCES if kind in ("lway", "realdgen") else ("none",))
     ),
-    *(("LWay", "lway", replace(LWAY, reference=protocol)) for protocol in REFERENCES),
-    *(("RealDGen", "realdgen", replace(RECOMMENDED, reference=protocol)) for protocol in REFERENCES),
-    *(("RealDGen, Rec_lr alone", "realdgen", Setting(tau=0, reference=protocol)) for protocol in REFERENCES),
+    *(("RealDGen, Rec_lr alone", "realdgen", made(protocol, tau=0)) for protocol in REFERENCES),
 ]
 """(in words, generator, setting): the README's table, each as it is recommended."""
 HEADER = ["PSNR dB (95 %)", "Y PSNR", "SSIM", "Laplacian gap", "noise gap", "spectrum dB", "Fréchet, random",

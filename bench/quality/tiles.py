@@ -31,7 +31,6 @@ from degrade_engine.engine.api import Engine
 from degrade_engine.engine.build import open_engine_part
 from degrade_engine.engine.engine_spec import open_engine_spec
 from degrade_engine.engine.errors import DegradeError
-from degrade_engine.engine.presets import PRESETS
 from degrade_engine.engine.sampling.tiled import TiledSampler
 from degrade_engine.engine.sampling.tiling import Grid, Line, grid
 
@@ -90,12 +89,7 @@ def opened(folder: Path, place: Grid) -> Iterator[Engine]:
 
 def made(engine: Engine, hr: Bytes, reference: Bytes | None, scale: int) -> NDArray[np.int64]:
     """[n, h, w, 3] by the recommended preset."""
-    how = PRESETS[engine.spec.kind]["recommended"]
-    result = engine.degrade(
-        hr, reference, scale=scale, tau=how.tau_high, steps=how.steps, spacing=how.spacing, solver=how.solver,
-        start=how.start, filter=False,
-    )  # fmt: skip
-    return result.lr.astype(int)
+    return engine.degrade(hr, reference, scale=scale, candidates=1, filter=False, noise=0).lr.astype(int)
 
 
 @click.command()

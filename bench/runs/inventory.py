@@ -27,14 +27,15 @@ from PIL import Image
 from degrade_engine.engine import images
 from degrade_engine.engine import plan as plans
 from degrade_engine.engine.inputs import inventory, places, sources
+from degrade_engine.engine.recipe import Recipe
 
 from ..machine import machine
 from ..options import OUT, WORK
 
 LR_SIZE, SCALE, PAIRS = 16, 4, 1_000_000
 OPTIONS = plans.Options(
-    seed=0, pairs=PAIRS, scale=SCALE, tau_low=1, tau_high=30, steps=None, spacing="even", solver="ddpm", eta=0.0,
-    start="bicubic", candidates=3, filter=True, shard_pairs=plans.MOST_SHARD_PAIRS, save_candidates=False,
+    seed=0, pairs=PAIRS, scale=SCALE, recipe=Recipe.named("realdgen", "paper").but(start="bicubic"),
+    shard_pairs=plans.MOST_SHARD_PAIRS, save_candidates=False,
 )  # fmt: skip
 SAMPLE = 5000  # files, of the way that is no longer taken
 

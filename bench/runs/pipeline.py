@@ -30,7 +30,7 @@ from degrade_engine.engine.engine_spec import open_engine_spec
 from degrade_engine.engine.inputs.photographs import Entry
 from degrade_engine.engine.pipeline import records
 from degrade_engine.engine.pipeline.progress import Clock
-from degrade_engine.engine.presets import PAPER
+from degrade_engine.engine.recipe import Recipe
 from degrade_engine.engine.runners import books
 from degrade_engine.engine.runners.claims import Claims
 from degrade_engine.engine.runners.run_folder import open_run
@@ -46,9 +46,8 @@ DEGRADERS = ("bicubic", "realesrgan")
 def a_plan(pairs: int) -> plans.Plan:
     """The paper's setting, so that taus are drawn and batches sorted, over a thousand photographs."""
     options = plans.Options(
-        seed=0, pairs=pairs, scale=4, tau_low=PAPER.tau_low, tau_high=PAPER.tau_high, steps=PAPER.steps,
-        spacing=PAPER.spacing, solver=PAPER.solver, eta=PAPER.eta, start=PAPER.start, candidates=PAPER.candidates,
-        filter=True, shard_pairs=plans.MOST_SHARD_PAIRS, save_candidates=False,
+        seed=0, pairs=pairs, scale=4, recipe=Recipe.named("realdgen", "paper"), shard_pairs=plans.MOST_SHARD_PAIRS,
+        save_candidates=False,
     )  # fmt: skip
     photos = [Entry(f"{n:04d}.png", 1_000_000, 1024, 1024) for n in range(1000)]
     return plans.make(options, lr_size=128, batch=16, engine="0" * 64, hr=photos, reference=photos)

@@ -30,7 +30,7 @@ from degrade_engine.engine.api import Engine
 from degrade_engine.engine.artefact import tool_versions
 from degrade_engine.engine.cores import cores
 from degrade_engine.engine.images import read_rgb, resize_bicubic
-from degrade_engine.engine.presets import RECOMMENDED
+from degrade_engine.engine.recipe import Recipe
 from degrade_engine.engine.sampling.sampler import Batch
 from degrade_engine.engine.schedule import SolverTable, table
 
@@ -103,10 +103,9 @@ def all_ways(
     spec, n, k = engine.spec, engine.spec.batch, engine.spec.candidates
     content, reference = photographs(samples, spec.lr_size, n)
     exact = table(spec.schedule, "ddpm", tau)
-    few_tau = (RECOMMENDED.tau_low + RECOMMENDED.tau_high) // 2
-    few = table(spec.schedule, RECOMMENDED.solver, few_tau, RECOMMENDED.steps, RECOMMENDED.eta,
-                spacing=RECOMMENDED.spacing)  # fmt: skip
-    from_content = RECOMMENDED.start == "bicubic"
+    recommended = Recipe.named("realdgen", "recommended")
+    few = recommended.table(spec.schedule, sum(recommended.tau) // 2)
+    from_content = recommended.start == "bicubic"
 
     def original(name: str, **options: bool) -> Way:
         run = one_by_one(checkpoint, content, reference, k, **options)

@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ import click
 import numpy as np
 import torch
 
+from degrade_engine.engine import draws
 from degrade_engine.engine import plan as plans
 from degrade_engine.engine.api import Engine
 from degrade_engine.engine.classical import realesrgan
@@ -35,7 +36,7 @@ from degrade_engine.engine.cores import cores
 from degrade_engine.engine.images import encode_png, read_rgb, resize_bicubic
 from degrade_engine.engine.inputs import sources
 from degrade_engine.engine.pipeline.batches import Runs
-from degrade_engine.engine.presets import PAPER, PRESETS, RECOMMENDED, Preset
+from degrade_engine.engine.recipe import RECIPES, Recipe
 from degrade_engine.engine.runners import runner
 from degrade_engine.engine.sampling.sampler import Batch, BatchResult
 from degrade_engine.engine.sampling.starts import StartEngine
@@ -127,11 +128,10 @@ def squares(photographs: Path, side: int, folder: Path) -> list[Path]:
     return found
 
 
-def options_of(preset: Preset, count: int, scale: int, batch: int, filter: bool) -> plans.Options:
+def options_of(recipe: Recipe, count: int, scale: int, batch: int) -> plans.Options:
     """The plan's options: everything in one shard, nothing kept but the pairs."""
-    settings = {f.name: getattr(preset, f.name) for f in fields(preset) if f.name != "name"}
-    return plans.Options(seed=SEED, pairs=count, scale=scale, filter=filter, save_candidates=False,
-                         shard_pairs=-(-count // batch) * batch, **settings)  # fmt: skip
+    return plans.Options(seed=SEED, pairs=count, scale=scale, recipe=recipe, save_candidates=False,
+                         shard_pairs=-(-count // batch) * batch)  # fmt: skip
 
 
 def found_in(pairs: Sequence[Pair], scale: int, lr_size: int, with_reference: bool, folder: Path) -> sources.Sources:
@@ -158,11 +158,11 @@ def by_plan(plan: plans.Plan, found: sources.Sources, engine: Any, schedule: Sch
     return Made(images, seconds, np.diff([began, *ends[1:]]).tolist(), watched.seconds)
 
 
-def by_engine(engine: Engine, preset: Preset, scale: int, pairs: Sequence[Pair], folder: Path) -> Made:
+def by_engine(engine: Engine, recipe: Recipe, scale: int, pairs: Sequence[Pair], folder: Path) -> Made:
     """An engine of any kind."""
     spec = engine.spec
     found = found_in(pairs, scale, spec.lr_size, spec.reads_reference, folder)
-    options = options_of(preset, len(pairs), scale, spec.batch, spec.can_filter)
+    options = options_of(recipe, len(pairs), scale, spec.batch)
     plan = plans.make(options, lr_size=spec.lr_size, batch=spec.batch, engine=engine.sha256, hr=found.hr,
                       reference=found.reference if spec.reads_reference else None, listed=found.listed)  # fmt: skip
     return by_plan(plan, found, engine, spec.schedule, folder)
@@ -172,17 +172,16 @@ def by_degrader(kind: Kind, scale: int, lr_size: int, pairs: Sequence[Pair], fol
     """A degradation without networks."""
     degrader = open_degrader(kind)
     found = found_in(pairs, scale, lr_size, False, folder)
-    nothing = Preset("none", 0, 0, None, "even", "ddpm", 0.0, "bicubic", 1)
-    options = replace(options_of(nothing, len(pairs), scale, BATCH, False), start=kind)
+    options = options_of(Recipe.without_networks(kind), len(pairs), scale, BATCH)
     plan = plans.make(options, lr_size=lr_size, batch=BATCH, engine=degrader.sha256, hr=found.hr, reference=None,
                       listed=found.listed, degrader=degrader)  # fmt: skip
     return by_plan(plan, found, StartEngine(), Schedule(), folder)
 
 
-def by_original(model: RealDGen, preset: Preset, scale: int, pairs: Sequence[Pair], folder: Path) -> Made:
+def by_original(model: RealDGen, recipe: Recipe, scale: int, pairs: Sequence[Pair], folder: Path) -> Made:
     """PyTorch, one image and one candidate at a time."""
     made, times, networks = [], [], []
-    taus = plans.Plan(options_of(preset, len(pairs), scale, 1, True), 0, 1, "", (), ()).taus  # the engine's
+    taus = draws.taus(SEED, recipe.tau, 0, len(pairs))  # the engine's
     for i, pair in enumerate(pairs):
         began = time.perf_counter()
         hr, reference = read_rgb(pair.hr), read_rgb(pair.reference)
@@ -199,7 +198,7 @@ def by_original(model: RealDGen, preset: Preset, scale: int, pairs: Sequence[Pai
             return normals(of_pair, of_candidate, of_step, size)[0].numpy()
 
         denoising = time.perf_counter()
-        result = generate(model, x_hr, x_lr, x_start, int(taus[i]), noise, preset.candidates)
+        result = generate(model, x_hr, x_lr, x_start, int(taus[i]), noise, recipe.candidates)
         networks.append(time.perf_counter() - denoising)
         made.append(pixels.to_bytes(result.candidates[result.kept][None].numpy())[0])
         (folder / f"{i}.png").write_bytes(encode_png(made[-1]))
@@ -209,7 +208,7 @@ def by_original(model: RealDGen, preset: Preset, scale: int, pairs: Sequence[Pai
 
 @dataclass(frozen=True)
 class Way:
-    """One way to make LR images. published: its name in the paper's table; preset: of the networks, None without any;
+    """One way to make LR images. published: its name in the paper's table; recipe: of the networks, None without any;
     batch: images at a time."""
 
     name: str
@@ -217,14 +216,14 @@ class Way:
     run: Callable[[Sequence[Pair], Path], Made]
     images: int
     batch: int
-    preset: Preset | None = None
+    recipe: Recipe | None = None
 
     def calls(self, images: int) -> float:
         """Of the denoiser, one a candidate and step, in whole batches; by the mean tau where every step is run."""
-        if self.preset is None:
+        if self.recipe is None:
             return 0
-        steps = self.preset.steps or (self.preset.tau_low + self.preset.tau_high) / 2
-        return -(-images // self.batch) * self.batch * self.preset.candidates * steps
+        steps = self.recipe.steps or sum(self.recipe.tau) / 2
+        return -(-images // self.batch) * self.batch * self.recipe.candidates * steps
 
     def row(self, made: Made, pairs: Sequence[Pair]) -> dict[str, Any]:
         """The measured figures, the paper's own beside them under their own names. PSNR is None without real LR."""
@@ -232,28 +231,28 @@ class Way:
         psnr = [metrics.psnr(lr, read_rgb(pair.real)) for lr, pair in both if pair.real is not None]
         p50, p95 = (float(np.percentile(made.batches, p)) for p in (50, 95))
         n, without_io = len(pairs), {}
-        if self.preset is not None:
+        if self.recipe is not None:
             without_io = {f"batch_{name}_s_without_io": round(float(np.percentile(made.without_io, p)), 4)
                           for name, p in (("p50", 50), ("p95", 95))}  # fmt: skip
             without_io["images_a_second_without_io"] = round(n / sum(made.without_io), 3)
         platform, seconds, db = PUBLISHED[self.published]
         return {
             "name": self.name, "mean_s": round(made.seconds / n, 4), "images_a_second": round(n / made.seconds, 3),
-            "mean_s_without_io": None if self.preset is None else round(sum(made.without_io) / n, 4), **without_io,
+            "mean_s_without_io": None if self.recipe is None else round(sum(made.without_io) / n, 4), **without_io,
             "batch_p50_s": round(p50, 4), "batch_p95_s": round(p95, 4),
             "psnr_db": round(float(np.mean(psnr)), 3) if psnr else None,
-            "images": n, "io": True, "batch": self.batch, **in_short(self.preset), "published_as": self.published,
+            "images": n, "io": True, "batch": self.batch, **in_short(self.recipe), "published_as": self.published,
             "published_platform": platform, "published_s": seconds, "published_psnr_db": db,
         }  # fmt: skip
 
 
-def in_short(preset: Preset | None) -> dict[str, Any]:
+def in_short(recipe: Recipe | None) -> dict[str, Any]:
     """The setting of a row."""
-    if preset is None:
+    if recipe is None:
         return {}
-    tau = preset.tau_low if preset.tau_low == preset.tau_high else [preset.tau_low, preset.tau_high]
-    return {"tau": tau, "steps": preset.steps, "solver": preset.solver, "start": preset.start,
-            "candidates": preset.candidates}  # fmt: skip
+    low, high = recipe.tau
+    return {"tau": low if low == high else [low, high], "steps": recipe.steps, "solver": recipe.solver,
+            "start": recipe.start, "candidates": recipe.candidates}  # fmt: skip
 
 
 def ways_of(
@@ -267,23 +266,24 @@ def ways_of(
         run = partial(by_degrader, kind, scale, engine.spec.lr_size)
         ways.append(Way(name, name, run, images, BATCH))
     if syndiff is not None:
-        for name, preset in PRESETS["syndiff"].items():
-            run = partial(by_engine, syndiff, preset, scale)
-            count = slow if preset.steps is None else images
-            ways.append(Way(f"SynDiff, engine, {name}", "SynDiff", run, count, syndiff.spec.batch, preset))
-    run = partial(by_engine, engine, RECOMMENDED, scale)
-    ways.append(Way("RealDGen, engine, recommended", "RealDGen", run, images, batch, RECOMMENDED))
+        for name, recipe in RECIPES["syndiff"].items():
+            run = partial(by_engine, syndiff, recipe, scale)
+            count = slow if recipe.steps is None else images
+            ways.append(Way(f"SynDiff, engine, {name}", "SynDiff", run, count, syndiff.spec.batch, recipe))
+    recommended, paper = (RECIPES["realdgen"][name] for name in ("recommended", "paper"))
+    run = partial(by_engine, engine, recommended, scale)
+    ways.append(Way("RealDGen, engine, recommended", "RealDGen", run, images, batch, recommended))
     for one in also:
         label = f"RealDGen, engine {one.spec.key.precision_computed}"
-        for name, preset in {"recommended": RECOMMENDED, "tau 1:30": PAPER}.items():
-            count = images if preset is RECOMMENDED else slow
-            run = partial(by_engine, one, preset, scale)
-            ways.append(Way(f"{label}, {name}", "RealDGen", run, count, one.spec.batch, preset))
-    for name, preset in {"tau 1:30": PAPER, "tau 30": replace(PAPER, tau_low=30)}.items():
-        run = partial(by_engine, engine, preset, scale)
-        ways.append(Way(f"RealDGen, engine, {name}", "RealDGen", run, slow, batch, preset))
-        run = partial(by_original, model, preset, scale)
-        ways.append(Way(f"RealDGen, original, {name}", "RealDGen", run, slow, 1, preset))
+        for name, recipe in {"recommended": recommended, "tau 1:30": paper}.items():
+            count = images if recipe is recommended else slow
+            run = partial(by_engine, one, recipe, scale)
+            ways.append(Way(f"{label}, {name}", "RealDGen", run, count, one.spec.batch, recipe))
+    for name, recipe in {"tau 1:30": paper, "tau 30": paper.but(tau=30)}.items():
+        run = partial(by_engine, engine, recipe, scale)
+        ways.append(Way(f"RealDGen, engine, {name}", "RealDGen", run, slow, batch, recipe))
+        run = partial(by_original, model, recipe, scale)
+        ways.append(Way(f"RealDGen, original, {name}", "RealDGen", run, slow, 1, recipe))
     return ways
 
 
@@ -327,7 +327,8 @@ def main(
         scale = read_rgb(pairs[0].hr).shape[0] // engine.spec.lr_size
         place = {"lr_size": engine.spec.lr_size, "scale": scale, "devices": f"{processor()}, {threads} threads"}
         ways = ways_of(load(checkpoint, RealDGen)[0], engine, others, syndiff, scale, images, slow)
-        call = seconds_a_call(next(way for way in ways if way.preset is RECOMMENDED), pairs, scratch / "first")
+        quick = next(way for way in ways if way.name == "RealDGen, engine, recommended")
+        call = seconds_a_call(quick, pairs, scratch / "first")
         for i, way in enumerate(ways, 1):
             left = call * sum(one.calls(one.images) for one in ways[i - 1 :])
             said = f"{way.name}, {way.images} images; about {left / 60:.1f} minutes left by the engine's first batch"

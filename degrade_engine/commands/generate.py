@@ -13,18 +13,19 @@ from rich.console import Console
 
 from degrade_engine.dry_run import say_plan
 from degrade_engine.engine import plan as plans
-from degrade_engine.engine import presets, sinks
+from degrade_engine.engine import sinks
 from degrade_engine.engine.classical import degraders
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.images import FORMATS
 from degrade_engine.engine.inputs import sources
 from degrade_engine.engine.pipeline.progress import Progress
 from degrade_engine.engine.pipeline.stops import GRACE_SECONDS
+from degrade_engine.engine.recipe import RECIPES, STARTS, Recipe
 from degrade_engine.engine.schedule import SOLVERS, SPACINGS
 from degrade_engine.engine.sinks.sink import Gt
 from degrade_engine.live import live
 from degrade_engine.photograph_options import photograph_options
-from degrade_engine.planning import SAVE_UP_TO, STARTS, make_degrader_plan, make_plan, settled
+from degrade_engine.planning import SAVE_UP_TO, make_degrader_plan, make_plan
 from degrade_engine.running import How, Run, output_of, runner_options
 
 PAIRS_MISSING = 3
@@ -32,9 +33,9 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
 
 
-def _presets(of: Callable[[presets.Preset], object]) -> str:
+def _presets(of: Callable[[Recipe], object]) -> str:
     """What each preset of RealDGen sets, for an option's help: "[recommended: 2, paper: full]"."""
-    return "[" + ", ".join(f"{name}: {of(preset)}" for name, preset in presets.PRESETS["realdgen"].items()) + "]"
+    return "[" + ", ".join(f"{name}: {of(recipe)}" for name, recipe in RECIPES["realdgen"].items()) + "]"
 
 
 @click.command("generate", short_help="Make LR/HR training pairs with an engine.")
@@ -84,8 +85,8 @@ def _presets(of: Callable[[presets.Preset], object]) -> str:
 @click.option("--pairs", type=click.IntRange(1), metavar="N", help="How many pairs to make.")
 @click.option(
     "--preset",
-    type=click.Choice(list(presets.PRESETS["realdgen"])),
-    default=presets.RECOMMENDED.name,
+    type=click.Choice(list(RECIPES["realdgen"])),
+    default="recommended",
     show_default=True,
     help="Settings to start from; each of the options up to --noise overrides one of them. Shown are RealDGen's.",
 )
@@ -93,7 +94,7 @@ def _presets(of: Callable[[presets.Preset], object]) -> str:
     "--tau",
     metavar="N|LOW:HIGH",
     help="Noising steps of the start image: one number, or a uniform range with both ends. 0 returns the "
-    "start image. " + _presets(lambda p: f"{p.tau_low}:{p.tau_high}"),
+    "start image. " + _presets(lambda p: f"{p.tau[0]}:{p.tau[1]}"),
 )
 @click.option(
     "--steps",
@@ -138,7 +139,7 @@ def _presets(of: Callable[[presets.Preset], object]) -> str:
     type=click.FloatRange(0),
     metavar="SIGMA",
     help="White noise on each finished LR: its standard deviation in grey levels; 0 is none. It is added after the "
-    f"filter has chosen. [default: {presets.LWAY.noise:g} for an engine of the kind lway, 0 for others]",
+    f"filter has chosen. [default: {RECIPES['lway']['recommended'].noise:g} for an engine of the kind lway, else 0]",
 )
 @click.option("--no-filter", is_flag=True, help="Keep the first candidate instead of the best one.")
 @click.option(
@@ -229,8 +230,7 @@ def command(ctx: click.Context, engine_path: Path | None, threads: int | None, *
     if engine_path is None:
         raise DegradeError("neither --engine nor --degrader was given", wanted="one of them")
     with how.engine(engine_path, asked["lr_size"], asked["tile_overlap"]) as engine:
-        settings = settled(engine.spec.kind, asked)
-        plan, found = make_plan(engine, asked, settings)
+        plan, found = make_plan(engine, asked)
         run = how.run(plan, found, engine, engine.spec.schedule, asked, engine_path)
         make_pairs(ctx, plan, found, run, asked)
 
@@ -286,21 +286,18 @@ def say_stopping(number: int) -> None:
 
 def say_settings(plan: plans.Plan) -> str:
     """The settings in a line."""
-    options = plan.options
+    options, recipe = plan.options, plan.options.recipe
     if not plan.networks:
-        return f"degrader {options.start}, LR size {plan.lr_size}, seed {options.seed}"
-    tau = (
-        str(options.tau_low)
-        if options.tau_low == options.tau_high
-        else f"{options.tau_low}:{options.tau_high}"
-    )
-    steps = "every step" if options.steps is None else f"{options.steps} {options.spacing} steps"
-    fusion = "" if options.fusion_weight is None else f"fusion weight {options.fusion_weight:g}, "
-    noise = f"noise {options.noise:g}, " if options.noise else ""
+        return f"degrader {recipe.start}, LR size {plan.lr_size}, seed {options.seed}"
+    low, high = recipe.tau
+    tau = str(low) if low == high else f"{low}:{high}"
+    steps = "every step" if recipe.steps is None else f"{recipe.steps} {recipe.spacing} steps"
+    fusion = "" if recipe.fusion_weight is None else f"fusion weight {recipe.fusion_weight:g}, "
+    noise = f"noise {recipe.noise:g}, " if recipe.noise else ""
     tiles = f"LR size {plan.lr_size} in tiles that share {options.tile_overlap}, " if options.tile_overlap else ""
     return (
-        f"preset {presets.label(options)}: tau {tau}, {steps}, {options.solver}, start {options.start}, "
-        f"{options.candidates} candidates{'' if options.filter else ' (no filter)'}, "
+        f"preset {recipe.label}: tau {tau}, {steps}, {recipe.solver}, start {recipe.start}, "
+        f"{recipe.candidates} candidates{'' if recipe.filter else ' (no filter)'}, "
         f"{fusion}{noise}{tiles}seed {options.seed}"
     )
 

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import images
-from ..classical import realesrgan
 from ..draws import Crop, Draw, Photograph
 from ..plan import Plan
+from ..starts import start_image
 from . import reading
 from .decoded import Decoded
 from .places import Place
@@ -130,16 +130,8 @@ def _whole(place: Place, draw: Draw) -> Path | None:
 def _inputs(plan: Plan, draw: Draw, gt: Pixels, reference: Pixels | None) -> Inputs:
     options = plan.options
     content = images.resize_bicubic(gt, (plan.lr_size, plan.lr_size))
-    record: dict[str, Any] = {"kind": options.start}
-    start: Pixels | None = None
-    if plan.degrader is not None:
-        start, record = plan.degrader.degrade(
-            gt, scale=options.scale, seed=options.seed, pair=draw.pair, noise_seed=draw.noise_seed
-        )
-    elif options.start == "bicubic":
-        start = content
-    elif options.start == "realesrgan":
-        theta = realesrgan.draw(options.seed, draw.pair, realesrgan.REALESRGAN)
-        start = realesrgan.apply(gt, theta, scale=options.scale, noise_seed=draw.noise_seed)
-        record |= {"noise_seed": draw.noise_seed, "parameters": theta.to_json()}
+    start, record = start_image(
+        options.recipe.start, plan.degrader, gt, content, scale=options.scale, seed=options.seed, pair=draw.pair,
+        noise_seed=draw.noise_seed,
+    )  # fmt: skip
     return Inputs(draw, gt, content, reference, start, record)

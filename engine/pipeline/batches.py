@@ -17,7 +17,7 @@ from ..errors import DegradeError
 from ..inputs.loading import Inputs, Outcome, Reject
 from ..plan import Plan
 from ..sampling.sampler import Batch, BatchResult
-from ..schedule import Schedule, table
+from ..schedule import Schedule
 
 ENGINE_ERROR = "engine_error"
 MOST_IN_SUCCESSION = 16  # pairs that may fail without one between them that does not
@@ -86,7 +86,7 @@ class Batches:
         options = self._plan.options
         result = self._engine.run(
             assemble(self._plan, self._schedule, outcomes, reads_hr=self._engine.hr_scale is not None),
-            filter=options.filter, candidates=options.candidates, inspect=options.save_candidates,
+            filter=options.recipe.filter, candidates=options.recipe.candidates, inspect=options.save_candidates,
         )  # fmt: skip
         made.pairs += [(one.inputs, result, at) for at, one in enumerate(outcomes) if one.inputs is not None]
         made.row_steps += result.row_steps
@@ -104,7 +104,7 @@ class Batches:
 def assemble(plan: Plan, schedule: Schedule, outcomes: Sequence[Outcome], reads_hr: bool = False) -> Batch:
     """A batch for the engine. A pair without inputs is black and not valid: rows kept as padding. reads_hr: the engine
     wants the HR itself, too."""
-    size, n, options = plan.lr_size, len(outcomes), plan.options
+    size, n, recipe = plan.lr_size, len(outcomes), plan.options.recipe
     content, reference, start = (np.zeros((n, size, size, 3), np.uint8) for _ in range(3))
     hr = np.zeros((n, plan.hr_size, plan.hr_size, 3), np.uint8) if reads_hr else None
     for at, outcome in enumerate(outcomes):
@@ -116,18 +116,15 @@ def assemble(plan: Plan, schedule: Schedule, outcomes: Sequence[Outcome], reads_
                 start[at] = outcome.inputs.start
             if hr is not None:
                 hr[at] = outcome.inputs.gt
-    taus = [plan.taus[outcome.pair] for outcome in outcomes]
     return Batch(
         content=content,
         reference=reference if plan.reference else None,
-        start=None if options.start == "reconstruction" else start,
+        start=None if recipe.start == "reconstruction" else start,
         pairs=np.array([outcome.pair for outcome in outcomes], np.uint32),
-        tables=[
-            table(schedule, options.solver, tau, options.steps, options.eta, spacing=options.spacing) for tau in taus
-        ],
-        seed=options.seed,
+        tables=[recipe.table(schedule, plan.taus[outcome.pair]) for outcome in outcomes],
+        seed=plan.options.seed,
         valid=np.array([outcome.inputs is not None for outcome in outcomes]),
         hr=hr,
-        fusion_weight=options.fusion_weight,
-        noise=options.noise,
+        fusion_weight=recipe.fusion_weight,
+        noise=recipe.noise,
     )

@@ -102,7 +102,7 @@ def run(
                 draft.rejects.append(_not_finite(inputs.draw.pair))
                 continue
             figures = (result.degradation_error, result.content_error, result.score)
-            errors, content, score = (one[: plan.options.candidates, at].tolist() for one in figures)
+            errors, content, score = (one[: plan.options.recipe.candidates, at].tolist() for one in figures)
             draft.rows.append(records.row(plan, inputs, errors, content, score, kept))
             draft.writes.append(stages.write(write_pair, plan, sink, inputs, result, at))
         on_batch(outcomes)
@@ -118,7 +118,7 @@ def run(
 def choose(plan: Plan, result: BatchResult, at: int) -> int | None:
     """Which candidate was kept of the batch's pair `at`; None where it is not all numbers (the networks broke)."""
     kept = int(result.kept[at])
-    good = np.isfinite(result.score[kept, at]) if plan.options.filter else result.finite[at]
+    good = np.isfinite(result.score[kept, at]) if plan.options.recipe.filter else result.finite[at]
     return kept if good else None
 
 
@@ -130,7 +130,7 @@ def write_pair(plan: Plan, sink: Sink, inputs: Inputs, result: BatchResult, at: 
         if inputs.reference is not None:
             sink.write_extra(f"reference/{stem}", inputs.reference)
         sink.write_extra(f"start/{stem}", result.start[at])
-        for k in range(plan.options.candidates):
+        for k in range(plan.options.recipe.candidates):
             sink.write_extra(f"candidate{k}/{stem}", result.candidates[k, at])
     sink.write(stem, inputs.gt, result.lr[at], inputs.gt_file)
     return time.perf_counter() - began

@@ -126,7 +126,7 @@ def row(
     """The manifest row of a pair: enough to make it again. degradation, content, score: one number a
     candidate.
     """
-    draw, options = inputs.draw, plan.options
+    draw, options, recipe = inputs.draw, plan.options, plan.options.recipe
     return {
         "pair": draw.pair,
         "name": stem_of(draw.pair),
@@ -135,11 +135,11 @@ def row(
         "scale": options.scale,
         "tau": plan.taus[draw.pair],
         "steps": plan.steps(draw.pair),
-        "spacing": options.spacing,
-        "solver": options.solver,
+        "spacing": recipe.spacing,
+        "solver": recipe.solver,
         "start": inputs.start_record,
-        **({} if options.fusion_weight is None else {"fusion_weight": options.fusion_weight}),
-        **({"noise": options.noise} if options.noise else {}),
+        **({} if recipe.fusion_weight is None else {"fusion_weight": recipe.fusion_weight}),
+        **({"noise": recipe.noise} if recipe.noise else {}),
         **({} if options.tile_overlap is None else {"tile_overlap": options.tile_overlap}),
         "seed": options.seed,
         "candidates": [

@@ -19,7 +19,6 @@ from typing import IO, Any
 from ..errors import DegradeError
 from ..pipeline import records
 from ..plan import Plan
-from ..presets import label
 
 Row = Mapping[str, Any]
 FORMAT = "degrade-engine/run/2"
@@ -118,7 +117,7 @@ def page(plan: Plan, tally: Tally) -> dict[str, Any]:
         "format": FORMAT,
         "plan": plan.sha256,
         "engine": plan.engine,
-        "preset": label(plan.options),
+        "preset": plan.options.recipe.label,
         "pairs": tally.pairs,
         "pairs_asked": plan.options.pairs,
         "rejects": dict(sorted(left_out.items())),

@@ -135,15 +135,9 @@ def _plan(page: Any) -> tuple[Plan, str, str]:
         settings.pop(key, None)
     found = from_json(_Sizes, {one.name: settings.pop(one.name) for one in fields(_Sizes) if one.name in settings},
                       PLAN_JSON)  # fmt: skip
-    low, _, high = found.tau.partition(":")
-    if not 1 <= found.batch <= 2**16 or not (low.isdecimal() and high.isdecimal() and len(found.tau) < 20):
-        fact = f"{PLAN_JSON}: batch is {found.batch} and tau is {found.tau[:20]!r}"
-        raise DegradeError(fact, wanted="16 and 1:30, for example")
-    settings |= {"tau_low": int(low), "tau_high": int(high)}
-    if settings.get("steps") == "full":
-        settings["steps"] = None
-    settings = Options.defaults() | settings  # the page leaves out what is as usual
-    options = from_json(Options, settings, PLAN_JSON)
+    if not 1 <= found.batch <= 2**16:
+        raise DegradeError(f"{PLAN_JSON}: batch is {found.batch}", wanted="16, for example")
+    options = Options.from_json(settings, PLAN_JSON)
     return Plan(options, found.lr_size, found.batch, found.engine, (), ()), name, output.kind
 
 
@@ -154,4 +148,3 @@ class _Sizes:
     lr_size: int
     batch: int
     engine: str
-    tau: str

@@ -19,13 +19,15 @@ from degrade_engine.cli import main  # noqa: E402
 from degrade_engine.engine.artefact import sha256_file, write_json_atomic  # noqa: E402
 from degrade_engine.engine.calibration_spec import PrecisionCalibration, read_precision  # noqa: E402
 from degrade_engine.engine.errors import DegradeError  # noqa: E402
-from degrade_engine.engine.presets import PAPER, RECOMMENDED  # noqa: E402
+from degrade_engine.engine.recipe import RECIPES  # noqa: E402
 from degrade_engine.engine.spec import open_bundle  # noqa: E402
 from degrade_engine.export import bundle as exporting  # noqa: E402
 from degrade_engine.originals.checkpoint import save  # noqa: E402
 
 Micro, Ask = Callable[[str], Any], Callable[..., Precision]
 LOUD, COARSE = "unet.middle.0.conv1", "unet.up.3.0.conv1"
+RECOMMENDED = RECIPES["realdgen"]["recommended"]
+PAPER = RECIPES["realdgen"]["paper"]
 LOUD_BLOCK = ("degradation.blocks.0.conv1", "degradation.blocks.0.conv2")
 FLOAT, HALF = 1, 10  # onnx.TensorProto
 
@@ -127,7 +129,7 @@ def test_with_every_layer_an_island_nothing_is_off(micro: Micro, precision: Ask)
 
 def test_the_trajectories_reach_from_1_to_T() -> None:
     ways = trajectories(500)
-    assert {way.tau for way in ways} == {PAPER.tau_high, RECOMMENDED.tau_high, 500} and ways[0].steps is None
+    assert {way.tau for way in ways} == {PAPER.tau[1], RECOMMENDED.tau[1], 500} and ways[0].steps is None
     assert max(way.tau for way in trajectories(20)) == 20
 
 

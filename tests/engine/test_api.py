@@ -16,6 +16,9 @@ from PIL import Image
 
 from degrade_engine.engine import api
 from degrade_engine.engine.errors import DegradeError
+from degrade_engine.engine.recipe import Recipe
+
+TWO = Recipe((30, 30), 2, "even", "ddpm", 0.0, "reconstruction", candidates=2, filter=True)  # as the engine makes
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +49,7 @@ def test_docstring_example(tiny_engine: Path, photographs: tuple[np.ndarray, np.
 @pytest.mark.parametrize("start", ["reconstruction", "bicubic", "realesrgan"])
 def test_starts(engine: api.Engine, photographs: tuple[np.ndarray, np.ndarray], start: str) -> None:
     hr, camera = photographs
-    found = engine.degrade(hr, camera, tau=0, start=start)  # type: ignore[arg-type]
+    found = engine.degrade(hr, camera, recipe=TWO, tau=0, start=start)
     np.testing.assert_array_equal(found.lr, found.start)
     if start == "bicubic":
         small = np.stack([np.asarray(Image.fromarray(i).resize((16, 16), Image.Resampling.BICUBIC)) for i in hr])
@@ -56,18 +59,18 @@ def test_starts(engine: api.Engine, photographs: tuple[np.ndarray, np.ndarray], 
 
 def test_any_number_of_pairs_is_split(engine: api.Engine, photographs: tuple[np.ndarray, np.ndarray]) -> None:
     hr, camera = photographs
-    found = engine.degrade(list(hr), list(camera), tau=[3, 0, 9, 2, 7, 1], steps=None, seed=11)
+    found = engine.degrade(list(hr), list(camera), recipe=TWO, tau=[3, 0, 9, 2, 7, 1], steps=None, seed=11)
     assert found.lr.shape == (6, 16, 16, 3) and found.candidates.shape == (2, 6, 16, 16, 3)
     assert found.score.shape == (2, 6) and found.finite.shape == (6,)
     assert found.row_steps == 2 * 22 and found.executed_row_steps == 8 * (9 + 7)
-    alone = engine.degrade(hr[:1], camera[:1], tau=3, steps=None, seed=11)
+    alone = engine.degrade(hr[:1], camera[:1], recipe=TWO, tau=3, steps=None, seed=11)
     np.testing.assert_array_equal(alone.lr[0], found.lr[0])
 
 
 def test_the_reference_matters(engine: api.Engine, photographs: tuple[np.ndarray, np.ndarray]) -> None:
     hr, camera = photographs
-    a = engine.degrade(hr[:1], camera[:1], start="bicubic").lr
-    b = engine.degrade(hr[:1], camera[1:2], start="bicubic").lr
+    a = engine.degrade(hr[:1], camera[:1], recipe=TWO, start="bicubic").lr
+    b = engine.degrade(hr[:1], camera[1:2], recipe=TWO, start="bicubic").lr
     assert (a != b).any()
 
 
@@ -87,14 +90,14 @@ def test_the_reference_matters(engine: api.Engine, photographs: tuple[np.ndarray
 def test_refusals(engine: api.Engine, photographs: tuple[np.ndarray, np.ndarray], change: dict, said: str) -> None:
     arguments = {"hr": photographs[0], "reference": photographs[1], **change}
     with pytest.raises(DegradeError, match=said):
-        engine.degrade(**arguments)
+        engine.degrade(recipe=TWO, **arguments)
 
 
 def test_a_closed_engine(tiny_engine: Path, photographs: tuple[np.ndarray, np.ndarray]) -> None:
     with api.Engine.open(tiny_engine, threads=1) as engine:
         assert len(engine.sha256) == 64
     with pytest.raises(DegradeError, match="closed"):
-        engine.degrade(*photographs)
+        engine.degrade(*photographs, recipe=TWO)
     with pytest.raises(DegradeError, match="threads"):
         api.Engine.open(tiny_engine, threads=0)
 
@@ -117,17 +120,17 @@ def test_a_number_of_the_wrong_kind_is_refused(
     engine: api.Engine, photographs: tuple[np.ndarray, np.ndarray], change: dict
 ) -> None:
     with pytest.raises(DegradeError, match="Wanted"):
-        engine.degrade(*photographs, **{"tau": 3, **change})
+        engine.degrade(*photographs, recipe=TWO, **{"tau": 3, **change})
 
 
 @pytest.mark.parametrize("kind", [np.int8, np.int64, np.uint16, np.array])
 def test_numpy_s_numbers_are_numbers(
     engine: api.Engine, photographs: tuple[np.ndarray, np.ndarray], kind: type
 ) -> None:
-    wanted = engine.degrade(*photographs, tau=3, steps=2, seed=7, scale=4, noise=1.0).lr
+    wanted = engine.degrade(*photographs, recipe=TWO, tau=3, steps=2, seed=7, scale=4, noise=1.0).lr
     few = {"steps": kind(2), "seed": kind(7), "scale": kind(4), "noise": np.float32(1)}
     for tau in (kind(3), [kind(3)] * 6, np.full(6, 3)):
-        np.testing.assert_array_equal(engine.degrade(*photographs, tau=tau, **few).lr, wanted)
+        np.testing.assert_array_equal(engine.degrade(*photographs, recipe=TWO, tau=tau, **few).lr, wanted)
 
 
 @pytest.mark.parametrize(
@@ -151,7 +154,8 @@ def test_threads_that_share_an_engine_get_what_they_would_get_alone(
     camera = rng.integers(0, 256, (6, lr_size, lr_size, 3), dtype=np.uint8)
 
     def call(i: int) -> api.BatchResult:
-        return engine.degrade(np.roll(hr, i, 0), np.roll(camera, -i, 0), tau=5 + 3 * i, steps=None, seed=i, noise=i)
+        how = TWO.but(tau=5 + 3 * i, steps=None, noise=i)
+        return engine.degrade(np.roll(hr, i, 0), np.roll(camera, -i, 0), recipe=how, seed=i)
 
     with api.Engine.open(tiny_engine, threads=1, lr_size=lr_size) as engine:
         wanted = [call(i) for i in range(4)]
@@ -177,7 +181,7 @@ def test_closing_waits_for_the_batch_in_hand(
     monkeypatch.setattr(engine._sampler, "run", slow)
     with ThreadPoolExecutor(2) as pool:
         hr, camera = photographs
-        made = pool.submit(engine.degrade, hr[:1], camera[:1])
+        made = pool.submit(engine.degrade, hr[:1], camera[:1], recipe=TWO)
         assert began.wait(30)
         closed = pool.submit(engine.close)
         with pytest.raises(TimeoutError):
@@ -186,7 +190,7 @@ def test_closing_waits_for_the_batch_in_hand(
         closed.result(30)
         assert made.result(30).lr.shape == (1, 16, 16, 3)
     with pytest.raises(DegradeError, match="closed"):
-        engine.degrade(*photographs)
+        engine.degrade(*photographs, recipe=TWO)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -200,7 +204,7 @@ def test_a_fork_is_refused_and_leaves_the_engine_to_its_parent(
         if not child:
             said = "nothing"
             try:
-                engine.degrade(*photographs)
+                engine.degrade(*photographs, recipe=TWO)
             except DegradeError as error:
                 said = str(error)
             except BaseException as error:
@@ -214,4 +218,4 @@ def test_a_fork_is_refused_and_leaves_the_engine_to_its_parent(
         said = heard.read()
     os.waitpid(child, 0)
     assert f"opened in process {os.getpid()}" in said and "spawn" in said
-    assert engine.degrade(*photographs).lr.shape == (6, 16, 16, 3)
+    assert engine.degrade(*photographs, recipe=TWO).lr.shape == (6, 16, 16, 3)

@@ -11,6 +11,7 @@ import pytest
 from degrade_engine.engine import plan as plans
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.plan_page import difference
+from degrade_engine.engine.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -21,19 +22,12 @@ class Photo:
     width: int = 500
 
 
+RECIPE = Recipe((1, 30), None, "even", "ddpm", 0.0, "bicubic", candidates=3, filter=True)
 OPTIONS = plans.Options(
     seed=7,
     pairs=64,
     scale=4,
-    tau_low=1,
-    tau_high=30,
-    steps=None,
-    spacing="even",
-    solver="ddpm",
-    eta=0.0,
-    start="bicubic",
-    candidates=3,
-    filter=True,
+    recipe=RECIPE,
     shard_pairs=16,
     save_candidates=False,
 )
@@ -51,7 +45,8 @@ def make(options: plans.Options = OPTIONS, batch: int = 4, **kw) -> plans.Plan:
 
 
 def test_a_pair_does_not_depend_on_the_others_the_batch_or_the_shards():
-    small, large = make(), make(replace(OPTIONS, pairs=500, shard_pairs=100, solver="ddim"), batch=16)
+    more = replace(OPTIONS, pairs=500, shard_pairs=100, recipe=RECIPE.but(solver="ddim"))
+    small, large = make(), make(more, batch=16)
     for pair in range(64):
         assert small.draw(pair) == large.draw(pair)
         assert small.taus[pair] == large.taus[pair]
@@ -123,15 +118,15 @@ def test_the_last_batch_and_shard_may_be_short():
 
 
 def test_few_step_plans_count_the_smaller_of_tau_and_steps():
-    plan = make(replace(OPTIONS, steps=5, tau_low=0))
+    plan = make(replace(OPTIONS, recipe=RECIPE.but(steps=5, tau=(0, 30))))
     assert [plan.steps(pair) for pair in range(64)] == [min(tau, 5) for tau in plan.taus]
-    assert make(replace(OPTIONS, tau_low=30)).taus == (30,) * 64
+    assert make(replace(OPTIONS, recipe=RECIPE.but(tau=30))).taus == (30,) * 64
 
 
 def test_512_pairs_in_batches_of_16_waste_at_most_three_row_steps_in_a_hundred():
     for seed in range(100):
         assert make(replace(OPTIONS, pairs=512, seed=seed), batch=16).useful_share() >= 0.97, seed
-    assert make(replace(OPTIONS, tau_low=0, tau_high=0)).useful_share() == 1.0
+    assert make(replace(OPTIONS, recipe=RECIPE.but(tau=0))).useful_share() == 1.0
 
 
 def test_a_pair_list_names_the_pairs_and_gives_no_replacement():
@@ -156,8 +151,8 @@ def test_the_page_names_the_field_that_differs():
     assert difference(page, make().to_json()) is None
     changed = {
         "seed": make(replace(OPTIONS, seed=8)),
-        "tau": make(replace(OPTIONS, tau_low=2)),
-        "steps": make(replace(OPTIONS, steps=2)),
+        "tau": make(replace(OPTIONS, recipe=RECIPE.but(tau=(2, 30)))),
+        "steps": make(replace(OPTIONS, recipe=RECIPE.but(steps=2))),
         "batch": make(batch=8),
         "engine": make(engine="f" * 64),
         "hr": make(hr=HR[:-1]),

@@ -140,9 +140,9 @@ def test_a_setting_reads_back_from_its_row() -> None:
 
 
 def test_a_range_of_tau_costs_what_it_draws() -> None:
-    ranged = settings.Setting(tau=(0, 300), steps=None)
+    ranged = settings.made(tau=(0, 300), steps=None)
     assert ranged.calls(50, seed=1) == ranged.taus(50, seed=1) and 120 < np.mean(ranged.calls(50, seed=1)) < 180
-    assert settings.Setting(tau=(0, 300), steps=5).calls(50, seed=1) == [min(t, 5) for t in ranged.taus(50, seed=1)]
+    assert settings.made(tau=(0, 300), steps=5).calls(50, seed=1) == [min(t, 5) for t in ranged.taus(50, seed=1)]
 
 
 def test_the_committed_rows_are_ones_that_again_can_make(root: Path) -> None:

@@ -15,8 +15,13 @@ pytest.importorskip("skimage", reason="needs the extra metrics")
 from degrade_engine.bench.seconds import table12  # noqa: E402
 from degrade_engine.engine import images  # noqa: E402
 from degrade_engine.engine.build import build  # noqa: E402
-from degrade_engine.engine.presets import PAPER, RECOMMENDED, Preset  # noqa: E402
+from degrade_engine.engine.recipe import (
+    RECIPES,  # noqa: E402
+    Recipe,  # noqa: E402
+)
 
+RECOMMENDED = RECIPES["realdgen"]["recommended"]
+PAPER = RECIPES["realdgen"]["paper"]
 SIDE = 16
 
 
@@ -62,7 +67,7 @@ def test_each_way_makes_the_same_pairs_and_has_a_row(
 
 
 def test_what_is_left_is_counted_in_whole_batches() -> None:
-    def way(preset: Preset | None, batch: int) -> table12.Way:
+    def way(preset: Recipe | None, batch: int) -> table12.Way:
         return table12.Way("", "RealDGen", lambda *_: None, 9, batch, preset)
 
     assert way(None, 16).calls(9) == 0

@@ -82,7 +82,7 @@ def test_fp32_passes_the_gate_and_makes_onnxruntimes_pixels(tiny_bundle: Path, t
         built = build.build(tiny_bundle, tmp_path / backend, backend=backend, **SMALL)  # type: ignore[arg-type]
         assert built.spec.parity.passed and built.spec.key.backend == backend
         with Engine.open(built.folder, threads=1) as engine:
-            made.append(engine.degrade(images, images[:, :32, :32], scale=4, seed=1).lr.astype(int))
+            made.append(engine.degrade(images, images[:, :32, :32], seed=1, candidates=2).lr.astype(int))
     off = np.abs(made[0] - made[1])
     assert off.max() <= 1 and (off > 0).mean() <= 1e-3
 

@@ -32,11 +32,12 @@ from degrade_engine.engine.classical import degraders
 from degrade_engine.engine.inputs import inventory
 from degrade_engine.engine.pipeline import generate as shards
 from degrade_engine.engine.pipeline import progress, records
-from degrade_engine.engine.presets import RECOMMENDED
+from degrade_engine.engine.recipe import RECIPES, Recipe
 from degrade_engine.engine.sampling.sampler import BatchResult
 from degrade_engine.kernels import select
 
 LR, K = 16, 3
+RECOMMENDED = RECIPES["realdgen"]["recommended"]
 USUAL = ("--pairs", 30, "--seed", 5, "--shard-pairs", 8)  # four shards of two batches
 FOREVER = ("shards", "run.json")  # hold seconds, which differ from run to run
 
@@ -146,7 +147,7 @@ def test_the_manifest_says_how_each_pair_came_about(run: Path, photos: Path):
         assert len(scores) == K and row["kept"] == int(np.argmin(scores))
         kept = run / "extra" / f"candidate{row['kept']}" / f"{row['name']}.png"
         assert kept.read_bytes() == (run / "lq" / f"{row['name']}.png").read_bytes()
-        assert RECOMMENDED.tau_low <= row["tau"] <= RECOMMENDED.tau_high and row["steps"] == RECOMMENDED.steps
+        assert RECOMMENDED.tau[0] <= row["tau"] <= RECOMMENDED.tau[1] and row["steps"] == RECOMMENDED.steps
         assert row["start"] == {"kind": RECOMMENDED.start} and row["solver"] == RECOMMENDED.solver
     page = json.loads((run / "run.json").read_text())
     assert page["pairs"] == 30 and page["preset"] == "recommended" and page["rejects"] == {}
@@ -268,7 +269,7 @@ def test_a_stop_just_after_a_shard_was_committed_counts_it(engines, photos, tmp_
     ("options", "field"),
     [
         (("--seed", 6), "seed was 5 and is now 6"),
-        (("--tau", "1:30"), f"tau was {RECOMMENDED.tau_low}:{RECOMMENDED.tau_high} and is now 1:30"),
+        (("--tau", "1:30"), f"tau was {RECOMMENDED.tau[0]}:{RECOMMENDED.tau[1]} and is now 1:30"),
         (("--no-filter",), "filter was True and is now False"),
         (("--pairs", 21), "pairs was 30 and is now 21"),
     ],
@@ -455,10 +456,10 @@ def test_no_usable_input_is_an_error(engines, photos, odd, tmp_path, capsys):
     ("options", "said"),
     [
         (("--candidates", 4), "the engine makes 3"),
-        (("--tau", "9:3"), "--tau is '9:3'"),
+        (("--tau", "9:3"), "tau is '9:3'"),
         (("--tau", 501), "tau is 501"),
-        (("--steps", "0"), "--steps is '0'"),
-        (("--solver", "ddpm", "--eta", 1), "--solver ddim"),
+        (("--steps", "0"), "steps is '0'"),
+        (("--solver", "ddpm", "--eta", 1), "eta is 1 with the solver ddpm"),
         (("--pair-list", "x.csv"), "both given"),
     ],
 )
@@ -508,7 +509,7 @@ def test_a_start_with_settings_of_its_own_is_another_plan(engines, photos, tmp_p
                     str(own)) == 2  # fmt: skip
     assert "start_sha256 was" in capsys.readouterr().err
     refused = {"bicubic": "the degrader bicubic has no settings",
-               "reconstruction": "--degrader-options was given, and the start image is reconstruction"}  # fmt: skip
+               "reconstruction": "options of a degrader came, and the start image is reconstruction"}  # fmt: skip
     for start, said in refused.items():
         options = ("--start", start, "--degrader-options", str(own))
         assert generate(engines[4], photos, tmp_path / "no", "--pairs", 3, *options) == 2
@@ -558,7 +559,7 @@ def test_candidates_that_are_not_numbers_are_never_kept(candidates, filtered, ke
         content_error=scores, score=scores, kept=select.choose(scores[:candidates]),
         finite=np.zeros(1, bool), row_steps=0, executed_row_steps=0, calls={},
     )  # fmt: skip
-    options = SimpleNamespace(candidates=candidates, filter=filtered)
+    options = SimpleNamespace(recipe=SimpleNamespace(candidates=candidates, filter=filtered))
     assert shards.choose(SimpleNamespace(options=options), result, 0) == kept
 
 
@@ -580,8 +581,8 @@ def a_plan(steps: list[int]) -> plans.Plan:
     """A plan in batches and shards of 4 pairs, with these steps."""
     photo = SimpleNamespace(path="a.png", bytes=1, height=99, width=99)
     options = plans.Options(
-        seed=0, pairs=len(steps), scale=1, tau_low=0, tau_high=9, steps=None, spacing="even", solver="ddpm", eta=0.0,
-        start="bicubic", candidates=1, filter=False, shard_pairs=4, save_candidates=False,
+        seed=0, pairs=len(steps), scale=1, recipe=Recipe((0, 9), None, "even", "ddpm", 0.0, "bicubic", 1, filter=False),
+        shard_pairs=4, save_candidates=False,
     )  # fmt: skip
     plan = plans.make(options, lr_size=16, batch=4, engine="", hr=[photo], reference=None)
     plan.__dict__["taus"] = columns.Column(np.array(steps))

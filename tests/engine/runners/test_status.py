@@ -82,7 +82,7 @@ def test_what_is_no_run(tmp_path, capsys):
         ('{"format": "degrade-engine/plan/2", "batch": 4}', "'lr_size' is missing"),
         (
             '{"format": "degrade-engine/plan/2", "batch": 4, "lr_size": 8, "engine": "", "tau": "1:2"}',
-            "'seed' is missing",
+            "'steps' is missing",
         ),
     ):
         if text is not None:

@@ -1,0 +1,219 @@
+"""How a pair is made, apart from the images, the seed and the sizes: a `Recipe`; and the named ones of each kind.
+
+tau is the number of noising steps that the start image gets (RealDGen, Algorithm 2 and Table 9): small keeps the start,
+large lets the diffusion rewrite it. `steps` is how many network calls bring it back: None means every timestep, as in
+the paper.
+
+Command line, Python and benchmarks all hold a Recipe, so a default stands once: here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, get_args
+
+from . import artefact
+from .classical import degraders
+from .errors import DegradeError
+from .sampling.noise import MOST_NOISE
+from .scalars import number, whole
+from .schedule import SOLVERS, SPACINGS, Schedule, Solver, SolverTable, Spacing, table
+from .spec import Kind, Start
+
+if TYPE_CHECKING:
+    from .engine_spec import EngineSpec
+
+OWN_STARTS: tuple[Start, ...] = get_args(Start)  # images that every engine knows by name
+STARTS = tuple(dict.fromkeys((*OWN_STARTS, *degraders.KINDS)))
+CLASSICAL = tuple(one for one in STARTS if one not in OWN_STARTS)
+MOST_STEPS = 2**15 - 1  # a larger tau does not fit into a plan's columns
+MOST_CANDIDATES = 1024
+USUAL: dict[str, Any] = {"fusion_weight": None, "noise": 0.0}
+"""What a page names only where it is something else: older pages, and kinds without, keep their names."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a pair is made.
+
+    tau            noising steps of the start image: (low, high), both included, of which each pair draws its own. One
+                   number stands for a range of itself. 0 gives the start image
+    steps          network calls a candidate; None: tau of them
+    spacing        of those calls, see `schedule.timesteps`
+    solver, eta    see `schedule.table`; eta is ddim's alone: 0 deterministic, 1 as much noise as ddpm
+    start          the image that is noised: "reconstruction", the model's own LR; "bicubic", the HR at LR size; or what
+                   that degrader makes of the HR. Of a run without networks it is the result
+    candidates     K, made for each pair; one of them is kept
+    filter         whether the best one is kept; False: the first one
+    fusion_weight  w of UDDM's eq. 1, the share of P-DDM in the LR, 0 to 1; None: the kind fuses nothing
+    noise          standard deviation of white noise on the finished LR, grey levels, 0 to 255: ours, in no paper
+
+    Numbers may be numpy's. Raises DegradeError for a number or a word that no engine could take.
+    """
+
+    tau: tuple[int, int]
+    steps: int | None
+    spacing: Spacing
+    solver: Solver
+    eta: float
+    start: Start | degraders.Kind
+    candidates: int
+    filter: bool
+    fusion_weight: float | None = None
+    noise: float = 0.0
+
+    def __post_init__(self) -> None:
+        settled = {
+            "tau": _range(self.tau),
+            "steps": None if self.steps is None else whole("steps", self.steps, 1, MOST_STEPS),
+            "eta": number("eta", self.eta, 0, 1),
+            "candidates": whole("candidates", self.candidates, 1, MOST_CANDIDATES),
+            "fusion_weight": None if self.fusion_weight is None else number("fusion_weight", self.fusion_weight, 0, 1),
+            "noise": number("noise", self.noise, 0, MOST_NOISE),
+        }
+        for name, value in settled.items():
+            object.__setattr__(self, name, value)
+        for name, known in (("spacing", SPACINGS), ("solver", SOLVERS), ("start", STARTS)):
+            word = getattr(self, name)
+            if not isinstance(word, str) or word not in known:
+                raise DegradeError(f"The {name} is {word!r}", wanted=f"one of {', '.join(known)}")
+        if not isinstance(self.filter, bool):
+            raise DegradeError(f"filter is {self.filter!r}", wanted="True or False")
+        if self.eta and self.solver != "ddim":
+            raise DegradeError(f"eta is {self.eta:g} with the solver {self.solver}", wanted="the solver ddim")
+
+    @classmethod
+    def named(cls, kind: Kind, name: str) -> Recipe:
+        """A kind's preset, "recommended" or "paper". Raises DegradeError where the kind has none of that name."""
+        if name not in RECIPES[kind]:
+            fact = f"an engine of the kind {kind} has no preset {name}"
+            raise DegradeError(fact, wanted=" or ".join(RECIPES[kind]))
+        return RECIPES[kind][name]
+
+    @classmethod
+    def of(cls, spec: EngineSpec, recipe: Recipe | str, **changes: Any) -> Recipe:
+        """What an engine is to do: a recipe, or the preset of that name, with some fields changed. Raises DegradeError
+        for what it cannot do."""
+        settled = (recipe if isinstance(recipe, Recipe) else cls.named(spec.kind, recipe)).but(**changes)
+        settled.check(spec)
+        return settled
+
+    @classmethod
+    def without_networks(cls, start: degraders.Kind) -> Recipe:
+        """Of a run whose start images are its pairs."""
+        return cls((0, 0), None, "even", "ddpm", 0.0, start, candidates=1, filter=False)
+
+    def but(self, **changes: Any) -> Recipe:
+        """This recipe with some fields changed. Raises DegradeError for a name or a value that does not fit."""
+        names = [field.name for field in fields(self)]
+        unknown = [name for name in changes if name not in names]
+        if unknown:
+            raise DegradeError(f"A recipe has no {unknown[0]}", wanted=", ".join(names))
+        return replace(self, **changes)
+
+    def check(self, spec: EngineSpec) -> None:
+        """Raises DegradeError for what this engine cannot do."""
+        most, kind = spec.candidates, f"an engine of the kind {spec.kind}"
+        if self.candidates > most:
+            fact = f"{self.candidates} candidates are asked for and the engine makes {most}"
+            raise DegradeError(fact, wanted=f"candidates {most}", mend="ask for fewer, or build an engine with more")
+        if self.candidates > 1 and not spec.can_filter:
+            fact = f"{self.candidates} candidates are asked for, and {kind} has nothing to choose by"
+            raise DegradeError(fact, wanted="candidates 1")
+        if self.filter and not spec.can_filter:
+            raise DegradeError(f"{kind} has nothing to filter by", wanted="no filter")
+        starts = spec.starts + (CLASSICAL if "realesrgan" in spec.starts else ())
+        if self.start not in starts:
+            raise DegradeError(f"the start image {self.start} does not fit this engine", wanted=" or ".join(starts))
+        spec.schedule.check_tau(self.tau[1])
+        if self.tau[1] and not spec.has_steps:
+            raise DegradeError(f"tau is {self.tau[1]}, and {kind} has no steps", wanted="tau 0")
+        if self.fusion_weight is not None and not spec.fuses:
+            fact = f"The fusion weight is {self.fusion_weight:g}, and {kind} fuses nothing"
+            raise DegradeError(fact, mend="leave it out")
+        if self.fusion_weight is None and spec.fuses:
+            raise DegradeError(f"{kind} fuses two images, and there is no fusion weight", wanted="0 to 1")
+
+    def table(self, schedule: Schedule, tau: int) -> SolverTable:
+        """The way from x_tau to x_0 of a pair that has drawn this tau."""
+        return table(schedule, self.solver, tau, self.steps, self.eta, spacing=self.spacing)
+
+    def calls(self, tau: int) -> int:
+        """Network calls that a candidate of such a pair takes."""
+        return tau if self.steps is None else min(tau, self.steps)
+
+    @property
+    def label(self) -> str:
+        """The preset, of any kind of engine, that this is but for the filter; or "custom"."""
+        presets = (one for of_kind in RECIPES.values() for one in of_kind.items())
+        return next((name for name, recipe in presets if replace(recipe, filter=self.filter) == self), "custom")
+
+    def to_json(self) -> dict[str, Any]:
+        """As a plan's page says it."""
+        page = asdict(self) | {"tau": f"{self.tau[0]}:{self.tau[1]}", "steps": self.steps or "full"}
+        return {name: value for name, value in page.items() if name not in USUAL or value != USUAL[name]}
+
+    @classmethod
+    def from_json(cls, page: dict[str, Any], where: str) -> Recipe:
+        """What `to_json` wrote. where: names the page in the errors. Raises DegradeError."""
+        page = {name: str(value) if name == "tau" else value for name, value in (USUAL | page).items()}
+        if "tau" in page:
+            page["tau"] = list(read_tau(page["tau"]))
+        if page.get("steps") == "full":
+            page["steps"] = None
+        return artefact.from_json(cls, page, where)
+
+
+def _range(tau: Any) -> tuple[int, int]:
+    """One number, or a tuple of two."""
+    if isinstance(tau, tuple) and len(tau) != 2:
+        raise DegradeError(f"tau is {tau!r}", wanted="one number, or the least and the largest")
+    low, high = (whole("tau", one, 0, MOST_STEPS) for one in (tau if isinstance(tau, tuple) else (tau, tau)))
+    if low > high:
+        raise DegradeError(f"tau is {low} to {high}", wanted="a range from low to high")
+    return low, high
+
+
+def read_tau(text: str) -> tuple[int, int]:
+    """ "30" -> (30, 30), "1:30" -> (1, 30). Raises DegradeError."""
+    low, colon, high = text.partition(":")
+    ends = (low, high if colon else low)
+    if not all(end.isascii() and end.isdecimal() and len(end) < 10 for end in ends) or int(ends[0]) > int(ends[1]):
+        raise DegradeError(f"tau is {text[:60]!r}", wanted="a number of steps such as 30, or a range such as 1:30")
+    return int(ends[0]), int(ends[1])
+
+
+def read_steps(text: str) -> int | None:
+    """ "full" -> None, "2" -> 2. Raises DegradeError."""
+    if text == "full":
+        return None
+    if not (text.isascii() and text.isdecimal() and 0 < len(text) < 10) or int(text) < 1:
+        raise DegradeError(f"steps is {text[:60]!r}", wanted="full, or how many network calls a candidate takes")
+    return int(text)
+
+
+_PAPER = Recipe((1, 30), None, "even", "ddpm", 0.0, "realesrgan", candidates=3, filter=True)
+_RECOMMENDED = Recipe((200, 200), 5, "quadratic", "ddim", 0.0, "bicubic", candidates=3, filter=True)
+"""Chosen on the development scenes (bench/results/choice.jsonl and references_choice.jsonl), among settings that make
+their own start more real: few calls smooth a weak noise of the reference away (a call gives the mean of what its x_t
+leaves open; here the last is at t = 8), many from a small tau keep the start's sharpness. A start at Rec_lr with a
+small tau is a little nearer to the truth there, but its start is already as sharp as real LR and the diffusion only
+adds to it."""
+_SYNDIFF_PAPER = _PAPER.but(tau=(1, 125), candidates=1, filter=False)
+"""A random strength up to a quarter of the schedule, from a classical degradation of the HR (Yang et al. 2023, as
+RealDGen describes it)."""
+_SYNDIFF = _RECOMMENDED.but(tau=40, steps=1, candidates=1, filter=False)
+"""One call from a weak noise: the mean of what a model of one camera's LR takes for it. Chosen on the development
+scenes with such a model (bench/results/syndiff_choice.jsonl; docs/other-checkpoints.md)."""
+_LWAY = Recipe((0, 0), None, "even", "ddpm", 0.0, "reconstruction", candidates=1, filter=False, noise=1.0)
+"""All that LWay has: its own reconstruction. The paper makes no pairs; this is its one setting. The noise is ours: of
+0 to 3, what makes LR most like the camera's on the scenes for choosing (docs/worth.md)."""
+_UDDM_PAPER = Recipe((200, 200), None, "even", "ddpm", 0.0, "bicubic", 1, filter=False, fusion_weight=0.5)
+"""From noise, all 200 steps of DDPM (UDDM, implementation details), w = 0.5 (Table 2)."""
+_UDDM = _UDDM_PAPER.but(steps=10, spacing="quadratic", solver="ddim")
+RECIPES: dict[Kind, dict[str, Recipe]] = {
+    "realdgen": {"recommended": _RECOMMENDED, "paper": _PAPER},
+    "syndiff": {"recommended": _SYNDIFF, "paper": _SYNDIFF_PAPER},
+    "lway": {"recommended": _LWAY},
+    "uddm": {"recommended": _UDDM, "paper": _UDDM_PAPER},
+}
