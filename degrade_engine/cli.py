@@ -1,8 +1,8 @@
 """The command line: `degrade-engine COMMAND`.
 
 Each command lives in commands/NAME.py and is imported when it is called, so that `generate` never loads torch
-and `--help` is instant. A user's mistake is one sentence on stderr and exit code 2; Ctrl-C is exit code 130;
-a traceback means a bug.
+and `--help` is instant. A user's mistake, or what the machine cannot do, is one sentence on stderr and exit code 2;
+Ctrl-C is exit code 130; a traceback means a bug.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 import click
 
 from degrade_engine.engine.errors import DegradeError
+from degrade_engine.engine.faults import no_memory, out_of_memory
 from degrade_engine.engine.pipeline.stops import leave
 from degrade_engine.guard import nul_in
 from degrade_engine.helptext import Context
@@ -114,8 +115,6 @@ def _run(words: list[str]) -> int:
         return code if isinstance(code, int) else 0
     except DegradeError as mistake:
         return _refused(str(mistake))
-    except MemoryError:
-        return _refused("There is not enough memory for what was asked. To mend it: ask for less at a time.")
     except OSError as fault:  # the system's, of a kind that nobody below expects; never this program's
         where = f"{os.fsdecode(fault.filename)}: " if isinstance(fault.filename, str | bytes) else ""
         return _refused(f"{where}{fault.strerror or fault}. To mend it: see to that file or disk, and try again.")
@@ -125,6 +124,10 @@ def _run(words: list[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted.", err=True)
         return EXIT_INTERRUPTED
+    except Exception as error:
+        if not out_of_memory(error):
+            raise
+        return _refused(str(no_memory(error)))
 
 
 def _refused(said: str) -> int:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar, get_args
 
 import click
 
+from degrade_engine.engine.faults import PATIENCE_S, Patience
 from degrade_engine.engine.images import PIXEL_LIMIT, Alpha
 from degrade_engine.engine.inputs.inventory import IDENTITIES
 from degrade_engine.engine.inputs.sources import How
@@ -54,6 +55,21 @@ _OPTIONS = [
         "time, or its hash (then the scan reads every file whole).",
     ),
     click.option(
+        "--patience",
+        type=click.FloatRange(0, 86400),
+        default=PATIENCE_S,
+        show_default=True,
+        metavar="SECONDS",
+        help="How long a photograph that cannot be read (a disk's error, no connection, not there) is tried again "
+        "before the run stops.",
+    ),
+    click.option(
+        "--allow-missing",
+        is_flag=True,
+        help="Go on without photographs that are not there or may not be read, instead of stopping: they are named in "
+        "rejects.jsonl, counted in run.json, and other pairs are made in place of theirs.",
+    ),
+    click.option(
         "--rescan",
         is_flag=True,
         help="Look at all photographs again, though inventory.jsonl lies in OUT and answers the same question.",
@@ -81,4 +97,6 @@ def how(asked: dict[str, Any]) -> How:
             due = time.monotonic() + SAY_EVERY_S
             click.echo(f"{count} {role} files looked at", err=True)
 
-    return How(asked["identity"], asked["pixel_limit"], None if asked["rescan"] else asked["out"], on_files)
+    known = None if asked["rescan"] else asked["out"]
+    patience = Patience(asked["patience"], asked["allow_missing"])
+    return How(asked["identity"], asked["pixel_limit"], known, on_files, patience)

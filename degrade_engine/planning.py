@@ -45,7 +45,7 @@ def make_degrader_plan(asked: dict[str, Any]) -> tuple[plans.Plan, sources.Sourc
     )  # fmt: skip
     plan = plans.make(
         options, lr_size=lr_size, batch=BATCH, engine=degrader.sha256, hr=found.hr, reference=None,
-        listed=found.listed, degrader=degrader,
+        listed=found.listed, degrader=degrader, refused=found.rejects,
     )  # fmt: skip
     return plan, found
 
@@ -113,5 +113,6 @@ def make_plan(engine: Any, asked: dict[str, Any]) -> tuple[plans.Plan, sources.S
         reference=found.reference if spec.reads_reference else None,
         listed=found.listed,
         degrader=degrader,
+        refused=found.rejects,
     )
     return plan, found

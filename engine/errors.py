@@ -1,6 +1,13 @@
-"""The one error that a user sees: what came, what was wanted, how to mend it."""
+"""What a user is told: what came, what was wanted, how to mend it.
+
+    DegradeError    a mistake that the user can mend
+    BadImage        a file whose bytes give no usable pixels: it is named and left out, and a run goes on
+    MachineFault    what the machine could not do: it says nothing of any file, so a run stops and nothing is left out
+"""
 
 from __future__ import annotations
+
+from typing import Any
 
 
 class DegradeError(Exception):
@@ -17,7 +24,7 @@ class DegradeError(Exception):
         self.wanted = wanted
         self.mend = mend
 
-    def __reduce__(self) -> tuple[object, ...]:
+    def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self.fact, self.wanted, self.mend)  # keywords survive a process border
 
     def __str__(self) -> str:
@@ -27,6 +34,25 @@ class DegradeError(Exception):
         if self.mend:
             text += f" To mend it: {_stopped(self.mend)}"
         return text
+
+
+class BadImage(DegradeError):
+    """A file that gives no usable pixels, by what was read of it. reason: one machine word, see `images.files`."""
+
+    def __init__(self, reason: str, fact: str, *, wanted: str = "", mend: str = "") -> None:
+        super().__init__(fact, wanted=wanted, mend=mend)
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild_bad, (self.reason, self.fact, self.wanted, self.mend)
+
+
+class MachineFault(DegradeError):
+    """Memory, a disk, a network or a folder that was not there when it was needed. The same call goes on from there."""
+
+
+def _rebuild_bad(reason: str, fact: str, wanted: str, mend: str) -> BadImage:
+    return BadImage(reason, fact, wanted=wanted, mend=mend)
 
 
 def _rebuild(cls: type[DegradeError], fact: str, wanted: str, mend: str) -> DegradeError:

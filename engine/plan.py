@@ -7,10 +7,11 @@ that the rows of a batch end together; batches are grouped into shards, the unit
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,9 @@ from .images import Alpha
 from .plan_page import digest_of, summary
 from .recipe import Recipe
 from .sampling.layout import plan_row_steps
+
+if TYPE_CHECKING:
+    from .inputs.loading import Reject
 
 FORMAT = "degrade-engine/plan/2"
 ATTEMPTS = 8  # a pair whose input cannot be decoded is drawn anew up to this many times
@@ -216,21 +220,26 @@ def make(
     reference: Sequence[Photograph] | None,
     listed: Sequence[tuple[int, int]] | None = None,
     degrader: Degrader | None = None,
+    refused: Sequence[Reject] = (),
 ) -> Plan:
-    """A plan for these usable photographs. hr, reference: sorted by path; reference None: the run reads none.
-    Raises DegradeError where no pair can be made.
+    """A plan for these usable photographs. hr, reference: sorted by path; reference None: the run reads none. refused:
+    the others. Raises DegradeError where no pair can be made, and says why.
     """
-    for name, found, size in (("HR", hr, lr_size * options.scale), ("reference", reference, lr_size)):
+    without_networks = degrader is not None and engine == degrader.sha256
+    larger = "a smaller --lr-size" if without_networks else f"an engine built for an --lr-size smaller than {lr_size}"
+    for role, name, found, size in (
+        ("hr", "HR", hr, lr_size * options.scale), ("reference", "reference", reference, lr_size),
+    ):  # fmt: skip
         if found is not None and not found:
-            raise DegradeError(
-                f"there is no usable {name} image",
-                wanted=f"at least one photograph of {size}x{size} pixels or more",
-                mend=f"give another folder, or build an engine with an --lr-size smaller than {lr_size}",
-            )
+            why = _why(one for one in refused if one.role == role)
+            wanted = f"at least one photograph of {size}x{size} pixels or more"
+            small = all(one.reason == "too_small" for one in refused if one.role == role)
+            mend = f"give larger photographs, or {larger}" if small else "give others, or mend these"
+            raise DegradeError(f"there is no usable {name} image{why}", wanted=wanted, mend=mend)
     indices = None if listed is None else np.array(listed, np.int32).reshape(-1, 2)
     if indices is not None and not (indices >= 0).all(axis=1).any():
         both = "a usable HR image" if reference is None else "both a usable HR and a usable reference image"
-        raise DegradeError(f"no pair of the list has {both}")
+        raise DegradeError(f"no pair of the list has {both}{_why(refused)}")
     return Plan(
         options,
         lr_size,
@@ -241,6 +250,18 @@ def make(
         indices,
         degrader,
     )
+
+
+def _why(refused: Iterable[Reject]) -> str:
+    """How many were refused for which reason, and what is said of the first; nothing where none was."""
+    rejects = list(refused)
+    if not rejects:
+        return ""
+    counts = Counter(one.reason for one in rejects)
+    first = rejects[0].detail.rstrip(".")
+    if rejects[0].path.rsplit("/", 1)[-1] not in first:
+        first = f"{rejects[0].path}: {first}"
+    return f" ({', '.join(f'{count} {reason}' for reason, count in sorted(counts.items()))}; {first})"
 
 
 def default_shard_pairs(pairs: int, batch: int) -> int:

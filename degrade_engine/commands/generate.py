@@ -214,8 +214,9 @@ def command(ctx: click.Context, engine_path: Path | None, threads: int | None, *
     and ends with the same bytes. Calls with one OUT at one time, on one machine or on several that mount it, share
     the work.
 
-    Exit code 0: every pair was made; 3: finished, and some pairs could not be made; 2: a mistake, a full disk or a
-    broken engine, as the message says; 130 and 143: stopped by Ctrl-C or SIGTERM.
+    Exit code 0: every pair was made; 3: finished, and some pairs could not be made; 2: a mistake, a full disk, a
+    broken engine, no memory, or a photograph that cannot be read or is not there, as the message says; 130 and 143:
+    stopped by Ctrl-C or SIGTERM.
     """
     from degrade_engine.engine.sampling.starts import StartEngine
     from degrade_engine.engine.schedule import Schedule  # here, so that --help needs no network runtime
@@ -310,4 +311,6 @@ def say_summary(page: dict[str, Any], out: Path, took: float, last: Progress | N
     lines = [f"{page['pairs']} of {page['pairs_asked']} pairs in {out} ({took:.1f} s{speed}{useful})"]
     rejected = ", ".join(f"{count} {reason}" for reason, count in page["rejects"].items())
     lines.append(f"left out: {rejected} (see rejects.jsonl)" if rejected else "left out: nothing")
+    if page["missing"]:
+        lines.append(f"photographs that were missing and gone on without (--allow-missing): {page['missing']}")
     return "\n".join(lines)

@@ -1,7 +1,7 @@
 """Image files in and out. Whatever comes in leaves as uint8 [H, W, 3] sRGB, upright: nothing is left to trainers.
 
 `files.py` opens a file and says what is wrong with it, `colours.py` brings pixels to sRGB, `reading.py` is both
-together, `encoding.py` writes.
+together, `proof.py` tells a damaged file from a machine without memory, `encoding.py` writes.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ import logging
 
 import pyvips
 
+from ..errors import BadImage
 from .encoding import FORMATS, PNG_LEVEL, WEBP_EFFORT, Format, encode, encode_png, encode_webp
-from .files import EXTENSIONS, PIXEL_LIMIT, BadImage, Encoded, File
+from .files import EXTENSIONS, PIXEL_LIMIT, Encoded, File
 from .reading import Alpha, Pixels, read_rgb, read_size, resize_bicubic
 
 __all__ = [

@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pyvips
 
+from .proof import blamed
+
 
 def to_srgb(image: Any) -> npt.NDArray[Any]:
     """uint8 or uint16 [H, W, 3 or 4 (alpha)]."""
@@ -61,6 +63,7 @@ def _is_srgb(profile: bytes, colours: int) -> bool:
     image.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
     try:
         moved = np.asarray(_transformed(image).numpy()).reshape(1, -1, 3).astype(int)
-    except pyvips.Error:
+    except pyvips.Error as error:
+        blamed(error)
         return True
     return bool(np.abs(moved - grid).max() <= 1)

@@ -8,6 +8,7 @@ import numpy as np
 import pyvips
 
 from ..errors import DegradeError
+from ..faults import no_memory
 from .reading import Pixels
 
 Format = Literal["png", "webp"]
@@ -40,8 +41,11 @@ def encode_webp(image: Pixels, effort: int = WEBP_EFFORT) -> bytes:
 
 
 def encode(image: Pixels, file_format: Format, png_level: int = PNG_LEVEL) -> bytes:
-    """As one of both."""
-    return encode_webp(image) if file_format == "webp" else encode_png(image, png_level)
+    """As one of both. Raises MachineFault where there is no memory for it."""
+    try:
+        return encode_webp(image) if file_format == "webp" else encode_png(image, png_level)
+    except pyvips.Error as error:
+        raise no_memory(error) from error
 
 
 def _frame(image: Pixels) -> Any:

@@ -1,9 +1,13 @@
 """An image file, opened: named by its first bytes and not by its ending, its header read, nothing decoded yet.
 
-libvips opens all kinds but BMP, which it lacks and Pillow has. Every way in which a file can be unusable is a
-`BadImage` with one machine word as its reason:
+A file is read whole before anything is made of it, so that what a decoder says is said of these bytes, and what a disk
+says is a `MachineFault`. libvips opens all kinds but BMP, which it lacks and Pillow has. Every way in which a file can
+be unusable is a `BadImage` with one machine word as its reason:
 
-    missing, unreadable, empty, not_an_image, unsupported, too_large, truncated, corrupt, alpha
+    empty, not_an_image, unsupported, too_large, alpha      what the bytes are
+    truncated, corrupt                                      what no decoder takes: only when `proof.py` says so, too
+    unreadable                                              no regular file
+    missing, no_access                                      where `--allow-missing` was given (`faults.py`)
 """
 
 from __future__ import annotations
@@ -16,7 +20,8 @@ from typing import Any
 import pyvips
 from PIL import Image
 
-from ..errors import DegradeError
+from ..errors import BadImage
+from ..faults import fault, read_file
 
 PIXEL_LIMIT = 200_000_000  # pixels of one image; checked in the header, before anything is decoded
 EXTENSIONS = (".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
@@ -33,33 +38,20 @@ class Encoded:
 File = Path | Encoded
 
 
-class BadImage(DegradeError):
-    """A file that gives no usable pixels. `reason` is one of the words in the module's docstring."""
-
-    def __init__(self, reason: str, fact: str, *, wanted: str = "", mend: str = "") -> None:
-        super().__init__(fact, wanted=wanted, mend=mend)
-        self.reason = reason
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (self.reason, self.fact, self.wanted, self.mend)
-
-
-def _rebuild(reason: str, fact: str, wanted: str, mend: str) -> BadImage:
-    return BadImage(reason, fact, wanted=wanted, mend=mend)
-
-
-def kind_of(path: File) -> str:
-    """What the first bytes say the file is. Raises BadImage for none, foreign or unreadable ones."""
+def fetched(file: File | str) -> Encoded:
+    """All of a file. Raises BadImage for what is none, MachineFault."""
+    if isinstance(file, Encoded):
+        return file
+    path = Path(file)
     try:
-        if isinstance(path, Encoded):
-            head = path.data[:16]
-        else:
-            with open(path, "rb") as file:
-                head = file.read(16)
-    except FileNotFoundError:
-        raise BadImage("missing", f"{path.name} is not there") from None
-    except OSError as error:
-        raise BadImage("unreadable", f"{path.name} cannot be read ({error.strerror or error})") from None
+        return Encoded(path.name, read_file(path, path.name)[0])
+    except (OSError, MemoryError, ValueError) as error:  # ValueError: a path that no file can have
+        raise fault(str(path), error) from error
+
+
+def kind_of(path: Encoded) -> str:
+    """What the first bytes say the file is. Raises BadImage for none or foreign ones."""
+    head = path.data[:16]
     if not head:
         raise BadImage("empty", f"{path.name} is empty")
     for kind, at, magic in _SIGNATURES:
@@ -85,25 +77,18 @@ _SIGNATURES = (
 )
 
 
-def open_vips(path: File, pixel_limit: int) -> Any:
+def open_vips(path: Encoded, pixel_limit: int) -> Any:
     """libvips's image, to be decoded from the top down. Raises BadImage."""
-    try:  # a Source, because a file name may hold what libvips takes for options: "a.png[page=1]"
-        if isinstance(path, Encoded):
-            source = pyvips.Source.new_from_memory(path.data)
-        else:
-            source = pyvips.Source.new_from_file(str(path))
+    try:
+        source = pyvips.Source.new_from_memory(path.data)
         image = pyvips.Image.new_from_source(source, "", access="sequential", fail_on="error")
-    except pyvips.Error:
-        raise damaged(path) from None
+    except pyvips.Error as error:
+        raise damaged(path) from error
     _limit(path, image.height, image.width, pixel_limit)
     return image
 
 
-def _bytes(path: File) -> bytes:
-    return path.data if isinstance(path, Encoded) else path.read_bytes()
-
-
-def _limit(path: File, height: int, width: int, pixel_limit: int) -> None:
+def _limit(path: Encoded, height: int, width: int, pixel_limit: int) -> None:
     if height * width > pixel_limit:
         raise BadImage(
             "too_large",
@@ -113,9 +98,9 @@ def _limit(path: File, height: int, width: int, pixel_limit: int) -> None:
         )
 
 
-def damaged(path: File) -> BadImage:
+def damaged(path: Encoded) -> BadImage:
     """Why libvips refused a file, by the file alone: what libvips says is one text for all threads."""
-    data = _bytes(path)
+    data = path.data
     if _cut_short(data):
         return BadImage("truncated", f"{path.name} ends before its pixels do", mend="fetch the file again")
     kind = " or of a kind of TIFF that is not read" if data.startswith((b"II", b"MM")) else ""
@@ -147,13 +132,13 @@ def _boxes_end(data: bytes) -> int:
     return at
 
 
-def open_bmp(path: File, pixel_limit: int) -> Image.Image:
+def open_bmp(path: Encoded, pixel_limit: int) -> Image.Image:
     """Pillow's image, not decoded yet. Raises BadImage."""
     try:
-        image = Image.open(io.BytesIO(_bytes(path)), formats=("BMP",))
+        image = Image.open(io.BytesIO(path.data), formats=("BMP",))
     except Image.DecompressionBombError:
         raise BadImage("too_large", f"{path.name} says that it has more pixels than can be meant") from None
-    except (OSError, SyntaxError, ValueError):
-        raise BadImage("corrupt", f"{path.name} is damaged", mend="fetch or export the file again") from None
+    except (OSError, SyntaxError, ValueError) as error:
+        raise BadImage("corrupt", f"{path.name} is damaged", mend="fetch or export the file again") from error
     _limit(path, image.height, image.width, pixel_limit)
     return image

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -10,16 +9,22 @@ import numpy.typing as npt
 import pyvips
 from PIL import Image
 
+from ..errors import BadImage
 from .colours import to_srgb
-from .files import PIXEL_LIMIT, BadImage, File, damaged, kind_of, open_bmp, open_vips
+from .files import PIXEL_LIMIT, Encoded, File, damaged, fetched, kind_of, open_bmp, open_vips
+from .proof import proven
 
 Pixels = npt.NDArray[np.uint8]  # [H, W, 3], RGB, sRGB
 Alpha = Literal["white", "refuse"]
 
 
 def read_size(file: File | str, *, pixel_limit: int = PIXEL_LIMIT) -> tuple[int, int]:
-    """(height, width) in pixels after EXIF rotation, from the header alone. Raises BadImage."""
-    path = Path(file) if isinstance(file, str) else file
+    """(height, width) in pixels after EXIF rotation, from the header alone. Raises BadImage, MachineFault."""
+    whole = fetched(file)
+    return proven(whole, lambda: _size(whole, pixel_limit))
+
+
+def _size(path: Encoded, pixel_limit: int) -> tuple[int, int]:
     if kind_of(path) == "bmp":
         width, height = open_bmp(path, pixel_limit).size
         return height, width
@@ -30,7 +35,8 @@ def read_size(file: File | str, *, pixel_limit: int = PIXEL_LIMIT) -> tuple[int,
 def read_rgb(
     file: File | str, *, alpha: Alpha = "white", pixel_limit: int = PIXEL_LIMIT
 ) -> Pixels:
-    """The first frame, uint8 [H, W, 3] sRGB, C-contiguous. Raises BadImage.
+    """The first frame, uint8 [H, W, 3] sRGB, C-contiguous. Raises BadImage for what its bytes are, MachineFault where
+    they could not be read or decoded here.
 
     EXIF orientation is applied. An embedded ICC profile is transformed to sRGB (relative colorimetric with
     black point compensation), unless it is sRGB already, which is left bit for bit; a profile that is
@@ -38,7 +44,11 @@ def read_rgb(
     generic press CMYK. 16 bits become 8 by rint(v * 255 / 65535). Gray becomes three equal channels.
     Transparency is laid over white or, with alpha="refuse", refused unless the image is opaque throughout.
     """
-    path = Path(file) if isinstance(file, str) else file
+    whole = fetched(file)
+    return proven(whole, lambda: _pixels(whole, alpha, pixel_limit))
+
+
+def _pixels(path: Encoded, alpha: Alpha, pixel_limit: int) -> Pixels:
     if kind_of(path) == "bmp":
         return _over_white(_bmp_pixels(path, pixel_limit), path, alpha)
     image = open_vips(path, pixel_limit)
@@ -49,8 +59,8 @@ def read_rgb(
         )
     try:
         pixels = to_srgb(image)
-    except pyvips.Error:
-        raise damaged(path) from None
+    except pyvips.Error as error:
+        raise damaged(path) from error
     if pixels.dtype == np.uint16:
         pixels = ((pixels.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
     return _turned(_over_white(pixels, path, alpha), orientation)
@@ -79,7 +89,7 @@ def _turned(pixels: Pixels, orientation: int) -> Pixels:
     return np.ascontiguousarray(pixels)
 
 
-def _over_white(pixels: Pixels, path: File, alpha: str) -> Pixels:
+def _over_white(pixels: Pixels, path: Encoded, alpha: str) -> Pixels:
     if pixels.shape[2] == 3:
         return pixels
     opacity = pixels[..., 3:].astype(np.uint32)
@@ -93,9 +103,9 @@ def _over_white(pixels: Pixels, path: File, alpha: str) -> Pixels:
     return ((colours * opacity + 255 * (255 - opacity) + 127) // 255).astype(np.uint8)
 
 
-def _bmp_pixels(path: File, pixel_limit: int) -> Pixels:
+def _bmp_pixels(path: Encoded, pixel_limit: int) -> Pixels:
     try:
         image = open_bmp(path, pixel_limit)
         return np.asarray(image.convert("RGBA" if image.mode == "RGBA" else "RGB"))
-    except (OSError, SyntaxError, ValueError):
-        raise BadImage("truncated", f"{path.name} ends before its pixels do") from None
+    except (OSError, SyntaxError, ValueError) as error:
+        raise BadImage("truncated", f"{path.name} ends before its pixels do") from error

@@ -68,7 +68,8 @@ def scan(
 ) -> Inventory:
     """All images of a place (`places.at`). minimum: (height, width) in pixels. duplicates: of files with equal bytes,
     under whatever name or link, only the first by path is used, unless "keep". on_files is told now and then how many
-    files were looked at. Raises DegradeError where there is no such place.
+    files were looked at. Raises DegradeError where there is no such place, MachineFault where what lies in it cannot be
+    read: nothing is left out for that.
     """
     place = places.at(where)
     rejects: list[LeftOut] = []
@@ -148,7 +149,7 @@ def _size(place: Place, path: str, probe: Probe, pixel_limit: int) -> tuple[int,
         size = headers.size_of(place.probe(path, LONG_HEAD).head)
     if size is None or size[0] * size[1] > pixel_limit:
         name = places.base(path)
-        file = Encoded(name, head) if len(head) == probe.bytes else place.image(path)
+        file = Encoded(name, head if len(head) == probe.bytes else place.read(path))
         return read_size(file, pixel_limit=pixel_limit)
     return size
 
@@ -193,21 +194,25 @@ def _first_of_each(
 
 def _threaded(work: Callable[[T], U], items: Iterable[T], workers: int, chunk: int = _CHUNK) -> Iterator[U]:
     """`map` in threads, in order, with a bounded number of items in hand."""
-    items = iter(items)
+    items, ended = iter(items), False
 
     def all_of(piece: list[T]) -> list[U]:
-        return [work(item) for item in piece]
+        return [work(item) for item in piece if not ended]
 
     with ThreadPoolExecutor(workers, thread_name_prefix="scan") as pool:
         waiting: deque[Future[list[U]]] = deque()
-        while True:
-            piece = list(islice(items, chunk))
-            if piece:
-                waiting.append(pool.submit(all_of, piece))
-            if not waiting:
-                return
-            if not piece or len(waiting) > 2 * workers:
-                yield from waiting.popleft().result()
+        try:
+            while True:
+                piece = list(islice(items, chunk))
+                if piece:
+                    waiting.append(pool.submit(all_of, piece))
+                if not waiting:
+                    return
+                if not piece or len(waiting) > 2 * workers:
+                    yield from waiting.popleft().result()
+        finally:  # a fault ends it at once: nobody waits for what the others would find
+            ended = True
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _shown(path: str) -> str:

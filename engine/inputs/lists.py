@@ -10,18 +10,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..artefact import read_bytes
 from ..errors import DegradeError
-from .places import Complain, Folder, Probe
+from ..faults import Patience, read_file
+from .places import Folder, Probe
+from .walk import Complain
 
 _STRANGE = re.compile("[\0\ud800-\udfff]")  # what stands for a byte that is no UTF-8; and what UTF-16 is full of
 
 
-def read_text(path: Path, wanted: str) -> str:
-    """A list's text. Bytes that are no UTF-8 are kept as the system keeps them in names (surrogates), so that the names
-    they stand in are left out and the others used. Raises DegradeError for a file without a line of UTF-8.
+def text_of(data: bytes, path: Path, wanted: str) -> str:
+    """A list's text, out of its bytes. Those that are no UTF-8 are kept as the system keeps them in names (surrogates),
+    so that the names they stand in are left out and the others used. Raises DegradeError for a file without a line of
+    UTF-8.
     """
-    text = read_bytes(path).removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape")
+    text = data.removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape")
     if text.strip() and not any(line.strip() and not _STRANGE.search(line) for line in text.splitlines()):
         raise DegradeError(f"{path} is not UTF-8 text", wanted=wanted)
     return text
@@ -38,12 +40,17 @@ class Listed:
     workers: int = 4
     remote: bool = False
 
+    @property
+    def patience(self) -> Patience:
+        return self.folder.patience
+
     @staticmethod
-    def open(path: Path) -> Listed:
+    def open(path: Path, patience: Patience = Patience()) -> Listed:  # noqa: B008 - frozen
         """A text file with a path a line, relative to its own folder; or all absolute: then relative to the deepest
         folder that holds them all. Empty lines are passed over. Raises DegradeError.
         """
-        lines = [line for line in read_text(path, "a path a line").splitlines() if line.strip()]
+        data = patience.ask(str(path), lambda: read_file(path, path.name)[0])
+        lines = [line for line in text_of(data, path, "a path a line").splitlines() if line.strip()]
         if not lines:
             raise DegradeError(f"{path} lists no file", wanted="a path a line")
         odd = next((line for line in lines if "\0" in line or "://" in line), None)
@@ -61,7 +68,8 @@ class Listed:
             name = posixpath.normpath(line.replace(os.sep, "/"))
             seen[name] = seen.get(name, 0) + 1
         paths = sorted(seen, key=os.fsencode)
-        return Listed(Folder(root), tuple(paths), tuple(one for one in paths if seen[one] > 1), str(path))
+        repeated = tuple(one for one in paths if seen[one] > 1)
+        return Listed(Folder(root, patience=patience), tuple(paths), repeated, str(path))
 
     def files(self, complain: Complain) -> Iterator[str]:
         for path in self.repeated:
@@ -71,8 +79,8 @@ class Listed:
     def probe(self, path: str, count: int) -> Probe:
         return self.folder.probe(path, count)
 
-    def image(self, path: str) -> Path:
-        return self.folder.image(path)
-
     def read(self, path: str) -> bytes:
         return self.folder.read(path)
+
+    def local(self, path: str) -> Path:
+        return self.folder.local(path)

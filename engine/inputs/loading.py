@@ -75,8 +75,8 @@ class Folders:
 
 
 def load(plan: Plan, folders: Folders, decoded: Decoded, pair: int) -> Outcome:
-    """Pixels of a pair, drawn anew (with a pair list: not) when a photograph is unusable. Never raises for
-    bad images.
+    """Pixels of a pair, drawn anew (with a pair list: not) when a photograph is unusable by its bytes. Raises
+    MachineFault where one cannot be read: then nothing is known of it.
     """
     began = time.perf_counter()
     rejects: list[Reject] = []
@@ -121,10 +121,8 @@ def _read(
 
 
 def _whole(place: Place, draw: Draw) -> Path | None:
-    if draw.hr_crop != (0, 0, draw.hr.height, draw.hr.width) or place.remote:
-        return None
-    file = place.image(draw.hr.path)
-    return file if isinstance(file, Path) else None
+    whole = draw.hr_crop == (0, 0, draw.hr.height, draw.hr.width)
+    return place.local(draw.hr.path) if whole else None
 
 
 def _inputs(plan: Plan, draw: Draw, gt: Pixels, reference: Pixels | None) -> Inputs:

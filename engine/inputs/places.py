@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from ..errors import DegradeError
-from ..images import EXTENSIONS, BadImage, Encoded
+from ..faults import Patience, read_file
 from .globs import MAGIC, matches, split_glob
-
-Complain = Callable[[str, str, str], None]  # path, reason and detail of what cannot be listed
-_OPEN = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+from .walk import Complain, Walk
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +30,9 @@ class Probe:
 
 
 class Place(Protocol):
-    """One place. Paths are relative to it. Every method may be called from several threads."""
+    """One place. Paths are relative to it. Every method may be called from several threads, and raises MachineFault for
+    what cannot be read for longer than the place's `Patience`.
+    """
 
     @property
     def name(self) -> str:
@@ -46,42 +46,45 @@ class Place(Protocol):
     def remote(self) -> bool:
         """Whether a question costs a call over a network."""
 
+    @property
+    def patience(self) -> Patience:
+        """With what cannot be read."""
+
     def files(self, complain: Complain) -> Iterator[str]:
         """Paths of what may be an image, each once, in any order (cheapest: sorted by bytes). Raises DegradeError."""
 
     def probe(self, path: str, count: int) -> Probe:
         """The file's facts and its first `count` bytes. Raises BadImage."""
 
-    def image(self, path: str) -> Path | Encoded:
-        """What `images` reads the file from. Raises BadImage."""
-
     def read(self, path: str) -> bytes:
         """All of the file. Raises BadImage."""
 
+    def local(self, path: str) -> Path | None:
+        """The file itself, where it lies on this machine."""
 
-def at(where: str | Path | Place) -> Place:
+
+def at(where: str | Path | Place, patience: Patience = Patience()) -> Place:  # noqa: B008 - frozen
     """The place that is meant: a URL ("://" or "::" in it), a list (a .txt file), a glob ("*", "?" or "[" in it, and no
-    such folder), else a folder; a Path is always a folder. Raises DegradeError.
+    such folder), else a folder; a Path is always a folder, and a Place is itself. Raises DegradeError.
     """
     if isinstance(where, Path):
-        return Folder(where)
+        return Folder(where, patience=patience)
     if not isinstance(where, str):
         return where
     if "::" in where or ("://" in where and not where.startswith("file://")):
         from .remote import Remote
 
-        return Remote.open(where)
+        return Remote.open(where, patience)
     path = where.removeprefix("file://")
-    if os.path.isdir(path):
-        return Folder(Path(path))
-    if MAGIC.search(path):
+    a_list, a_glob = path.lower().endswith(".txt"), MAGIC.search(path)
+    if not (a_list or a_glob) or patience.ask(path, lambda: _is_folder(path)):
+        return Folder(Path(path), patience=patience)
+    if a_glob:
         root, pattern = split_glob(path)
-        return Folder(Path(root or "."), pattern)
-    if path.lower().endswith(".txt"):
-        from .lists import Listed
+        return Folder(Path(root or "."), pattern, patience)
+    from .lists import Listed
 
-        return Listed.open(Path(path))
-    return Folder(Path(path))
+    return Listed.open(Path(path), patience)
 
 
 @dataclass(frozen=True)
@@ -90,11 +93,13 @@ class Folder:
 
     Files with an image's ending (`images.EXTENSIONS`, in any case), however deep. Passed over without a word: other
     endings, and files and folders whose name begins with a dot. A link to a folder is followed, but never into a folder
-    that was walked already, so loops end; real folders come first, then links by path.
+    that was walked already, so loops end; real folders come first, then links by path. A link that leads nowhere is
+    missing whatever its name: it may have led to a folder.
     """
 
     root: Path
     pattern: str | None = None  # relative to root
+    patience: Patience = Patience()
     workers: int = 4
     remote: bool = False
     _prefix: str = field(init=False, repr=False, compare=False)
@@ -107,82 +112,32 @@ class Folder:
         return str(self.root) if self.pattern is None else self._prefix + self.pattern
 
     def files(self, complain: Complain) -> Iterator[str]:
-        if not self.root.is_dir():
-            fact = f"{self.root} is not a folder" if self.root.exists() else f"The folder {self.root} is not there"
-            archive = self.root.suffix.lower() in (".zip", ".tar") and self.root.is_file()
+        there = self.patience.ask(str(self.root), lambda: _is_folder(self.root))
+        if not there:
+            fact = f"The folder {self.root} is not there" if there is None else f"{self.root} is not a folder"
+            archive = there is False and self.root.suffix.lower() in (".zip", ".tar")
             mend = f"read the archive as {self.root.suffix[1:].lower()}://::{self.root}" if archive else ""
             raise DegradeError(fact, wanted="a folder of images, a quoted glob, a .txt list or a URL", mend=mend)
-        return (path for path in self._walk(complain) if self.pattern is None or matches(path, self.pattern))
+        found = Walk(self._prefix, self.patience, self._is_there, complain)
+        return (path for path in found if self.pattern is None or matches(path, self.pattern))
 
     def probe(self, path: str, count: int) -> Probe:
-        try:
-            handle = os.open(os.path.join(self._prefix, path), _OPEN)
-            try:
-                found = os.fstat(handle)
-                if not stat.S_ISREG(found.st_mode):  # a pipe would wait for its writer for ever
-                    raise BadImage("unreadable", f"{base(path)} is not a regular file")
-                head = os.read(handle, count) if count else b""
-            finally:
-                os.close(handle)
-        except (OSError, ValueError) as error:
-            raise _unreadable(path, error) from None
+        head, found = self._first(path, count)
         link = (found.st_dev, found.st_ino) if found.st_nlink > 1 else None
         return Probe(head, found.st_size, found.st_mtime_ns, link)
 
-    def image(self, path: str) -> Path:
+    def read(self, path: str) -> bytes:
+        return self._first(path, None)[0]
+
+    def local(self, path: str) -> Path:
         return self.root / path
 
-    def read(self, path: str) -> bytes:
-        self.probe(path, 0)
-        try:
-            with open(self.root / path, "rb") as file:
-                return file.read()
-        except OSError as error:
-            raise _unreadable(path, error) from None
+    def _first(self, path: str, count: int | None) -> tuple[bytes, os.stat_result]:
+        full = os.path.join(self._prefix, path)
+        return self.patience.ask(full, lambda: read_file(full, base(path), count), self._is_there)
 
-    def _walk(self, complain: Complain) -> Iterator[str]:
-        """Real folders depth first in the order of whole paths, then each link to another folder."""
-        seen: set[tuple[int, int]] = set()
-        links: list[str] = []
-        waiting = [""]  # a stack: files as they are, folders with a "/" at their end
-        while waiting or links:
-            if not waiting:
-                links.sort(reverse=True)
-                waiting.append(links.pop())
-            path = waiting.pop()
-            if path and not path.endswith("/"):
-                yield path
-                continue
-            folder = (self._prefix + path).rstrip("/") or "/"
-            try:
-                found = os.stat(folder)
-                if (found.st_dev, found.st_ino) in seen:
-                    continue
-                seen.add((found.st_dev, found.st_ino))
-                below = _inside(folder, path, links)
-            except OSError as error:
-                if not path:
-                    raise DegradeError(f"The folder {self.root} cannot be listed ({error.strerror})") from error
-                complain(path[:-1], "unreadable", f"the folder cannot be listed ({error.strerror or error})")
-                continue
-            below.sort(reverse=True)  # code points, which is the order of UTF-8's bytes
-            waiting += below
-
-
-def _inside(folder: str, path: str, links: list[str]) -> list[str]:
-    """Paths of the images and, with a "/" at their end, of the real folders in a folder; linked ones go to `links`."""
-    below = []
-    with os.scandir(folder) as listing:
-        for one in listing:
-            if one.name.startswith("."):
-                continue
-            if one.is_dir(follow_symlinks=False):
-                below.append(f"{path}{one.name}/")
-            elif one.is_symlink() and os.path.isdir(one.path):
-                links.append(f"{path}{one.name}/")
-            elif one.name.lower().endswith(EXTENSIONS):
-                below.append(path + one.name)
-    return below
+    def _is_there(self) -> None:
+        self.patience.ask(str(self.root), lambda: os.stat(self.root))
 
 
 def base(path: str) -> str:
@@ -190,8 +145,9 @@ def base(path: str) -> str:
     return path.rsplit("/", 1)[-1]
 
 
-def _unreadable(path: str, error: Exception) -> BadImage:
-    if isinstance(error, FileNotFoundError | NotADirectoryError):
-        return BadImage("missing", f"{base(path)} is not there")
-    said = getattr(error, "strerror", None) or error
-    return BadImage("unreadable", f"{base(path)} cannot be read ({said})")
+def _is_folder(path: str | Path) -> bool | None:
+    """None: nothing is there. Raises OSError."""
+    try:
+        return stat.S_ISDIR(os.stat(path).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return None

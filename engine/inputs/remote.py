@@ -1,46 +1,57 @@
 """Images behind a URL: whatever fsspec opens (zip://…::file, memory://, s3://, gs://, https://, …).
 
 Nothing is copied to this machine: a scan reads the first bytes of each file, a decode the whole of one into memory.
-Each file system raises exceptions of its own (botocore's, aiohttp's, zipfile's), so here any means "unreadable".
+Each file system raises exceptions of its own (botocore's, aiohttp's, zipfile's). Whatever they are (no connection, no
+answer in time, a server's 5xx), they say nothing of a file: all are a machine's faults, but for those that say that
+there is no such file, and an archive's own checksums.
 """
 
 from __future__ import annotations
 
+import errno
 import posixpath
 import threading
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
-from ..errors import DegradeError
-from ..images import EXTENSIONS, BadImage, Encoded
+from ..errors import BadImage, DegradeError
+from ..faults import Patience, fault, gone, without_secrets
+from ..images import EXTENSIONS
 from .globs import MAGIC, matches, split_glob
-from .places import Complain, Probe, base
+from .places import Probe, base
+from .walk import Complain
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Remote:
     """A folder, or a glob, behind a URL. The rules are a local folder's: endings, names with dots."""
 
-    name: str
+    url: str
     root: str  # in the file system's own words
     pattern: str | None
     system: Any = field(repr=False)  # fsspec.AbstractFileSystem
     gate: AbstractContextManager[Any] = field(repr=False)  # held while reading: archives have one reading head
+    patience: Patience = Patience()
     workers: int = 16
     remote: bool = True
     _known: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False, compare=False)
 
     @staticmethod
-    def open(url: str) -> Remote:
+    def open(url: str, patience: Patience = Patience()) -> Remote:  # noqa: B008 - frozen
         """Raises DegradeError: a package is missing, or there is no such place."""
+        name = without_secrets(url)
         try:
             import fsspec
             from fsspec.archive import AbstractArchiveFileSystem
         except ModuleNotFoundError as missing:
-            fact = f"{url} is read by the package {missing.name}, which is not installed"
+            fact = f"{name} is read by the package {missing.name}, which is not installed"
             raise DegradeError(fact, mend="pip install 'degrade-engine[remote]'") from None
         first, chain, rest = url.partition("::")
         pattern = None
@@ -48,28 +59,32 @@ class Remote:
             scheme, _, inner = first.partition("://")
             folder, pattern = split_glob(inner)
             first = f"{scheme}://{folder}"
-        try:
-            system, root = fsspec.url_to_fs(first + chain + rest)
-            there = system.isdir(root)
-        except (ImportError, ValueError) as error:  # fsspec names the package to install, or the unknown scheme
-            raise DegradeError(f"{url} cannot be opened ({error})") from None
-        except Exception as error:
-            raise DegradeError(f"{url} cannot be opened ({said(error)})") from None
+
+        def look() -> tuple[Any, str, bool]:
+            try:
+                system, root = fsspec.url_to_fs(first + chain + rest)
+            except (ImportError, ValueError, FileNotFoundError, zipfile.BadZipFile) as error:  # such as: install s3fs
+                raise DegradeError(f"{name} cannot be opened ({without_secrets(error)})") from None
+            return system, root, _is_folder(system, root)
+
+        system, root, there = patience.ask(name, look)
         if not there:
-            raise DegradeError(f"{url} is not a folder, or not there", wanted="a folder of images, or a glob")
+            raise DegradeError(f"{name} is not a folder, or not there", wanted="a folder of images, or a glob")
         archive = isinstance(system, AbstractArchiveFileSystem)
         gate: AbstractContextManager[Any] = threading.Lock() if archive else nullcontext()
-        return Remote(url, root.rstrip("/"), pattern, system, gate, 1 if archive else 16)
+        return Remote(url, root.rstrip("/"), pattern, system, gate, patience, 1 if archive else 16)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Remote.open, (self.name,)  # another process has to have connections and a gate of its own
+        return Remote.open, (self.url, self.patience)  # another process has to have connections and a gate of its own
+
+    @property
+    def name(self) -> str:
+        return without_secrets(self.url)
 
     def files(self, complain: Complain) -> Iterator[str]:
-        try:
-            with self.gate:
-                found = self.system.find(self.root, detail=True)
-        except Exception as error:
-            raise DegradeError(f"{self.name} cannot be listed ({said(error)})") from None
+        # fsspec's own search passes over folders that it cannot list, unless it is told not to; others raise
+        strict = {"on_error": "raise"} if _is_generic(self.system.find) else {}
+        found = self._ask("", lambda root: self.system.find(root, detail=True, **strict))
         for full in sorted(found, key=lambda path: path.encode("utf-8", "surrogateescape")):
             path = posixpath.relpath(full, self.root) if self.root else full.lstrip("/")
             if any(part.startswith(".") for part in path.split("/")) or not path.lower().endswith(EXTENSIONS):
@@ -80,32 +95,78 @@ class Remote:
 
     def probe(self, path: str, count: int) -> Probe:
         # what the listing said is used once, by the scan: asking again would be a call a file, later it may be stale
-        facts = self._known.pop(path, None) or self._ask(path, lambda full: self.system.info(full))
+        facts = self._known.pop(path, None) or self._ask(path, self.system.info)
         if facts.get("type", "file") != "file":
             raise BadImage("unreadable", f"{base(path)} is not a regular file")
-        head = self._ask(path, lambda full: self.system.cat_file(full, start=0, end=count)) if count else b""
         size = facts.get("size")  # some web servers do not tell
-        return Probe(bytes(head), len(self.read(path)) if size is None else int(size), _mtime_ns(facts), None)
 
-    def image(self, path: str) -> Encoded:
-        return Encoded(base(path), self.read(path))
+        def first(full: str) -> bytes:
+            head = bytes(self.system.cat_file(full, start=0, end=count))
+            if size is not None and len(head) < min(count, size):
+                raise OSError(errno.EIO, f"its end came after {len(head)} of {size} bytes")
+            return head
+
+        head = self._ask(path, first) if count else b""
+        return Probe(head, len(self.read(path)) if size is None else int(size), _mtime_ns(facts), None)
 
     def read(self, path: str) -> bytes:
-        return bytes(self._ask(path, lambda full: self.system.cat_file(full)))
+        return self._ask(path, lambda full: bytes(self.system.cat_file(full)))
 
-    def _ask(self, path: str, question: Callable[[str], Any]) -> Any:
-        try:
-            with self.gate:
-                return question(f"{self.root}/{path}" if self.root else path)
-        except FileNotFoundError:
-            raise BadImage("missing", f"{base(path)} is not there") from None
-        except Exception as error:
-            raise BadImage("unreadable", f"{base(path)} cannot be read ({said(error)})") from None
+    def local(self, path: str) -> None:
+        return None
+
+    def _ask(self, path: str, question: Callable[[str], T]) -> T:
+        """Of the file `path`, or of the place itself ("")."""
+
+        def answer() -> T:
+            try:
+                with self.gate:
+                    return question(f"{self.root}/{path}" if self.root and path else path or self.root)
+            except (zipfile.BadZipFile, zlib.error) as error:
+                if "Error -4" in str(error):  # zlib's word for no memory
+                    raise MemoryError from error
+                raise BadImage("corrupt", f"{base(path)} is damaged in its archive ({error})") from error
+            except FileNotFoundError as error:
+                _believed(error)
+                raise
+
+        first, chain, rest = self.url.partition("::")
+        inside = f"{first.rstrip('/')}/{path}" if self.pattern is None and path else path or first
+        name = without_secrets(inside + chain + rest)
+        return self.patience.ask(name, answer, self._is_there if path else None, base(path))
+
+    def _is_there(self) -> None:
+        if not self._ask("", lambda root: _is_folder(self.system, root)):
+            raise fault(self.name, FileNotFoundError(errno.ENOENT, "is not there"))
 
 
-def said(error: Exception) -> str:
-    """What an exception says, or else what it is."""
-    return getattr(error, "strerror", None) or str(error).strip().rstrip(".") or type(error).__name__
+def _is_folder(system: Any, root: str) -> bool:
+    """Raises what kept the file system from saying so: its own `isdir` is false then."""
+    if system.isdir(root):
+        return True
+    try:
+        system.info(root)
+    except FileNotFoundError as error:
+        _believed(error)
+    return False
+
+
+def _believed(error: FileNotFoundError) -> None:
+    """Raises what lies behind an error that only seems to say that a file is not there: fsspec's HTTP says so of a
+    server that does not answer, too."""
+    cause = error.__cause__
+    web = type(cause).__module__.startswith("aiohttp") and getattr(cause, "status", None) != 404
+    if cause is not None and (web or (isinstance(cause, OSError) and not gone(cause))):
+        raise cause
+
+
+def _is_generic(find: Any) -> bool:
+    """Whether a file system's search is fsspec's own."""
+    from fsspec.asyn import AsyncFileSystem
+    from fsspec.spec import AbstractFileSystem
+
+    method = getattr(find, "__wrapped__", find)  # of asynchronous ones, what fsspec wraps
+    return getattr(method, "__func__", None) in (AbstractFileSystem.find, AsyncFileSystem._find)
 
 
 def _mtime_ns(facts: dict[str, Any]) -> int | None:

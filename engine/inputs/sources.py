@@ -13,17 +13,18 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from ..artefact import read_bytes, sha256_bytes
-from ..errors import DegradeError
+from ..artefact import sha256_bytes
+from ..errors import BadImage, DegradeError
+from ..faults import Patience, read_file
 from ..images import EXTENSIONS, PIXEL_LIMIT
 from . import inventory, inventory_page, places
 from .inventory import Identity
 from .inventory_page import Asked, Found
-from .lists import read_text
+from .lists import text_of
 from .loading import Folders, Reject
 from .photographs import Entry, Photographs
 from .places import Place
-from .reading import holds
+from .reading import check
 
 COLUMNS = ["hr", "reference"]
 SAMPLE = 64  # photographs of a known inventory that are looked for before it is trusted
@@ -52,13 +53,14 @@ class Sources:
 @dataclass(frozen=True)
 class How:
     """How photographs are looked at. known: a folder whose inventory.jsonl spares the look, where it answers the same
-    question. on_files: told now and then how many files of a role were seen.
+    question. on_files: told now and then how many files of a role were seen. patience: with what cannot be read.
     """
 
     identity: Identity = "size"
     pixel_limit: int = PIXEL_LIMIT
     known: Path | None = None
     on_files: OnFiles | None = None
+    patience: Patience = Patience()
 
 
 def from_folders(
@@ -66,7 +68,8 @@ def from_folders(
 ) -> Sources:
     """Everything usable in two places, or in one. hr_size, reference_size: the least height and width, in pixels."""
     how = how or How()
-    at = {"hr": places.at(hr)} | ({} if reference is None else {"reference": places.at(reference)})
+    where = {"hr": hr} | ({} if reference is None else {"reference": reference})
+    at = {role: places.at(one, how.patience) for role, one in where.items()}
     asked = Asked(hr_size, None if reference is None else reference_size, how.identity, how.pixel_limit)
     return _gather(at, asked, how, lambda role, least: _scan(at[role], role, least, how))
 
@@ -86,10 +89,11 @@ def from_list(
     """
     how = how or How()
     columns = ["hr"] if reference_size is None else COLUMNS
-    pairs = read_list(path, columns)
+    data = how.patience.ask(str(path), lambda: read_file(path, path.name)[0])
+    pairs = read_list(data, path, columns)
     where = {"hr": hr or path.parent, "reference": reference or path.parent}
-    at = {role: places.at(where[role]) for role in columns}
-    asked = Asked(hr_size, reference_size, how.identity, how.pixel_limit, sha256_bytes(read_bytes(path)))
+    at = {role: places.at(where[role], how.patience) for role in columns}
+    asked = Asked(hr_size, reference_size, how.identity, how.pixel_limit, sha256_bytes(data))
 
     def look(role: str, least: int) -> tuple[Photographs, tuple[Reject, ...]]:
         return _look(at[role], role, dict.fromkeys(pair[columns.index(role)] for pair in pairs), least, how)
@@ -100,9 +104,9 @@ def from_list(
     return replace(found, listed=listed)
 
 
-def read_list(path: Path, columns: list[str]) -> list[list[str]]:
+def read_list(data: bytes, path: Path, columns: list[str]) -> list[list[str]]:
     """The paths of each line, in the order of `columns`, which the first line has to name."""
-    lines = csv.reader(io.StringIO(read_text(path, "a CSV file")), strict=True)
+    lines = csv.reader(io.StringIO(text_of(data, path, "a CSV file")), strict=True)
     try:
         head = [name.strip() for name in next(lines, [])]
         if sorted(head) != columns:
@@ -141,9 +145,16 @@ def _gather(
 
 
 def _there(place: Place, photographs: Photographs) -> bool:
-    """Whether a sample of them is where it was."""
+    """Whether a sample of them is where it was and as it was. Raises MachineFault where one is gone, unless that is
+    allowed; then some have to be there."""
     sample = range(0, len(photographs), max(1, len(photographs) // SAMPLE))
-    return all(holds(place, photographs[n]) for n in sample)
+    reasons = []
+    for n in sample:
+        try:
+            check(place, photographs[n])
+        except BadImage as bad:
+            reasons.append(bad.reason)
+    return "changed" not in reasons and (len(reasons) < len(sample) or not sample)
 
 
 def _scan(place: Place, role: str, least: int, how: How) -> tuple[Photographs, tuple[Reject, ...]]:

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..errors import DegradeError
+from ..faults import no_memory, out_of_memory
 from ..inputs.loading import Inputs, Outcome, Reject
 from ..plan import Plan
 from ..sampling.sampler import Batch, BatchResult
@@ -52,13 +53,16 @@ class Batches:
         self._failed = 0  # pairs in succession
 
     def run(self, outcomes: Sequence[Outcome]) -> Made:
-        """The results of a batch. Raises DegradeError where too many pairs in succession failed."""
+        """The results of a batch. Raises DegradeError where too many pairs in succession failed, MachineFault where
+        memory ran out: that is no pair's fault."""
         made = Made()
         if not any(outcome.inputs for outcome in outcomes):
             return made
         try:
             self._add(made, outcomes)
-        except Exception:  # whatever a network's runtime raises; one by one, it says of whom
+        except Exception as error:  # whatever a network's runtime raises; one by one, it says of whom
+            if out_of_memory(error):
+                raise no_memory(error) from error
             self._one_by_one(made, outcomes)
         return made
 

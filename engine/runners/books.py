@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ..errors import DegradeError
+from ..faults import MISSING
 from ..pipeline import records
 from ..plan import Plan
 
@@ -121,6 +122,7 @@ def page(plan: Plan, tally: Tally) -> dict[str, Any]:
         "pairs": tally.pairs,
         "pairs_asked": plan.options.pairs,
         "rejects": dict(sorted(left_out.items())),
+        "missing": sum(role != "pair" and reason in MISSING for role, _, reason in tally.rejects),
         "row_steps": useful,
         "executed_row_steps": executed,
         "useful_share": round(useful / executed, 4) if executed else 1.0,

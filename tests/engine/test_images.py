@@ -13,7 +13,7 @@ import pytest
 import pyvips
 from PIL import Image, ImageCms, ImageOps
 
-from degrade_engine.engine.errors import DegradeError
+from degrade_engine.engine.errors import DegradeError, MachineFault
 from degrade_engine.engine.images import BadImage, encode_png, read_rgb, read_size, resize_bicubic
 
 HEIGHT, WIDTH = 40, 64
@@ -278,7 +278,6 @@ def test_what_is_no_image(tmp_path):
         "empty.jpg": "empty",
         "text.jpg": "not_an_image",
         "drawing.png": "not_an_image",
-        "none.png": "missing",
         "stub.png": "truncated",
         "folder.png": "unreadable",
         "float.tif": "unsupported",
@@ -288,6 +287,15 @@ def test_what_is_no_image(tmp_path):
             read_rgb(tmp_path / name)
         assert error.value.reason == reason
         assert name in str(error.value) and str(tmp_path) not in str(error.value)
+
+
+def test_a_file_that_cannot_be_read_is_not_called_bad(tmp_path):
+    (tmp_path / "itself.png").symlink_to("itself.png")
+    for name, said in {"none.png": "is not there (ENOENT)", "itself.png": "ELOOP", "n" * 300: "ENAMETOOLONG"}.items():
+        for call in (read_rgb, read_size):
+            with pytest.raises(MachineFault) as error:
+                call(tmp_path / name)
+            assert said in str(error.value) and str(tmp_path / name) in str(error.value)
 
 
 def test_a_bomb_is_refused_from_its_header(tmp_path):

@@ -100,10 +100,12 @@ def test_plan_and_inventory_alone_make_the_same_bytes_elsewhere(photos, tmp_path
     assert tree(tmp_path / "elsewhere" / "out") == tree(tmp_path / "wanted")
 
 
-def test_a_pair_list_is_looked_at_once_too(photos, tmp_path, monkeypatch):
+def test_a_pair_list_is_looked_at_once_too(photos, tmp_path, monkeypatch, capsys):
     (photos / "pairs.csv").write_text("hr\nb/c.jpg\ngone.png\na.png\nb/c.jpg\n")
     asked = ["generate", "--degrader", "bicubic", "--lr-size", "16", "--pair-list", str(photos / "pairs.csv")]
-    asked += ["--scale", "2", "--out", str(tmp_path / "out")]
+    asked += ["--scale", "2", "--out", str(tmp_path / "out"), "--patience", "0"]
+    assert main(asked) == 2 and "gone.png is not there" in capsys.readouterr().err
+    asked.append("--allow-missing")
     for _ in range(2):
         assert main(asked) == 3  # one pair of four cannot be made
         rows = [json.loads(line) for line in (tmp_path / "out" / "manifest.jsonl").read_text().splitlines()]
@@ -113,7 +115,7 @@ def test_a_pair_list_is_looked_at_once_too(photos, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("identity", ["size", "mtime", "sha256"])
-def test_what_changed_or_vanished_since_the_plan_is_named_when_it_is_read(photos, tmp_path, monkeypatch, identity):
+def test_what_changed_or_vanished_since_the_plan_is_named(photos, tmp_path, monkeypatch, identity, capsys):
     out = tmp_path / "out"
     assert generate(photos, out, "--identity", identity, "--dry-run") == 0
     before = os.stat(photos / "a.png")
@@ -132,7 +134,11 @@ def test_what_changed_or_vanished_since_the_plan_is_named_when_it_is_read(photos
     found = [photo for photo in inventory.scan(photos, identity=identity).entries if photo.path == "a.png"]
     assert len(found) == 1  # still a fine image by its header
     monkeypatch.setattr(sources, "_there", lambda *_: True)  # of so few, the sample would see it before the first read
-    assert generate(photos, out, "--identity", identity) == 0
+    asked = ["--identity", identity, "--patience", "0"]
+    assert generate(photos, out, *asked) == 2 and "f.png is not there (ENOENT)" in capsys.readouterr().err
+    assert generate(photos, out, *asked, "--allow-missing") == 0
+    assert json.loads((out / "run.json").read_text())["missing"] == 1
+    assert "gone on without (--allow-missing): 1" in capsys.readouterr().out
     assert (out / INVENTORY).read_bytes() == page
     assert rejects(out) == {"a.png": "changed", "f.png": "missing", "text.png": "not_an_image"}
     assert len((out / "manifest.jsonl").read_text().splitlines()) == 40
@@ -142,8 +148,10 @@ def test_another_place_with_other_photographs_is_another_plan(photos, tmp_path, 
     assert generate(photos, tmp_path / "out") == 0
     shutil.copytree(photos, tmp_path / "other")
     (tmp_path / "other" / "a.png").rename(tmp_path / "other" / "z.png")
-    assert generate(tmp_path / "other", tmp_path / "out") == 2
-    assert "another plan: hr was 6 images" in capsys.readouterr().err.replace("\n", " ")
+    missing, another = "other/a.png is not there", "another plan: hr was 6 images"
+    for asked, said in ((["--patience", "0"], missing), (["--rescan"], another)):
+        assert generate(tmp_path / "other", tmp_path / "out", *asked) == 2
+        assert said in capsys.readouterr().err.replace("\n", " ")
 
 
 def test_transparent_images_are_refused_as_asked(photos, tmp_path):

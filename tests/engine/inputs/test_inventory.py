@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from degrade_engine.engine.errors import DegradeError
+from degrade_engine.engine.errors import DegradeError, MachineFault
+from degrade_engine.engine.faults import Patience
 from degrade_engine.engine.inputs.inventory import Entry, scan
+from degrade_engine.engine.inputs.places import Folder
 
 
 def photo(path, height=30, width=40, seed=0, **options):
@@ -59,13 +61,11 @@ def test_unusable_files_are_named(tmp_path):
     photo(tmp_path / "narrow.png", 30, 19, seed=2)
     (tmp_path / "empty.jpg").touch()
     (tmp_path / "text.jpg").write_text("this is not a photograph")
-    (tmp_path / "gone.png").symlink_to(tmp_path / "nowhere.png")
     os.mkfifo(tmp_path / "pipe.png")
     found = scan(tmp_path, (16, 20))
     assert paths(found) == ["good.png"]
     assert reasons(found) == {
         "empty.jpg": "empty",
-        "gone.png": "missing",
         "low.png": "too_small",
         "narrow.png": "too_small",
         "pipe.png": "unreadable",
@@ -189,11 +189,13 @@ def test_a_folder_that_cannot_be_listed_is_named(tmp_path, monkeypatch):
         return real(path)
 
     monkeypatch.setattr(os, "scandir", locked)
-    found = scan(tmp_path)
-    assert paths(found) == ["a.png"] and reasons(found) == {"locked": "unreadable"}
+    with pytest.raises(MachineFault, match=r"locked cannot be read \(Permission denied, EACCES\)"):
+        scan(Folder(tmp_path, patience=Patience(0)))
+    found = scan(Folder(tmp_path, patience=Patience(0, allow_missing=True)))
+    assert paths(found) == ["a.png"] and reasons(found) == {"locked": "no_access"}
     (tmp_path / "alone").mkdir()
-    with pytest.raises(DegradeError, match="Permission denied"):
-        scan(tmp_path / "alone")
+    with pytest.raises(MachineFault, match="Permission denied"):
+        scan(Folder(tmp_path / "alone", patience=Patience(0)))
 
 
 def test_a_file_that_cannot_be_opened_is_named(tmp_path, monkeypatch):
@@ -206,7 +208,17 @@ def test_a_file_that_cannot_be_opened_is_named(tmp_path, monkeypatch):
         return real(path, *how, **more)
 
     monkeypatch.setattr(os, "open", refused)
-    assert reasons(scan(tmp_path)) == {"a.png": "unreadable"}
+    with pytest.raises(MachineFault, match="a.png cannot be read .*--allow-missing"):
+        scan(Folder(tmp_path, patience=Patience(0)))
+    assert reasons(scan(Folder(tmp_path, patience=Patience(0, allow_missing=True)))) == {"a.png": "no_access"}
+
+
+def test_a_link_that_leads_nowhere_may_have_led_to_a_folder(tmp_path):
+    photo(tmp_path / "a.png")
+    (tmp_path / "more").symlink_to(tmp_path / "not mounted")
+    with pytest.raises(MachineFault, match="more is not there"):
+        scan(Folder(tmp_path, patience=Patience(0)))
+    assert reasons(scan(Folder(tmp_path, patience=Patience(0, allow_missing=True)))) == {"more": "missing"}
 
 
 def test_a_name_that_is_not_utf8_is_named_in_ascii(tmp_path):

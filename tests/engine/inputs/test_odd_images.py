@@ -18,8 +18,9 @@ READ_ALL = """
 import pickle, sys
 from pathlib import Path
 from degrade_engine.engine import images
-from degrade_engine.engine.inputs import inventory, reading
-found = inventory.scan(Path(sys.argv[1]))
+from degrade_engine.engine.faults import Patience
+from degrade_engine.engine.inputs import inventory, places, reading
+found = inventory.scan(places.Folder(Path(sys.argv[1]), patience=Patience(0, allow_missing=True)))
 came = {one.path: one.reason for one in found.rejects}
 for photo in found.entries:
     try:

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from degrade_engine.engine import images
-from degrade_engine.engine.errors import DegradeError
+from degrade_engine.engine.errors import BadImage, DegradeError, MachineFault
+from degrade_engine.engine.faults import Patience
 from degrade_engine.engine.inputs import globs, inventory, places, sources
 
 fsspec = pytest.importorskip("fsspec")
@@ -54,7 +55,7 @@ def test_the_inventory_and_the_pixels_are_the_same_wherever_the_images_lie(photo
         found = inventory.scan(where)
         assert (found.entries, found.rejects) == (wanted.entries, wanted.rejects), where
         for one in found.entries:
-            pixels = images.read_rgb(found.place.image(one.path))
+            pixels = images.read_rgb(images.Encoded(one.path, found.place.read(one.path)))
             assert np.array_equal(pixels, images.read_rgb(photos / one.path)), where
 
 
@@ -92,7 +93,10 @@ def test_a_list_of_absolute_paths_is_named_from_their_common_folder(photos, tmp_
 
 def test_what_a_list_names_and_is_not_there_is_named(photos):
     (photos / "list.txt").write_text("a.jpg\n../photos/a/b.png\ngone.jpg\na\nz/notes.md\nlist.txt\n")
-    found = inventory.scan(str(photos / "list.txt"))
+    with pytest.raises(MachineFault, match="gone.jpg is not there") as error:
+        inventory.scan(places.at(str(photos / "list.txt"), Patience(0)))
+    assert "--allow-missing" in str(error.value)
+    found = inventory.scan(places.at(str(photos / "list.txt"), Patience(0, allow_missing=True)))
     assert [one.path for one in found.entries] == ["../photos/a/b.png", "a.jpg", "z/notes.md"]
     reasons = {one.path: one.reason for one in found.rejects}
     assert reasons == {"gone.jpg": "missing", "a": "unreadable", "list.txt": "not_an_image"}
@@ -160,16 +164,19 @@ def test_without_fsspec_a_url_names_the_extra(monkeypatch):
 
 
 def test_a_remote_file_that_vanishes_or_breaks_is_named(photos, tmp_path, monkeypatch):
-    place = places.at(remote_twins(photos, tmp_path)[0])
+    where = remote_twins(photos, tmp_path)[0]
+    place, lenient = places.at(where, Patience(0)), places.at(where, Patience(0, allow_missing=True))
     place.system.rm("/bucket/photos/a.jpg")
-    with pytest.raises(images.BadImage) as error:
-        place.image("a.jpg")
+    with pytest.raises(MachineFault, match="a.jpg is not there"):
+        place.read("a.jpg")
+    with pytest.raises(BadImage) as error:
+        lenient.read("a.jpg")
     assert error.value.reason == "missing"
 
     def broken(path, **_):
         raise RuntimeError("the bucket is on fire")
 
     monkeypatch.setattr(place.system, "cat_file", broken, raising=False)
-    with pytest.raises(images.BadImage, match="on fire") as error:
-        place.image("a/b.png")
-    assert error.value.reason == "unreadable"
+    for one in (place, lenient):
+        with pytest.raises(MachineFault, match="on fire"):
+            one.read("a/b.png")

@@ -335,7 +335,9 @@ def test_a_pair_list_makes_exactly_these_pairs_in_this_order(engines, photos, tm
     with open(tmp_path / "pairs.csv", "w", newline="") as file:
         csv.writer(file).writerows([("hr", "reference"), *lines])
     out = tmp_path / "out"
-    assert generate(engines[4], photos, out, "--pair-list", tmp_path / "pairs.csv") == 3  # all but one
+    asked = ["--pair-list", tmp_path / "pairs.csv", "--allow-missing"]
+    assert generate(engines[4], photos, out, *asked[:2], "--patience", 0) == 2
+    assert generate(engines[4], photos, out, *asked) == 3  # all but one
     rows = manifest(out)
     assert [row["pair"] for row in rows] == [0, 1, 3]
     assert [(row["hr"]["path"], row["reference"]["path"]) for row in rows] == [lines[0], lines[1], lines[3]]
@@ -440,7 +442,8 @@ def test_no_usable_input_is_an_error(engines, photos, odd, tmp_path, capsys):
     assert (
         main([*map(str, words), "--hr", str(tmp_path / "hr"), "--reference", str(photos / "reference")]) == 2
     )
-    assert "no usable HR image" in capsys.readouterr().err
+    err = capsys.readouterr().err.replace("\n", " ")
+    assert "no usable HR image (1 empty; empty.png is empty)" in err and "--lr-size" not in err
     whole = (odd / "hr" / "truncated.png").read_bytes()
     (tmp_path / "hr" / "cut.png").write_bytes(whole)
     assert (

@@ -1,0 +1,155 @@
+"""What a machine fails at when it reads, and how long it is waited for.
+
+Only bytes that were read whole say something of a photograph. Whatever else comes of reading (a disk's error, a server
+that does not answer, no memory, too many open files, a folder that is away) is the machine's: the question is put again
+after a pause, for some seconds, and then it is a `MachineFault`.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from .errors import BadImage, DegradeError, MachineFault
+
+T = TypeVar("T")
+MISSING = ("missing", "no_access")
+AGAIN = "the same command then goes on where this one stopped"
+PATIENCE_S = 5.0
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 1.0
+
+_OPEN = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_NO_MEMORY = (
+    "out of memory", "bad_alloc", "bad allocation", "failed to alloc", "cannot allocate", "can't allocate",
+    "could not allocate", "unable to alloc", "insufficient memory", "memory allocation", "can't start new thread",
+)  # fmt: skip
+_MENDS = {
+    errno.EMFILE: "allow more open files (`ulimit -n`), or give fewer --threads",
+    errno.ENFILE: "close what else holds files open on this machine",
+    errno.ENOMEM: "close what else needs memory, lift the limit (`ulimit -v`), or give fewer --threads",
+    errno.EACCES: "make it readable for this user",
+    errno.EPERM: "make it readable for this user",
+    errno.ESTALE: "mount its folder again",
+    errno.EIO: "see to the disk or the network that it lies on",
+}
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How a machine's faults are met. seconds: for so long a question is put again.
+
+    allow_missing: a file that is not there or may not be read, while its place is there, is a BadImage with a reason of
+    MISSING instead, for which nobody waits.
+    """
+
+    seconds: float = PATIENCE_S
+    allow_missing: bool = False
+
+    def ask(
+        self, name: str, question: Callable[[], T], place: Callable[[], object] | None = None, short: str = ""
+    ) -> T:
+        """What `question` returns. A DegradeError is an answer, whatever else it raises is not: MachineFault when time
+        is up. name: of what is read, for sentences; short: its last part. place: raises unless the place of the file
+        is there.
+        """
+        until, pause, looked = time.monotonic() + self.seconds, FIRST_PAUSE_S, False
+        while True:
+            try:
+                return question()
+            except DegradeError:
+                raise
+            except Exception as error:
+                reason = gone(error)
+                if reason and self.allow_missing and place is not None:
+                    if looked:
+                        raise BadImage(reason, f"{short or os.path.basename(name)} {_said(error)}") from None
+                    place()
+                    looked = True
+                    continue
+                if time.monotonic() + pause > until:
+                    raise fault(name, error, place is not None) from error
+            time.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE_S)
+
+
+def fault(name: str, error: BaseException, may_go_on: bool = False) -> MachineFault:
+    """The sentence for what `error` kept from being read. may_go_on: a run can do without."""
+    number = errno.ENOMEM if out_of_memory(error) else getattr(error, "errno", None)
+    mend = _MENDS.get(number or 0, "see to what it says")
+    if gone(error) == "missing":
+        mend = "put it back" + (", or write its path with / instead of \\" if "\\" in name and os.sep == "/" else "")
+    mend += f"; {AGAIN}"
+    if gone(error) and may_go_on:
+        mend += ". Or go on without what is missing: --allow-missing"
+    shown = without_secrets(os.fsencode(name).decode("utf-8", "backslashreplace"))
+    return MachineFault(f"{shown} {_said(error)}", mend=mend)
+
+
+def no_memory(error: BaseException) -> MachineFault:
+    """The sentence for memory that ran out anywhere."""
+    said = str(error).strip().splitlines() or [type(error).__name__]
+    return MachineFault(
+        f"this machine has no memory left ({said[0][:200]})", mend=f"{_MENDS[errno.ENOMEM]}; {AGAIN}"
+    )
+
+
+def gone(error: BaseException) -> str:
+    """The reason in MISSING for a file that is not there, or that this user may not read; else ""."""
+    number = getattr(error, "errno", None)
+    if isinstance(error, FileNotFoundError | NotADirectoryError) or number in (errno.ELOOP, errno.ENAMETOOLONG):
+        return "missing"
+    return "no_access" if isinstance(error, PermissionError) else ""
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, whoever says so: Python, libvips, OpenCV, a network's runtime. Of threads that could not
+    be started, too."""
+    if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+        return True
+    text = str(error).lower()
+    return any(word in text for word in _NO_MEMORY)
+
+
+def read_file(path: str | Path, name: str, most: int | None = None) -> tuple[bytes, os.stat_result]:
+    """All bytes of a file, or the first `most`, and its facts. Raises OSError, for an end before the file's too;
+    BadImage for what is no regular file: a pipe would wait for its writer for ever."""
+    handle = os.open(path, _OPEN)
+    try:
+        found = os.fstat(handle)
+        if not stat.S_ISREG(found.st_mode):
+            raise BadImage("unreadable", f"{name} is not a regular file")
+        wanted = left = found.st_size if most is None else min(most, found.st_size)
+        pieces = []
+        while left and (piece := os.read(handle, left)):
+            pieces.append(piece)
+            left -= len(piece)
+    finally:
+        os.close(handle)
+    if left:
+        raise OSError(errno.EIO, f"its end came after {wanted - left} of {found.st_size} bytes")
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces), found
+
+
+def without_secrets(said: object) -> str:
+    """A text with URLs in it, such as an error's, without the users, passwords and signatures that those may hold."""
+    text = re.sub(r"(?<=://)[^/@\s]*@", "", str(said).strip().rstrip("."))
+    return re.sub(r"(://[^\s?'\"]*)\?(?:(?!::)[^\s'\"])*=(?:(?!::)[^\s'\"])*", r"\1", text)
+
+
+def _said(error: BaseException) -> str:
+    """The rest of a sentence that begins with the file's name."""
+    number = getattr(error, "errno", None)
+    sign = errno.errorcode.get(number, "") if isinstance(number, int) else ""
+    if gone(error) == "missing" and sign in ("", "ENOENT", "ENOTDIR"):
+        return f"is not there ({sign or 'ENOENT'})"
+    if out_of_memory(error) and sign in ("", "ENOMEM"):
+        return "cannot be read: this machine has no memory left for it (ENOMEM)"
+    said = getattr(error, "strerror", None) or without_secrets(error) or type(error).__name__
+    return f"cannot be read ({said}{', ' if sign else ''}{sign})"
