@@ -103,7 +103,7 @@ def no_memory(error: BaseException) -> MachineFault:
 def gone(error: BaseException) -> str:
     """The reason in MISSING for a file that is not there, or that this user may not read; else ""."""
     number = getattr(error, "errno", None)
-    if isinstance(error, FileNotFoundError | NotADirectoryError) or number in (errno.ELOOP, errno.ENAMETOOLONG):
+    if isinstance(error, FileNotFoundError | NotADirectoryError) or number == errno.ELOOP:
         return "missing"
     return "no_access" if isinstance(error, PermissionError) else ""
 
@@ -119,8 +119,16 @@ def out_of_memory(error: BaseException) -> bool:
 
 def read_file(path: str | Path, name: str, most: int | None = None) -> tuple[bytes, os.stat_result]:
     """All bytes of a file, or the first `most`, and its facts. Raises OSError, for an end before the file's too;
-    BadImage for what is no regular file: a pipe would wait for its writer for ever."""
-    handle = os.open(path, _OPEN)
+    BadImage for what is no regular file (a pipe would wait for its writer for ever), and for a name that none can have.
+    """
+    try:
+        handle = os.open(path, _OPEN)
+    except ValueError:
+        raise BadImage("bad_name", f"{name!r} cannot name a file") from None
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        raise BadImage("bad_name", f"{name[:40]}… is too long for a name") from None
     try:
         found = os.fstat(handle)
         if not stat.S_ISREG(found.st_mode):

@@ -6,7 +6,7 @@ be unusable is a `BadImage` with one machine word as its reason:
 
     empty, not_an_image, unsupported, too_large, alpha      what the bytes are
     truncated, corrupt                                      what no decoder takes: only when `proof.py` says so, too
-    unreadable                                              no regular file
+    unreadable, bad_name                                    no regular file, or a name that none can have
     missing, no_access                                      where `--allow-missing` was given (`faults.py`)
 """
 
@@ -45,7 +45,7 @@ def fetched(file: File | str) -> Encoded:
     path = Path(file)
     try:
         return Encoded(path.name, read_file(path, path.name)[0])
-    except (OSError, MemoryError, ValueError) as error:  # ValueError: a path that no file can have
+    except (OSError, MemoryError) as error:
         raise fault(str(path), error) from error
 
 

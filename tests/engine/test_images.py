@@ -291,7 +291,7 @@ def test_what_is_no_image(tmp_path):
 
 def test_a_file_that_cannot_be_read_is_not_called_bad(tmp_path):
     (tmp_path / "itself.png").symlink_to("itself.png")
-    for name, said in {"none.png": "is not there (ENOENT)", "itself.png": "ELOOP", "n" * 300: "ENAMETOOLONG"}.items():
+    for name, said in {"none.png": "is not there (ENOENT)", "itself.png": "ELOOP"}.items():
         for call in (read_rgb, read_size):
             with pytest.raises(MachineFault) as error:
                 call(tmp_path / name)
