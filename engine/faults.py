@@ -96,7 +96,7 @@ def no_memory(error: BaseException) -> MachineFault:
     """The sentence for memory that ran out anywhere."""
     said = str(error).strip().splitlines() or [type(error).__name__]
     return MachineFault(
-        f"this machine has no memory left ({said[0][:200]})", mend=f"{_MENDS[errno.ENOMEM]}; {AGAIN}"
+        f"there is not enough memory for it here ({said[0][:200]})", mend=f"{_MENDS[errno.ENOMEM]}; {AGAIN}"
     )
 
 
@@ -158,6 +158,6 @@ def _said(error: BaseException) -> str:
     if gone(error) == "missing" and sign in ("", "ENOENT", "ENOTDIR"):
         return f"is not there ({sign or 'ENOENT'})"
     if out_of_memory(error) and sign in ("", "ENOMEM"):
-        return "cannot be read: this machine has no memory left for it (ENOMEM)"
+        return "cannot be read: there is not enough memory for it here (ENOMEM)"
     said = getattr(error, "strerror", None) or without_secrets(error) or type(error).__name__
     return f"cannot be read ({said}{', ' if sign else ''}{sign})"

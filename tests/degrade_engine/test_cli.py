@@ -51,6 +51,8 @@ def test_help_loads_no_command_and_no_network_library():
         (click.UsageError("no such thing"), 2, "no such thing"),
         (KeyboardInterrupt(), 130, "Interrupted."),
         (MemoryError(), 2, "not enough memory"),
+        (RuntimeError("can't start new thread"), 2, "not enough memory for it here (can't start new thread)"),
+        (ValueError("(-4:Insufficient memory) Failed to allocate 9 bytes"), 2, "To mend it: close what else needs"),
         (OSError(28, "No space left on device", "/x/y"), 2, "Error: /x/y: No space left on device. To mend it"),
         (OSError("odd"), 2, "Error: odd. To mend it"),
     ],

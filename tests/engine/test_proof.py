@@ -64,7 +64,7 @@ def test_what_fails_with_memory_to_spare_is_damaged():
 
 
 def test_what_fails_without_memory_is_the_machines_fault(hurry, monkeypatch):
-    with pytest.raises(MachineFault, match=r"a.png cannot be read: .*no memory.*ENOMEM.*ulimit -v"):
+    with pytest.raises(MachineFault, match=r"a.png cannot be read: .*not enough memory.*ENOMEM.*ulimit -v"):
         proof.proven(FILE, Decoder(*[MemoryError()] * 9))
     asked = []
     monkeypatch.setattr(proof, "_has_room", lambda count: asked.append(count) or len(asked) != 2)

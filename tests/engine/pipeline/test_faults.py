@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 
 from degrade_engine.cli import main
 from degrade_engine.engine.api import Engine
+from degrade_engine.engine.inputs import sources
 from degrade_engine.engine.pipeline import batches, progress, stages
 from degrade_engine.engine.runners import status
 from degrade_engine.engine.sinks import sink
@@ -99,6 +101,57 @@ def test_a_broken_engine_stops_and_costs_no_pair(tiny_engine, photos, whole, tmp
     assert tree(out) == tree(whole)
 
 
+def test_an_engine_without_memory_stops_and_blames_no_pair(tiny_engine, photos, whole, tmp_path, monkeypatch, capsys):
+    out, real = tmp_path / "out", Engine.run
+    said = "[ONNXRuntimeError] : 1 : FAIL : std::bad_alloc"
+
+    def run(self, batch, **options):
+        if 5 in batch.pairs:
+            raise RuntimeError(said)
+        return real(self, batch, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Engine, "run", run)
+        assert main(words(tiny_engine, photos, out)) == 2
+    assert f"not enough memory for it here ({said})" in capsys.readouterr().err.replace("\n", " ")
+    assert "engine_error" not in "".join(path.read_text() for path in out.glob("shards/*.json"))
+    assert main(words(tiny_engine, photos, out)) == 0 and tree(out) == tree(whole)
+
+
+def test_a_reference_that_is_gone_stops_the_run_unless_it_may(tiny_engine, photos, whole, tmp_path, capsys):
+    out, real = tmp_path / "out", tmp_path / "real"
+    shutil.copytree(photos, real)
+    asked = [*words(tiny_engine, photos, out, "--patience", 0)]
+    asked[asked.index("--reference") + 1] = str(real)
+    assert main([*asked, "--dry-run"]) == 0
+    (real / "2.png").rename(tmp_path / "2.png")
+    assert main(asked) == 2
+    assert "real/2.png is not there (ENOENT)" in capsys.readouterr().err.replace("\n", "")
+    (tmp_path / "2.png").rename(real / "2.png")
+    assert main(asked) == 0 and tree(out) == tree(whole)
+    for record in out.glob("shards/*.json"):
+        record.unlink()
+    (real / "2.png").unlink()
+    assert main([*asked, "--allow-missing"]) == 0
+    assert json.loads((out / "run.json").read_text())["rejects"] == {"reference: missing": 1}
+    assert "gone on without (--allow-missing): 1" in capsys.readouterr().out
+
+
+def test_a_worker_says_what_it_cannot_read(tmp_path, monkeypatch, capsys):
+    """The sentence of one process, by the one that was called."""
+    out, photos = tmp_path / "out", photographs(tmp_path / "hr", 72)
+    asked = ["generate", "--degrader", "bicubic", "--hr", photos, "--out", out, "--pairs", 70, "--lr-size", 16]
+    asked = [str(word) for word in [*asked, "--processes", 2, "--patience", 0.1]]
+    assert main([*asked, "--dry-run"]) == 0
+    (photos / "3.png").rename(tmp_path / "3.png")
+    monkeypatch.setattr(sources, "_there", lambda *_: True)  # of so few, this process would see it
+    assert main(asked) == 2
+    assert "hr/3.png is not there (ENOENT)" in capsys.readouterr().err.replace("\n", "")
+    assert not (out / "run.json").exists()
+    (tmp_path / "3.png").rename(photos / "3.png")
+    assert main(asked) == 0
+
+
 @pytest.mark.parametrize("kind", ["folder", "lmdb", "webdataset"])
 def test_a_full_disk_stops_with_a_sentence_and_the_run_goes_on(
     tiny_engine, photos, whole, tmp_path, monkeypatch, capsys, kind
@@ -145,6 +198,7 @@ import signal, sys, time
 signal.signal(signal.SIGINT, signal.SIG_IGN)  # as for a job in a script's background
 from degrade_engine.cli import main
 from degrade_engine.engine.api import Engine
+from degrade_engine.engine.inputs import sources
 fast = Engine.run
 def slow(self, batch, **options):
     made = fast(self, batch, **options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from PIL import Image, ImageCms
 
 from degrade_engine.cli import main
 from degrade_engine.engine import images
+from degrade_engine.engine.faults import Patience
 from degrade_engine.engine.sinks import linking
 from degrade_engine.engine.sinks.linking import is_plain_png
 
@@ -70,6 +72,24 @@ def test_without_links_the_file_is_copied(photos: Path, tmp_path: Path, monkeypa
     assert generate("folder", photos, tmp_path / "copy", "--gt", "link") == 0
     assert tree(tmp_path / "copy") == tree(tmp_path / "link")
     assert not any(path.samefile(photos / "plain.png") for path in (tmp_path / "copy" / "gt").iterdir())
+
+
+def test_an_hr_file_that_cannot_be_read_for_a_while_is_linked_all_the_same(photos, tmp_path, monkeypatch, capsys):
+    assert generate("folder", photos, tmp_path / "wanted", "--gt", "link") == 0
+    real, failures = linking._is_plain, [OSError(errno.EIO, "Input/output error")] * 3
+
+    def failing(path: Path) -> bool:
+        if failures:
+            raise failures.pop()
+        return real(path)
+
+    monkeypatch.setattr(linking, "_is_plain", failing)
+    assert generate("folder", photos, tmp_path / "link", "--gt", "link") == 0 and not failures
+    assert tree(tmp_path / "link") == tree(tmp_path / "wanted")
+    monkeypatch.setattr(linking, "Patience", lambda: Patience(0))
+    failures += [OSError(errno.EIO, "Input/output error")] * 99
+    assert generate("folder", photos, tmp_path / "stopped", "--gt", "link") == 2
+    assert "cannot be read (Input/output error, EIO)" in capsys.readouterr().err.replace("\n", " ")
 
 
 def test_none_writes_lq_alone_and_says_so(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
