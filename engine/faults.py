@@ -37,7 +37,6 @@ _MENDS = {
     errno.EACCES: "make it readable for this user",
     errno.EPERM: "make it readable for this user",
     errno.ESTALE: "mount its folder again",
-    errno.EIO: "see to the disk or the network that it lies on",
 }
 
 
@@ -82,7 +81,7 @@ class Patience:
 def fault(name: str, error: BaseException, may_go_on: bool = False) -> MachineFault:
     """The sentence for what `error` kept from being read. may_go_on: a run can do without."""
     number = errno.ENOMEM if out_of_memory(error) else getattr(error, "errno", None)
-    mend = _MENDS.get(number or 0, "see to what it says")
+    mend = _MENDS.get(number or 0, "see to the disk, the network or the server that it lies on")
     if gone(error) == "missing":
         mend = "put it back" + (", or write its path with / instead of \\" if "\\" in name and os.sep == "/" else "")
     mend += f"; {AGAIN}"
