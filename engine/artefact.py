@@ -21,7 +21,7 @@ import typing
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import fields, is_dataclass
+from dataclasses import field, fields, is_dataclass
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -172,12 +172,17 @@ def _read_plain(kind: Any, data: Any, where: str) -> Any:
     return data
 
 
+def later(default: Any) -> Any:
+    """A field of an artefact's page that pages written before it do not have; there it is `default`."""
+    return field(default=default, metadata={"later": True})
+
+
 def _read_dataclass(cls: type, data: Any, where: str) -> Any:
     if not isinstance(data, dict):
         raise _misfit(where, data, "an object")
     names = [field.name for field in fields(cls)]
     unknown = [key for key in data if key not in names]
-    missing = [name for name in names if name not in data]
+    missing = [one.name for one in fields(cls) if one.name not in data and "later" not in one.metadata]
     if unknown:
         raise DegradeError(
             f"{where} the key {unknown[0]!r} is unknown",
@@ -187,7 +192,7 @@ def _read_dataclass(cls: type, data: Any, where: str) -> Any:
     if missing:
         raise DegradeError(f"{where} the key {missing[0]!r} is missing", mend="make the artefact again")
     kinds = typing.get_type_hints(cls)
-    return cls(**{name: _read(kinds[name], data[name], _under(where, name)) for name in names})
+    return cls(**{name: _read(kinds[name], data[name], _under(where, name)) for name in names if name in data})
 
 
 def _under(where: str, key: str) -> str:

@@ -28,8 +28,8 @@ command.add_command(train_uddm.command)
 
 
 @command.command("realdgen")
-@click.option("--stage", type=click.Choice(["vqvae", "content", "degradation", "ddpm"]), required=True)
-@click.option("--preset", type=click.Choice(["paper", "tiny"]), default="tiny", show_default=True)
+@click.option("--stage", type=click.Choice(["vqvae", "content", "degradation", "ddpm", "sample"]), required=True)
+@click.option("--preset", type=click.Choice(["paper", "tiny", "small"]), default="tiny", show_default=True)
 @click.option("--hr", type=FOLDERS, multiple=True, required=True, help="Folder of sharp photographs (repeatable).")
 @click.option("--lr", "lr_", type=FOLDERS, multiple=True, help="Folder of real LR photographs, unpaired (repeatable).")
 @click.option(
@@ -60,6 +60,11 @@ command.add_command(train_uddm.command)
     default=(0.5, 0.25, 0.25),
     show_default=True,
     help="Stage ddpm: weights of synthetic, unpaired, true pairs.",
+)
+@click.option(
+    "--camera",
+    type=click.FloatRange(0, 1),
+    help="Share of synthetic rows by the synthetic camera. [default: 0.7 for small, else 0]",
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--workers", type=click.IntRange(0), default=1, show_default=True, help="Processes that make batches.")
@@ -92,6 +97,7 @@ def realdgen(
     crop: int,
     reference_crop: int | None,
     mix: tuple[float, float, float],
+    camera: float | None,
     seed: int,
     workers: int,
     threads: int | None,
@@ -127,7 +133,8 @@ def realdgen(
         options = dataclasses.replace(options, lr_content=learning_rate)
     elif learning_rate:
         options = dataclasses.replace(options, lr=learning_rate)
-    data = DataOptions(crop=crop, reference_crop=reference_crop or crop, mix=mix)
+    share = camera if camera is not None else 0.7 if preset == "small" else 0.0
+    data = DataOptions(crop=crop, reference_crop=reference_crop or crop, mix=mix, camera=share)
     bf16 = bf16_helps() if bf16 is None else bf16
     training = TrainOptions(steps=steps, seed=seed, bf16=bf16, ema=ema, deadline_s=60 * minutes)
     run = Run(stage, config, options, data, training, hr, lr_, pairs, hold_out, out, workers, threads)

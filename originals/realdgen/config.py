@@ -2,13 +2,16 @@
 
 The paper gives: 16 residual blocks and a 2048-vector for E_deg (A.1.2), four modulation layers (A.4), T = 500 (A.3) and
 73.676 M parameters for the whole generator (Table 13). It gives no width, no VQ-VAE stride, no U-Net layout. `PAPER`
-chooses them to meet the count; `TINY` is what two CPU cores can train in about an hour.
+chooses them to meet the count; `TINY` is what two CPU cores can train in about an hour. `SMALL` is `TINY` for one call
+per pair: its denoiser returns a sample, and its F_deg is drawn from what several references say (samples.py).
 """
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 
+from degrade_engine.engine.artefact import later
 from degrade_engine.engine.schedule import Schedule
 
 
@@ -35,6 +38,7 @@ class DegradationConfig:
     mapping: int  # hidden channels of the mapping
     pool_spread: bool = False  # pool the mean and the log standard deviation (tiny), not the mean alone
     pool_quiet: bool = False  # and, at each resolution, how much the features vary where they vary least (tiny)
+    spread: bool = later(False)  # also say how sure each number is (small; samples.py)
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ class ModulationConfig:
 @dataclass(frozen=True)
 class UNetConfig:
     """eps_theta. `residual_std` > 0 turns on the residual preconditioning of the tiny preset, `noise_gate` its gate for
-    the reference's noise (see unet.py)."""
+    the reference's noise, `sample` the one call that returns a sample (see unet.py)."""
 
     width: int
     multipliers: tuple[int, ...]
@@ -58,6 +62,7 @@ class UNetConfig:
     dropout: float = 0.0
     residual_std: float = 0.0
     noise_gate: bool = False
+    sample: bool = later(False)
 
     @property
     def condition_channels(self) -> int:
@@ -105,4 +110,11 @@ TINY = RealDGenConfig(
     unet=UNetConfig(width=32, multipliers=(1, 2, 3), blocks=1, residual_std=0.06, noise_gate=True),
 )
 
-PRESETS = {"paper": PAPER, "tiny": TINY}
+SMALL = dataclasses.replace(
+    TINY,
+    preset="small",
+    degradation=dataclasses.replace(TINY.degradation, spread=True),
+    unet=dataclasses.replace(TINY.unet, noise_gate=False, sample=True),
+)
+
+PRESETS = {"paper": PAPER, "tiny": TINY, "small": SMALL}

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from degrade_engine.engine.classical import camera
 from degrade_engine.engine.classical.realesrgan import CAMERA, REALESRGAN, SecondOrder, apply, draw
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.images import resize_bicubic
@@ -28,6 +29,7 @@ from degrade_engine.engine.scalars import number
 from degrade_engine.originals.noise import Image, Noise, Range, difference, exactly
 from degrade_engine.originals.photographs import StepDataset, cut, tensor
 
+Theta = SecondOrder | camera.Camera
 BANDS = 6  # radial bands of the spectral targets
 MILD = dataclasses.replace(  # CAMERA with blur alone in four samples of ten: most cameras' LR has little noise
     CAMERA, second=dataclasses.replace(CAMERA.second, skip_noise=0.4, skip_jpeg=0.6, jpeg_range=(10, 98))
@@ -46,6 +48,7 @@ class DataOptions:
     familiar: float = 0.3  # share of synthetic samples whose photograph is the HR of a true pair, where there are some
     strong: float = 0.2  # share of synthetic samples by the published Real-ESRGAN ranges; the rest by MILD
     textured: float = 0.25  # share of crops, sharp or unpaired, that are the roughest of a few
+    camera: float = 0.0  # share of the degraded synthetic samples by the synthetic camera
     longest: int = 1024  # unpaired photographs are cut to their central square of this size
 
     def __post_init__(self) -> None:
@@ -95,11 +98,13 @@ class RealDGenBatches(StepDataset):
 
     # the three sources
 
-    def theta(self, rng: np.random.Generator) -> SecondOrder | None:
+    def theta(self, rng: np.random.Generator) -> Theta | None:
         """A degradation, or None for none."""
         kind = rng.random()
         if kind < self.options.clean:
             return None
+        if rng.random() < self.options.camera:
+            return camera.draw(int(rng.integers(1 << 31)), int(rng.integers(1 << 31)))
         ranges = REALESRGAN if kind < self.options.clean + self.options.strong else MILD
         return draw(int(rng.integers(1 << 31)), int(rng.integers(1 << 31)), ranges)
 
@@ -107,25 +112,32 @@ class RealDGenBatches(StepDataset):
         return int(rng.choice([1, 2, 4], p=[0.5, 0.35, 0.15]))
 
     def degrade(
-        self, rng: np.random.Generator, hr: Image, theta: SecondOrder | None, scale: int
+        self, rng: np.random.Generator, hr: Image, theta: Theta | None, scale: int, noise: bool = True
     ) -> tuple[Image, Image]:
-        """(clean, degraded), both on the LR grid."""
+        """(clean, degraded), both on the LR grid. A camera takes another shot each time, with the blocks of its JPEG
+        where the crop begins, as they are in a generated LR. noise=False: the same without the noise."""
         clean = hr if scale == 1 else resize_bicubic(hr, (hr.shape[0] // scale, hr.shape[1] // scale))
         if theta is None:
             return clean, clean
+        if isinstance(theta, camera.Camera):
+            taken = camera.shot(theta, rng)
+            taken = dataclasses.replace(taken, shot=dataclasses.replace(taken.shot, jpeg_grid=(0, 0)))
+            seed = int(rng.integers(1 << 31))
+            return clean, camera.apply(hr, taken, scale=scale, noise_seed=seed, without_noise=not noise)
+        if not noise:
+            theta = dataclasses.replace(theta, noise1=None, noise2=None)
         return clean, apply(hr, theta, scale=scale, noise_seed=int(rng.integers(1 << 31)))
 
     def degrade_twice(
-        self, rng: np.random.Generator, hr: Image, theta: SecondOrder | None, scale: int
+        self, rng: np.random.Generator, hr: Image, theta: Theta | None, scale: int
     ) -> tuple[Image, Image, Noise]:
         """(clean, degraded, noise): the degraded image less the same one made without noise is its noise."""
         state = rng.bit_generator.state
         clean, degraded = self.degrade(rng, hr, theta, scale)
-        if theta is None or not theta.has_noise:
+        if theta is None or not (theta.sensor if isinstance(theta, camera.Camera) else theta.has_noise):
             return clean, degraded, np.zeros(degraded.shape, np.float32)
         rng.bit_generator.state = state
-        quiet = self.degrade(rng, hr, dataclasses.replace(theta, noise1=None, noise2=None), scale)[1]
-        return clean, degraded, difference(degraded, quiet)
+        return clean, degraded, difference(degraded, self.degrade(rng, hr, theta, scale, noise=False)[1])
 
     def synthetic(self, rng: np.random.Generator) -> Row:
         """The reference has another content and the same theta."""
@@ -235,6 +247,43 @@ class DiffusionBatches(RealDGenBatches):
             "noise_range": torch.tensor([r.noise_range for r in rows]),
             "clean": torch.tensor([float(k != 1) for k in kinds]),
         }
+
+
+class SampleBatches(RealDGenBatches):
+    """Stage sample: {"content" [B, 3, h, w], "target", "references" [B, m, 3, r, r]}: m photographs of one camera
+    setting, other scenes than the target; m differs from step to step, and so does r. Unpaired photographs have no
+    sharp side and are not used."""
+
+    counts = (1, 2, 4, 8)  # m, and how often
+    shares = (0.35, 0.2, 0.25, 0.2)
+
+    def make(self, rng: np.random.Generator) -> dict[str, torch.Tensor]:
+        m = int(rng.choice(self.counts, p=self.shares))
+        size = self.options.reference_crop
+        if m < 4 and rng.random() < 0.5:
+            size = size * 3 // 2  # one large crop says as much as several
+        synthetic, _, paired = self.options.mix
+        paired *= bool(self.photographs.pairs)
+        sources = [self.synthetic_set, self.true_set]
+        kinds = rng.choice(2, self.batch, p=np.array([synthetic, paired]) / (synthetic + paired))
+        rows = [sources[int(kind)](rng, m, size) for kind in kinds]
+        references = torch.stack([tensor(references) for _, _, references in rows])
+        return {"content": tensor([row[0] for row in rows]), "target": tensor([row[1] for row in rows]),
+                "references": references}  # fmt: skip
+
+    def synthetic_set(self, rng: np.random.Generator, m: int, size: int) -> tuple[Image, Image, list[Image]]:
+        """(content, target, m references) of one degradation: of a synthetic camera each is another shot."""
+        theta, scale = self.theta(rng), self.scale(rng)
+        content, target = self.degrade(rng, self.sharp(rng, self.options.crop, scale), theta, scale)
+        references = [self.degrade(rng, self.sharp(rng, size, scale), theta, scale)[1] for _ in range(m)]
+        return content, target, references
+
+    def true_set(self, rng: np.random.Generator, m: int, size: int) -> tuple[Image, Image, list[Image]]:
+        """The same of a true pair and LR of its group; the target's own photograph is one of them no more often than
+        chance makes it."""
+        row, content, target, _ = self.aligned(rng, self.options.crop)
+        group = self.photographs.pairs[row.group]
+        return content, target, [cut(rng, group[int(rng.integers(len(group)))][1], size) for _ in range(m)]
 
 
 def image_tensors(rows: list[Row]) -> dict[str, torch.Tensor]:

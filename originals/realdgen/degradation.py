@@ -36,7 +36,8 @@ class NoiseHead(nn.Module):
 
 
 class DegradationExtractor(nn.Module):
-    """image [B, 3, h, w] in [-1, 1] -> F_deg [B, D]."""
+    """image [B, 3, h, w] in [-1, 1] -> F_deg [B, D]; with `spread` [B, 2D], F_deg and the logarithm of the variance of
+    the error of each of its numbers (samples.py)."""
 
     def __init__(self, config: DegradationConfig) -> None:
         super().__init__()
@@ -53,8 +54,10 @@ class DegradationExtractor(nn.Module):
             width = next_width
         self.blocks = nn.Sequential(*layers)
         pooled = width * (1 + config.pool_spread) + sum(config.widths) * config.pool_quiet
-        sizes = [pooled, config.mapping, config.mapping, config.mapping, config.vector]
+        sizes = [pooled, config.mapping, config.mapping, config.mapping, config.vector * (1 + config.spread)]
         self.mapping = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in zip(sizes, sizes[1:], strict=False))
+        if config.spread:
+            nn.init.constant_(self.mapping[-1].bias[config.vector :], -5.0)
 
     @property
     def last(self) -> nn.Module:

@@ -9,6 +9,7 @@ from .config import RealDGenConfig
 from .content import VQVAE
 from .degradation import DegradationExtractor, NoiseHead
 from .modulation import Modulation
+from .samples import Readings
 from .unet import UNet
 
 
@@ -23,7 +24,9 @@ class RealDGen(nn.Module):
         self.modulation = Modulation(config.modulation, config.content, config.degradation.vector)
         channels = config.modulation.channels + (3 if config.unet.residual_std > 0 else 0)
         self.unet = UNet(config.unet, channels, config.diffusion.alphas_bar)
-        self.noise = NoiseHead(config.degradation.vector) if config.unet.noise_gate else None
+        gated = config.unet.noise_gate or config.unet.sample
+        self.noise = NoiseHead(config.degradation.vector) if gated else None
+        self.readings = Readings(config.degradation.vector) if config.degradation.spread else None
 
     def e_cont(self, x: Tensor) -> Tensor:
         """F_cont of x [B, 3, h, w]; zeros when the content extractor is ablated (Table 5, w/o E_cont)."""
@@ -32,8 +35,17 @@ class RealDGen(nn.Module):
 
     def e_deg(self, x: Tensor) -> Tensor:
         """F_deg of x [B, 3, h, w]; zeros when the degradation extractor is ablated (Table 5, w/o E_deg)."""
-        e = self.degradation(x)
+        e = self.degradation(x)[:, : self.config.degradation.vector]
         return torch.zeros_like(e) if "degradation" in self.config.without else e
+
+    def drawn(self, references: Tensor, w: Tensor) -> Tensor:
+        """F_deg [n, D] of one more shot of the camera that took the references [B, m, 3, h, w]; w [n, D] standard
+        normal, n a multiple of B, row i for the references of row i mod B. Needs `spread`."""
+        assert self.readings is not None, "F_deg is drawn by models with `spread` alone"
+        b, m = references.shape[:2]
+        read = self.degradation(references.flatten(0, 1)).reshape(b, m, -1).repeat(len(w) // b, 1, 1)
+        value, log_error = read.chunk(2, dim=2)
+        return self.readings(value, log_error, w)
 
     def rec_hr(self, f_cont: Tensor) -> Tensor:
         """Rec_hr(F_cont), eq. 1."""
@@ -50,7 +62,7 @@ class RealDGen(nn.Module):
         return self.unet.condition(c, mu, self.noise_std(f_deg)), mu
 
     def noise_std(self, f_deg: Tensor) -> Tensor | None:
-        """How noisy the reference is, [B] in the networks' units; None without the noise gate."""
+        """How noisy the reference is, [B] in the networks' units; None without a noise head."""
         return self.noise(f_deg) if self.noise else None
 
     def parameter_counts(self) -> dict[str, int]:

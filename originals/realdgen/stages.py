@@ -1,13 +1,15 @@
-"""The four training stages of RealDGen, each a module with one forward and its learning rates.
+"""The training stages of RealDGen, each a module with one forward and its learning rates.
 
 vqvae        the VQ-VAE on HR images                      (A.1.1: a pretrained one in the paper)
 content      its encoder, LR to HR, decoder frozen        eq. 1, 2
 degradation  E_deg and Rec_lr                             eq. 3 to 6
 ddpm         eps_theta and M, extractors nearly frozen    Algorithm 1, A.5
+sample       instead of ddpm: one call, a sample          samples.py (ours)
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -15,13 +17,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from degrade_engine.engine.errors import DegradeError
 from degrade_engine.originals.photographs import StepDataset
 
-from . import data, losses
+from . import data, losses, samples
 from .config import RealDGenConfig
 from .model import RealDGen
 
-STAGES = ("vqvae", "content", "degradation", "ddpm")
+STAGES = ("vqvae", "content", "degradation", "ddpm", "sample")
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,9 @@ class StageOptions:
     low: int = 60
     start_share: float = 0.0  # share of the rows noised from a start image, see losses.diffuse_as_generated
     hidden_share: float = 0.0  # share of the rows whose x_t does not tell the target's noise, see the same
+    tau: int = 40  # stage sample: where the one call begins
+    whole_weight: float = 0.5  # stage sample: of the score over whole crops, beside that over neighbourhoods
+    plain_weight: float = 0.3  # stage sample: of the score of Rec_lr with white noise
     finetune: bool = True  # False: w/o fine-tuning (Table 15)
     pretrained: bool = True  # False: w/o pre-training (Table 15): extractors from scratch, trained with the DDPM
 
@@ -51,7 +57,8 @@ PAPER_STAGES = StageOptions(batch=8)
 TINY_STAGES = StageOptions(lr=6e-4, lr_content=4e-4, spectral_weight=0.05, contrastive_weight=0.02,
                            lr_degradation=2e-4, noise_weight=0.3, reconstruction_weight=20.0, low_share=0.7, low=100,
                            start_share=0.5, hidden_share=0.7)  # fmt: skip
-STAGE_PRESETS = {"paper": PAPER_STAGES, "tiny": TINY_STAGES}
+SMALL_STAGES = dataclasses.replace(TINY_STAGES, batch=8, lr=4e-4)
+STAGE_PRESETS = {"paper": PAPER_STAGES, "tiny": TINY_STAGES, "small": SMALL_STAGES}
 
 
 class Stage(nn.Module):
@@ -234,6 +241,58 @@ class DDPMStage(Stage):
         return base, torch.where(chance(options.hidden_share), told, torch.ones_like(told))
 
 
+class SampleStage(Stage):
+    """One call that returns a sample (samples.py): E_deg, its readings, M and eps_theta learn together by the energy
+    score of two samples a row. So that Rec_lr with white noise of the head's s is a sample too, it is scored beside."""
+
+    batches = data.SampleBatches
+
+    def __init__(self, model: RealDGen, options: StageOptions) -> None:
+        super().__init__(model, options)
+        if model.readings is None or not model.config.unet.sample:
+            fact = f"the stage sample was asked for a model of the preset {model.config.preset}"
+            raise DegradeError(fact, wanted="--preset small", mend="train the other stages with it, too")
+
+    def groups(self) -> list[dict]:
+        model, options = self.model, self.options
+        assert model.readings is not None and model.noise is not None
+        fresh = [*model.unet.parameters(), *model.modulation.parameters(), *model.noise.parameters()]
+        return [
+            {"params": fresh, "lr": options.lr},
+            {"params": [*model.degradation.parameters(), *model.readings.parameters()], "lr": options.lr_degradation},
+        ]
+
+    def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
+        model, options = self.model, self.options
+        content, target = batch["content"], batch["target"]
+        b = len(content)
+
+        def normal(*shape: int) -> Tensor:
+            return torch.randn(shape, generator=generator).to(content.device)
+
+        f_deg = model.drawn(batch["references"], normal(2 * b, model.config.degradation.vector))
+        f_cont = model.e_cont(content).repeat(2, 1, 1, 1)
+        c = model.modulation(f_cont, f_deg)
+        mu = model.modulation.reconstruct(c, f_cont).float()
+        s = model.noise_std(f_deg)
+        assert s is not None
+        condition = model.unet.condition(c, mu, s)
+        t = torch.full((2 * b,), options.tau, device=content.device)
+        abar = model.unet.abar[options.tau]
+        x_t = abar.sqrt() * mu + (1 - abar).sqrt() * normal(*mu.shape)
+        x_0 = (x_t - (1 - abar).sqrt() * model.unet(x_t, t, condition)) / abar.sqrt()
+        noisy = mu + s[:, None, None, None] * normal(*mu.shape)
+        with torch.autocast(content.device.type, enabled=False):
+            call = samples.score(*x_0.float().split(b), target.float(), content.float())
+            plain = samples.score(*noisy.float().split(b), target.float(), content.float())
+            mean = losses.reconstruction((mu[:b] + mu[b:]) / 2, target)
+        loss = call.local + options.whole_weight * call.whole
+        beside = plain.local + options.whole_weight * plain.whole
+        return {"loss": loss + options.plain_weight * beside, "local": call.local, "whole": call.whole,
+                "plain_local": plain.local, "plain_whole": plain.whole, "error": call.error, "spread": call.spread,
+                "off": call.off, "plain_off": plain.off, "mse": mean}  # fmt: skip
+
+
 def stage_module(name: str, model: RealDGen, options: StageOptions) -> Stage:
     """The module of stage `name`."""
     match name:
@@ -245,6 +304,8 @@ def stage_module(name: str, model: RealDGen, options: StageOptions) -> Stage:
             return DegradationStage(model, options)
         case "ddpm":
             return DDPMStage(model, options)
+        case "sample":
+            return SampleStage(model, options)
     raise ValueError(f"no stage {name!r}; the stages are {STAGES}")
 
 
@@ -252,4 +313,4 @@ def stages_before(name: str, config: RealDGenConfig, options: StageOptions) -> I
     """Which stages' weights stage `name` starts from."""
     if name == "ddpm" and not options.pretrained:
         return ()
-    return STAGES[: STAGES.index(name)]
+    return STAGES[: STAGES.index("ddpm" if name == "sample" else name)]

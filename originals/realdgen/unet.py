@@ -22,6 +22,11 @@ output of a clean start stayed clean, we think because the network reads the noi
 puts it.
 
 In both the diffusion is untouched: still eps_theta(x_t, c, t), still Algorithms 1 and 2.
+
+**A sample in one call** (`sample`, the small preset; samples.py says how it is trained). The first call's x_tau is mu
+and noise, and the noise is all the chance that the network needs to return one of many LR. No gate: s is told to the
+first convolution, and so is where a pixel lies in its block of 8 x 8 (`grid`, learnt), for a camera's JPEG has blocks.
+After the first call x_t has no chance left that is its own, so further calls bring nothing.
 """
 
 from __future__ import annotations
@@ -35,6 +40,8 @@ from torch import Tensor, nn
 
 from .config import UNetConfig
 from .content import silence
+
+GRID = 4  # planes that say where in a block of 8 x 8 a pixel lies
 
 
 def timestep_embedding(t: Tensor, width: int) -> Tensor:
@@ -117,6 +124,9 @@ class UNet(nn.Module):
             nn.Linear(config.width, embedding), nn.SiLU(), nn.Linear(embedding, embedding), nn.SiLU()
         )
         self.from_x = nn.Conv2d(3, config.width, 3, padding=1)
+        if config.sample:
+            condition += 1 + GRID
+            self.grid = nn.Parameter(0.1 * torch.randn(GRID, 8, 8))
         self.from_c = nn.Conv2d(condition, config.width, 3, padding=1) if condition else None
 
         def level(i: int, inp: int) -> nn.ModuleList:
@@ -153,10 +163,20 @@ class UNet(nn.Module):
             read = mu
         else:
             read = torch.cat([c, mu.to(c.dtype)], dim=1) if residual else c
+        if self.config.sample:
+            assert s is not None, "one call needs the noise head"
+            read = torch.cat([read, *(plane.to(read.dtype) for plane in self.told(s, *mu.shape[2:]))], dim=1)
+            s = None
         parts = [self.from_c(read).float()] + ([mu.float()] if residual else [])
         if s is not None:
             parts.append(s.float()[:, None, None, None].expand(-1, 1, mu.shape[2], mu.shape[3]))
         return torch.cat(parts, dim=1)
+
+    def told(self, s: Tensor, h: int, w: int) -> tuple[Tensor, Tensor]:
+        """s [B] -> its plane [B, 1, h, w], near 0 for weak noise; the grid of blocks [B, GRID, h, w]."""
+        plane = (torch.log(s.float() + 2e-3) + 3.5)[:, None, None, None].expand(-1, 1, h, w)
+        rows, columns = (torch.arange(n, device=s.device) % 8 for n in (h, w))
+        return plane, self.grid[:, rows][:, :, columns].expand(len(s), -1, -1, -1)
 
     def forward(self, x_t: Tensor, t: Tensor, condition: Tensor | None = None) -> Tensor:
         """x_t FP32 [B, 3, h, w], t integers [B] in 1..T, condition as `condition` returns it -> eps FP32 [B, 3, h,
