@@ -133,8 +133,9 @@ def realdgen(
         options = dataclasses.replace(options, lr_content=learning_rate)
     elif learning_rate:
         options = dataclasses.replace(options, lr=learning_rate)
-    share = camera if camera is not None else 0.7 if preset == "small" else 0.0
-    data = DataOptions(crop=crop, reference_crop=reference_crop or crop, mix=mix, camera=share)
+    small = preset == "small"
+    share = camera if camera is not None else 0.7 * small
+    data = DataOptions(crop=crop, reference_crop=reference_crop or crop, mix=mix, camera=share, exposed=small)
     bf16 = bf16_helps() if bf16 is None else bf16
     training = TrainOptions(steps=steps, seed=seed, bf16=bf16, ema=ema, deadline_s=60 * minutes)
     run = Run(stage, config, options, data, training, hr, lr_, pairs, hold_out, out, workers, threads)

@@ -18,6 +18,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import torch
 
@@ -49,6 +50,7 @@ class DataOptions:
     strong: float = 0.2  # share of synthetic samples by the published Real-ESRGAN ranges; the rest by MILD
     textured: float = 0.25  # share of crops, sharp or unpaired, that are the roughest of a few
     camera: float = 0.0  # share of the degraded synthetic samples by the synthetic camera
+    exposed: bool = False  # whether the LR of a true pair is brought to its HR's exposure
     longest: int = 1024  # unpaired photographs are cut to their central square of this size
 
     def __post_init__(self) -> None:
@@ -154,6 +156,8 @@ class RealDGenBatches(StepDataset):
 
     def true_pair(self, rng: np.random.Generator) -> Row:
         row, content, target, other = self.aligned(rng, self.options.crop)
+        if self.options.exposed:
+            target = exposed(target, content)
         noise = difference(target, content) if row.quiet else None
         return Row(content, target, cut(rng, other, self.options.reference_crop), noise, exactly(noise))
 
@@ -283,7 +287,22 @@ class SampleBatches(RealDGenBatches):
         chance makes it."""
         row, content, target, _ = self.aligned(rng, self.options.crop)
         group = self.photographs.pairs[row.group]
-        return content, target, [cut(rng, group[int(rng.integers(len(group)))][1], size) for _ in range(m)]
+        references = [cut(rng, group[int(rng.integers(len(group)))][1], size) for _ in range(m)]
+        return content, exposed(target, content) if self.options.exposed else target, references
+
+
+def exposed(target: Image, content: Image) -> Image:
+    """The target with the gain and the offset of each colour that bring it nearest to the content, both blurred. HR and
+    LR of a true pair are two exposures. Which one a camera will choose no reference tells, so a model that samples
+    would draw brightness and colour at random."""
+    low = [cv2.GaussianBlur(image.astype(np.float32), (0, 0), 3) for image in (target, content)]
+    found = np.empty(target.shape, np.float32)
+    for colour in range(3):
+        x, y = (image[..., colour].ravel() for image in low)
+        spread = x.var()
+        gain = np.clip(((x - x.mean()) * (y - y.mean())).mean() / spread, 0.8, 1.25) if spread > 25 else 1.0
+        found[..., colour] = gain * (target[..., colour] - x.mean()) + y.mean()
+    return np.clip(np.rint(found), 0, 255).astype(np.uint8)
 
 
 def image_tensors(rows: list[Row]) -> dict[str, torch.Tensor]:

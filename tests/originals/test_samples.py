@@ -6,6 +6,8 @@ import dataclasses
 import math
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra train")
@@ -132,3 +134,15 @@ def test_the_stage_learns_to_be_as_noisy_as_its_target(photographs: Photographs)
 def test_a_preset_without_samples_is_refused() -> None:
     with pytest.raises(DegradeError, match="preset tiny"):
         stage_module("sample", RealDGen(TINY), SMALL_STAGES)
+
+
+def test_a_true_pair_loses_its_exposure_and_keeps_its_noise() -> None:
+    rng = np.random.default_rng(0)
+    content = cv2.resize(rng.integers(40, 200, (8, 8, 3), dtype=np.uint8), (64, 64), interpolation=cv2.INTER_CUBIC)
+    noise = rng.normal(0, 3, content.shape)
+    other = np.clip(np.rint(0.9 * content + [5, -4, 12] + noise), 0, 255).astype(np.uint8)
+    found = data.exposed(other, content).astype(float) - content
+    assert np.abs(found.mean((0, 1))).max() < 0.5
+    assert found.std() == pytest.approx(3 / 0.9, rel=0.05)
+    flat = np.full((64, 64, 3), 90, np.uint8)
+    assert np.abs(data.exposed(flat, flat).astype(int) - flat).max() == 0
