@@ -133,6 +133,8 @@ class Part:
 def parts_of(model: nn.Module) -> dict[str, Part]:
     """The parts of a model of any kind, in the order in which they run."""
     if isinstance(model, RealDGen):
+        if model.readings is not None:
+            raise DegradeError("Models of the preset small cannot be exported yet", wanted="the preset tiny or paper")
         return realdgen_parts(model)
     if isinstance(model, SynDiff):
         return syndiff_parts(model)

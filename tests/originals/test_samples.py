@@ -146,3 +146,10 @@ def test_a_true_pair_loses_its_exposure_and_keeps_its_noise() -> None:
     assert found.std() == pytest.approx(3 / 0.9, rel=0.05)
     flat = np.full((64, 64, 3), 90, np.uint8)
     assert np.abs(data.exposed(flat, flat).astype(int) - flat).max() == 0
+
+
+def test_export_says_that_it_does_not_take_such_a_model_yet() -> None:
+    from degrade_engine.export.parts import parts_of
+
+    with pytest.raises(DegradeError, match="preset small"):
+        parts_of(RealDGen(LITTLE))
