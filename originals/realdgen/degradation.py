@@ -57,7 +57,9 @@ class DegradationExtractor(nn.Module):
         sizes = [pooled, config.mapping, config.mapping, config.mapping, config.vector * (1 + config.spread)]
         self.mapping = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in zip(sizes, sizes[1:], strict=False))
         if config.spread:
-            nn.init.constant_(self.mapping[-1].bias[config.vector :], -5.0)
+            last = self.mapping[-1]
+            assert isinstance(last, nn.Conv2d) and last.bias is not None
+            nn.init.constant_(last.bias[config.vector :], -5.0)
 
     @property
     def last(self) -> nn.Module:

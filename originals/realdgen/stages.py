@@ -283,8 +283,9 @@ class SampleStage(Stage):
         x_0 = (x_t - (1 - abar).sqrt() * model.unet(x_t, t, condition)) / abar.sqrt()
         noisy = mu + s[:, None, None, None] * normal(*mu.shape)
         with torch.autocast(content.device.type, enabled=False):
-            call = samples.score(*x_0.float().split(b), target.float(), content.float())
-            plain = samples.score(*noisy.float().split(b), target.float(), content.float())
+            real, sharp = target.float(), content.float()
+            call = samples.score(x_0[:b].float(), x_0[b:].float(), real, sharp)
+            plain = samples.score(noisy[:b].float(), noisy[b:].float(), real, sharp)
             mean = losses.reconstruction((mu[:b] + mu[b:]) / 2, target)
         loss = call.local + options.whole_weight * call.whole
         beside = plain.local + options.whole_weight * plain.whole
