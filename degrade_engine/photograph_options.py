@@ -10,7 +10,7 @@ from typing import Any, TypeVar, get_args
 import click
 
 from degrade_engine.engine.faults import PATIENCE_S, Patience
-from degrade_engine.engine.images import PIXEL_LIMIT, Alpha
+from degrade_engine.engine.images import BYTES_A_PIXEL, PIXEL_LIMIT, Alpha
 from degrade_engine.engine.inputs.inventory import IDENTITIES
 from degrade_engine.engine.inputs.sources import How
 
@@ -44,7 +44,8 @@ _OPTIONS = [
         default=PIXEL_LIMIT,
         show_default=True,
         metavar="N",
-        help="Images that say they have more pixels are refused before they are decoded.",
+        help=f"Images that say they have more pixels are refused before they are decoded, and so are pixels of more "
+        f"than {BYTES_A_PIXEL} bytes: at most {PIXEL_LIMIT * BYTES_A_PIXEL / 1e9:g} GB an image by default.",
     ),
     click.option(
         "--identity",

@@ -19,12 +19,11 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from degrade_engine.engine.errors import DegradeError
-from degrade_engine.engine.images import BadImage, read_rgb, resize_bicubic
+from degrade_engine.engine.images import ENDINGS, BadImage, read_rgb, resize_bicubic
 from degrade_engine.engine.scalars import whole
 
 from .noise import Image, Range, at_most, roughness
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"}
 TRIES = 6  # crops of which the roughest is taken, where texture is wanted
 
 
@@ -128,7 +127,7 @@ class Photographs:
 
 def photographs_in(folders: list[Path]) -> list[Path]:
     """The files in folders, and below, that look like photographs; a file stands for itself."""
-    return sorted(p for d in folders for p in ([d] if d.is_file() else d.rglob("*")) if p.suffix.lower() in SUFFIXES)
+    return sorted(p for d in folders for p in ([d] if d.is_file() else d.rglob("*")) if p.suffix.lower() in ENDINGS)
 
 
 def digest(path: Path) -> str:

@@ -35,8 +35,10 @@ def names(text: str) -> frozenset[str]:
 LAYERS = {
     "kernels": Layer(names("numpy")),
     "engine": Layer(
-        names(".kernels numpy onnxruntime cv2 pyvips PIL filelock"),
-        names("tensorrt tensorrt_rtx openvino polygraphy pycuda cuda ray lmdb webdataset fsspec"),
+        names(".kernels numpy onnxruntime cv2 pyvips PIL simplejpeg filelock"),
+        names(
+            "pillow_heif pillow_jxl tensorrt tensorrt_rtx openvino polygraphy pycuda cuda ray lmdb webdataset fsspec"
+        ),
     ),
     "originals": Layer(
         names(

@@ -20,7 +20,7 @@ import click
 import numpy as np
 import pyvips
 
-from degrade_engine.engine.images import EXTENSIONS, Pixels, encode_png, encode_webp, read_rgb
+from degrade_engine.engine.images import Pixels, encode_png, encode_webp, read_rgb, readable_endings
 
 from ..machine import machine
 from ..options import FOLDER, OUT
@@ -51,7 +51,7 @@ def main(hr: Path, lr: Path, conditions: str | None, out: Path) -> None:
 def cut(folder: Path, side: int) -> list[Pixels]:
     """The first tiles of each photograph that has one, row by row."""
     tiles: list[Pixels] = []
-    for path in sorted(one for one in folder.iterdir() if one.suffix.lower() in EXTENSIONS):
+    for path in sorted(one for one in folder.iterdir() if one.suffix.lower() in readable_endings()):
         pixels = read_rgb(path)
         corners = [(y, x) for y in range(0, pixels.shape[0] - side + 1, side)
                    for x in range(0, pixels.shape[1] - side + 1, side)]  # fmt: skip

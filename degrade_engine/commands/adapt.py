@@ -71,12 +71,18 @@ class Adaptation:
 
     def run(self, folders: tuple[Path, ...], out: Path, per_image: bool) -> None:
         """Adapt to all images of the folders at once, or to each alone."""
-        from degrade_engine.engine.images import read_rgb
+        from degrade_engine.engine.images import BadImage, read_rgb, readable_endings
         from degrade_engine.originals.photographs import photographs_in
 
-        found = {path: read_rgb(path) for path in photographs_in(list(folders))}
+        found = {}
+        for path in photographs_in(list(folders)):
+            try:
+                found[path] = read_rgb(path)
+            except BadImage as bad:
+                click.echo(f"left out: {bad}")
         if not found:
-            raise DegradeError("no test image was found", wanted="PNG, JPEG, WebP, TIFF, BMP", mend="check --lr")
+            wanted = f"files ending in {', '.join(readable_endings())}"
+            raise DegradeError("no test image can be used", wanted=wanted, mend="check --lr")
         if not per_image:
             self.one(found, out)
             return

@@ -1,27 +1,44 @@
 """Image files in and out. Whatever comes in leaves as uint8 [H, W, 3] sRGB, upright: nothing is left to trainers.
 
-`files.py` opens a file and says what is wrong with it, `colours.py` brings pixels to sRGB, `reading.py` is both
-together, `proof.py` tells a damaged file from a machine without memory, `encoding.py` writes.
+`kinds.py` is the table of kinds, `files.py` opens a file and says what is wrong with it, `holes.py` finds damage that
+decoders read over, `colours.py` brings pixels to sRGB, `reading.py` is all together, `proof.py` tells a damaged file
+from a machine without memory, `encoding.py` writes.
 """
 
 from __future__ import annotations
-
-import logging
 
 import pyvips
 
 from ..errors import BadImage
 from .encoding import FORMATS, PNG_LEVEL, WEBP_EFFORT, Format, encode, encode_png, encode_webp
-from .files import EXTENSIONS, PIXEL_LIMIT, Encoded, File
+from .files import BYTES_A_PIXEL, PIXEL_LIMIT, Encoded, File
+from .kinds import ENDINGS, kind_of, readable_endings
 from .reading import Alpha, Pixels, read_rgb, read_size, resize_bicubic
 
 __all__ = [
-    "EXTENSIONS", "FORMATS", "PIXEL_LIMIT", "PNG_LEVEL", "WEBP_EFFORT", "Alpha", "BadImage", "Encoded", "File",
-    "Format", "Pixels", "encode", "encode_png", "encode_webp", "read_rgb", "read_size", "resize_bicubic",
+    "BYTES_A_PIXEL", "ENDINGS", "FORMATS", "PIXEL_LIMIT", "PNG_LEVEL", "WEBP_EFFORT", "Alpha", "BadImage", "Encoded",
+    "File", "Format", "Pixels", "encode", "encode_png", "encode_webp", "kind_of", "read_rgb", "read_size",
+    "readable_endings", "resize_bicubic",
 ]  # fmt: skip
 
-# libvips keeps results by file name, so an overwritten file would read as before; its threads would compete
-# with the caller's, who decodes many images at once; its log would go to stderr though every fault is raised.
+# libvips keeps results by file name, so an overwritten file would read as before; its threads would compete with the
+# caller's, who decodes many images at once. Loaders are called by name; the last line shuts the others' doors besides.
 pyvips.cache_set_max(0)
 pyvips.concurrency_set(1)
-logging.getLogger("pyvips").addHandler(logging.NullHandler())
+pyvips.block_untrusted_set(True)
+
+
+def _silence() -> None:
+    """libvips's log goes nowhere: every fault is raised, or found in the bytes.
+
+    Not to Python's logging, as pyvips has it: while Python handles one message it may drop another image, which says
+    its own then, and GLib ends the process over a message within a message. So a function of libvips that takes nothing
+    and does nothing stands for the handler.
+    """
+    name = "vips_cache_get_max"
+    nothing = pyvips.ffi.addressof(pyvips.vips_lib, name) if pyvips.API_mode else getattr(pyvips.vips_lib, name)
+    every_level = 0xFF
+    pyvips.glib_lib.g_log_set_handler(b"VIPS", every_level, pyvips.ffi.cast("GLogFunc", nothing), pyvips.ffi.NULL)
+
+
+_silence()

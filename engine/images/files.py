@@ -1,18 +1,18 @@
-"""An image file, opened: named by its first bytes and not by its ending, its header read, nothing decoded yet.
+"""An image file, opened: named by its first bytes and not by its ending (`kinds.py`), its header read.
 
 A file is read whole before anything is made of it, so that what a decoder says is said of these bytes, and what a disk
-says is a `MachineFault`. libvips opens all kinds but BMP, which it lacks and Pillow has. Every way in which a file can
-be unusable is a `BadImage` with one machine word as its reason:
+says is a `MachineFault`. Every way in which a file can be unusable is a `BadImage` with one machine word as its reason:
 
     empty, not_an_image, unsupported, too_large, alpha      what the bytes are
-    truncated, corrupt                                      what no decoder takes: only when `proof.py` says so, too
+    unsupported_KIND                                        a kind that is not read here, by its word in `kinds.py`
+    truncated, corrupt                                      what no decoder takes, and what `holes.py` finds: only when
+                                                            `proof.py` says so, too
     unreadable, bad_name                                    no regular file, or a name that none can have
     missing, no_access                                      where `--allow-missing` was given (`faults.py`)
 """
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,13 @@ from PIL import Image
 
 from ..errors import BadImage
 from ..faults import fault, read_file
+from . import boxes, colours, foreign
+from .kinds import Kind, kind_of
 
+NO_LIMIT = 2**62
 PIXEL_LIMIT = 200_000_000  # pixels of one image; checked in the header, before anything is decoded
-EXTENSIONS = (".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+BYTES_A_PIXEL = 16  # of its channels, as they are stored: eight of 16 bits
+_BYTES = {"uchar": 1, "char": 1, "ushort": 2, "short": 2, "uint": 4, "int": 4, "float": 4, "double": 8, "complex": 8}
 
 
 @dataclass(frozen=True)
@@ -49,62 +53,90 @@ def fetched(file: File | str) -> Encoded:
         raise fault(str(path), error) from error
 
 
-def kind_of(path: Encoded) -> str:
-    """What the first bytes say the file is. Raises BadImage for none or foreign ones."""
-    head = path.data[:16]
-    if not head:
-        raise BadImage("empty", f"{path.name} is empty")
-    for kind, at, magic in _SIGNATURES:
-        if head[at : at + len(magic)] == magic:
-            return kind
-    wanted = "a JPEG, PNG, WebP, TIFF, GIF, AVIF or BMP"
-    raise BadImage(
-        "not_an_image", f"{path.name} is not an image, or of a kind that is not read", wanted=wanted
-    )
-
-
-_SIGNATURES = (
-    ("jpeg", 0, b"\xff\xd8\xff"),
-    ("png", 0, b"\x89PNG\r\n\x1a\n"),
-    ("webp", 8, b"WEBP"),
-    ("tiff", 0, b"II*\0"),
-    ("tiff", 0, b"MM\0*"),
-    ("tiff", 0, b"II+\0"),
-    ("tiff", 0, b"MM\0+"),
-    ("gif", 0, b"GIF8"),
-    ("avif", 4, b"ftypavif"),
-    ("bmp", 0, b"BM"),
-)
-
-
-def open_vips(path: Encoded, pixel_limit: int) -> Any:
-    """libvips's image, to be decoded from the top down. Raises BadImage."""
+def stored(file: Encoded) -> int:
+    """Bytes of its pixels, by its header, and of itself."""
     try:
-        source = pyvips.Source.new_from_memory(path.data)
-        image = pyvips.Image.new_from_source(source, "", access="sequential", fail_on="error")
+        kind = kind_of(file.name, file.data)
+        if kind.loader == "pillow":
+            height, width = _foreign_size(file, kind, NO_LIMIT)
+            return len(file.data) + 4 * height * width
+        image = _loaded(file, kind, NO_LIMIT)
+    except BadImage:  # not even its header can be read
+        return len(file.data)
+    return len(file.data) + image.width * image.height * image.bands * _BYTES.get(image.format, 16)
+
+
+def size_of(file: Encoded, pixel_limit: int) -> tuple[int, int]:
+    """(height, width) upright. Raises BadImage, also for what `opened` would refuse by the header."""
+    kind = kind_of(file.name, file.data)
+    if kind.loader == "pillow":
+        return _foreign_size(file, kind, pixel_limit)
+    image = opened(file, pixel_limit)
+    return (image.width, image.height) if orientation(image) >= 5 else (image.height, image.width)
+
+
+def opened(file: Encoded, pixel_limit: int) -> Any:
+    """libvips's image, to be decoded from the top down: gray, RGB or CMYK of 8 or 16 bits, alpha behind them where
+    there is one, with the profile that is meant. Raises BadImage.
+    """
+    kind = kind_of(file.name, file.data)
+    if kind.loader == "pillow":
+        _foreign_size(file, kind, pixel_limit)
+        try:
+            image = foreign.decoded(kind, file.data)
+        except foreign.ERRORS as error:
+            raise damaged(file) from error
+    else:
+        image = _loaded(file, kind, pixel_limit)
+    return colours.meant(image, kind, file.name, file.data)
+
+
+def _loaded(file: Encoded, kind: Kind, pixel_limit: int) -> Any:
+    try:
+        load = getattr(pyvips.Image, kind.loader)
+        image = load(pyvips.Source.new_from_memory(file.data), access="sequential", fail_on="error")
     except pyvips.Error as error:
-        raise damaged(path) from error
-    _limit(path, image.height, image.width, pixel_limit)
+        raise damaged(file) from error
+    _limit(file, image.height, image.width, pixel_limit, image.bands * _BYTES.get(image.format, 16))
     return image
 
 
-def _limit(path: Encoded, height: int, width: int, pixel_limit: int) -> None:
-    if height * width > pixel_limit:
+def orientation(image: Any) -> int:
+    """EXIF's, 1 to 8."""
+    value = int(image.get("orientation")) if image.get_typeof("orientation") else 1
+    return value if 1 <= value <= 8 else 1
+
+
+def damaged(file: Encoded) -> BadImage:
+    """Why a decoder refused a file, by the file alone: what libvips says is one text for all threads."""
+    data = file.data
+    if _cut_short(data):
+        return BadImage("truncated", f"{file.name} ends before its pixels do", mend="fetch the file again")
+    kind = " or of a kind of TIFF that is not read" if data.startswith((b"II", b"MM")) else ""
+    return BadImage("corrupt", f"{file.name} is damaged{kind}", mend="fetch or export the file again")
+
+
+def _foreign_size(file: Encoded, kind: Kind, pixel_limit: int) -> tuple[int, int]:
+    try:
+        height, width = foreign.size(kind, file.data)
+    except Image.DecompressionBombError:
+        raise BadImage("too_large", f"{file.name} says that it has more pixels than can be meant") from None
+    except foreign.ERRORS as error:
+        raise damaged(file) from error
+    _limit(file, height, width, pixel_limit, 4)
+    colours.refuse_hdr(file.name, colours.numbers(kind, file.data))
+    return height, width
+
+
+def _limit(file: Encoded, height: int, width: int, pixel_limit: int, bytes_a_pixel: int) -> None:
+    if height * width > pixel_limit or bytes_a_pixel > BYTES_A_PIXEL:
         raise BadImage(
             "too_large",
-            f"{path.name} says that it is {width} x {height} pixels",
-            wanted=f"at most {pixel_limit} pixels in all",
-            mend="cut it into smaller images",
+            f"{file.name} says that it is {width} x {height} pixels of {bytes_a_pixel} bytes",
+            wanted=f"at most {pixel_limit} pixels in all, of at most {BYTES_A_PIXEL} bytes each: "
+            f"{pixel_limit * BYTES_A_PIXEL} bytes",
+            mend="cut it into smaller images" if height * width > pixel_limit else "keep its colours alone",
         )
-
-
-def damaged(path: Encoded) -> BadImage:
-    """Why libvips refused a file, by the file alone: what libvips says is one text for all threads."""
-    data = path.data
-    if _cut_short(data):
-        return BadImage("truncated", f"{path.name} ends before its pixels do", mend="fetch the file again")
-    kind = " or of a kind of TIFF that is not read" if data.startswith((b"II", b"MM")) else ""
-    return BadImage("corrupt", f"{path.name} is damaged{kind}", mend="fetch or export the file again")
 
 
 def _cut_short(data: bytes) -> bool:
@@ -115,30 +147,8 @@ def _cut_short(data: bytes) -> bool:
         return b"IEND" not in data
     if data.startswith(b"GIF8"):
         return not data.endswith(b";")
-    if data[4:8] == b"ftyp":
-        return _boxes_end(data) > len(data)
+    if data.startswith(b"BM"):
+        return int.from_bytes(data[2:6], "little") > len(data)
+    if data[4:8] in (b"ftyp", b"JXL "):
+        return boxes.end(data) > len(data)
     return data.startswith(b"RIFF") and int.from_bytes(data[4:8], "little") + 8 > len(data)
-
-
-def _boxes_end(data: bytes) -> int:
-    """Where the last box of an AVIF should end (ISO/IEC 14496-12, 4.2)."""
-    at = 0
-    while at < len(data):
-        length = int.from_bytes(data[at : at + 4], "big")
-        length = int.from_bytes(data[at + 8 : at + 16], "big") if length == 1 else length
-        if length < 8:  # 0: to the end of the file
-            return len(data)
-        at += length
-    return at
-
-
-def open_bmp(path: Encoded, pixel_limit: int) -> Image.Image:
-    """Pillow's image, not decoded yet. Raises BadImage."""
-    try:
-        image = Image.open(io.BytesIO(path.data), formats=("BMP",))
-    except Image.DecompressionBombError:
-        raise BadImage("too_large", f"{path.name} says that it has more pixels than can be meant") from None
-    except (OSError, SyntaxError, ValueError) as error:
-        raise BadImage("corrupt", f"{path.name} is damaged", mend="fetch or export the file again") from error
-    _limit(path, image.height, image.width, pixel_limit)
-    return image

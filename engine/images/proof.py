@@ -18,7 +18,6 @@ import numpy as np
 
 from ..errors import BadImage
 from ..faults import Patience, out_of_memory
-from .files import Encoded, open_vips
 
 T = TypeVar("T")
 SUSPECT = ("truncated", "corrupt")  # reasons that rest on a decoder's word
@@ -27,8 +26,10 @@ ROOM_A_BYTE = 8  # bytes of memory for a byte of pixels: a guess, above what the
 MORE_ROOM = 4  # times as much
 
 
-def proven(file: Encoded, decode: Callable[[], T]) -> T:
-    """What `decode` makes of a file's bytes. Raises its BadImage where the bytes are to blame, else MachineFault."""
+def proven(name: str, decode: Callable[[], T], stored: Callable[[], int]) -> T:
+    """What `decode` makes of a file's bytes. Raises its BadImage where the bytes are to blame, else MachineFault. name:
+    the file's; stored: bytes of its pixels and of itself, by its header.
+    """
     try:
         with _GATE.shared():
             return decode()
@@ -37,7 +38,7 @@ def proven(file: Encoded, decode: Callable[[], T]) -> T:
             raise
     except MemoryError:
         pass
-    return Patience().ask(file.name, lambda: _alone(file, decode))
+    return Patience().ask(name, lambda: _alone(decode, stored))
 
 
 def blamed(error: Exception) -> None:
@@ -46,10 +47,10 @@ def blamed(error: Exception) -> None:
         raise error
 
 
-def _alone(file: Encoded, decode: Callable[[], T]) -> T:
+def _alone(decode: Callable[[], T], stored: Callable[[], int]) -> T:
     """Raises BadImage where the bytes are to blame; MemoryError, OSError."""
     with _GATE.alone():
-        need = _need(file)
+        need = LEAST_ROOM + ROOM_A_BYTE * stored()
         before = _has_room(need)
         try:
             return decode()
@@ -61,17 +62,6 @@ def _alone(file: Encoded, decode: Callable[[], T]) -> T:
             if bad.reason in SUSPECT and not (before and _has_room(generous)):
                 raise MemoryError from said
             raise
-
-
-def _need(file: Encoded) -> int:
-    """Bytes that decoding it may take, by its header."""
-    need = LEAST_ROOM + 2 * len(file.data)
-    try:
-        image = open_vips(file, pixel_limit=2**62)
-    except BadImage:  # not even its header can be read; or it is a BMP, which is nearly as large as its pixels
-        return need
-    value = 1 if image.format == "uchar" else 2
-    return need + int(ROOM_A_BYTE * image.width * image.height * image.bands * value)
 
 
 def _has_room(count: int) -> bool:

@@ -2,7 +2,7 @@
 
 Opening a file with libvips takes some hundred: half a minute for 100,000 files. So the two kinds that nearly every
 corpus is made of are read here as far as there is nothing unusual about them; whatever is (another marker order, 12
-bits, EXIF in a PNG, a header that is not whole) is left to libvips, whose word counts (`images.read_size`).
+bits, EXIF or HDR in a PNG, a header that is not whole) is left to libvips, whose word counts (`images.read_size`).
 Sources: ITU-T T.81 annex B (JPEG), EXIF 2.32 section 4.6 (orientation), PNG third edition section 5.
 """
 
@@ -85,6 +85,7 @@ def _png(head: bytes) -> Size | None:
         length, kind = struct.unpack_from(">I4s", head, at)
         if kind == b"IDAT":
             return height, width
-        if kind == b"eXIf" or (kind in (b"tEXt", b"zTXt", b"iTXt") and b"Raw profile" in head[at + 8 : at + 32]):
+        text = kind in (b"tEXt", b"zTXt", b"iTXt") and b"Raw profile" in head[at + 8 : at + 32]
+        if text or kind in (b"eXIf", b"cICP"):
             return None
         at += 12 + length

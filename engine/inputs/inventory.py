@@ -21,7 +21,7 @@ import numpy as np
 
 from ..artefact import sha256_bytes
 from ..errors import DegradeError
-from ..images import PIXEL_LIMIT, BadImage, Encoded, read_size
+from ..images import PIXEL_LIMIT, BadImage, Encoded, kind_of, read_size
 from . import headers, places
 from .photographs import Entry, Photographs
 from .places import Place, Probe
@@ -149,6 +149,7 @@ def _size(place: Place, path: str, probe: Probe, pixel_limit: int) -> tuple[int,
         size = headers.size_of(place.probe(path, LONG_HEAD).head)
     if size is None or size[0] * size[1] > pixel_limit:
         name = places.base(path)
+        kind_of(name, head)  # raises for what is not read, of which no more has to be fetched
         file = Encoded(name, head if len(head) == probe.bytes else place.read(path))
         return read_size(file, pixel_limit=pixel_limit)
     return size

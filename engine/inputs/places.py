@@ -91,7 +91,7 @@ def at(where: str | Path | Place, patience: Patience = Patience()) -> Place:  # 
 class Folder:
     """A folder of this machine, or what a glob keeps of it.
 
-    Files with an image's ending (`images.EXTENSIONS`, in any case), however deep. Passed over without a word: other
+    Files with an image's ending (`images.ENDINGS`, in any case), however deep. Passed over without a word: other
     endings, and files and folders whose name begins with a dot. A link to a folder is followed, but never into a folder
     that was walked already, so loops end; real folders come first, then links by path. A link that leads nowhere is
     missing whatever its name: it may have led to a folder.

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 from ..errors import BadImage, DegradeError
 from ..faults import Patience, fault, gone, without_secrets
-from ..images import EXTENSIONS
+from ..images import ENDINGS
 from .globs import MAGIC, matches, split_glob
 from .places import Probe, base
 from .walk import Complain
@@ -87,7 +87,7 @@ class Remote:
         found = self._ask("", lambda root: self.system.find(root, detail=True, **strict))
         for full in sorted(found, key=lambda path: path.encode("utf-8", "surrogateescape")):
             path = posixpath.relpath(full, self.root) if self.root else full.lstrip("/")
-            if any(part.startswith(".") for part in path.split("/")) or not path.lower().endswith(EXTENSIONS):
+            if any(part.startswith(".") for part in path.split("/")) or not path.lower().endswith(ENDINGS):
                 continue
             if self.pattern is None or matches(path, self.pattern):
                 self._known[path] = found[full]

@@ -16,7 +16,7 @@ from pathlib import Path
 from ..artefact import sha256_bytes
 from ..errors import BadImage, DegradeError
 from ..faults import Patience, read_file
-from ..images import EXTENSIONS, PIXEL_LIMIT
+from ..images import PIXEL_LIMIT, readable_endings
 from . import inventory, inventory_page, places
 from .inventory import Identity
 from .inventory_page import Asked, Found
@@ -163,7 +163,7 @@ def _scan(place: Place, role: str, least: int, how: How) -> tuple[Photographs, t
         place, (least, least), pixel_limit=how.pixel_limit, identity=how.identity, on_files=on_files
     )
     if not found.entries and not found.rejects:
-        endings = ", ".join(EXTENSIONS)
+        endings = ", ".join(readable_endings())
         raise DegradeError(f"there is no {role} image at {place.name}", wanted=f"files ending in {endings}")
     return found.entries, tuple(Reject(role, one.path, one.reason, one.detail) for one in found.rejects)
 

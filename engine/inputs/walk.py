@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 from ..errors import BadImage
 from ..faults import Patience
-from ..images import EXTENSIONS
+from ..images import ENDINGS
 
 Complain = Callable[[str, str, str], None]  # path, reason and detail of what cannot be listed
 
@@ -59,7 +59,7 @@ class Walk:
                     continue
             if is_folder:
                 (self._links if is_link else below).append(f"{path}{name}/")
-            elif name.lower().endswith(EXTENSIONS):
+            elif name.lower().endswith(ENDINGS):
                 below.append(path + name)
         return below
 

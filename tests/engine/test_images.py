@@ -357,6 +357,22 @@ def test_nothing_is_printed(tmp_path, noise):
     assert len(done.stdout.splitlines()) == 6
 
 
+def test_libvips_speaks_to_no_logger(tmp_path, noise):
+    """Were it heard by Python, an image dropped meanwhile could speak too, and GLib ends the process over that."""
+    Image.fromarray(noise).save(tmp_path / "a.jpg", quality=95)
+    data = (tmp_path / "a.jpg").read_bytes()
+    (tmp_path / "a.jpg").write_bytes(data[: len(data) // 2] + data[len(data) // 2 + 300 :])
+    code = (
+        "import logging, sys\nlogging.basicConfig(level=logging.WARNING)\n"
+        "from degrade_engine.engine import images\nimport pyvips\n"
+        "print(pyvips.Image.jpegload(sys.argv[1]).avg() > 0)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "a.jpg")], capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "True\n", "")
+
+
 def test_the_error_crosses_a_process_border():
     error = pickle.loads(pickle.dumps(BadImage("empty", "a.png is empty", mend="fetch it again")))
     assert isinstance(error, DegradeError) and error.reason == "empty"

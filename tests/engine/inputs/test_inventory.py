@@ -11,8 +11,11 @@ from PIL import Image
 
 from degrade_engine.engine.errors import DegradeError, MachineFault
 from degrade_engine.engine.faults import Patience
+from degrade_engine.engine.images import kinds
 from degrade_engine.engine.inputs.inventory import Entry, scan
 from degrade_engine.engine.inputs.places import Folder
+
+from .odd_bytes import chunk, png
 
 
 def photo(path, height=30, width=40, seed=0, **options):
@@ -53,6 +56,44 @@ def test_other_files_and_hidden_ones_are_passed_over(tmp_path):
     photo(tmp_path / ".git" / "b.png", seed=2)
     found = scan(tmp_path)
     assert paths(found) == ["a.png"] and found.rejects == ()
+
+
+def test_whatever_looks_like_a_picture_is_counted_by_kind(tmp_path, monkeypatch):
+    """Used, or among the rejects by a word of its kind; what is not read is not fetched either."""
+    monkeypatch.setattr(kinds, "find_spec", lambda name: None)
+    photo(tmp_path / "a.jfif", seed=1, format="JPEG")
+    photo(tmp_path / "really-a.jpg.heic", seed=2, format="JPEG")
+    (tmp_path / "IMG_0001.HEIC").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(500))
+    (tmp_path / "IMG_0002.heif").write_bytes(b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic" + bytes(500))
+    (tmp_path / "b.jxl").write_bytes(b"\xff\x0a" + bytes(500))
+    (tmp_path / "c.CR3").write_bytes(b"\0\0\0\x18ftypcrx \0\0\0\1crx isom" + bytes(500))
+    (tmp_path / "d.raf").write_bytes(b"FUJIFILMCCD-RAW 0201" + bytes(500))
+    (tmp_path / "e.psd").write_bytes(b"8BPS\0\1" + bytes(500))
+    (tmp_path / "f.tga").write_bytes(bytes(500))
+    (tmp_path / "g.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
+    (tmp_path / "film.mov").write_bytes(b"\0\0\0\x14ftypqt  " + bytes(500))
+    (tmp_path / "IMG_0001.aae").write_text("edits")
+    read = []
+    monkeypatch.setattr(Folder, "read", lambda self, path: read.append(path))
+    found = scan(tmp_path)
+    assert paths(found) == ["a.jfif", "really-a.jpg.heic"] and read == []
+    assert reasons(found) == {
+        "IMG_0001.HEIC": "unsupported_heic", "IMG_0002.heif": "unsupported_heic", "b.jxl": "unsupported_jxl",
+        "c.CR3": "unsupported_cr3", "d.raf": "unsupported_raf", "e.psd": "unsupported_psd", "f.tga": "unsupported_tga",
+        "g.svg": "unsupported_svg",
+    }  # fmt: skip
+    said = {one.path: one.detail for one in found.rejects}
+    assert "degrade-engine[heif]" in said["IMG_0001.HEIC"] and "degrade-engine[jxl]" in said["b.jxl"]
+    assert "raw" in said["c.CR3"] and "16-bit TIFF" in said["c.CR3"]
+
+
+def test_hdr_is_known_at_the_scan(tmp_path):
+    pixels = np.zeros((40, 40, 3), np.uint8)
+    rows = [row.tobytes() for row in pixels]
+    (tmp_path / "pq.png").write_bytes(png(rows, 40, 8, 2, extra=chunk(b"cICP", bytes((9, 16, 0, 1)))))
+    (tmp_path / "srgb.png").write_bytes(png(rows, 40, 8, 2, extra=chunk(b"cICP", bytes((1, 13, 0, 1)))))
+    found = scan(tmp_path)
+    assert paths(found) == ["srgb.png"] and reasons(found) == {"pq.png": "unsupported"}
 
 
 def test_unusable_files_are_named(tmp_path):
