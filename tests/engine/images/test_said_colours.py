@@ -8,6 +8,7 @@ import zlib
 
 import numpy as np
 import pillow_heif
+import pillow_jxl  # noqa: F401, lets Pillow write JPEG XL
 import pytest
 import pyvips
 from PIL import Image
@@ -110,6 +111,51 @@ def test_hdr_is_refused_by_name(kind):
         for primaries in (9, 12, 1):
             bad = refused(in_kind(kind, scene(12), primaries, transfer), f"a.{kind.lower()}")
             assert bad.reason == "unsupported" and name in bad.fact and "sRGB" in bad.mend
+
+
+def jpeg_xl_that_says(pixels, primaries, transfer):
+    """A lossless one with other numbers in its header (ISO/IEC 18181-1, D.3 and E.2), whose bits are moved for them."""
+    data = encoded(pixels, "JXL", lossless=True)
+    bits, at = "".join(f"{byte:08b}"[::-1] for byte in data[2:]), 0
+
+    def passed(count, wanted=None):
+        nonlocal at
+        at += count
+        value = int(bits[at - count : at][::-1], 2)
+        assert wanted is None or value == wanted
+        return value
+
+    def length(small):
+        passed(5 if small else (9, 13, 18, 30)[passed(2)])
+
+    def number(value):
+        return {0: "00", 1: "10"}.get(value) or ("01" + f"{value - 2:04b}"[::-1] if value < 18 else "11000000")
+
+    small = passed(1)
+    length(small)
+    if passed(3) == 0:
+        length(small)
+    for field in (1, 1, 1, 2):  # what is all default; orientation and more; bits a value: whole, 8
+        passed(field, 0)
+    passed(1)
+    passed(3)  # no more channels; values as they are
+    passed(1, 1)  # sRGB
+    start, rest = at - 1, bits[at : at + 3]
+    frames = bits[at + 3 + -(at + 3) % 8 :]
+    head = bits[:start] + "00" + number(0) + number(1) + number(primaries) + "0" + number(transfer) + number(1) + rest
+    bits = head + "0" * (-len(head) % 8) + frames
+    return data[:2] + bytes(int(bits[n : n + 8][::-1], 2) for n in range(0, len(bits), 8))
+
+
+def test_colours_of_jpeg_xl():
+    """Its decoder says them by a profile, which has the numbers too."""
+    pixels = np.clip(np.random.default_rng(17).integers(0, 256, (40, 64, 3), dtype=np.uint8), 40, 250)
+    assert np.array_equal(read(jpeg_xl_that_says(pixels, 1, 13)), pixels)
+    wanted = to_srgb(pixels, FROM_P3, srgb_curve)
+    assert np.abs(read(jpeg_xl_that_says(pixels, 11, 13)) - wanted).mean() < 0.1
+    for transfer, name in ((16, "PQ"), (18, "HLG")):
+        with pytest.raises(BadImage, match=name):
+            read(jpeg_xl_that_says(pixels, 9, transfer))
 
 
 def test_gray_and_deep_pictures_are_refused_too():
