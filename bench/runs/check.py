@@ -33,7 +33,7 @@ import numpy as np
 
 from degrade_engine.engine.classical import degraders
 from degrade_engine.engine.engine_spec import sealed_engine_spec
-from degrade_engine.engine.images import EXTENSIONS, Pixels, encode_png, read_rgb, read_size
+from degrade_engine.engine.images import ENDINGS, Pixels, encode_png, read_rgb, read_size
 from degrade_engine.engine.sinks.alignment import bring_down
 from degrade_engine.engine.sinks.check import check
 from degrade_engine.engine.sinks.layouts import find
@@ -105,7 +105,7 @@ def main(
 
 def photographs(data: Path, split: Split, made: Path) -> Path:
     """A list of every second sharp photograph."""
-    found = [path for name in SHARP for path in sorted((data / name).iterdir()) if path.suffix.lower() in EXTENSIONS]
+    found = [path for name in SHARP for path in sorted((data / name).iterdir()) if path.suffix.lower() in ENDINGS]
     made.mkdir()
     (made / "hr.txt").write_text("".join(f"{path.resolve()}\n" for path in found[split == "reported" :: 2]))
     return made / "hr.txt"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..artefact import read_bytes
 from ..errors import DegradeError
-from ..images import EXTENSIONS
+from ..images import readable_endings
 from . import pairs
 from .pairs import Problem, Sample, Say
 from .roles import Place, Role, place_of
@@ -81,14 +81,14 @@ def _placed(folder: Path) -> tuple[dict[Role, list[tuple[Path, Place]]], int]:
 
 def _images(folder: Path) -> Iterator[Path]:
     """By path. Linked folders are gone into, each once."""
-    seen: set[str] = set()
+    seen, endings = set[str](), readable_endings()
     for at, folders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(at)
         folders[:] = [] if real in seen else sorted(one for one in folders if not one.startswith("."))
         if real not in seen:
             seen.add(real)
             for name in sorted(files):
-                if not name.startswith(".") and name.lower().endswith(EXTENSIONS):
+                if not name.startswith(".") and name.lower().endswith(endings):
                     yield Path(at, name)
 
 
