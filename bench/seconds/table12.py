@@ -28,14 +28,13 @@ import numpy as np
 import torch
 
 from degrade_engine.engine import draws
-from degrade_engine.engine import plan as plans
 from degrade_engine.engine.api import Engine
 from degrade_engine.engine.classical import realesrgan
-from degrade_engine.engine.classical.degraders import Kind, open_degrader
+from degrade_engine.engine.classical.degraders import Kind
 from degrade_engine.engine.cores import cores
 from degrade_engine.engine.images import encode_png, read_rgb, resize_bicubic
-from degrade_engine.engine.inputs import sources
 from degrade_engine.engine.pipeline.batches import Runs
+from degrade_engine.engine.planning import BATCH, Order, Planned, make_plan
 from degrade_engine.engine.recipe import RECIPES, Recipe
 from degrade_engine.engine.runners import runner
 from degrade_engine.engine.sampling.sampler import Batch, BatchResult
@@ -58,7 +57,7 @@ PUBLISHED = {  # RealDGen, Table 12: platform, seconds an image, PSNR on RealSR
     "SynDiff": ("4 V100", 0.7801, 25.24),
     "RealDGen": ("4 V100", 0.6086, 26.16),
 }
-BATCH = 16  # of a degrader's pairs
+ONE_SHARD = 10**6  # pairs
 SCALE = 4  # of the bundled photographs
 
 
@@ -128,24 +127,20 @@ def squares(photographs: Path, side: int, folder: Path) -> list[Path]:
     return found
 
 
-def options_of(recipe: Recipe, count: int, scale: int, batch: int) -> plans.Options:
-    """The plan's options: everything in one shard, nothing kept but the pairs."""
-    return plans.Options(seed=SEED, pairs=count, scale=scale, recipe=recipe, save_candidates=False,
-                         shard_pairs=-(-count // batch) * batch)  # fmt: skip
-
-
-def found_in(pairs: Sequence[Pair], scale: int, lr_size: int, with_reference: bool, folder: Path) -> sources.Sources:
-    """The pairs as a pair list."""
+def order_of(pairs: Sequence[Pair], scale: int, folder: Path, with_reference: bool, **how: Any) -> Order:
+    """The pairs as a pair list: everything in one shard, nothing kept but the pairs."""
     lines = ["hr,reference" if with_reference else "hr"]
     lines += [f"{p.hr.resolve()},{p.reference.resolve()}" if with_reference else str(p.hr.resolve()) for p in pairs]
     path = folder / "pairs.csv"
     path.write_text("\n".join(lines) + "\n")
-    least = lr_size if with_reference else None
-    return sources.from_list(path, Path("/"), Path("/"), hr_size=scale * lr_size, reference_size=least)
+    root = Path("/")
+    return Order(hr=root, reference=root if with_reference else None, pair_list=path, scale=scale, seed=SEED,
+                 shard_pairs=ONE_SHARD, save_candidates=False, **how)  # fmt: skip
 
 
-def by_plan(plan: plans.Plan, found: sources.Sources, engine: Any, schedule: Schedule, folder: Path) -> Made:
+def by_plan(planned: Planned, engine: Any, schedule: Schedule, folder: Path) -> Made:
     """The whole pipeline: decode, crop, networks, filter, encode, write."""
+    plan, found = planned.plan, planned.sources
     ends: list[float] = []
     watched = Stopwatch(engine)
     began = time.perf_counter()
@@ -160,22 +155,14 @@ def by_plan(plan: plans.Plan, found: sources.Sources, engine: Any, schedule: Sch
 
 def by_engine(engine: Engine, recipe: Recipe, scale: int, pairs: Sequence[Pair], folder: Path) -> Made:
     """An engine of any kind."""
-    spec = engine.spec
-    found = found_in(pairs, scale, spec.lr_size, spec.reads_reference, folder)
-    options = options_of(recipe, len(pairs), scale, spec.batch)
-    plan = plans.make(options, lr_size=spec.lr_size, batch=spec.batch, engine=engine.sha256, hr=found.hr,
-                      reference=found.reference if spec.reads_reference else None, listed=found.listed)  # fmt: skip
-    return by_plan(plan, found, engine, spec.schedule, folder)
+    order = order_of(pairs, scale, folder, engine.spec.reads_reference, engine=engine.folder, recipe=recipe)
+    return by_plan(make_plan(order, engine), engine, engine.spec.schedule, folder)
 
 
 def by_degrader(kind: Kind, scale: int, lr_size: int, pairs: Sequence[Pair], folder: Path) -> Made:
     """A degradation without networks."""
-    degrader = open_degrader(kind)
-    found = found_in(pairs, scale, lr_size, False, folder)
-    options = options_of(Recipe.without_networks(kind), len(pairs), scale, BATCH)
-    plan = plans.make(options, lr_size=lr_size, batch=BATCH, engine=degrader.sha256, hr=found.hr, reference=None,
-                      listed=found.listed, degrader=degrader)  # fmt: skip
-    return by_plan(plan, found, StartEngine(), Schedule(), folder)
+    order = order_of(pairs, scale, folder, False, degrader=kind, lr_size=lr_size)
+    return by_plan(make_plan(order, None), StartEngine(), Schedule(), folder)
 
 
 def by_original(model: RealDGen, recipe: Recipe, scale: int, pairs: Sequence[Pair], folder: Path) -> Made:

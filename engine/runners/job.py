@@ -44,6 +44,11 @@ class Described:
         return self.spec.key_sha256
 
 
+def on_a_gpu(engine: Path | None) -> bool:
+    """Whether the engine in a folder runs on one; None: there are no networks. Raises DegradeError."""
+    return engine is not None and sealed_engine_spec(engine).key.target is not None
+
+
 @dataclass(frozen=True)
 class Job:
     """What `runner.run` is told, but for the engine that it is given open.
@@ -66,7 +71,7 @@ class Job:
     @property
     def on_a_gpu(self) -> bool:
         """Whether its engine runs on one."""
-        return self.engine is not None and sealed_engine_spec(self.engine).key.target is not None
+        return on_a_gpu(self.engine)
 
     @contextmanager
     def opened(self) -> Iterator[tuple[Any, Schedule]]:

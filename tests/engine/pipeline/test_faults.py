@@ -21,7 +21,7 @@ from degrade_engine.engine.inputs import sources
 from degrade_engine.engine.pipeline import batches, progress, stages
 from degrade_engine.engine.runners import status
 from degrade_engine.engine.sinks import sink
-from degrade_engine.live import figures, log
+from degrade_engine.generation.live import figures, log
 
 from ..pair_sets import photographs, tree
 
@@ -254,7 +254,7 @@ def test_a_log_has_a_line_now_and_then(monkeypatch):
     from rich.console import Console
 
     now, console = [0.0], Console(record=True, width=200)
-    monkeypatch.setattr("degrade_engine.live.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("degrade_engine.generation.live.time.monotonic", lambda: now[0])
     say = log(console, 30)
     for at in range(0, 100, 10):
         now[0] = at

@@ -104,12 +104,12 @@ records.write = write
 
 
 SHORT_LEASE = """
-from degrade_engine import running
-real = running.How.run
-def run(self, *given):
+from degrade_engine.engine.runners import workers
+real = workers.Workers.run
+def run(self, *given, **told):
     object.__setattr__(self, "lease_s", 0.5)
-    return real(self, *given)
-running.How.run = run
+    return real(self, *given, **told)
+workers.Workers.run = run
 """
 
 

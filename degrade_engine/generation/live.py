@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,15 +17,24 @@ Say = Callable[[Progress], None]
 
 
 @contextmanager
-def live(console: Console, pairs: int, log_every: float) -> Iterator[Say]:
-    """A function that is told of every batch. log_every: seconds between lines where stderr is no terminal; 0: none."""
-    if not sys.stderr.isatty():
+def live(console: Console, log_every: float) -> Iterator[Say]:
+    """A function that is told of every batch. log_every: seconds between lines where there is neither a terminal nor a
+    notebook; 0: none."""
+    if not console.is_terminal and not console.is_jupyter:
         yield log(console, log_every)
         return
     said = TextColumn("{task.fields[said]}")
-    with Bar(TextColumn("[bold]pairs"), BarColumn(bar_width=20), MofNCompleteColumn(), said, console=console) as bar:
-        task = bar.add_task("pairs", total=pairs, said="")
-        yield lambda now: bar.update(task, completed=now.settled, said=figures(now))
+    bar = Bar(TextColumn("[bold]pairs"), BarColumn(bar_width=20), MofNCompleteColumn(), said, console=console)
+    task = bar.add_task("pairs", total=None, said="")
+
+    def say(now: Progress) -> None:
+        bar.start()  # with the first batch, so that nothing stands there while the plan is made
+        bar.update(task, total=now.pairs, completed=now.settled, said=figures(now))
+
+    try:
+        yield say
+    finally:
+        bar.stop()
 
 
 def log(console: Console, every: float) -> Say:

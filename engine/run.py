@@ -1,0 +1,116 @@
+"""A whole run as a function: an order in, a folder of pairs out. What the command line and notebooks call."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .inputs.sources import OnFiles
+from .pipeline.progress import Progress
+from .planning import Order, Planned, make_plan
+from .runners.workers import Workers
+from .sinks import Output
+
+
+@dataclass(frozen=True)
+class Generated:
+    """What came of a run.
+
+    out                the folder; `manifest` says how each pair came about, `rejects_file` what was left out and why
+    pairs, asked       how many pairs are there, and how many were to be
+    rejects            how many inputs and pairs were left out, by "role: reason"
+    seconds            that this call took, without planning
+    pairs_per_second   of this call, all processes together; None where all pairs were there already
+    page               run.json
+    notes              sentences about how the engine ran
+    """
+
+    out: Path
+    pairs: int
+    asked: int
+    rejects: dict[str, int]
+    seconds: float
+    pairs_per_second: float | None
+    page: dict[str, Any]
+    notes: tuple[str, ...]
+
+    @property
+    def manifest(self) -> Path:
+        """JSON lines, one a pair."""
+        return self.out / "manifest.jsonl"
+
+    @property
+    def rejects_file(self) -> Path:
+        """JSON lines, one for each input or pair that was left out."""
+        return self.out / "rejects.jsonl"
+
+    def __str__(self) -> str:
+        speed = f", {self.pairs_per_second:.2f} pairs/s" if self.pairs_per_second else ""
+        useful = self.page["useful_share"] if self.page["executed_row_steps"] else None
+        share = "" if useful is None else f"; {100 * useful:.1f} % of the row-steps useful"
+        left = ", ".join(f"{count} {reason}" for reason, count in self.rejects.items())
+        return (f"{self.pairs} of {self.asked} pairs in {self.out} ({self.seconds:.1f} s{speed}{share})\n"
+                f"left out: {f'{left} (see rejects.jsonl)' if left else 'nothing'}")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Telling:
+    """Who is told how a run goes. on_files: see `sources.How`; on_plan: of the plan, before the first pair;
+    on_progress: of every batch; on_stop: of a signal, see `stops.listening`; say: takes a sentence."""
+
+    on_files: OnFiles | None = None
+    on_plan: Callable[[Planned], None] = lambda _: None
+    on_progress: Callable[[Progress], None] = lambda _: None
+    on_stop: Callable[[int], None] | None = None
+    say: Callable[[str], None] = lambda _: None
+
+
+def plan(
+    order: Order, out: Path | None = None, *, workers: Workers = Workers(), output: Output = Output(),  # noqa: B008
+    rescan: bool = False, telling: Telling = Telling(),  # noqa: B008
+) -> Planned:  # fmt: skip
+    """What a run would make. out: gets plan.json and inventory.jsonl; None: nothing is written. Raises DegradeError."""
+    with workers.engine(order) as engine:
+        planned = make_plan(order, engine, known=None if rescan else out, on_files=telling.on_files)
+    telling.on_plan(planned)
+    if out is not None:
+        _open(planned, out, output, workers)
+    return planned
+
+
+def generate(
+    order: Order, out: Path, *, workers: Workers = Workers(), output: Output = Output(),  # noqa: B008
+    rescan: bool = False, telling: Telling = Telling(),  # noqa: B008
+) -> Generated:  # fmt: skip
+    """Makes all pairs of the order in `out`; a run that stopped goes on. rescan: look at all photographs again, though
+    an inventory of them lies there. Raises DegradeError, runner.Interrupted."""
+    last: Progress | None = None
+
+    def on_progress(now: Progress) -> None:
+        nonlocal last
+        last = now
+        telling.on_progress(now)
+
+    with workers.engine(order) as engine:
+        planned = make_plan(order, engine, known=None if rescan else out, on_files=telling.on_files)
+        workers.check(order.engine)
+        telling.on_plan(planned)
+        _open(planned, out, output, workers)
+        began = time.perf_counter()
+        page, notes = workers.run(planned, engine, order.engine, out, output, on_progress=on_progress,
+                                  on_stop=telling.on_stop, say=telling.say)  # fmt: skip
+        seconds = time.perf_counter() - began
+    rate = None if last is None else last.pairs_per_second
+    return Generated(out, page["pairs"], page["pairs_asked"], page["rejects"], seconds, rate, page, notes)
+
+
+def _open(planned: Planned, out: Path, output: Output, workers: Workers) -> None:
+    """Puts the plan and the inventory there; refuses a folder of another run."""
+    from .runners.run_folder import opening
+
+    with opening(out, planned.plan, output, workers.lease_s):
+        if planned.sources.scanned:
+            planned.sources.write_page(out)
