@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from . import backends, draws
 from .build import open_engine_part
+from .classical.degraders import Degrader
 from .devices import Device
 from .engine_spec import EngineSpec, open_engine_spec
 from .errors import DegradeError
@@ -180,39 +181,45 @@ class Engine:
         scale, seed, first = whole("scale", scale, 1), whole("seed", seed, 0, 2**64 - 1), whole("first", first, 0, MOST)
         height, width = self.lr_size
         sharp = _images("hr", hr, (height * scale, width * scale))
-        n, spec = len(sharp), self.spec
+        n = len(sharp)
         camera = self._references(reference, n)
         if self.hr_scale not in (None, scale):
             raise DegradeError(f"The scale is {scale}", wanted=f"{self.hr_scale}, which this engine's networks read")
         given = _each_tau(changes, n)
-        how = Recipe.of(spec, recipe, **changes)
+        how = Recipe.of(self.spec, recipe, **changes)
         taus = draws.taus(seed, how.tau, first, n).tolist() if given is None else given
         degrader = open_start(how.start, degrader_options, weights)
-        tables = {tau: how.table(spec.schedule, tau) for tau in set(taus)}
-
-        def start(i: int, content: Bytes) -> Bytes | None:
-            pair = first + i
-            return start_image(how.start, degrader, sharp[i], content, scale=scale, seed=seed, pair=pair,
-                               noise_seed=draws.first_noise_seed(seed, pair))[0]  # fmt: skip
-
         results = []
         for begin in range(0, n, self.batch):
-            rows = range(begin, min(begin + self.batch, n))
-            content = [_shrink(sharp[i], self.lr_size) for i in rows]
-            starts = [start(i, small) for i, small in zip(rows, content, strict=True)]
-            batch = Batch(
-                content=np.stack(content),
-                reference=None if camera is None else np.stack([camera[i] for i in rows]),
-                start=None if starts[0] is None else np.stack(starts),  # type: ignore[arg-type]
-                pairs=np.arange(first + rows.start, first + rows.stop, dtype=np.uint32),
-                tables=[tables[taus[i]] for i in rows],
-                seed=seed,
-                hr=None if self.hr_scale is None else np.stack([sharp[i] for i in rows]),
-                fusion_weight=how.fusion_weight,
-                noise=how.noise,
-            )
+            rows = slice(begin, begin + self.batch)
+            seen = None if camera is None else camera[rows]
+            batch = self._batch(how, degrader, sharp[rows], seen, taus[rows], scale, seed, first + begin)
             results.append(self.run(batch, filter=how.filter, candidates=how.candidates))
         return _join(results, how.candidates)
+
+    def _batch(
+        self, how: Recipe, degrader: Degrader | None, hr: list[Bytes], camera: list[Bytes] | None, taus: list[int],
+        scale: int, seed: int, first: int,
+    ) -> Batch:  # fmt: skip
+        """These pairs, `first` and those after it."""
+        pairs = range(first, first + len(hr))
+        content = [_shrink(image, self.lr_size) for image in hr]
+        starts = [
+            start_image(how.start, degrader, image, small, scale=scale, seed=seed, pair=pair,
+                        noise_seed=draws.first_noise_seed(seed, pair))[0]
+            for pair, image, small in zip(pairs, hr, content, strict=True)
+        ]  # fmt: skip
+        return Batch(
+            content=np.stack(content),
+            reference=None if camera is None else np.stack(camera),
+            start=None if starts[0] is None else np.stack(starts),  # type: ignore[arg-type]
+            pairs=np.array(pairs, np.uint32),
+            tables=[how.table(self.spec.schedule, tau) for tau in taus],
+            seed=seed,
+            hr=None if self.hr_scale is None else np.stack(hr),
+            fusion_weight=how.fusion_weight,
+            noise=how.noise,
+        )
 
     def _references(self, reference: Bytes | Sequence[Bytes] | None, n: int) -> list[Bytes] | None:
         """One a pair, where the engine reads them."""

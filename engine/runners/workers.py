@@ -75,7 +75,7 @@ class Workers:
             yield Described.read(order.engine, order.lr_size, order.tile_overlap)
         else:
             sizes = {"lr_size": order.lr_size, "tile_overlap": order.tile_overlap}
-            with Engine.open(order.engine, threads=self.threads, **sizes) as engine:  # type: ignore[arg-type]
+            with Engine.open(order.engine, threads=self.threads, **sizes) as engine:
                 yield engine
 
     def check(self, folder: Path | None) -> None:
