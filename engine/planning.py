@@ -12,12 +12,13 @@ from . import plan as plans
 from .classical import degraders
 from .classical.degraders import Degrader
 from .errors import DegradeError
+from .faults import PATIENCE_S, Patience
 from .images import PIXEL_LIMIT, Alpha
 from .inputs import sources
 from .inputs.inventory import Identity
 from .inputs.sources import How, OnFiles, Sources, Where
 from .recipe import Recipe
-from .scalars import whole
+from .scalars import number, whole
 from .starts import open_start
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class Order:
     lr_size, tile_overlap pixels, see `Engine.open`; without networks lr_size is LR_SIZE unless said
     degrader_options, weights  files for the degrader, or for the one that makes the start images
     alpha, identity, pixel_limit  how photographs are looked at and read
+    patience              seconds in which one that cannot be read is tried again; allow_missing: see `faults.Patience`
     shard_pairs           pairs committed at a time; None: an eighth of the run, 128 at most
     save_candidates       whether start, reference and candidates are kept; None: of runs up to SAVE_UP_TO pairs
     """
@@ -62,6 +64,8 @@ class Order:
     alpha: Alpha = "white"
     identity: Identity = "size"
     pixel_limit: int = PIXEL_LIMIT
+    patience: float = PATIENCE_S
+    allow_missing: bool = False
     shard_pairs: int | None = None
     save_candidates: bool | None = None
 
@@ -75,10 +79,11 @@ class Order:
         for name in ("engine", "pair_list", "degrader_options", "weights"):
             if (path := getattr(self, name)) is not None:
                 object.__setattr__(self, name, Path(path))
+        object.__setattr__(self, "patience", number("patience", self.patience, 0))
         for name, least in (("pairs", 1), ("scale", 1), ("seed", 0), ("lr_size", 1), ("pixel_limit", 1),
                             ("shard_pairs", 1)):  # fmt: skip
-            if (number := getattr(self, name)) is not None:
-                object.__setattr__(self, name, whole(name, number, least))
+            if (value := getattr(self, name)) is not None:
+                object.__setattr__(self, name, whole(name, value, least))
 
 
 @dataclass(frozen=True)
@@ -109,7 +114,8 @@ def make_plan(
     degrader. known, on_files: see `sources.How`. Raises DegradeError before a single image is read where it can.
     """
     maker = _without_networks(order) if engine is None else _with_networks(order, engine)
-    found = _found(order, maker, How(order.identity, order.pixel_limit, known, on_files))
+    patience = Patience(order.patience, order.allow_missing)
+    found = _found(order, maker, How(order.identity, order.pixel_limit, known, on_files, patience))
     pairs = order.pairs if found.listed is None else len(found.listed)
     assert pairs is not None
     save = order.save_candidates
@@ -126,6 +132,7 @@ def make_plan(
     plan = plans.make(
         options, lr_size=maker.lr_size, batch=maker.batch, engine=maker.sha256, hr=found.hr,
         reference=found.reference if maker.reads_reference else None, listed=found.listed, degrader=maker.degrader,
+        refused=found.rejects,
     )  # fmt: skip
     return Planned(plan, found)
 

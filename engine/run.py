@@ -52,8 +52,10 @@ class Generated:
         useful = self.page["useful_share"] if self.page["executed_row_steps"] else None
         share = "" if useful is None else f"; {100 * useful:.1f} % of the row-steps useful"
         left = ", ".join(f"{count} {reason}" for reason, count in self.rejects.items())
+        gone = self.page["missing"]
+        missing = f"\nphotographs that were missing and gone on without (--allow-missing): {gone}" if gone else ""
         return (f"{self.pairs} of {self.asked} pairs in {self.out} ({self.seconds:.1f} s{speed}{share})\n"
-                f"left out: {f'{left} (see rejects.jsonl)' if left else 'nothing'}")  # fmt: skip
+                f"left out: {f'{left} (see rejects.jsonl)' if left else 'nothing'}{missing}")  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from degrade_engine.engine import run
 from degrade_engine.engine.classical import degraders
+from degrade_engine.engine.faults import PATIENCE_S
 from degrade_engine.engine.images import PIXEL_LIMIT, PNG_LEVEL, Alpha, Format
 from degrade_engine.engine.inputs.inventory import Identity
 from degrade_engine.engine.inputs.sources import Where
@@ -37,6 +38,7 @@ def plan(
     recipe: Recipe | str = "recommended", scale: int = 4, seed: int = 0, lr_size: int | None = None,
     tile_overlap: int | None = None, degrader_options: str | Path | None = None, weights: str | Path | None = None,
     alpha: Alpha = "white", identity: Identity = "size", pixel_limit: int = PIXEL_LIMIT,
+    patience: float = PATIENCE_S, allow_missing: bool = False,
     shard_pairs: int | None = None, save_candidates: bool | None = None, **changes: Any,
 ) -> Planned:  # fmt: skip
     """What a run would make: `generate` without its pairs, and nothing is written.
@@ -55,6 +57,7 @@ def generate(
     recipe: Recipe | str = "recommended", scale: int = 4, seed: int = 0, lr_size: int | None = None,
     tile_overlap: int | None = None, degrader_options: str | Path | None = None, weights: str | Path | None = None,
     alpha: Alpha = "white", identity: Identity = "size", pixel_limit: int = PIXEL_LIMIT,
+    patience: float = PATIENCE_S, allow_missing: bool = False,
     shard_pairs: int | None = None, save_candidates: bool | None = None,
     rescan: bool = False, sink: Kind = "folder", file_format: Format = "png", gt: Gt = "crop",
     png_level: int = PNG_LEVEL, threads: int | None = None, processes: int | None = None,

@@ -11,6 +11,7 @@ import click
 from degrade_engine.engine import plan as plans
 from degrade_engine.engine import sinks
 from degrade_engine.engine.classical import degraders
+from degrade_engine.engine.faults import PATIENCE_S
 from degrade_engine.engine.images import FORMATS, PIXEL_LIMIT, Alpha
 from degrade_engine.engine.inputs.inventory import IDENTITIES
 from degrade_engine.engine.pipeline.stops import GRACE_SECONDS
@@ -71,6 +72,13 @@ OPTIONS = (
     click.option("--identity", type=click.Choice(IDENTITIES), default="size", show_default=True,
                  help="What tells, when a photograph is read, that it is the one that was planned: its length, its "
                  "length and time, or its hash (then the scan reads every file whole)."),
+    click.option("--patience", type=click.FloatRange(0, 86400), default=PATIENCE_S, show_default=True,
+                 metavar="SECONDS",
+                 help="How long a photograph that cannot be read (a disk's error, no connection, not there) is tried "
+                 "again before the run stops."),
+    click.option("--allow-missing", is_flag=True,
+                 help="Go on without photographs that are not there or may not be read, instead of stopping: they are "
+                 "named in rejects.jsonl, counted in run.json, and other pairs are made in place of theirs."),
     click.option("--rescan", is_flag=True,
                  help="Look at all photographs again, though inventory.jsonl lies in OUT and answers the same "
                  "question."),
