@@ -66,21 +66,21 @@ class Workers:
     def engine(self, order: Order) -> Iterator[Engine | Described | None]:
         """What planning asks of the order's engine: open where this process will run it, else its page; None for a
         degrader. Raises DegradeError."""
-        from ..api import Engine
-        from .job import Described
-
-        if order.engine is None:
+        folder, size, overlap = order.engine, order.lr_size, order.tile_overlap
+        if folder is None:
             yield None
         elif not self.here:
-            yield Described.read(order.engine, order.lr_size, order.tile_overlap)
+            from .job import Described
+
+            yield Described.read(folder, size, overlap)
         else:
-            sizes = {"lr_size": order.lr_size, "tile_overlap": order.tile_overlap}
-            with Engine.open(order.engine, threads=self.threads, **sizes) as engine:
+            from ..api import Engine  # here, so that a degrader loads no network runtime
+
+            with Engine.open(folder, threads=self.threads, lr_size=size, tile_overlap=overlap) as engine:
                 yield engine
 
     def check(self, folder: Path | None) -> None:
         """Raises DegradeError for workers that the engine in `folder` (None: there is none) cannot have."""
-        from . import processes
         from .job import on_a_gpu
 
         if self.runner == "ray":
@@ -92,7 +92,9 @@ class Workers:
         elif self.processes and on_a_gpu(folder):
             raise DegradeError("--processes was given, and this engine runs on a GPU", wanted="--devices 0,1")
         elif self.devices:
-            processes.on_gpus(self.devices)
+            from .processes import on_gpus
+
+            on_gpus(self.devices)
 
     def run(
         self,
@@ -107,11 +109,11 @@ class Workers:
         say: Callable[[str], None] = lambda _: None,
     ) -> Finished:
         """Makes the pairs. engine: as `self.engine` gave it; folder: its own. Raises DegradeError, Interrupted."""
-        from . import processes
-
         told: dict[str, Any] = {"on_progress": on_progress, "on_stop": on_stop}
         if self.here:
             return self._run_here(planned, engine, out, output, **told)
+        from . import processes
+
         job = self._job(planned, folder, out, output)
         if self.runner == "ray":
             from . import ray

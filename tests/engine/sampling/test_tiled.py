@@ -237,7 +237,7 @@ def test_the_overlap_is_part_of_the_plan(
         ("uddm", ("--lr-size", 8), "The LR height is 8. Wanted: 16 or more"),
         ("uddm", ("--tile-overlap", 4), "is a single tile"),
         ("uddm", ("--lr-size", 32, "--tile-overlap", 16), "Wanted: 1 to 15 LR pixels"),
-        ("syndiff", ("--lr-size", 400000), "Wanted: less than 2^32"),
+        ("syndiff", ("--lr-size", 400000), "Wanted: a whole number from 0 to 16384"),
         ("realdgen", ("--lr-size", 33), "Wanted: a multiple of 2"),
     ],
 )
