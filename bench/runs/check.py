@@ -76,7 +76,7 @@ class Pair:
               help="[default: all]")  # fmt: skip
 @click.option("--lr-size", "sizes", type=click.IntRange(16), multiple=True, default=(32, 64, 128), show_default=True)
 @click.option("--pairs", type=click.IntRange(4), default=100, show_default=True, help="A set.")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option("--split", type=click.Choice(["reported", "chosen"]), default="reported", show_default=True)
 @click.option("--true/--no-true", "true", default=True, show_default=True, help="The true pairs, too.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="JSONL; rows are added.")

@@ -12,7 +12,7 @@ from degrade_engine.engine import plan as plans
 from degrade_engine.engine import sinks
 from degrade_engine.engine.classical import degraders
 from degrade_engine.engine.faults import PATIENCE_S
-from degrade_engine.engine.images import FORMATS, PIXEL_LIMIT, Alpha
+from degrade_engine.engine.images import BYTES_A_PIXEL, FORMATS, PIXEL_LIMIT, Alpha
 from degrade_engine.engine.inputs.inventory import IDENTITIES
 from degrade_engine.engine.pipeline.stops import GRACE_SECONDS
 from degrade_engine.engine.planning import SAVE_UP_TO
@@ -68,7 +68,9 @@ OPTIONS = (
     click.option("--alpha", type=click.Choice(get_args(Alpha)), default="white", show_default=True,
                  help="Of partly transparent images: laid over white, or refused by name."),
     click.option("--pixel-limit", type=click.IntRange(1), default=PIXEL_LIMIT, show_default=True, metavar="N",
-                 help="Images that say they have more pixels are refused before they are decoded."),
+                 help="Images that say they have more pixels are refused before they are decoded, and so are pixels of "
+                 f"more than {BYTES_A_PIXEL} bytes: at most {PIXEL_LIMIT * BYTES_A_PIXEL / 1e9:g} GB an image by "
+                 "default."),
     click.option("--identity", type=click.Choice(IDENTITIES), default="size", show_default=True,
                  help="What tells, when a photograph is read, that it is the one that was planned: its length, its "
                  "length and time, or its hash (then the scan reads every file whole)."),
