@@ -40,6 +40,7 @@ from degrade_engine.engine.sinks.layouts import find
 from degrade_engine.engine.sinks.likeness import likeness
 
 from ..machine import machine
+from ..options import SEED
 from ..rows import Row, rows_of
 
 SHARP = ("hr_cid22", "hr_gb82", "hr_skimage", "hr_sklearn")
