@@ -4,7 +4,8 @@
 
    LOG gets a line for each call on a file under the ROOTs: "CALL PATH". With CALL and the rest, the N-th CALL on a path
    that matches PATTERN (an extended regular expression, of the whole path) is not made and returns ERRNO (a number);
-   its line begins with "! ". Threads and child processes count together. Ends as the command ends.
+   its line begins with "! ". N+ stands for the N-th and all that follow, the CALL "*" for any. Threads and child
+   processes count together. Ends as the command ends.
 
    The kernel stops every such call and asks here what to do (seccomp user notification, Linux 5.5), so calls from within
    libc and from any library are met. A failed close leaves the descriptor open, as the kernel would not.
@@ -159,10 +160,11 @@ static int meant(const struct seccomp_notif *asked, const struct call *call, cha
     return 0;
 }
 
-static void answer(int listener, FILE *log, const char *wanted, regex_t *pattern, long nth, int error) {
+static void answer(int listener, FILE *log, const char *wanted, regex_t *pattern, const char *when, int error) {
     struct seccomp_notif asked;
     struct pollfd waiting = {listener, POLLIN, 0};
-    long seen = 0;
+    char *more;
+    long seen = 0, nth = strtol(when, &more, 10);
     int failed = 0;
     while (poll(&waiting, 1, -1) >= 0 || errno == EINTR) {
         if (waiting.revents & POLLHUP) return; /* the last process has ended */
@@ -173,14 +175,15 @@ static void answer(int listener, FILE *log, const char *wanted, regex_t *pattern
         struct seccomp_notif_resp reply = {asked.id, 0, 0, SECCOMP_USER_NOTIF_FLAG_CONTINUE};
         char path[LONGEST];
         int ours = meant(&asked, call, path), hit = 0;
-        if (ours && wanted && !failed && !strcmp(call->name, wanted) && !regexec(pattern, path, 0, NULL, 0))
-            hit = ++seen == nth;
+        int named = wanted && (!strcmp(wanted, "*") || !strcmp(call->name, wanted));
+        if (ours && named && !failed && !regexec(pattern, path, 0, NULL, 0))
+            seen++, hit = *more ? seen >= nth : seen == nth;
         if (hit) reply.error = -error, reply.flags = 0;
         if (ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &reply)) { /* a signal came first: the call is made again */
             seen -= hit;
             continue;
         }
-        failed |= hit;
+        failed |= hit && !*more;
         if (ours) fprintf(log, "%s%s %s\n", hit ? "! " : "", call->name, path), fflush(log);
     }
     stop("poll");
@@ -217,7 +220,7 @@ int main(int count, char **words) {
     int child = clone(run, stack + sizeof stack, CLONE_VM | CLONE_VFORK | CLONE_FILES | SIGCHLD, given);
     if (child < 0) stop("clone");
     if (listener < 0) return errno = -listener, perror("seccomp"), 99;
-    answer(listener, log, with_fault ? words[2] : NULL, &pattern, with_fault ? atol(words[4]) : 0,
+    answer(listener, log, with_fault ? words[2] : NULL, &pattern, with_fault ? words[4] : "",
            with_fault ? atoi(words[5]) : 0);
     int status;
     waitpid(child, &status, 0);
