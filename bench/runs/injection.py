@@ -25,16 +25,18 @@ NO_TOOL = 99  # how injection.c ends where it cannot do its work
 @dataclass(frozen=True)
 class Fault:
     """The nth call of this name on a file that matches the pattern (an extended regular expression, of its whole
-    absolute path) is not made and returns this error, such as "EIO".
+    absolute path) is not made and returns this error, such as "EIO". on: neither is any that follows. The call "*" is
+    any.
     """
 
     call: str
     pattern: str
     nth: int
     error: str
+    on: bool = False
 
     def words(self) -> list[str]:
-        return [self.call, self.pattern, str(self.nth), str(getattr(errno, self.error))]
+        return [self.call, self.pattern, f"{self.nth}{'+' * self.on}", str(getattr(errno, self.error))]
 
 
 @dataclass(frozen=True)

@@ -200,20 +200,20 @@ def _threaded(work: Callable[[T], U], items: Iterable[T], workers: int, chunk: i
     def all_of(piece: list[T]) -> list[U]:
         return [work(item) for item in piece if not ended]
 
-    with ThreadPoolExecutor(workers, thread_name_prefix="scan") as pool:
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="scan")
+    try:
         waiting: deque[Future[list[U]]] = deque()
-        try:
-            while True:
-                piece = list(islice(items, chunk))
-                if piece:
-                    waiting.append(pool.submit(all_of, piece))
-                if not waiting:
-                    return
-                if not piece or len(waiting) > 2 * workers:
-                    yield from waiting.popleft().result()
-        finally:  # a fault ends it at once: nobody waits for what the others would find
-            ended = True
-            pool.shutdown(wait=False, cancel_futures=True)
+        while True:
+            piece = list(islice(items, chunk))
+            if piece:
+                waiting.append(pool.submit(all_of, piece))
+            if not waiting:
+                return
+            if not piece or len(waiting) > 2 * workers:
+                yield from waiting.popleft().result()
+    finally:  # a fault or Ctrl-C ends it at once: nobody waits for what the others would find
+        ended = True
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _shown(path: str) -> str:

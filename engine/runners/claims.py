@@ -110,12 +110,13 @@ class Claims:
         """Give `what` back; whatever dead processes had claimed of it goes too. Where the folder does not answer, the
         lease frees it.
         """
-        mine = self._held.pop(what)
+        mine, there = self._held.pop(what), {}
         with suppress(OSError):
-            if self._lost(what, mine):
-                mine.unlink(missing_ok=True)
-                return
-            for _, path in sorted(self._claims(what).items()):
+            there = self._claims(what)
+        if not there or there[max(there)] != mine:  # it is another's by now
+            there = {0: mine}
+        for _, path in sorted(there.items()):
+            with suppress(OSError):
                 path.unlink(missing_ok=True)
 
     def lost(self, what: str) -> bool:

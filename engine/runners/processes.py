@@ -79,8 +79,8 @@ def run(
     with run_folder.opening(job.out, job.plan, job.output, job.lease_s):
         pass  # a mistake is named once, before any worker starts
     run_json = job.out / run_folder.RUN_JSON
-    before = run_folder.identity(run_json)
     with runner.stopping(job.plan, job.out, job.grace, on_stop) as stop:
+        before = run_folder.identity(run_json)
         watch = Watch(job.plan, job.out, on_progress)
         workers = [Worker(job, environment) for environment in environments]
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -264,3 +265,34 @@ def test_a_folder_that_takes_no_files_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DegradeError, match="cannot be written"), Claims(tmp_path / "file"):
         pass
+
+
+def test_a_claim_that_could_not_be_given_back_holds_nobody_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither its own process, which may take it again, nor the end."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    with Claims(tmp_path) as mine:
+        assert mine.take("plan")
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "unlink", refuse)
+            mine.release("plan")
+        assert mine.take("plan") and not mine.lost("plan")
+    assert not (tmp_path / "claims").exists()
+
+
+def test_a_folder_that_others_removed_is_made_anew_and_one_that_is_gone_is_not(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with Claims(out) as mine:
+        assert mine.take("1")
+        shutil.rmtree(out / "claims")
+        assert mine.lost("1") and mine.others() == frozenset()
+        mine.release("1")
+        assert mine.take("1") and not mine.lost("1")
+        shutil.rmtree(out)
+        for ask in (mine.others, lambda: mine.take("2")):
+            with pytest.raises(FileNotFoundError):
+                ask()
+        mine.release("1")
+    assert not out.exists()

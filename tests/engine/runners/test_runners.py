@@ -9,9 +9,8 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,18 +23,12 @@ from degrade_engine.engine.runners import cluster
 from degrade_engine.engine.runners import processes as runner_processes
 
 from ..pair_sets import KINDS, photographs
-
-PAIRS, SHARD = 96, 16  # six shards of one batch
-MANY = ("--pairs", str(PAIRS), "--shard-pairs", str(SHARD), "--lr-size", "16", "--threads", "1")
+from .children import MANY, PAIRS, SHARD, SHORT_LEASE, SLOW, start, wait_for, words
 
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return photographs(tmp_path_factory.mktemp("photos") / "hr", 72)
-
-
-def words(photos: Path, out: Path, kind: str = "folder", *more: str) -> list[str]:
-    return ["generate", "--degrader", "bicubic", "--hr", str(photos), "--sink", kind, "--out", str(out), *MANY, *more]
 
 
 @pytest.fixture(scope="module")
@@ -45,31 +38,6 @@ def whole(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, d
     for kind in KINDS:
         assert main(words(photos, folder / kind, kind)) == 0
     return {kind: tree(folder / kind) for kind in KINDS}
-
-
-def start(line: list[str], code: str = "") -> subprocess.Popen[str]:
-    """The command in a process of its own. code: run before, such as one that slows it."""
-    body = f"import sys\n{code}\nfrom degrade_engine.cli import main\nsys.exit(main(sys.argv[1:]))"
-    pipe = subprocess.PIPE
-    return subprocess.Popen([sys.executable, "-c", body, *line], stderr=pipe, stdout=pipe, text=True)
-
-
-SLOW = """
-import os, time
-from degrade_engine.engine.sampling.starts import StartEngine
-fast = StartEngine.run
-def slow(self, batch, **options):
-    time.sleep(0.3)
-    return fast(self, batch, **options)
-StartEngine.run = slow
-"""
-
-
-def wait_for(what: Callable[[], object], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -101,16 +69,6 @@ records.write = write
     assert sorted(int(shard) for _, shard in made) == list(range(PAIRS // SHARD))
     assert len({pid for pid, _ in made}) > 1
     assert tree(tmp_path / "out") == whole["folder"]
-
-
-SHORT_LEASE = """
-from degrade_engine.engine.runners import workers
-real = workers.Workers.run
-def run(self, *given, **told):
-    object.__setattr__(self, "lease_s", 0.5)
-    return real(self, *given, **told)
-workers.Workers.run = run
-"""
 
 
 @pytest.mark.parametrize("kind", KINDS)
