@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ class Generated:
     rejects: dict[str, int]
     seconds: float
     pairs_per_second: float | None
-    page: dict[str, Any]
+    page: dict[str, Any] = field(repr=False)
     notes: tuple[str, ...]
 
     @property

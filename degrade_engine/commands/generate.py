@@ -56,8 +56,7 @@ def command(ctx: click.Context, out: Path, **asked: Any) -> None:
                 return
             made = run.generate(order, out, workers=workers, output=output, rescan=asked["rescan"], telling=telling)
         except Interrupted as stop:
-            done = f"Stopped: {stop.done} of {stop.shards} shards are done. The same command goes on from there."
-            console.print(done)
+            console.print(stop)
             ctx.exit(128 + stop.number)
     for note in made.notes:
         console.print(note)

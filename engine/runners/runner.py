@@ -48,6 +48,9 @@ class Interrupted(Exception):
         super().__init__(done, shards, number)
         self.done, self.shards, self.number = done, shards, number
 
+    def __str__(self) -> str:
+        return f"Stopped: {self.done} of {self.shards} shards are done. The same command goes on from there."
+
 
 def run(
     plan: Plan,

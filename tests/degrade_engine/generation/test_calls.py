@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import io
 import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 import degrade_engine
 from degrade_engine import DegradeError
@@ -17,7 +19,9 @@ from degrade_engine.cli import main
 from degrade_engine.commands.generate import command
 from degrade_engine.engine import images
 from degrade_engine.engine.build import build
+from degrade_engine.engine.pipeline.progress import Progress
 from degrade_engine.engine.recipe import Recipe
+from degrade_engine.generation.live import live
 
 DEGRADER: dict[str, Any] = {"degrader": "camera", "lr_size": 16, "pairs": 9, "seed": 3, "threads": 1}
 
@@ -82,6 +86,16 @@ def test_a_run_without_networks_goes_on_and_says_how_far_it_is(
         degrade_engine.generate(tmp_path / "b", hr=photos / "hr", progress=False, **DEGRADER | {"seed": 4})
     degrade_engine.generate(tmp_path / "c", hr=photos / "hr", **DEGRADER)
     assert "9 pairs at scale 4 from 3 HR images; degrader camera" in capsys.readouterr().err
+
+
+def test_a_terminal_gets_a_bar_and_a_log_its_lines() -> None:
+    now = Progress(settled=3, pairs=9, pairs_per_second=1.5, seconds_left=4.0)
+    for terminal, said in ((True, "3/9"), (False, "3 of 9 pairs, 1.50 pairs/s, 0:04 left")):
+        heard = io.StringIO()
+        with live(Console(file=heard, force_terminal=terminal, width=100), 1e-9) as say:
+            assert heard.getvalue() == ""
+            say(now)
+        assert said in heard.getvalue()
 
 
 def test_a_plan_writes_nothing_and_is_the_runs(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
