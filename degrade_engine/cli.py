@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ import click
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.faults import no_memory, out_of_memory
 from degrade_engine.engine.pipeline.stops import leave
+from degrade_engine.engine.secrecy import hidden
 from degrade_engine.guard import nul_in
 from degrade_engine.helptext import Context
 
@@ -108,6 +110,8 @@ def _run(words: list[str]) -> int:
     for stream in (sys.stdout, sys.stderr):  # a file's name need not be UTF-8, and is shown all the same
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    if logging.lastResort:  # prints warnings, since nobody here sets logging up
+        logging.lastResort.addFilter(_without_secrets)
     try:
         if wrong := nul_in(words):
             raise click.UsageError(wrong)
@@ -119,6 +123,7 @@ def _run(words: list[str]) -> int:
         where = f"{os.fsdecode(fault.filename)}: " if isinstance(fault.filename, str | bytes) else ""
         return _refused(f"{where}{fault.strerror or fault}. To mend it: see to that file or disk, and try again.")
     except click.ClickException as mistake:
+        mistake.message = hidden(mistake.message)  # type: ignore[misc]  # said to be final, and set by nobody else
         mistake.show(sys.stderr)
         return mistake.exit_code
     except (click.Abort, KeyboardInterrupt):
@@ -131,5 +136,11 @@ def _run(words: list[str]) -> int:
 
 
 def _refused(said: str) -> int:
-    click.echo(f"{click.style('Error:', fg='red', bold=True)} {said}", err=True)
+    click.echo(f"{click.style('Error:', fg='red', bold=True)} {hidden(said)}", err=True)
     return EXIT_MISTAKE
+
+
+def _without_secrets(record: logging.LogRecord) -> bool:
+    """What a library warns of, without the credentials of the URL that it warns of."""
+    record.msg, record.args = hidden(record.getMessage()), ()
+    return True

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from .secrecy import hidden
+
 
 class DegradeError(Exception):
     """A mistake that the user can mend. The command line prints it without a traceback and exits with code 2.
@@ -16,9 +18,12 @@ class DegradeError(Exception):
     fact    what came: one sentence, with the file, the field and the value.
     wanted  what would have been right, if the fact alone does not say it.
     mend    what to do now.
+
+    Users, passwords and signatures in their URLs are left out.
     """
 
     def __init__(self, fact: str, *, wanted: str = "", mend: str = "") -> None:
+        fact, wanted, mend = (hidden(text) for text in (fact, wanted, mend))
         super().__init__(fact, wanted, mend)
         self.fact = fact
         self.wanted = wanted

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import stat
 import time
 from collections.abc import Callable
@@ -87,7 +86,7 @@ def fault(name: str, error: BaseException, may_go_on: bool = False) -> MachineFa
     mend += f"; {AGAIN}"
     if gone(error) and may_go_on:
         mend += ". Or go on without what is missing: --allow-missing"
-    shown = without_secrets(os.fsencode(name).decode("utf-8", "backslashreplace"))
+    shown = os.fsencode(name).decode("utf-8", "backslashreplace")
     return MachineFault(f"{shown} {_said(error)}", mend=mend)
 
 
@@ -144,12 +143,6 @@ def read_file(path: str | Path, name: str, most: int | None = None) -> tuple[byt
     return pieces[0] if len(pieces) == 1 else b"".join(pieces), found
 
 
-def without_secrets(said: object) -> str:
-    """A text with URLs in it, such as an error's, without the users, passwords and signatures that those may hold."""
-    text = re.sub(r"(?<=://)[^/@\s]*@", "", str(said).strip().rstrip("."))
-    return re.sub(r"(://[^\s?'\"]*)\?(?:(?!::)[^\s'\"])*=(?:(?!::)[^\s'\"])*", r"\1", text)
-
-
 def _said(error: BaseException) -> str:
     """The rest of a sentence that begins with the file's name."""
     number = getattr(error, "errno", None)
@@ -158,5 +151,5 @@ def _said(error: BaseException) -> str:
         return f"is not there ({sign or 'ENOENT'})"
     if out_of_memory(error) and sign in ("", "ENOMEM"):
         return "cannot be read: there is not enough memory for it here (ENOMEM)"
-    said = getattr(error, "strerror", None) or without_secrets(error) or type(error).__name__
+    said = getattr(error, "strerror", None) or str(error).strip().rstrip(".") or type(error).__name__
     return f"cannot be read ({said}{', ' if sign else ''}{sign})"

@@ -40,7 +40,7 @@ from degrade_engine.engine.sinks.layouts import find
 from degrade_engine.engine.sinks.likeness import likeness
 
 from ..machine import machine
-from ..options import SEED
+from ..options import FOLDER, OUT, SEED
 from ..rows import Row, rows_of
 
 SHARP = ("hr_cid22", "hr_gb82", "hr_skimage", "hr_sklearn")
@@ -71,8 +71,8 @@ class Pair:
 
 
 @click.command()
-@click.option("--data", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True)
-@click.option("--engine", "engines", type=click.Path(exists=True, path_type=Path), multiple=True)
+@click.option("--data", type=FOLDER, required=True)
+@click.option("--engine", "engines", type=FOLDER, multiple=True)
 @click.option("--degrader", "kinds", type=click.Choice(degraders.KINDS), multiple=True, default=degraders.KINDS,
               help="[default: all]")  # fmt: skip
 @click.option("--lr-size", "sizes", type=click.IntRange(16), multiple=True, default=(32, 64, 128), show_default=True)
@@ -80,7 +80,7 @@ class Pair:
 @click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option("--split", type=click.Choice(["reported", "chosen"]), default="reported", show_default=True)
 @click.option("--true/--no-true", "true", default=True, show_default=True, help="The true pairs, too.")
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="JSONL; rows are added.")
+@click.option("-o", "--out", type=OUT, required=True, help="JSONL; rows are added.")
 def main(
     data: Path, engines: Sequence[Path], kinds: Sequence[str], sizes: Sequence[int], pairs: int, seed: int,
     split: Split, true: bool, out: Path,

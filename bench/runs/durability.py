@@ -32,6 +32,7 @@ from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.sinks import KINDS, Kind, durable
 
 from ..machine import machine, processor
+from ..options import FOLDER, OUT
 from ..verdict import LEAST, timings
 
 Way = Callable[[Iterable[Path], Path], None]
@@ -98,15 +99,15 @@ def rows_of(sink: Kind, words: list[str], pairs: int, rounds: int, work: Path) -
 
 
 @click.command()
-@click.option("--hr", type=click.Path(exists=True, path_type=Path), default=Path("samples/hr"), show_default=True)
+@click.option("--hr", type=FOLDER, default=Path("samples/hr"), show_default=True)
 @click.option("--pairs", type=click.IntRange(1), default=512, show_default=True)
 @click.option("--shard-pairs", type=click.IntRange(1), default=64, show_default=True)
 @click.option("--lr-size", type=click.IntRange(8), default=128, show_default=True)
 @click.option("--rounds", type=click.IntRange(LEAST), default=6, show_default=True, help="Of each way, after one.")
 @click.option("--sink", "sinks", type=click.Choice(KINDS), multiple=True, default=KINDS, help="[default: all]")
-@click.option("--work", type=click.Path(exists=True, file_okay=False, path_type=Path),
+@click.option("--work", type=FOLDER,
               help="Whose file system is measured. [default: the system's temporary folder]")  # fmt: skip
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="JSONL, written anew.")
+@click.option("-o", "--out", type=OUT, required=True, help="JSONL, written anew.")
 def main(
     hr: Path, pairs: int, shard_pairs: int, lr_size: int, rounds: int, sinks: tuple[Kind, ...], work: Path | None,
     out: Path,

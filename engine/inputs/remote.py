@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import posixpath
+import re
 import threading
 import zipfile
 import zlib
@@ -20,8 +21,9 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from ..errors import BadImage, DegradeError
-from ..faults import Patience, fault, gone, without_secrets
+from ..faults import Patience, fault, gone
 from ..images import ENDINGS
+from ..secrecy import hidden, keep
 from .globs import MAGIC, matches, split_glob
 from .places import Probe, base
 from .walk import Complain
@@ -33,8 +35,9 @@ T = TypeVar("T")
 class Remote:
     """A folder, or a glob, behind a URL. The rules are a local folder's: endings, names with dots."""
 
-    url: str
-    root: str  # in the file system's own words
+    url: str = field(repr=False)
+    root: str = field(repr=False)  # in the file system's own words
+    query: str = field(repr=False)  # "?token=…", which each request of a web server's file ends with
     pattern: str | None
     system: Any = field(repr=False)  # fsspec.AbstractFileSystem
     gate: AbstractContextManager[Any] = field(repr=False)  # held while reading: archives have one reading head
@@ -46,7 +49,8 @@ class Remote:
     @staticmethod
     def open(url: str, patience: Patience = Patience()) -> Remote:  # noqa: B008 - frozen
         """Raises DegradeError: a package is missing, or there is no such place."""
-        name = without_secrets(url)
+        name = hidden(url)
+        keep(url)
         try:
             import fsspec
             from fsspec.archive import AbstractArchiveFileSystem
@@ -54,6 +58,7 @@ class Remote:
             fact = f"{name} is read by the package {missing.name}, which is not installed"
             raise DegradeError(fact, mend="pip install 'degrade-engine[remote]'") from None
         first, chain, rest = url.partition("::")
+        first, query = _without_query(first)
         pattern = None
         if MAGIC.search(first):
             scheme, _, inner = first.partition("://")
@@ -62,9 +67,10 @@ class Remote:
 
         def look() -> tuple[Any, str, bool]:
             try:
-                system, root = fsspec.url_to_fs(first + chain + rest)
+                system, root = fsspec.url_to_fs(first + query + chain + rest)
             except (ImportError, ValueError, FileNotFoundError, zipfile.BadZipFile) as error:  # such as: install s3fs
-                raise DegradeError(f"{name} cannot be opened ({without_secrets(error)})") from None
+                raise DegradeError(f"{name} cannot be opened ({str(error).strip().rstrip('.')})") from None
+            keep(url, {"of": system.storage_options, "for all": fsspec.config.conf})
             return system, root, _is_folder(system, root)
 
         system, root, there = patience.ask(name, look)
@@ -72,21 +78,25 @@ class Remote:
             raise DegradeError(f"{name} is not a folder, or not there", wanted="a folder of images, or a glob")
         archive = isinstance(system, AbstractArchiveFileSystem)
         gate: AbstractContextManager[Any] = threading.Lock() if archive else nullcontext()
-        return Remote(url, root.rstrip("/"), pattern, system, gate, patience, 1 if archive else 16)
+        if not root.endswith(query):  # the file system has taken it for itself
+            query = ""
+        root = root.removesuffix(query).rstrip("/")
+        return Remote(url, root, query, pattern, system, gate, patience, 1 if archive else 16)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Remote.open, (self.url, self.patience)  # another process has to have connections and a gate of its own
 
     @property
     def name(self) -> str:
-        return without_secrets(self.url)
+        return hidden(self.url)
 
     def files(self, complain: Complain) -> Iterator[str]:
         # fsspec's own search passes over folders that it cannot list, unless it is told not to; others raise
         strict = {"on_error": "raise"} if _is_generic(self.system.find) else {}
         found = self._ask("", lambda root: self.system.find(root, detail=True, **strict))
         for full in sorted(found, key=lambda path: path.encode("utf-8", "surrogateescape")):
-            path = posixpath.relpath(full, self.root) if self.root else full.lstrip("/")
+            inner = full.replace(self.query, "", 1)
+            path = posixpath.relpath(inner, self.root) if self.root else inner.lstrip("/")
             if any(part.startswith(".") for part in path.split("/")) or not path.lower().endswith(ENDINGS):
                 continue
             if self.pattern is None or matches(path, self.pattern):
@@ -121,7 +131,7 @@ class Remote:
         def answer() -> T:
             try:
                 with self.gate:
-                    return question(f"{self.root}/{path}" if self.root and path else path or self.root)
+                    return question((f"{self.root}/{path}" if self.root and path else path or self.root) + self.query)
             except (zipfile.BadZipFile, zlib.error) as error:
                 if "Error -4" in str(error):  # zlib's word for no memory
                     raise MemoryError from error
@@ -132,12 +142,18 @@ class Remote:
 
         first, chain, rest = self.url.partition("::")
         inside = f"{first.rstrip('/')}/{path}" if self.pattern is None and path else path or first
-        name = without_secrets(inside + chain + rest)
+        name = hidden(inside + chain + rest)
         return self.patience.ask(name, answer, self._is_there if path else None, base(path))
 
     def _is_there(self) -> None:
         if not self._ask("", lambda root: _is_folder(self.system, root)):
             raise fault(self.name, FileNotFoundError(errno.ENOENT, "is not there"))
+
+
+def _without_query(url: str) -> tuple[str, str]:
+    """A URL and its query ("?key=value…", or nothing): else "?" is a wildcard."""
+    at = re.search(r"\?[^?/*\[\]=]+=[^*\[\]]*$", url)
+    return (url[: at.start()], at[0]) if at else (url, "")
 
 
 def _is_folder(system: Any, root: str) -> bool:
