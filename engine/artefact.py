@@ -152,6 +152,8 @@ def _read(kind: Any, data: Any, where: str) -> Any:
     if origin in (list, tuple):
         if not isinstance(data, list):
             raise _misfit(where, data, "a list")
+        if origin is list and args[0] in (int, str) and all(type(item) is args[0] for item in data):
+            return data  # most of a shard's record
         kinds = [args[0]] * len(data) if origin is list or args[-1] is Ellipsis else list(args)
         if len(kinds) != len(data):
             raise _misfit(where, data, f"a list of {len(kinds)}")

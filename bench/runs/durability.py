@@ -9,6 +9,8 @@ that follows from their median, and the ratio to `none` with its 95 % interval.
     none     images are written and renamed, and the record alone is brought to the disk: what the earlier release did
     files    each file of the shard and the folders that hold them (`engine/sinks/durable.py`): what this one does
     syncfs   the whole file system, in one call
+
+And a row a sink on going on: how long it takes to look whether all that was committed is there and whole.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -29,12 +32,14 @@ import click
 
 from degrade_engine.engine.cores import cores
 from degrade_engine.engine.errors import DegradeError
-from degrade_engine.engine.sinks import KINDS, Kind, durable
+from degrade_engine.engine.pipeline import records
+from degrade_engine.engine.sinks import KINDS, Kind, durable, open_sink
 
 from ..machine import machine, processor
-from ..options import FOLDER, OUT
+from ..options import AT_LEAST_1, FOLDER, OUT
 from ..verdict import LEAST, timings
 
+LOOKS = 5
 Way = Callable[[Iterable[Path], Path], None]
 
 
@@ -69,25 +74,41 @@ sys.exit(code)
 
 
 def timed(way: str, words: list[str], out: Path) -> float:
-    """Seconds of a whole run into a new folder, which is removed."""
+    """Seconds of a whole run into a new folder, which takes the place of the one before."""
     os.sync()
     line = [sys.executable, "-c", ONE, way, *words, "--out", str(out)]
-    done = subprocess.run(line, capture_output=True, text=True, check=False)
     shutil.rmtree(out, ignore_errors=True)
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
     if done.returncode:
         raise DegradeError(f"generate ended with exit code {done.returncode}: {done.stderr[-500:]}")
     return float(done.stdout.split()[-1])
 
 
+def looked(sink: Kind, pairs: int, out: Path) -> dict[str, Any]:
+    """How long a look at all of a finished run takes, once its files are in memory."""
+    names = sorted((out / "shards").glob("*.json"))
+    plan = json.loads(names[0].read_bytes().partition(b",\n")[0] + b"}")["plan"]
+    heads = [head for n in range(len(names)) if (head := records.read(out, plan, n))]
+    seconds = []
+    for _ in range(LOOKS):
+        writer = open_sink(sink, out)
+        began = time.perf_counter()
+        if not all(writer.holds(head.shard, head.stems, head.sizes) for head in heads):
+            raise DegradeError(f"a finished run in {out} does not hold what it should")
+        seconds.append(time.perf_counter() - began)
+    microseconds = 1e6 * statistics.median(seconds) / pairs
+    return {"what": "going on", "sink": sink, "pairs": pairs, "look_us_a_pair": round(microseconds, 1)}
+
+
 def rows_of(sink: Kind, words: list[str], pairs: int, rounds: int, work: Path) -> list[dict[str, Any]]:
-    """A row a way. The first round warms up."""
+    """A row a way, and one of looking. The first round warms up."""
     times: dict[str, list[float]] = {name: [] for name in WAYS}
     for turn in range(rounds + 1):
         for name in list(WAYS)[:: 1 if turn % 2 else -1]:
             took = timed(name, [*words, "--sink", sink, "--pairs", str(pairs)], work / "out")
             if turn:
                 times[name].append(took)
-    rows = []
+    rows = [looked(sink, pairs, work / "out")]
     for name, all_of_it in times.items():
         row: dict[str, Any] = {"what": "durability", "sink": sink, "way": name, "pairs": pairs}
         row["seconds"] = [round(seconds, 3) for seconds in all_of_it]
@@ -100,13 +121,12 @@ def rows_of(sink: Kind, words: list[str], pairs: int, rounds: int, work: Path) -
 
 @click.command()
 @click.option("--hr", type=FOLDER, default=Path("samples/hr"), show_default=True)
-@click.option("--pairs", type=click.IntRange(1), default=512, show_default=True)
-@click.option("--shard-pairs", type=click.IntRange(1), default=64, show_default=True)
+@click.option("--pairs", type=AT_LEAST_1, default=512, show_default=True)
+@click.option("--shard-pairs", type=AT_LEAST_1, default=64, show_default=True)
 @click.option("--lr-size", type=click.IntRange(8), default=128, show_default=True)
 @click.option("--rounds", type=click.IntRange(LEAST), default=6, show_default=True, help="Of each way, after one.")
 @click.option("--sink", "sinks", type=click.Choice(KINDS), multiple=True, default=KINDS, help="[default: all]")
-@click.option("--work", type=FOLDER,
-              help="Whose file system is measured. [default: the system's temporary folder]")  # fmt: skip
+@click.option("--work", type=FOLDER, help="Whose file system is measured. [default: the system's temporary folder]")
 @click.option("-o", "--out", type=OUT, required=True, help="JSONL, written anew.")
 def main(
     hr: Path, pairs: int, shard_pairs: int, lr_size: int, rounds: int, sinks: tuple[Kind, ...], work: Path | None,
@@ -123,6 +143,9 @@ def main(
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text("".join(json.dumps(row | place) + "\n" for row in rows))
     for row in rows:
+        if row["what"] == "going on":
+            click.echo(f"{row['sink']}: a look takes {row['look_us_a_pair']} us a pair", err=True)
+            continue
         ratio = row.get("over_none")
         said = f", {ratio['ratio']:.3f} ({ratio['low']:.3f} to {ratio['high']:.3f}) times as long" if ratio else ""
         click.echo(f"{row['sink']}, {row['way']}: {row['pairs_per_second']} pairs/s{said}", err=True)

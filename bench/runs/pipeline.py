@@ -91,7 +91,8 @@ def made_up(plan: plans.Plan, shard: int) -> records.Record:
              "candidates": [one] * 3, "kept": 1, "engine": plan.engine, "start": {"kind": "bicubic"}}
             for pair in pairs]  # fmt: skip
     head = records.Head(shard=shard, plan=plan.sha256, pairs=pairs, rejects=[], row_steps=1, executed_row_steps=1,
-                        seconds=dict.fromkeys(records.SECONDS, 1.0))  # fmt: skip
+                        seconds=dict.fromkeys(records.SECONDS, 1.0),
+                        sizes={"gt": [512_345] * len(pairs), "lq": [34_567] * len(pairs)})  # fmt: skip
     return records.Record(head, rows)
 
 
