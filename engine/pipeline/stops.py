@@ -9,6 +9,7 @@ in, and that may be a network or a file system that does not answer.
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import socket
@@ -75,13 +76,14 @@ def listening(grace: float, on_stop: Callable[[int], None] | None = None) -> Ite
 
 
 def leave(code: int) -> None:
-    """End the process here if threads of it are still at work, such as a decode that nobody waits for any more: Python
-    would wait for them. To be called last.
+    """End the process here if threads of it are still at work, such as a decode that nobody waits for any more, or
+    processes that it started: Python would wait for them. To be called last.
     """
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):  # closed by whoever read it
             stream.flush()
-    if any(not one.daemon and one is not threading.main_thread() for one in threading.enumerate()):
+    threads = any(not one.daemon and one is not threading.main_thread() for one in threading.enumerate())
+    if threads or multiprocessing.active_children():
         os._exit(code)
 
 

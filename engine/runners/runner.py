@@ -178,7 +178,7 @@ def close(opened: Run, claims: Claims, rejects: Iterable[Reject], stop: object =
 
     Every shard has to be done, or `stop` true: then raises generate.Stopped. Raises DegradeError, OSError.
     """
-    page: dict[str, Any] | None = None
+    path, page = opened.out / RUN_JSON, None
     while page is None:
         while stop or not claims.take("books"):
             if stop:
@@ -186,14 +186,13 @@ def close(opened: Run, claims: Claims, rejects: Iterable[Reject], stop: object =
             time.sleep(POLL_S)
         try:
             opened.sink.clean(claims.others)
-            path = opened.out / RUN_JSON
             there = identity(path) not in (None, opened.closed)
             page = parse_json(read_bytes(path), RUN_JSON) if there else finish(opened, rejects)
             claims.sweep()
         except (OSError, DegradeError):
-            if not claims.lost("books"):
+            # Of two that close the books one had slept and was taken for dead: either may find gone what it needs.
+            if not claims.lost("books") and identity(path) in (None, opened.closed):
                 raise
-            # It slept, another took it for dead, removed what it was writing and closes the books itself.
         finally:
             claims.release("books")
     if not page["pairs"]:

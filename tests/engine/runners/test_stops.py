@@ -183,3 +183,24 @@ runner.finish = finish
     assert parent.returncode == 0 and "96 of 96 pairs" in said, err
     assert json.loads((out / "run.json").read_text())["pairs"] == 96
     assert main(words(photos, out)) == 0 and tree(out) == whole
+
+
+def test_a_command_ends_without_what_it_started(tmp_path):
+    """A thread and a process that hang."""
+    code = """
+import multiprocessing, os, signal, threading, time
+from degrade_engine.engine.pipeline.stops import leave
+child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(1000,), daemon=True)
+child.start()
+os.kill(child.pid, signal.SIGSTOP)
+threading.Thread(target=time.sleep, args=(1000,)).start()
+print(child.pid, flush=True)
+leave(3)
+"""
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    try:
+        child = int(process.stdout.readline())
+        assert process.wait(10) == 3
+        os.kill(child, signal.SIGKILL)
+    finally:
+        process.kill()
