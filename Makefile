@@ -13,21 +13,28 @@ OUT ?= out
 
 SHELL := bash
 .DEFAULT_GOAL := demo
-.PHONY: demo test test-slow lint types tables quality bench worth bench-gpu clean
+.PHONY: hashes demo test test-slow lint types tables quality bench worth bench-gpu clean
 
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet -c constraints.txt
 SOURCES := pyproject.toml constraints.txt CMakeLists.txt $(wildcard kernels/*.cpp kernels/*.h kernels/*.cu*) kernels/nvcc.options
 FOLDERS := engine kernels calib export originals bench
 
+# What comes with hashes: the tools that build, what the tests need, and torch's wheels for the machine that CI has: the
+# one for CPUs, or else PyPI's. The files name all that these need, so nothing is resolved. What follows them, by
+# constraints.txt alone, finds everything there, but on other machines: torch, and what is needed on those alone.
+TOOLS := scikit-build-core cmake ninja setuptools
+HASHED := $(BIN)/pip --disable-pip-version-check install --quiet --no-deps --no-build-isolation --require-hashes
+TORCH := --no-deps --retries 1 --timeout 30 --extra-index-url "$(TORCH_INDEX)"
+
 # The package is editable, so only its settings and its C++ sources call for a new installation. Packages are built
 # without isolation: ours by scikit-build-core, pyvips (a source archive) by a setuptools newer than Python 3.11's own.
-.venv/base: constraints.txt
+.venv/base: constraints.txt .ci/build.txt .ci/torch-cpu.txt .ci/torch.txt
 	@set -eu; echo "Installing into .venv; torch is the large part"; \
 	$(PYTHON) -m venv .venv; \
-	$(PIP) scikit-build-core cmake ninja setuptools; \
-	$(BIN)/pip --disable-pip-version-check install --quiet --no-deps --retries 1 --timeout 30 \
-		-c constraints.txt --extra-index-url "$(TORCH_INDEX)" torch; \
+	$(HASHED) -r .ci/build.txt; \
+	$(HASHED) $(TORCH) -r .ci/torch-cpu.txt || { echo "Taking PyPI's torch instead"; $(HASHED) -r .ci/torch.txt; }; \
+	$(PIP) $(TORCH) torch; \
 	touch $@; printf '== done in %d s\n' $$SECONDS
 
 .venv/demo: .venv/base $(SOURCES)
@@ -35,9 +42,11 @@ FOLDERS := engine kernels calib export originals bench
 	$(PIP) --no-build-isolation -e '.[cpu,train]'; \
 	touch $@; printf '== done in %d s\n' $$SECONDS
 
-.venv/test: .venv/base $(SOURCES)
+EXTRAS := cpu,train,test,metrics,rtx,openvino
+.venv/test: .venv/base .ci/test.txt $(SOURCES)
 	@set -eu; echo "Installing the package and what the tests need"; \
-	$(PIP) --no-build-isolation -e '.[cpu,train,test,metrics,rtx,openvino]'; \
+	$(HASHED) -r .ci/test.txt; \
+	$(PIP) --no-build-isolation -e '.[$(EXTRAS)]'; \
 	touch $@ .venv/demo .venv/bench; printf '== done in %d s\n' $$SECONDS
 
 # openvino alone may be missing for a machine: then there is no bf16.
@@ -123,6 +132,24 @@ bench:
 	$(BIN)/degrade-engine bench latency "$(OUT)/engine" $$bf16 -o "$$at/latency.jsonl"; \
 	$(BIN)/degrade-engine bench tables --rows "$$at" -o "$$at/tables.md"; \
 	printf '\nThe tables: %s\n' "$(abspath $(OUT)/bench/tables.md)"
+
+# The hashes anew, after a change of constraints.txt or of the extras. Run it on Linux, x86_64, Python 3.11, where torch's
+# wheel for CPUs can be had: its hash for that machine alone is known, so other machines take torch without one.
+UV := build/hashes/uv/bin/uv pip compile - --no-deps --generate-hashes --universal --python-version 3.11 --no-header \
+	--no-annotate --quiet
+CI_MACHINE := sys_platform == "linux" and platform_machine == "x86_64" and python_version == "3.11"
+hashes: .venv/base $(SOURCES)
+	@set -euo pipefail; $(PIP) --no-build-isolation -e '.[$(EXTRAS)]'; \
+	at=build/hashes; rm -rf $$at; $(PYTHON) -m venv $$at/uv; $$at/uv/bin/pip install --quiet uv; \
+	note='# SHA-256 of all files that PyPI has of each. Made by `make hashes`; what is in it: see the Makefile.'; \
+	{ echo "$$note"; $(BIN)/python .ci/closure.py $(TOOLS) | $(UV); } > $$at/build.txt; \
+	{ echo "$$note"; $(BIN)/python .ci/closure.py 'degrade-engine[$(EXTRAS)]' | $(UV); } > $$at/test.txt; \
+	$(BIN)/pip download --quiet -c constraints.txt $(TORCH) -d $$at torch; cpu=$$(cd $$at; ls torch-*+cpu-*.whl); \
+	torch=$$(grep ^torch== constraints.txt); \
+	{ echo "$$note"; echo "$$torch ; $(CI_MACHINE)" | $(UV); } > $$at/torch.txt; \
+	{ echo "# SHA-256 of $$cpu. Made by \`make hashes\`."; \
+		echo "$$torch+cpu ; $(CI_MACHINE) --hash=sha256:$$(sha256sum < "$$at/$$cpu" | cut -c1-64)"; } > $$at/torch-cpu.txt; \
+	mv $$at/build.txt $$at/test.txt $$at/torch.txt $$at/torch-cpu.txt .ci/
 
 # What the pairs of each kind are worth, on the development corpus. A stopped run goes on.
 worth: .venv/bench

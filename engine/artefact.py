@@ -261,7 +261,7 @@ def write_lines_atomic(path: Path, lines: Iterable[bytes]) -> None:
     _check_replaceable_file(path)
     temporary = path.with_name(f".{path.name}.{process_name()}.tmp")
     try:
-        with open(temporary, "wb") as file:
+        with open(temporary, "xb") as file:  # never through a link that lies there
             file.writelines(lines)
             file.flush()
             os.fsync(file.fileno())
@@ -293,8 +293,7 @@ def new_folder(out: Path, sidecar: str) -> Iterator[Path]:
     """
     check_replaceable(out, sidecar)
     out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
+    temporary = out.with_name(f".{out.name}.{secrets.token_hex(8)}.tmp")  # a name that nobody can have laid there
     temporary.mkdir()
     try:
         yield temporary
@@ -315,7 +314,7 @@ def check_replaceable(out: Path, sidecar: str) -> None:
 
 def move_folder(folder: Path, out: Path) -> None:
     """Renames `folder` to `out`; an `out` that is there is moved aside first and removed last."""
-    old = out.with_name(f".{out.name}.{os.getpid()}.old")
+    old = out.with_name(f".{out.name}.{secrets.token_hex(8)}.old")
     if out.exists():
         os.replace(out, old)
     os.replace(folder, out)

@@ -113,3 +113,27 @@ def test_a_device_or_a_pipe_is_never_replaced(tmp_path: Path) -> None:
         with pytest.raises(DegradeError, match="no ordinary file"):
             artefact.write_bytes_atomic(path, b"x")
     assert (tmp_path / "pipe").is_fifo() and Path("/dev/null").is_char_device()
+
+
+def test_temporary_names_cannot_be_foretold(tmp_path: Path) -> None:
+    """What lies beside an artefact under the names of earlier versions is neither followed nor removed."""
+    seen = set()
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "file").write_text("mine")
+    (tmp_path / f".out.{os.getpid()}.tmp").symlink_to(tmp_path / "precious")
+    (tmp_path / f".out.{os.getpid()}.old").symlink_to(tmp_path / "precious")
+    for _ in range(3):
+        with artefact.new_folder(tmp_path / "out", "page.json") as folder:
+            seen.add(folder.name)
+            (folder / "page.json").write_text("{}")
+    assert len(seen) == 3 and all(len(name.split(".")[2]) == 16 for name in seen)
+    assert (tmp_path / "precious" / "file").read_text() == "mine"
+    assert sorted(one.name for one in tmp_path.iterdir() if not one.is_symlink()) == ["out", "precious"]
+
+
+def test_a_link_under_the_temporary_name_is_not_written_through(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("mine")
+    (tmp_path / f".a.json.{artefact.process_name()}.tmp").symlink_to(tmp_path / "precious")
+    with pytest.raises(FileExistsError):
+        artefact.write_bytes_atomic(tmp_path / "a.json", b"{}")
+    assert (tmp_path / "precious").read_text() == "mine"
