@@ -137,7 +137,7 @@ bench:
 # wheel for CPUs can be had: its hash for that machine alone is known, so other machines take torch without one.
 UV := build/hashes/uv/bin/uv pip compile - --no-deps --generate-hashes --universal --python-version 3.11 --no-header \
 	--no-annotate --quiet
-CI_MACHINE := sys_platform == "linux" and platform_machine == "x86_64" and python_version == "3.11"
+CI_MACHINE := sys_platform == 'linux' and platform_machine == 'x86_64' and python_version == '3.11'
 hashes: .venv/base $(SOURCES)
 	@set -euo pipefail; $(PIP) --no-build-isolation -e '.[$(EXTRAS)]'; \
 	at=build/hashes; rm -rf $$at; $(PYTHON) -m venv $$at/uv; $$at/uv/bin/pip install --quiet uv; \
