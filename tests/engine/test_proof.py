@@ -48,47 +48,49 @@ class Decoder:
         return "pixels"
 
 
-FILE = Encoded("a.png", png())
+def proven(decode):
+    """As `read_rgb` asks for the proof of one file."""
+    return proof.proven("a.png", decode, lambda: PIXELS.nbytes)
 
 
 def test_what_fails_once_is_decoded_again():
     for error in (pyvips.Error("out of memory -- size == 9MB"), pyvips.Error("libspng read error"), MemoryError()):
         decoder = Decoder(error)
-        assert proof.proven(FILE, decoder) == "pixels" and decoder.calls == 2
+        assert proven(decoder) == "pixels" and decoder.calls == 2
 
 
 def test_what_fails_with_memory_to_spare_is_damaged():
     for said in ("libspng read error", "out of memory -- size == 140000MB"):  # which a damaged header can ask for
         with pytest.raises(BadImage, match="is damaged"):
-            proof.proven(FILE, Decoder(*[pyvips.Error(said)] * 9))
+            proven(Decoder(*[pyvips.Error(said)] * 9))
 
 
 def test_what_fails_without_memory_is_the_machines_fault(hurry, monkeypatch):
     with pytest.raises(MachineFault, match=r"a.png cannot be read: .*not enough memory.*ENOMEM.*ulimit -v"):
-        proof.proven(FILE, Decoder(*[MemoryError()] * 9))
+        proven(Decoder(*[MemoryError()] * 9))
     asked = []
     monkeypatch.setattr(proof, "_has_room", lambda count: asked.append(count) or len(asked) != 2)
     with pytest.raises(BadImage):  # there was none at the first look only: it is looked at again
-        proof.proven(FILE, Decoder(*[pyvips.Error("libspng read error")] * 9))
+        proven(Decoder(*[pyvips.Error("libspng read error")] * 9))
     assert len(asked) == 4 and asked[0] == asked[1] > 8 * PIXELS.nbytes
     asked.clear()
     monkeypatch.setattr(proof, "_has_room", lambda count: asked.append(count) or count < 5 * asked[0] // 2)
     with pytest.raises(MachineFault):  # a decoder that asks for memory is believed unless there is much
-        proof.proven(FILE, Decoder(*[pyvips.Error("out of memory -- size == 9MB")] * 99))
+        proven(Decoder(*[pyvips.Error("out of memory -- size == 9MB")] * 99))
     with pytest.raises(BadImage):
-        proof.proven(FILE, Decoder(*[pyvips.Error("libspng read error")] * 99))
+        proven(Decoder(*[pyvips.Error("libspng read error")] * 99))
 
 
 def test_a_thread_that_cannot_be_started_is_the_machines_fault(hurry):
     with pytest.raises(MachineFault, match="EAGAIN"):
-        proof.proven(FILE, Decoder(*[pyvips.Error("unable to create thread")] * 99))
+        proven(Decoder(*[pyvips.Error("unable to create thread")] * 99))
 
 
 def test_what_the_bytes_say_themselves_needs_no_proof():
     for reason in ("empty", "not_an_image", "unsupported", "too_large", "alpha"):
         decoder = Decoder(BadImage(reason, "a"))
         with pytest.raises(BadImage):
-            proof.proven(FILE, decoder)
+            proven(decoder)
         assert decoder.calls == 1
 
 
@@ -113,7 +115,7 @@ def test_the_second_look_is_alone_and_the_others_go_on():
                 raise BadImage("corrupt", "a") from pyvips.Error("what any thread said")
             return "pixels"
 
-        return proof.proven(FILE, decode)
+        return proven(decode)
 
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(work, range(60))) == ["pixels"] * 60

@@ -237,7 +237,7 @@ def test_a_number_that_does_not_do_is_one_sentence(
 @pytest.mark.parametrize("mix", ["0 0 0", "nan 1 1", "-1 1 1", "0 0 1"])
 def test_a_mix_of_nothing_is_one_sentence(mix: str, said: Said) -> None:
     code, text = said("vqvae", "--stage", "ddpm", "--no-pretraining", "--mix", *mix.split())
-    assert code == 2 and "mix is" in text
+    assert code == 2 and "mix" in text
 
 
 def test_a_vq_vae_takes_two_rows_a_step(said: Said) -> None:
