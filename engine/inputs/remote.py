@@ -69,7 +69,7 @@ class Remote:
             try:
                 system, root = fsspec.url_to_fs(first + query + chain + rest)
             except (ImportError, ValueError, FileNotFoundError, zipfile.BadZipFile) as error:  # such as: install s3fs
-                raise DegradeError(f"{name} cannot be opened ({str(error).strip().rstrip('.')})") from None
+                raise DegradeError(f"{name} cannot be opened ({' '.join(str(error).split()).rstrip('.')})") from None
             keep(url, {"of": system.storage_options, "for all": fsspec.config.conf})
             return system, root, _is_folder(system, root)
 
