@@ -76,8 +76,8 @@ test: .venv/test lint
 # And the cases of a folder, where there is one, with an engine of the demo.
 CASES ?= ../shared/cases
 test-slow: .venv/test
+	@if [ -d "$(CASES)" ]; then $(MAKE) demo OUT="$(OUT)/cases"; fi
 	@set -eu; if [ -d "$(CASES)" ]; then \
-		$(MAKE) demo OUT="$(OUT)/cases"; \
 		export CASES="$(abspath $(CASES))" DE_ENGINE="$(abspath $(OUT)/cases/engine)"; \
 	else unset CASES; fi; \
 	$(BIN)/pytest -q -m slow
