@@ -14,7 +14,7 @@ it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -225,13 +225,14 @@ def _random(network: nn.Sequential, seed: int) -> nn.Sequential:
 
 def _trained(network: nn.Sequential, path: Path) -> nn.Sequential:
     """ImageNet weights as torchvision names them: features.N.weight and .bias; deeper layers are not looked at."""
-    state = {
-        name.removeprefix("features."): value for name, value in _read(path).items() if name.startswith("features.")
-    }
+    from degrade_engine.originals.weights import read_tensors
+
+    tensors = read_tensors(path)
+    state = {name.removeprefix("features."): value for name, value in tensors.items() if name.startswith("features.")}
     wanted = network.state_dict()
     for name, value in wanted.items():
         found = state.get(name)
-        shape = None if found is None else tuple(found.shape)
+        shape = tuple(getattr(found, "shape", ())) or None
         if shape != tuple(value.shape):
             raise DegradeError(
                 f"{path.name} has no features.{name} of shape {tuple(value.shape)}{f' but {shape}' if shape else ''}",
@@ -239,24 +240,3 @@ def _trained(network: nn.Sequential, path: Path) -> nn.Sequential:
             )
     network.load_state_dict({name: state[name] for name in wanted})
     return network
-
-
-def _read(path: Path) -> Mapping[str, Tensor]:
-    """A .safetensors file, or a .pth that holds tensors and nothing else (weights_only: nothing is run)."""
-    import pickle
-
-    import torch
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    found: Any
-    try:
-        if path.suffix == ".safetensors":
-            found = load_file(path)
-        else:
-            found = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, ValueError, EOFError, SafetensorError, pickle.UnpicklingError) as error:
-        raise DegradeError(f"{path.name} cannot be read as weights ({str(error).splitlines()[0]})") from error
-    if not isinstance(found, Mapping):
-        raise DegradeError(f"{path.name} holds a {type(found).__name__}", wanted="a state dict")
-    return found

@@ -44,6 +44,7 @@ from .half import half_layers, half_typed
 from .parity import check_parity
 from .parts import Part, parts_of
 from .spelled import spelled_out
+from .trials import trials
 
 STARTS: dict[Kind, tuple[Start, ...]] = {  # that make sense for a kind of model, the model's own first
     "realdgen": ("reconstruction", "bicubic", "realesrgan"),
@@ -86,11 +87,12 @@ def export_checkpoint(
     with new_folder(out, BUNDLE_JSON) as folder:
         parts, agreement = {}, {}
         written = {precision: parts_of(m) for precision, m in models.items()}
+        inputs = trials(exact, config.lr_multiple)
         for name, part in exact.items():
             files: dict[Precision, Path] = {p: folder / f"{name}.{p}.onnx" for p in written}
             for precision, path in files.items():
                 write_onnx(written[precision][name], config.lr_multiple, path)
-            report = check_parity(name, part, config.lr_multiple, files, islands)
+            report = check_parity(name, part, inputs[name], files, islands)
             agreement[name] = report
             say(f"{name}: RMS from PyTorch " + ", ".join(f"{r['error']:.1e} in {p}" for p, r in report.items()))
             parts[name] = PartSpec(

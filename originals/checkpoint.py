@@ -6,8 +6,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from degrade_engine.engine.artefact import read_json, sha256_file, to_json, tool_versions, write_json_atomic
@@ -24,7 +22,7 @@ from .uddm.config import DDMConfig, PDDMConfig, UDDMConfig
 from .uddm.ddm import DDM
 from .uddm.model import UDDM
 from .uddm.pddm import PDDM
-from .weights import write_tensors
+from .weights import fill, read_tensors, write_tensors
 
 Kind = Literal["realdgen", "syndiff", "uddm", "ddm", "pddm", "lway", "srresnet"]
 Config = RealDGenConfig | SynDiffConfig | UDDMConfig | DDMConfig | PDDMConfig | LWayConfig | SRResNetConfig
@@ -92,8 +90,8 @@ def read_sidecar(path: Path) -> Checkpoint:
 
 def load(path: Path, wanted: type[M]) -> tuple[M, Checkpoint]:
     """(the model in eval mode, its sidecar). wanted: RealDGen, SynDiff, …, or nn.Module for whatever it is.
-    DegradeError for a checkpoint of another kind, and for weights that are not those that the record was written for.
-    """
+    DegradeError for a checkpoint of another kind, for weights that are not those that the record was written for, and
+    for such as do not fit or are not finite. path: a .safetensors file, or a .pth, with its .json beside it."""
     record = read_sidecar(path)
     make = KINDS[record.kind][1]
     if not issubclass(make, wanted):
@@ -106,8 +104,5 @@ def load(path: Path, wanted: type[M]) -> tuple[M, Checkpoint]:
             mend="copy both files again",
         )
     model = make(record.config)
-    try:
-        model.load_state_dict(load_file(path))
-    except (SafetensorError, RuntimeError) as e:
-        raise DegradeError(f"{path} does not hold this model ({e})", wanted="its weights", mend="copy it again") from e
+    fill(model, read_tensors(path), path)
     return model.eval(), record

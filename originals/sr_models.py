@@ -1,4 +1,4 @@
-"""SR models by their file: our own SRResNet, or whatever spandrel reads, where it is installed.
+"""SR models by their file: our own SRResNet, or whatever spandrel knows, where it is installed.
 
 Either way an SR model is a module from LR [B, 3, h, w] to SR [B, 3, scale·h, scale·w], both in [-1, 1].
 """
@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
+import torch
 from torch import Tensor, nn
 
-from degrade_engine.engine.artefact import sha256_file, tool_versions, write_json_atomic
+from degrade_engine.engine.artefact import tool_versions, write_json_atomic
 from degrade_engine.engine.errors import DegradeError
 
 from .checkpoint import load, save
 from .srresnet import SRResNet
+from .weights import first_line, read_tensors, write_tensors
 
 Save = Callable[[Path, dict[str, Any]], None]  # a path .safetensors, and what was done to the model
 
@@ -85,20 +86,28 @@ def _foreign(path: Path) -> SRModel:
             wanted="an SRResNet of `train srresnet`, or spandrel",
             mend="pip install 'degrade-engine[sr]'",
         ) from e
+    except Exception as e:  # it imports torchvision, which raises anything beside a torch that it was not built for
+        raise DegradeError(
+            f"{path.name} is not one of our SRResNets, and spandrel, which reads others, cannot be imported here "
+            f"({first_line(e)})",
+            wanted=f"the torchvision that was built for torch {torch.__version__}",
+            mend="install torchvision from the index that torch came from, or give an SRResNet of `train srresnet`",
+        ) from e
+    tensors = read_tensors(path)  # not spandrel's own reader, which unpickles and opens TorchScript
     try:
-        found = spandrel.ModelLoader("cpu").load_from_file(path)
-    except Exception as e:  # spandrel lets through whatever reading a file of unknown origin raises
-        raise DegradeError(f"spandrel cannot read {path.name} ({e})", wanted="an SR model that it knows") from e
+        found = spandrel.ModelLoader("cpu").load_from_state_dict(spandrel.canonicalize_state_dict(tensors))
+    except Exception as e:  # spandrel lets through whatever a state dict of unknown origin makes it raise
+        fact = f"spandrel finds no model in {path.name} ({first_line(e)})"
+        raise DegradeError(fact, wanted="an SR model that it knows") from e
     if not isinstance(found, spandrel.ImageModelDescriptor) or found.input_channels != 3 or found.output_channels != 3:
         raise DegradeError(f"{path.name} is a model for {found.purpose}", wanted="one from RGB image to RGB image")
     net = Spandrel(found.model.eval(), found._call_fn)  # calling `found` runs in inference mode: nothing could learn
     size = found.size_requirements
 
     def write(to: Path, adapted: dict[str, Any]) -> None:
-        tensors = {k: v.detach().contiguous().clone() for k, v in found.model.state_dict().items()}
-        save_file(tensors, to)
-        page = {"kind": ADAPTED, "architecture": found.architecture.name, "weights_sha256": sha256_file(to),
-                "training": [adapted], "tools": tool_versions()}  # fmt: skip
+        page = {"kind": ADAPTED, "architecture": found.architecture.name,
+                "weights_sha256": write_tensors(found.model.state_dict(), to), "training": [adapted],
+                "tools": tool_versions()}  # fmt: skip
         write_json_atomic(to.with_suffix(".json"), page)
 
     return SRModel(found.architecture.name, net, found.scale, write, size.multiple_of or 1, size.minimum or 1)

@@ -13,7 +13,6 @@ as tensors and nothing else, since the libraries would unpickle it.
 from __future__ import annotations
 
 import importlib.util
-import pickle
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -80,12 +79,14 @@ def measures(folder: Path, images: int) -> tuple[dict[str, Callable[..., Figures
     is none, and a file that holds no weights."""
     if not folder.is_dir():
         raise DegradeError(f"{folder} is no folder", wanted="a folder with the weights of LPIPS, DISTS, FID or CLIP")
+    from degrade_engine.originals.weights import read_tensors
+
     told = {name: missing(name, folder, images) for name in NEEDS}
     can = [name for name, reason in told.items() if not reason]
     for name in can:
         for file in NEEDS[name].files:
             if file.endswith(".pth"):
-                _only_tensors(folder / file)
+                read_tensors(folder / file)
     opened = {}
     for name in can:
         try:
@@ -94,15 +95,6 @@ def measures(folder: Path, images: int) -> tuple[dict[str, Callable[..., Figures
             first = (str(error).splitlines() or [""])[0]
             told[name] = f"{name} is left out: its network cannot be opened ({type(error).__name__}: {first})"
     return opened, [reason for reason in told.values() if reason]
-
-
-def _only_tensors(path: Path) -> None:
-    import torch
-
-    try:
-        torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        raise DegradeError(f"{path} cannot be read as weights ({type(error).__name__})", mend="get it again") from error
 
 
 def _batches(images: Sequence[Image]) -> Iterator[Any]:

@@ -94,7 +94,9 @@ class Adaptation:
 
     def one(self, images: dict[Path, Any], out: Path) -> None:
         """Adapt a fresh copy of the SR model to the images and write it to `out`."""
+        from degrade_engine.engine.artefact import write_bytes_atomic
         from degrade_engine.originals.lway.adapt import adapt, prepare
+        from degrade_engine.originals.photographs import digest
         from degrade_engine.originals.sr_models import open_sr
 
         model = open_sr(self.sr)
@@ -103,17 +105,18 @@ class Adaptation:
             raise DegradeError(f"{model.name} reads {model.least} px or more a side, and here are fewer",
                                mend="give larger images and a larger --crop")  # fmt: skip
         tests = [prepare(self.lway, image) for image in images.values()]
-        out.parent.mkdir(parents=True, exist_ok=True)
-        began, options = time.monotonic(), self.options
-        with out.with_suffix(".jsonl").open("w") as f, click.progressbar(length=options.steps, label=out.stem) as bar:
+        began, options, rows = time.monotonic(), self.options, []
+        with click.progressbar(length=options.steps, label=out.stem) as bar:
 
             def log(row: dict[str, float]) -> None:
-                f.write(json.dumps(row | {"perceptual_name": self.name}) + "\n")
+                rows.append(json.dumps(row | {"perceptual_name": self.name}) + "\n")
                 bar.update(1)
 
             share = adapt(model.net, self.lway, tests, options, self.distance, log, model.multiple)
         entry = {"stage": "adapt", "perceptual": self.name, "options": dataclasses.asdict(options),
                  "share_moved": round(share, 4), "images": sorted(path.name for path in images),
+                 "images_sha256": [digest(path) for path in sorted(images, key=lambda path: path.name)],
                  "seconds": round(time.monotonic() - began)} | self.parents  # fmt: skip
         model.save(out, entry)
+        write_bytes_atomic(out.with_suffix(".jsonl"), "".join(rows).encode())  # last: a call that fails leaves the old
         click.echo(f"wrote {out}: {share:.0%} of the parameters of {model.name} moved, on {len(images)} images")

@@ -9,7 +9,6 @@ say which of LPIPS's networks it trained with.
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from degrade_engine.engine.errors import DegradeError
+from degrade_engine.originals.weights import first_line, read_tensors
 
 from .wavelet import band_distance
 
@@ -62,22 +62,13 @@ def open_distance(files: tuple[Path, Path] | None) -> tuple[str, Distance]:
     """(name, distance). files: AlexNet's and LPIPS's weights; None gives the substitute, whose name says so."""
     if files is None:
         return SUBSTITUTE, band_distance
-    backbone, linear = (_read(path) for path in files)
+    backbone, linear = (read_tensors(path) for path in files)
     model = LPIPS()
     try:
         for i, place in enumerate(PLACES):
             model.convolutions[i].load_state_dict({k: backbone[f"features.{place}.{k}"] for k in ("weight", "bias")})
             model.linear[i].data.copy_(linear[f"lin{i}.model.1.weight"].reshape(-1))
-    except (KeyError, RuntimeError) as e:
-        raise DegradeError(f"{files[0].name} and {files[1].name} are not LPIPS's weights ({e})", wanted=WHERE) from e
+    except (KeyError, RuntimeError, AttributeError, TypeError) as e:
+        fact = f"{files[0].name} and {files[1].name} are not LPIPS's weights ({first_line(e)})"
+        raise DegradeError(fact, wanted=WHERE) from e
     return LPIPS_NAME, model.eval().requires_grad_(False)
-
-
-def _read(path: Path) -> dict[str, Tensor]:
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as e:
-        raise DegradeError(f"{path} cannot be read as weights ({type(e).__name__})", wanted=WHERE) from e
-    if not isinstance(state, dict):
-        raise DegradeError(f"{path} holds a {type(state).__name__}", wanted=WHERE)
-    return state

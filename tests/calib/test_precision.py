@@ -193,9 +193,9 @@ def test_export_honours_the_islands(
             path.write_bytes(b"left out")
 
     def check_one(
-        name: str, part: Any, lr_multiple: int, files: dict[Any, Path], islands: tuple[str, ...]
+        name: str, part: Any, inputs: Any, files: dict[Any, Path], islands: tuple[str, ...]
     ) -> dict[str, dict[str, float]]:
-        return check(name, part, lr_multiple, {"fp16": files["fp16"]}, islands) if name == "degradation" else {}
+        return check(name, part, inputs, {"fp16": files["fp16"]}, islands) if name == "degradation" else {}
 
     monkeypatch.setattr(exporting, "write_onnx", write_one)
     monkeypatch.setattr(exporting, "check_parity", check_one)

@@ -171,14 +171,17 @@ def test_what_spandrel_reads_is_adapted_and_saved_under_its_own_names(
     class ModelLoader:
         def __init__(self, device: str) -> None: ...
 
-        def load_from_file(self, path: Path) -> ImageModelDescriptor:
+        def load_from_state_dict(self, tensors: dict[str, torch.Tensor]) -> ImageModelDescriptor:
+            assert tensors.keys() == net.state_dict().keys()
             return ImageModelDescriptor()
 
-    stand_in = SimpleNamespace(ModelLoader=ModelLoader, ImageModelDescriptor=ImageModelDescriptor)
+    stand_in = SimpleNamespace(
+        ModelLoader=ModelLoader, ImageModelDescriptor=ImageModelDescriptor, canonicalize_state_dict=dict
+    )
     monkeypatch.setitem(sys.modules, "spandrel", stand_in)
     before = {k: v.clone() for k, v in net.state_dict().items()}
     foreign = tmp_path / "model.pth"
-    foreign.write_bytes(b"weights")
+    torch.save({"params": net.state_dict()}, foreign)
     call = adapt_call(trained, tests, tmp_path / "model2.safetensors")
     call[2] = str(foreign)
     assert main(call) == 0
@@ -218,6 +221,41 @@ def test_mistakes_are_one_sentence(trained: Path, tests: Path, samples: Path, tm
     assert "sharp, soft" in said(train)
     table.write_text(f"hr,lr\n{next((samples / 'hr').iterdir())},{tmp_path / 'small' / 's.png'}\n")
     assert "60x20" in said(train)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    ["RuntimeError('operator torchvision::nms does not exist\\nmore')", "ImportError('libcudart.so.13: no such file')",
+     "OSError('undefined symbol')", "AttributeError('no attribute extension')", "KeyError()"],
+)  # fmt: skip
+def test_a_spandrel_that_does_not_import_is_one_sentence(
+    broken: str, trained: Path, tests: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+) -> None:  # fmt: skip
+    """It imports torchvision, which raises anything beside a torch that it was not built for."""
+    (tmp_path / "path" / "spandrel").mkdir(parents=True)
+    (tmp_path / "path" / "spandrel" / "__init__.py").write_text(f"raise {broken}")
+    monkeypatch.delitem(sys.modules, "spandrel", raising=False)
+    monkeypatch.syspath_prepend(tmp_path / "path")
+    foreign, call = tmp_path / "foreign.pth", adapt_call(trained, tests, tmp_path / "m.safetensors")
+    torch.save({"params": {"conv.weight": torch.zeros(1)}}, foreign)
+    call[2] = str(foreign)
+    assert main(call) == 2
+    said = capsys.readouterr().err
+    assert "spandrel" in said and f"the torchvision that was built for torch {torch.__version__}" in said
+    assert said.count("\n") == 1 and "more" not in said
+
+
+def test_an_adaptation_that_fails_leaves_the_former_one(
+    trained: Path, tests: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    out = tmp_path / "m.safetensors"
+    assert main(adapt_call(trained, tests, out)) == 0
+    before = {path.name: path.read_bytes() for path in tmp_path.glob("m.*")}
+    assert len(before) == 3 and len(json.loads(before["m.json"])["training"][-1]["images_sha256"]) == 2
+    assert main([*adapt_call(trained, tests, out), "--learning-rate", "1e30", "--steps", "3"]) == 2
+    assert "lower --learning-rate" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in tmp_path.glob("m.*")} == before
 
 
 def test_a_checkpoint_of_another_kind_is_refused(trained: Path, checkpoint: Path) -> None:
