@@ -76,11 +76,8 @@ def _large(sharp: Pixels, lq: Pixels, down: int, right: int, own: float) -> bool
     here = lq[max(0, down) : height - max(0, -down), max(0, right) : width - max(0, -right)]
     of = grid(*here.shape[:2])
     one, other = (whitened(spectrum(gray(image), of), of) for image in (there, here))
-    shared = score(one, other, of)
-    if shared > max(LEAST, own + MARGIN):
-        return True
-    nearer = apart(coarse(sharp), coarse(lq)) / apart(coarse(there), coarse(here))
-    return shared > max(CHANCE, own) and nearer > NEARER
+    shared, nearer = score(one, other, of), apart(coarse(sharp), coarse(lq)) / apart(coarse(there), coarse(here))
+    return (shared > max(LEAST, own + MARGIN) and nearer > 1) or (shared > max(CHANCE, own) and nearer > NEARER)
 
 
 def _small(one: Spectrum, other: Spectrum, of: Grid) -> tuple[float, float]:

@@ -94,7 +94,7 @@ def _turned(plane: Plane, low: Spectrum, own: float, there: Plane, here: Plane, 
     for name, form in forms:
         in_form = score(whitened(spectrum(form(plane), of), of), low, of)
         nearer = distance / apart(form(there), here)
-        if in_form > max(LEAST, own + MARGIN) or (in_form > own and nearer > NEARER):
+        if (in_form > max(LEAST, own + MARGIN) and nearer > 1) or (in_form > own and nearer > NEARER):
             found[name] = nearer
     return max(found, key=found.__getitem__, default="")
 
