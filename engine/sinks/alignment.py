@@ -14,7 +14,7 @@ from ..images import Pixels
 from .comparing import Grid, Plane, Spectrum, apart, coarse, gray, grid, near, score, spectrum, surface, whitened
 
 CLIPPED = 0.4  # of a noise's standard deviation: 1 / sqrt(2 pi), by which clipping at black moves a mean
-SMALLEST = 8  # pixels: a smaller LR shows nothing
+SMALLEST = 24  # pixels: a smaller LR shows too little to accuse
 ALL_CLIPPED, END = 80.0, 32  # grey levels, for a picture that lies in the last END levels
 COLOUR, BORDER = 10.0, 128.0  # grey levels; the second over the LR's side, for what blur brings in from outside
 STEP, RADIUS = 0.25, 3.5  # pixels: the grid on which a small shift is looked for, and how far

@@ -153,7 +153,7 @@ class Whole:
     def _foreign(self) -> None:
         wanted = "an LQ that shows its GT"
         doubts = sorted(self._doubts, key=lambda one: one[1].sure)  # those first that are named only if they are found
-        searched = [(stem, doubt.trace) for stem, doubt in doubts if doubt.trace][:SEARCHED]
+        searched = [(stem, doubt.trace) for stem, doubt in doubts[:SEARCHED]]
         owned = dict(zip((stem for stem, _ in searched), self._owners.find(searched), strict=True))
         for stem, doubt in self._doubts:
             if owner := owned.get(stem):

@@ -25,7 +25,7 @@ from ..images import Pixels
 from .comparing import WHITEN, Grid, Plane, Spectrum, apart, coarse, gray, grid, in_phase, score, spectrum, whitened
 
 LARGEST = 128  # pixels of the longer side
-SMALLEST = 16  # pixels of the shorter side: less shows nothing
+SMALLEST = 24  # pixels of the shorter side: less shows too little to accuse
 LEAST, MARGIN = 7.0, 2.5  # a score that is no chance, and how much more than another is clearly more
 NEARER, RECOLOURED = 1.5, 1.25  # times: clearly nearer, of pictures and of their colours alone
 SETTLED = 0.75  # share in phase, beyond which no other form is looked for
@@ -52,14 +52,13 @@ SQUARE = 3  # the forms from here on exist for square images alone
 @dataclass(frozen=True)
 class Likeness:
     """How an LR shows its HR. turned: the form of the HR that it shows instead, "" for none; order: of the HR's
-    channels in it; score: of the HR; foreign: whether it shows another picture; traces: of HR and LR, for `owners`,
-    None for images too small for one."""
+    channels in it; score: of the HR; foreign: whether it shows another picture; traces: of HR and LR, for `owners`."""
 
     turned: str
     order: str
     score: float
     foreign: bool
-    traces: tuple[bytes, bytes] | None
+    traces: tuple[bytes, bytes]
 
     @property
     def doubtful(self) -> bool:
@@ -82,8 +81,7 @@ def likeness(sharp: Pixels, lq: Pixels) -> Likeness | None:
     own = score(high, low, of)
     turned = "" if in_phase(high, low, of) > SETTLED else _turned(plane, low, own, *colours, of)
     foreign = own < FOREIGN and _rest(one, other, of) > REST + SMALL / min(of.shape)
-    traces = None if min(of.shape) <= 2 * CYCLES else (_trace(one, of), _trace(other, of))
-    return Likeness(turned, _order(*colours), own, foreign, traces)
+    return Likeness(turned, _order(*colours), own, foreign, (_trace(one, of), _trace(other, of)))
 
 
 def _turned(plane: Plane, low: Spectrum, own: float, there: Plane, here: Plane, of: Grid) -> str:

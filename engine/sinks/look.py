@@ -25,7 +25,7 @@ FLAT = 0.5  # grey levels of standard deviation, below which an image is one col
 class Doubt:
     """On an LQ that hardly shows its GT. trace: of its picture; sure: whether it should show it, were it the GT's."""
 
-    trace: bytes | None
+    trace: bytes
     sure: bool
 
 
@@ -126,7 +126,7 @@ def _compared(gt: Pixels, lq: Pixels, say: Any) -> tuple[bytes | None, Doubt | N
     """(the trace of the GT, doubt on the LQ's picture), after what is wrong for certain is said."""
     sharp = alignment.bring_down(gt, lq)
     found = likeness(sharp, lq)
-    trace, seen = (found and found.traces) or (None, None)
+    trace = found.traces[0] if found else None
     if found and found.turned:
         say("turned", "an LQ that stands as its GT does", f"the GT {found.turned}")
         return trace, None
@@ -137,7 +137,7 @@ def _compared(gt: Pixels, lq: Pixels, say: Any) -> tuple[bytes | None, Doubt | N
     moved = np.hypot(down, right) >= SHIFT
     if moved:
         say("shift", f"an LQ less than {SHIFT} pixels beside the GT", f"{down:+.1f} down, {right:+.1f} right")
-    doubt = Doubt(seen, found.foreign) if found and found.doubtful and not moved else None
+    doubt = Doubt(found.traces[1], found.foreign) if found and found.doubtful and not moved else None
     difference, allowed = alignment.colour_shift(sharp, lq)
     if (np.abs(difference) > allowed).any() and not (doubt and doubt.sure):  # another picture has other colours
         levels = ", ".join(f"{value:+.0f}" for value in difference)
