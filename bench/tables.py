@@ -25,7 +25,6 @@ from .quality import camera_tables, settings
 from .quality import tables as quality_tables
 from .quality.curve import draw
 from .rows import RESULTS, Row, rows_of, same
-from .runs import check
 from .seconds import tables as seconds_tables
 from .worth import table as worth_table
 
@@ -36,7 +35,6 @@ TABLES: dict[str, Make] = {
     **camera_tables.TABLES,
     **seconds_tables.TABLES,
     **latency_page.TABLES,
-    "check": check.table,
     "worth": lambda folder: worth_table.worth(rows_of(folder, "worth")),
     "worth_noise": lambda folder: worth_table.noise(rows_of(folder, "worth"), rows_of(folder, "noise_choice")),
     "worth_why": lambda folder: worth_table.why(rows_of(folder, "worth")),
@@ -57,7 +55,7 @@ def weights(folder: Path) -> str:
     return heatmap.draw(found.space, [said], f"The camera of RealSR Canon: weights of {found.space.bins} bins")
 
 
-PAGES = ("README.md", "docs/quality.md", "docs/worth.md", "docs/latency.md", "docs/camera.md", "docs/check.md")
+PAGES = ("README.md", "docs/quality.md", "docs/worth.md", "docs/latency.md", "docs/camera.md")
 PICTURES: dict[str, Make] = {
     "docs/binned-canon.svg": weights,
     "docs/curve.svg": curve,
