@@ -6,8 +6,7 @@
 E  ONNX less PyTorch.
 S  PyTorch with every weight and input moved to the next FP32 number, up or down at random, less PyTorch as it is. Who
    sums in another order computes, exactly, a network that is as near as that (backward stability). So E is a few times
-   S, however ill-conditioned the network is: 0.03 to 3.1 times with the checkpoints of this project, as they are,
-   rounded to bf16 and FP16, and with weights moved by 1 %, on one thread and on two. 8 leaves room for longer sums.
+   S, however ill-conditioned the network is. 8 is a choice that leaves room for longer sums.
 H  PyTorch with every layer in FP16 less PyTorch.
 FLOOR  a thousandth of a grey level: no smaller error matters.
 
