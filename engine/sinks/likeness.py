@@ -6,8 +6,8 @@ set there is no such form. Then the HR has to score next to nothing though it sh
 the LR more must be left over than blur and noise explain. A flat HR under noise scores nothing either, and leaves
 nothing over: it cannot be judged, and passes.
 
-The bounds lie beyond all that right pairs do: `bench check` says on how many of which degraders, and how many wrong
-pairs are found (bench/results/check.jsonl).
+The bounds were chosen so that the right pairs at hand were not accused. `bench check` measures that on other pairs, and
+how many wrong ones are found; its rows are not committed yet.
 """
 
 from __future__ import annotations
