@@ -84,6 +84,7 @@ test-slow: .venv/test
 
 lint: .venv/test types
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --quiet .
 	$(BIN)/mypy
 
 # The package as it is when installed, laid out in links, for mypy.

@@ -137,9 +137,7 @@ class WatchedPart:
         self._ledger.note("network", self._name, 0, lambda: self._executor.enqueue(stream))
 
 
-def under_watch(
-    device: Device, executors: dict[str, Executor], ledger: Ledger
-) -> tuple[Device, dict[str, Executor]]:
+def under_watch(device: Device, executors: dict[str, Executor], ledger: Ledger) -> tuple[Device, dict[str, Executor]]:
     """Both, with everything written into the ledger."""
     parts: dict[str, Executor] = {name: WatchedPart(name, one, ledger) for name, one in executors.items()}
     return cast(Device, Watched(device, ledger)), parts  # cast: its notes can be read and not set

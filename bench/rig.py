@@ -76,9 +76,7 @@ def open_part(source: Source, part: str, device: Device, rows: int, lr_size: int
 
 
 @contextmanager
-def opened(
-    source: Source, ledger: Ledger, *, batch: int, candidates: int, lr_size: int, threads: int
-) -> Iterator[Any]:
+def opened(source: Source, ledger: Ledger, *, batch: int, candidates: int, lr_size: int, threads: int) -> Iterator[Any]:
     """What runs its batches: a Sampler or a FeedForward, written down in the ledger."""
     own = backends.named(cast(Any, source.backend)).device(threads)
     try:

@@ -91,9 +91,7 @@ def calibrate(
     )
 
 
-def degraded_bins(
-    space: Space, hr: Pixels, *, scale: int, seed: int, workers: int | None = None
-) -> Iterator[Pixels]:
+def degraded_bins(space: Space, hr: Pixels, *, scale: int, seed: int, workers: int | None = None) -> Iterator[Pixels]:
     """X_w^b of each bin in turn, uint8 [m, s, s, 3], of hr [m, scale*s, scale*s, 3]."""
     dice = np.random.Generator(np.random.Philox(seed))
     places = np.hstack([dice.random((len(hr), axes)) for axes in (3, 1)]).tolist()  # the paper's three, then ours

@@ -58,7 +58,7 @@ def draw(found: PrecisionCalibration) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH:.0f} {y + FOOT:.0f}" width="{WIDTH:.0f}" '
         f'height="{y + FOOT:.0f}" role="img" aria-label="Precision calibration"><style>{STYLE}</style>'
-        f'{"".join([*_head(found, axes), *_grid(axes, y), *body])}</svg>\n'
+        f"{''.join([*_head(found, axes), *_grid(axes, y), *body])}</svg>\n"
     )
 
 

@@ -23,17 +23,13 @@ class Formatter(click.HelpFormatter):
     columns.
     """
 
-    def __init__(
-        self, indent_increment: int = 2, width: int | None = None, max_width: int | None = None
-    ) -> None:
+    def __init__(self, indent_increment: int = 2, width: int | None = None, max_width: int | None = None) -> None:
         if width is None:
             width = min(terminal_width(), max_width or 110)
         super().__init__(indent_increment=indent_increment, width=width, max_width=max_width or 110)
 
     def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
-        super().write_usage(
-            prog, args, prefix=click.style("Usage: ", bold=True) if prefix is None else prefix
-        )
+        super().write_usage(prog, args, prefix=click.style("Usage: ", bold=True) if prefix is None else prefix)
 
     def write_heading(self, heading: str) -> None:
         self.write(" " * self.current_indent + click.style(heading, bold=True) + "\n")

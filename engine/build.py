@@ -128,9 +128,7 @@ def rows_of(part: PartSpec, key: EngineKey) -> int:
     return key.batch * key.candidates if part.runs == "step" else key.batch
 
 
-def gate(
-    bundle: Bundle, folder: Path, spec: EngineSpec, threads: int | None, say: Callable[[str], None]
-) -> Parity:
+def gate(bundle: Bundle, folder: Path, spec: EngineSpec, threads: int | None, say: Callable[[str], None]) -> Parity:
     """The parity gate of the engine in `folder`, run here, or why it cannot be."""
     key, runner = spec.key, backends.named(spec.key.backend)
     if reason := runner.cannot_run(key.target):

@@ -153,7 +153,5 @@ def read_precision(path: Path, checkpoint_sha256: str) -> tuple[PrecisionCalibra
     found = from_json(PrecisionCalibration, page, path.name)
     of = found.parent.get("checkpoint_sha256")
     if of != checkpoint_sha256:
-        raise DegradeError(
-            f"{path} is of another checkpoint, with SHA-256 {of}", wanted=checkpoint_sha256, mend=AGAIN
-        )
+        raise DegradeError(f"{path} is of another checkpoint, with SHA-256 {of}", wanted=checkpoint_sha256, mend=AGAIN)
     return found, sha256_bytes(data)

@@ -53,7 +53,7 @@ class Gpu:
 
     @property
     def sm(self) -> str:
-        """"8.9" as "sm_89", the name of a target."""
+        """The name of a target: "8.9" as "sm_89"."""
         return "sm_" + self.compute.replace(".", "")
 
 
@@ -178,9 +178,7 @@ def package_line(machine: Machine, extra: str, name: str) -> Line:
         wanted = f"{DISTRIBUTION}[{extra}]" if extra else DISTRIBUTION
         return Line("package", label, "missing", f"not installed: pip install '{wanted}'")
     if name in machine.failures:
-        return Line(
-            "package", label, "broken", f"{machine.installed[name]} does not load: {machine.failures[name]}"
-        )
+        return Line("package", label, "broken", f"{machine.installed[name]} does not load: {machine.failures[name]}")
     return Line("package", label, "ok", machine.installed[name])
 
 
@@ -237,7 +235,7 @@ def version_of(name: str) -> str | None:
 
 
 def target_of(text: str) -> str:
-    """"sm_89", "SM89", "8.9" or "89" as "sm_89". DegradeError for anything else."""
+    """The target, "sm_89", that "sm_89", "SM89", "8.9" or "89" means. DegradeError for anything else."""
     match = re.fullmatch(r"(?:sm_?)?(\d{1,2})\.?(\d)", text.strip().lower())
     if match is None:
         raise DegradeError(f"The target is {text!r}", wanted="the GPU's compute capability, such as sm_89")

@@ -1,8 +1,8 @@
 """What a user is told: what came, what was wanted, how to mend it.
 
-    DegradeError    a mistake that the user can mend
-    BadImage        a file whose bytes give no usable pixels: it is named and left out, and a run goes on
-    MachineFault    what the machine could not do: it says nothing of any file, so a run stops and nothing is left out
+DegradeError    a mistake that the user can mend
+BadImage        a file whose bytes give no usable pixels: it is named and left out, and a run goes on
+MachineFault    what the machine could not do: it says nothing of any file, so a run stops and nothing is left out
 """
 
 from __future__ import annotations

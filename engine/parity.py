@@ -245,9 +245,7 @@ def _end_to_end(
     return side.device.download(sampler.x)[0].reshape(candidates, batch, 3, lr_size, lr_size)
 
 
-def measure(
-    part: str, against: Against, found: Float32, wanted: Float32, tolerance: Bound, unit: Unit
-) -> Measure:
+def measure(part: str, against: Against, found: Float32, wanted: Float32, tolerance: Bound, unit: Unit) -> Measure:
     """Mean, 99th percentile and maximum of |found - wanted|, in the unit. Not finite in either = failed."""
     grey = unit == GREY
     good = np.isfinite(found) & np.isfinite(wanted)

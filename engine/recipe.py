@@ -175,7 +175,7 @@ def _range(tau: Any) -> tuple[int, int]:
 
 
 def read_tau(text: str) -> tuple[int, int]:
-    """ "30" -> (30, 30), "1:30" -> (1, 30). Raises DegradeError."""
+    """The range of tau: "30" -> (30, 30), "1:30" -> (1, 30). Raises DegradeError."""
     low, colon, high = text.partition(":")
     ends = (low, high if colon else low)
     if not all(end.isascii() and end.isdecimal() and len(end) < 10 for end in ends) or int(ends[0]) > int(ends[1]):
@@ -184,7 +184,7 @@ def read_tau(text: str) -> tuple[int, int]:
 
 
 def read_steps(text: str) -> int | None:
-    """ "full" -> None, "2" -> 2. Raises DegradeError."""
+    """The number of steps: "full" -> None, "2" -> 2. Raises DegradeError."""
     if text == "full":
         return None
     if not (text.isascii() and text.isdecimal() and 0 < len(text) < 10) or int(text) < 1:

@@ -77,8 +77,16 @@ Policy = Literal["half", "enter", "exit", "island"]
 # Names of the layers of our models that are not simply Inside; a name stands for everything below it.
 ENTER = ("vqvae.encoder.down.0", "degradation.features", "modulation.inp", "modulation.layers.*.unit", "unet.from_x",
          "unet.*.embed", "reconstructor.inp", "reconstructor.blocks.*.unit", "pddm.parameters_of.inp")  # fmt: skip
-EXIT = ("vqvae.encoder.out", "modulation.out.0", "modulation.image", "unet.from_c", "unet.out", "reconstructor.out",
-        "pddm.parameters_of.maps", "pddm.parameters_of.colour")
+EXIT = (
+    "vqvae.encoder.out",
+    "modulation.out.0",
+    "modulation.image",
+    "unet.from_c",
+    "unet.out",
+    "reconstructor.out",
+    "pddm.parameters_of.maps",
+    "pddm.parameters_of.colour",
+)
 ISLANDS = ("unet.embed", "noise", "degradation.mapping", "vqvae.decoder", "vqvae.quantiser")
 
 

@@ -142,8 +142,11 @@ def parts_of(model: nn.Module) -> dict[str, Part]:
         return lway_parts(model)
     if isinstance(model, UDDM):
         return uddm_parts(model)
-    raise DegradeError(f"{type(model).__name__} cannot be exported", wanted="a checkpoint of a degradation model",
-                       mend="of UDDM, both stages have to be trained" if isinstance(model, DDM | PDDM) else "")
+    raise DegradeError(
+        f"{type(model).__name__} cannot be exported",
+        wanted="a checkpoint of a degradation model",
+        mend="of UDDM, both stages have to be trained" if isinstance(model, DDM | PDDM) else "",
+    )
 
 
 def syndiff_parts(model: SynDiff) -> dict[str, Part]:

@@ -62,9 +62,7 @@ _ROWS = {"rows": _long, "elements": _long}
 
 _SIZES = dict.fromkeys("images channels height width tile_height tile_width down across".split(), _long)
 
-_PIXELS = Kernel(
-    _arguments("images out", batch=_long, pixels=_long), lambda a: over_rows(a["batch"], a["pixels"], 4)
-)
+_PIXELS = Kernel(_arguments("images out", batch=_long, pixels=_long), lambda a: over_rows(a["batch"], a["pixels"], 4))
 _UPDATE = Kernel(
     _arguments("x eps x0_prev model_input coefficients timesteps step", clip=_int, **_ROWS, **_NOISE),
     lambda a: over_rows(a["rows"], a["elements"], 4),

@@ -43,12 +43,10 @@ LOG = tuple(
 LN2_HIGH, LN2_LOW = np.float32(0.693145751953125), np.float32(1.4286068203094173e-06)
 # sin(pi/2 a) = a * SIN(a^2),   cos(pi/2 a) = 1 + a^2 * COS(a^2),   a in [-1/2, 1/2] quarter turns
 SIN = tuple(
-    np.float32(c)
-    for c in (1.5707963219668132, -0.64596347864152085, 0.079680228064435993, -0.0046021769887108855)
+    np.float32(c) for c in (1.5707963219668132, -0.64596347864152085, 0.079680228064435993, -0.0046021769887108855)
 )
 COS = tuple(
-    np.float32(c)
-    for c in (-1.2337005433534637, 0.25366924402955786, -0.02086028850585332, 0.00090402166609359038)
+    np.float32(c) for c in (-1.2337005433534637, 0.25366924402955786, -0.02086028850585332, 0.00090402166609359038)
 )
 SQRT_HALF_BITS = np.int32(0x3F3504F3)
 
@@ -93,9 +91,7 @@ def _rounds(c0: NDArray, c1: NDArray, c2: NDArray, c3: NDArray, key: Words) -> t
     return c0, c1, c2, c3
 
 
-def normals(
-    out: Floats, *, seed: int, pairs: Words, candidates: Words, steps: Words, threads: int = 1
-) -> None:
+def normals(out: Floats, *, seed: int, pairs: Words, candidates: Words, steps: Words, threads: int = 1) -> None:
     """Fills out with standard normals; the same whatever the number of threads.
 
     out: float32 [R, ...], C-contiguous; pairs, candidates, steps: uint32 [R], the counter words of each row.
@@ -193,9 +189,7 @@ def check_rows(name: str, array: Floats, shape: tuple[int, ...]) -> None:
     """Raises ValueError unless array is float32, C-contiguous, has the shape and at least one axis."""
     if array.dtype != np.float32 or not array.flags.c_contiguous or array.shape != shape or array.ndim < 1:
         layout = "" if array.flags.c_contiguous else ", not contiguous"
-        raise ValueError(
-            f"{name} is {array.dtype} {array.shape}{layout}. Wanted: float32 {shape}, C-contiguous."
-        )
+        raise ValueError(f"{name} is {array.dtype} {array.shape}{layout}. Wanted: float32 {shape}, C-contiguous.")
 
 
 def check_words(name: str, words: Words, rows: int) -> Words:

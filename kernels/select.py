@@ -24,15 +24,8 @@ def squared_l2(features: Floats, target: Floats, *, threads: int = 1) -> Floats:
     features: float32 [K·B, ...], candidate-major; target: float32 [B, ...]; both C-contiguous. Returns
     float32 [K, B], no unit. NaN in a row gives NaN. Raises ValueError when shapes do not fit.
     """
-    if (
-        target.ndim < 1
-        or len(target) == 0
-        or len(features) % len(target)
-        or features.shape[1:] != target.shape[1:]
-    ):
-        raise ValueError(
-            f"features {features.shape}, target {target.shape}. Wanted: [K·B, ...] and [B, ...]."
-        )
+    if target.ndim < 1 or len(target) == 0 or len(features) % len(target) or features.shape[1:] != target.shape[1:]:
+        raise ValueError(f"features {features.shape}, target {target.shape}. Wanted: [K·B, ...] and [B, ...].")
     check_rows("features", features, features.shape)
     check_rows("target", target, target.shape)
     library = loader.library()
@@ -92,9 +85,7 @@ def finite_twin(x: Floats) -> NDArray[np.bool_]:
     return np.asarray(np.isfinite(x).all(axis=tuple(range(1, x.ndim))))
 
 
-def score(
-    degradation: Floats, content: Floats, finite: NDArray[np.bool_], weights: tuple[float, float]
-) -> Floats:
+def score(degradation: Floats, content: Floats, finite: NDArray[np.bool_], weights: tuple[float, float]) -> Floats:
     """w_d·degradation + w_c·content, smaller is better; infinite where that is NaN or the candidate is not finite.
 
     degradation, content: float32 [K, B]; finite: bool [K, B]; weights: (w_d, w_c), rounded to float32. Returns
@@ -115,9 +106,7 @@ def score(
     return out
 
 
-def score_twin(
-    degradation: Floats, content: Floats, finite: NDArray[np.bool_], weights: tuple[float, float]
-) -> Floats:
+def score_twin(degradation: Floats, content: Floats, finite: NDArray[np.bool_], weights: tuple[float, float]) -> Floats:
     """The numpy twin of `score`."""
     sums = np.float32(weights[0]) * degradation + np.float32(weights[1]) * content
     return np.where(finite & ~np.isnan(sums), sums, np.float32(np.inf))
@@ -153,9 +142,7 @@ def gather(x: NDArray, kept: NDArray[np.int32], *, threads: int = 1) -> NDArray:
     """
     batch = len(kept)
     if batch == 0 or len(x) % batch or kept.min() < 0 or int(kept.max()) >= len(x) // batch:
-        raise ValueError(
-            f"x {x.shape}, kept {kept.tolist()}. Wanted: [K·B, ...] and B indices from 0 to K - 1."
-        )
+        raise ValueError(f"x {x.shape}, kept {kept.tolist()}. Wanted: [K·B, ...] and B indices from 0 to K - 1.")
     if not x.flags.c_contiguous or kept.dtype != np.int32:
         raise ValueError(f"x {x.shape}, kept {kept.dtype}. Wanted: x C-contiguous, kept int32.")
     library = loader.library()
@@ -163,9 +150,7 @@ def gather(x: NDArray, kept: NDArray[np.int32], *, threads: int = 1) -> NDArray:
         return gather_twin(x, kept)
     kept = np.ascontiguousarray(kept)
     out = np.empty((batch, *x.shape[1:]), dtype=x.dtype)
-    library.degrade_gather(
-        x.ctypes.data, kept.ctypes.data, out.ctypes.data, batch, out.nbytes // batch, threads
-    )
+    library.degrade_gather(x.ctypes.data, kept.ctypes.data, out.ctypes.data, batch, out.nbytes // batch, threads)
     return out
 
 

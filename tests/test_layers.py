@@ -106,9 +106,7 @@ def violations(root: Path) -> list[str]:
                 problem = judge(folder, one)
                 if problem:
                     name = path.relative_to(root).as_posix()
-                    found.append(
-                        f"{name}:{one.line} imports {one.module} {one.name}".rstrip() + f": {problem}"
-                    )
+                    found.append(f"{name}:{one.line} imports {one.module} {one.name}".rstrip() + f": {problem}")
     return found
 
 

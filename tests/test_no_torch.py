@@ -36,8 +36,7 @@ def run(code: str) -> subprocess.CompletedProcess[str]:
 
 def test_every_runtime_module_imports_without_torch() -> None:
     done = run(
-        EVERY_RUNTIME_MODULE
-        + "print(count, 'torch' in sys.modules, 'degrade_engine.engine.schedule' in sys.modules)"
+        EVERY_RUNTIME_MODULE + "print(count, 'torch' in sys.modules, 'degrade_engine.engine.schedule' in sys.modules)"
     )
     assert done.returncode == 0, done.stderr[-2000:]
     count, torch_loaded, schedule_loaded = done.stdout.split()

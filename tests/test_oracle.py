@@ -178,9 +178,7 @@ def paper(tmp_path_factory: pytest.TempPathFactory) -> tuple[RealDGen, Path]:
 
 
 @pytest.mark.parametrize("longest", [7, pytest.param(30, marks=pytest.mark.slow)])
-def test_paper_preset_at_64(
-    longest: int, paper: tuple[RealDGen, Path], samples: Path, tmp_path: Path
-) -> None:
+def test_paper_preset_at_64(longest: int, paper: tuple[RealDGen, Path], samples: Path, tmp_path: Path) -> None:
     """73.5 M parameters: pairs of every tau in one batch of 8 with late joiners, and each alone in an engine of batch
     1, against one oracle."""
     model, bundle = paper

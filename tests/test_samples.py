@@ -28,9 +28,7 @@ def test_sizes_suit_the_demo(samples: Path) -> None:
     assert sum(path.stat().st_size for path in photographs(samples)) < 6_000_000
 
 
-@pytest.mark.parametrize(
-    ("name", "side"), [("hr-0", 512), ("hr-1", 512), ("reference-0", 128), ("reference-1", 128)]
-)
+@pytest.mark.parametrize(("name", "side"), [("hr-0", 512), ("hr-1", 512), ("reference-0", 128), ("reference-1", 128)])
 def test_the_probe_lies_in_the_package(name: str, side: int, samples: Path) -> None:
     probe = files("degrade_engine.engine") / "probe" / f"{name}.png"
     with probe.open("rb") as file, Image.open(file) as image:

@@ -340,9 +340,7 @@ def matmul_tflop_s(backend: str, device: CudaDevice, folder: Path, side: int, re
     runner = backends.named(backend)
     source = write_matmul(folder / "matmul.fp16.onnx", side)
     (folder / "made").mkdir()
-    made = runner.make(
-        backends.Order("matmul", part, source, folder / "made", side, 1, runner.accept("fp16", None))
-    )
+    made = runner.make(backends.Order("matmul", part, source, folder / "made", side, 1, runner.accept("fp16", None)))
     executor = runner.open(device, folder / "made" / made.file, part, side, 1, None)
     for tensor in ("x", "y"):
         executor.bind(tensor, device.allocate((side, side), np.float32))

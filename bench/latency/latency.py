@@ -144,9 +144,7 @@ def jobs(sources: list[Source], samples: Path, threads: int, most: Ceiling) -> l
     return found
 
 
-def of_preset(
-    source: Source, name: str, recipe: Recipe, samples: Path, threads: int, most: Ceiling
-) -> Iterator[Row]:
+def of_preset(source: Source, name: str, recipe: Recipe, samples: Path, threads: int, most: Ceiling) -> Iterator[Row]:
     """The stages and kernels of a batch, and the batch's own times."""
     ledger = Ledger()
     unsaid = {"tau", "filter", "fusion_weight"} | (set() if recipe.noise else {"noise"})

@@ -70,7 +70,7 @@ def draw(rows: Sequence[Row], start: Row | None) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH:.0f} {height:.0f}" width="{WIDTH:.0f}" '
         f'height="{height:.0f}" role="img" aria-label="Quality over network calls"><style>{STYLE}</style>'
-        f'{"".join(body)}</svg>\n'
+        f"{''.join(body)}</svg>\n"
     )
 
 

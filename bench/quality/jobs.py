@@ -54,8 +54,15 @@ def context(engine: Engine) -> dict[str, Any]:
     """What a row needs to be evidence: engine, machine, versions, commit."""
     key = engine.spec.key
     where = "onnxruntime cpu" if key.backend == "onnxruntime" else key.backend
-    return {"engine": engine.sha256[:16], "candidates": key.candidates, "lr_size": key.lr_size, "batch": key.batch,
-            "precision": key.precision_computed, "backend": where, "runtime": f"{key.runtime} {key.version}"} | stamp()
+    return {
+        "engine": engine.sha256[:16],
+        "candidates": key.candidates,
+        "lr_size": key.lr_size,
+        "batch": key.batch,
+        "precision": key.precision_computed,
+        "backend": where,
+        "runtime": f"{key.runtime} {key.version}",
+    } | stamp()
 
 
 @dataclass

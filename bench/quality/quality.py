@@ -80,8 +80,6 @@ def line(row: dict[str, Any]) -> str:
     )
 
 
-
-
 @click.command()
 @click.option("--data", type=FOLDER, help="The development corpus, whose --split is measured.")
 @click.option("--pairs", "folder", type=FOLDER, help="Or a folder of true pairs: HR/NAME and LR/NAME, aligned.")

@@ -1,12 +1,12 @@
 """How a generator is run, and the named sets of settings that the paper's tables ask for.
 
-    table3   each kind as its presets run it, and the start images alone, by every reference protocol
-    table4   the exact algorithm (every step, from the paper's start) with tau drawn from 0 to 200, 300, 400 and 500
-    table5   F_deg or F_cont put to zero as the networks run. The paper trains anew without the extractor; here the
-             trained networks lose it, which says how much they rest on it, not how well they could do without
-    table7   with and without the filter
-    curve    solver, tau and number of network calls
-    grid     what was looked at when the recommended preset was chosen
+table3   each kind as its presets run it, and the start images alone, by every reference protocol
+table4   the exact algorithm (every step, from the paper's start) with tau drawn from 0 to 200, 300, 400 and 500
+table5   F_deg or F_cont put to zero as the networks run. The paper trains anew without the extractor; here the
+         trained networks lose it, which says how much they rest on it, not how well they could do without
+table7   with and without the filter
+curve    solver, tau and number of network calls
+grid     what was looked at when the recommended preset was chosen
 """
 
 from __future__ import annotations

@@ -140,8 +140,9 @@ def all_ways(
             how = {"precision": one.spec.key.precision_computed, "exact": False}
             name = f"engine, {how['precision']} ({one.spec.key.backend})"
             yield name, partial(lambda name, one, how: engines(name, one, **how), one=one, how=how)
-            yield f"{name}, recommended", partial(
-                lambda name, one, how: engines(name, one, few, few_eager, **how), one=one, how=how
+            yield (
+                f"{name}, recommended",
+                partial(lambda name, one, how: engines(name, one, few, few_eager, **how), one=one, how=how),
             )
 
     def int8(name: str) -> Way:

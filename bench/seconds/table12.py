@@ -295,8 +295,15 @@ def seconds_a_call(way: Way, pairs: Sequence[Pair], folder: Path) -> float:
               help="Images of the ways that run every step.")  # fmt: skip
 @click.option("-o", "--out", type=OUT, required=True, help="JSONL, written anew.")
 def main(
-    checkpoint: Path, folder: Path, also: tuple[Path, ...], other: Path | None, pairs_in: Path | None, samples: Path,
-    images: int, slow: int, out: Path,
+    checkpoint: Path,
+    folder: Path,
+    also: tuple[Path, ...],
+    other: Path | None,
+    pairs_in: Path | None,
+    samples: Path,
+    images: int,
+    slow: int,
+    out: Path,
 ) -> None:
     """RealDGen's Table 12 on this machine: BSRGAN, Real-ESRGAN, SynDiff, RealDGen in PyTorch and by the engine."""
     threads = cores()

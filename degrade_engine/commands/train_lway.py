@@ -68,9 +68,7 @@ def lway(preset: str, pairs: tuple[Path, ...], pairs_share: float, own_share: fl
         from degrade_engine.originals.lway.train import OPTIONS, train_lway
         from degrade_engine.originals.runs import Machine, Source
     options = OPTIONS[preset]
-    options = dataclasses.replace(
-        options, batch=given["batch"], lr=given["learning_rate"] or options.lr, lpips=lpips
-    )
+    options = dataclasses.replace(options, batch=given["batch"], lr=given["learning_rate"] or options.lr, lpips=lpips)
     data = LWayData(crop=crop, pairs=pairs_share, own=own_share)
     source, machine = Source(given["hr"], pairs, given["hold_out"]), Machine(given["workers"], given["threads"])
     train_lway(PRESETS[preset], options, source, data, training(given), given["out"], machine)

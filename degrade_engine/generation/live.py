@@ -61,7 +61,7 @@ def figures(now: Progress) -> str:
 
 
 def stages(flow: Flow) -> str:
-    """ "engine 97 % busy, 2 of 2 batches read ahead, 5 of 32 pairs in writing, engine limits"."""
+    """Such as "engine 97 % busy, 2 of 2 batches read ahead, 5 of 32 pairs in writing, engine limits"."""
     return (
         f"engine {100 * flow.busy:.0f} % busy, {flow.ready} of {flow.ahead} batches read ahead, "
         f"{flow.writing} of {flow.behind} pairs in writing, {flow.limit} limits"

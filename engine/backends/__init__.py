@@ -22,9 +22,7 @@ from ..executors import Executor
 from ..spec import PartSpec, Precision
 from .tensorrt_plan import PlanProof
 
-BackendName = Literal[
-    "onnxruntime", "openvino", "onnxruntime-cuda", "onnxruntime-tensorrt", "tensorrt", "tensorrt-rtx"
-]
+BackendName = Literal["onnxruntime", "openvino", "onnxruntime-cuda", "onnxruntime-tensorrt", "tensorrt", "tensorrt-rtx"]
 BACKENDS: tuple[str, ...] = ("auto", *get_args(BackendName))
 ON_A_GPU: tuple[BackendName, ...] = ("tensorrt", "tensorrt-rtx", "onnxruntime-cuda")
 """What `auto` tries on a machine with a GPU, in this order, before the CPU."""

@@ -45,6 +45,11 @@ class OpenVino(OnCpu):
         if reason := lacks(precision):
             raise DegradeError(f"The engine cannot run here: {reason}", mend="build one with --precision fp32")
         return OpenVinoExecutor(
-            path, part, batch=rows, height=lr_size, width=lr_size, threads=threads,
+            path,
+            part,
+            batch=rows,
+            height=lr_size,
+            width=lr_size,
+            threads=threads,
             precision=precision if part.runs == "step" else "fp32",
         )

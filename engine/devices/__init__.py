@@ -185,9 +185,7 @@ class HostDevice:
 def check_fit(buffer: Any, values: Array) -> None:
     """DegradeError unless the values have the buffer's shape and dtype."""
     if buffer.shape != values.shape or buffer.dtype != values.dtype:
-        raise DegradeError(
-            f"{values.dtype} {values.shape} was to be uploaded", wanted=f"{buffer.dtype} {buffer.shape}"
-        )
+        raise DegradeError(f"{values.dtype} {values.shape} was to be uploaded", wanted=f"{buffer.dtype} {buffer.shape}")
 
 
 def _score(degradation: Array, content: Array, finite: Array, weights: tuple[float, float], out: Array) -> None:

@@ -94,4 +94,3 @@ class TensorRTExecutor:
                     f"{self._path.name}: {name} is {dtype}, {engine.get_tensor_mode(name)}",
                     wanted=f"{tensor.dtype}, {mode}",
                 )
-

@@ -50,9 +50,7 @@ def encode(image: Pixels, file_format: Format, png_level: int = PNG_LEVEL) -> by
 
 def _frame(image: Pixels) -> Any:
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-        raise DegradeError(
-            f"The image to encode is {image.dtype} {list(image.shape)}", wanted="uint8 [H, W, 3]"
-        )
+        raise DegradeError(f"The image to encode is {image.dtype} {list(image.shape)}", wanted="uint8 [H, W, 3]")
     height, width = image.shape[:2]
     data = np.ascontiguousarray(image).data
     return pyvips.Image.new_from_memory(data, width, height, 3, "uchar").copy(interpretation="srgb")

@@ -9,7 +9,7 @@ MAGIC = re.compile(r"[*?\[]")  # makes a path a glob
 
 
 def split_glob(text: str) -> tuple[str, str]:
-    """ "a/b/**/*.jpg" -> ("a/b", "**/*.jpg"): the folder before the first wildcard, and the pattern below it."""
+    """Such as "a/b/**/*.jpg" -> ("a/b", "**/*.jpg"): the folder before the first wildcard, and the pattern below it."""
     parts = text.split("/")
     first = next(at for at, part in enumerate(parts) if MAGIC.search(part))
     root = "/".join(parts[:first])

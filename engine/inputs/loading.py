@@ -83,9 +83,7 @@ def load(plan: Plan, folders: Folders, decoded: Decoded, pair: int) -> Outcome:
     for attempt in range(plan.attempts):
         draw = plan.draw(pair, attempt)
         if draw is None:  # the list names an input that the inventory has already put among the rejects
-            rejects.append(
-                Reject("pair", str(pair), "unusable_input", "an input of this pair of the list is unusable")
-            )
+            rejects.append(Reject("pair", str(pair), "unusable_input", "an input of this pair of the list is unusable"))
             return Outcome(pair, None, tuple(rejects), time.perf_counter() - began)
         gt = _read(decoded, folders.hr, "hr", draw.hr, draw.hr_crop, plan.options.alpha, rejects)
         reference = None
@@ -98,11 +96,7 @@ def load(plan: Plan, folders: Folders, decoded: Decoded, pair: int) -> Outcome:
             read = time.perf_counter()
             inputs = replace(_inputs(plan, draw, gt, reference), gt_file=_whole(folders.hr, draw))
             return Outcome(pair, inputs, tuple(rejects), read - began, time.perf_counter() - read)
-    said = (
-        f"no usable input after {plan.attempts} draws"
-        if plan.attempts > 1
-        else "an input of this pair is unusable"
-    )
+    said = f"no usable input after {plan.attempts} draws" if plan.attempts > 1 else "an input of this pair is unusable"
     rejects.append(Reject("pair", str(pair), "unusable_input", said))
     return Outcome(pair, None, tuple(rejects), time.perf_counter() - began)
 

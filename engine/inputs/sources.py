@@ -159,9 +159,7 @@ def _there(place: Place, photographs: Photographs) -> bool:
 
 def _scan(place: Place, role: str, least: int, how: How) -> tuple[Photographs, tuple[Reject, ...]]:
     on_files = how.on_files and partial(how.on_files, role)
-    found = inventory.scan(
-        place, (least, least), pixel_limit=how.pixel_limit, identity=how.identity, on_files=on_files
-    )
+    found = inventory.scan(place, (least, least), pixel_limit=how.pixel_limit, identity=how.identity, on_files=on_files)
     if not found.entries and not found.rejects:
         endings = ", ".join(readable_endings())
         raise DegradeError(f"there is no {role} image at {place.name}", wanted=f"files ending in {endings}")
@@ -175,9 +173,7 @@ def _look(
     rejects: list[Reject] = []
 
     def usable() -> Iterator[Entry]:
-        looked = inventory.examine(
-            place, paths, (least, least), pixel_limit=how.pixel_limit, identity=how.identity
-        )
+        looked = inventory.examine(place, paths, (least, least), pixel_limit=how.pixel_limit, identity=how.identity)
         for found in looked:
             if isinstance(found, Entry):
                 yield found

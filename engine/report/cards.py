@@ -106,7 +106,7 @@ def textured(pixels: Pixels, side: int) -> tuple[int, int, int]:
 
 
 def counted(number: int, noun: str) -> str:
-    """ "1 pair", "2 pairs"."""
+    """Such as "1 pair" and "2 pairs"."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
@@ -115,9 +115,7 @@ def _lr_tile(title: str, note: str, pixels: Pixels, region: tuple[int, int, int]
     return _tile(title, note, _png(pixels), _png(pixels[top : top + side, left : left + side]), box)
 
 
-def _candidate_tile(
-    k: int, kept: bool, scores: Candidate, pixels: Pixels, region: tuple[int, int, int]
-) -> str:
+def _candidate_tile(k: int, kept: bool, scores: Candidate, pixels: Pixels, region: tuple[int, int, int]) -> str:
     top, left, side = region
     title = f"Candidate {k + 1}" + (' <span class="tag">kept</span>' if kept else "")
     note = "not scored"

@@ -36,9 +36,7 @@ def histogram(counts: Mapping[int, int], label: str) -> str:
             f'<rect class="bar" x="{x:.1f}" y="{HEIGHT - BOTTOM - height:.1f}" width="{width:.1f}" '
             f'height="{height:.1f}" rx="2"><title>{escape(said)}: {bins[at]}</title></rect>'
         )
-    every = next(
-        step for step in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, high + 1) if count * span <= 9 * step
-    )
+    every = next(step for step in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, high + 1) if count * span <= 9 * step)
     for at in range(count):
         first = low + at * span
         tick = -(-first // every) * every  # the first multiple in this bar, if any
@@ -111,9 +109,7 @@ def ranked(kept: Sequence[float], others: Sequence[Sequence[float]], x_label: st
     it.
     """
     order = sorted(range(len(kept)), key=lambda pair: kept[pair])
-    shown = [
-        order[at] for at in _spread(len(order), max(2, MOST_DOTS // (1 + max(map(len, others), default=0))))
-    ]
+    shown = [order[at] for at in _spread(len(order), max(2, MOST_DOTS // (1 + max(map(len, others), default=0))))]
     top = nice(max([kept[pair] for pair in shown] + [score for pair in shown for score in others[pair]]))
     step = (WIDTH - LEFT - RIGHT) / max(1, len(shown))
     parts = [_grid(0, top)]

@@ -76,9 +76,7 @@ def check_output(out: Path, output: Output) -> None:
         return
     strange = not out.is_dir() or any(not one.name.startswith(".") and one.name != CLAIMS for one in out.iterdir())
     if strange and not (out / PLAN_JSON).is_file():  # in this order: another process's plan comes before its files
-        raise DegradeError(
-            f"{out} is there and is not a run of ours", mend="choose another output folder, or empty it"
-        )
+        raise DegradeError(f"{out} is there and is not a run of ours", mend="choose another output folder, or empty it")
 
 
 def open_folder(out: Path, plan: Plan, output: Output) -> None:

@@ -159,9 +159,7 @@ def make(
 
 
 @contextmanager
-def stopping(
-    plan: Plan, out: Path, grace: float, on_stop: Callable[[int], None] | None = None
-) -> Iterator[Stop]:
+def stopping(plan: Plan, out: Path, grace: float, on_stop: Callable[[int], None] | None = None) -> Iterator[Stop]:
     """What ends a run early, as what the caller sees: signals as Interrupted, a disk that refuses as DegradeError."""
     with listening(grace, on_stop) as stop, refused_by_the_disk(out):
         try:

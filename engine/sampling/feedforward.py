@@ -24,9 +24,7 @@ class FeedForward:
     """Networks, buffers and bindings for one size, made once; `run` takes batch after batch. x: float32 [B, 3, h, w],
     the LR before quantisation, its noise included."""
 
-    def __init__(
-        self, device: Device, executors: dict[str, Executor], *, batch: int, height: int, width: int
-    ) -> None:
+    def __init__(self, device: Device, executors: dict[str, Executor], *, batch: int, height: int, width: int) -> None:
         self.batch, self.height, self.width = batch, height, width
         self._device, self._executors = device, executors
         planes = (batch, 3, height, width)

@@ -24,6 +24,7 @@ from ..spec import FilterWeights
 
 FEATURES = {"degradation": "f_deg", "content": "f_cont"}  # what each extractor makes
 
+
 class Filter:
     """Buffers and networks of the filter, made once. extractors: "degradation" and "content", or none for a kind of
     model that has none; then there is only `skip`.

@@ -342,9 +342,7 @@ class Sampler:
 
     # ---------------------------------------------------------------------------------------------- after
 
-    def _download(
-        self, batch: Batch, inspect: bool, useful: int, executed: int, calls: dict[str, int]
-    ) -> BatchResult:
+    def _download(self, batch: Batch, inspect: bool, useful: int, executed: int, calls: dict[str, int]) -> BatchResult:
         """Quantises what is asked for, then reads it back: the only values that come from the device."""
         launch, found, image = self._device.launch, self._filter, (self.height, self.width, 3)
         n = len(batch.content)

@@ -61,9 +61,7 @@ def test_sizes_that_come_of_values_are_refused() -> None:
 
 
 @pytest.mark.parametrize("kind", ["realdgen", "lway"])
-def test_products_are_those_that_pytorch_counts(
-    kind: str, root: Path, realdgen_bundle: Path, tmp_path: Path
-) -> None:
+def test_products_are_those_that_pytorch_counts(kind: str, root: Path, realdgen_bundle: Path, tmp_path: Path) -> None:
     """The trained models' parts as exported: torch's FlopCounterMode on the modules, to the last product. The denoisers
     of the other kinds are the same U-Net; what UDDM adds has convolutions of constants, which torch counts too."""
     torch = pytest.importorskip("torch", reason="needs the extra train")

@@ -84,7 +84,5 @@ def test_a_bug_keeps_its_traceback(monkeypatch):
 
 
 def test_python_m_is_the_same_door():
-    done = subprocess.run(
-        [sys.executable, "-m", "degrade_engine", "--version"], capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-m", "degrade_engine", "--version"], capture_output=True, text=True)
     assert done.returncode == 0 and done.stdout.startswith("degrade-engine ")

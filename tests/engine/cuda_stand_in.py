@@ -223,9 +223,7 @@ class Gpu:
         def copy(to: int, source: int, nbytes: int, stream: Stream) -> None:
             gpu._do("cuMemcpyDtoDAsync")
             shape = (nbytes,)
-            gpu.put(
-                stream.handle, lambda: np.copyto(gpu.view(to, shape, np.uint8), gpu.view(source, shape, np.uint8))
-            )
+            gpu.put(stream.handle, lambda: np.copyto(gpu.view(to, shape, np.uint8), gpu.view(source, shape, np.uint8)))
 
         def fill(address: int, value: int, nbytes: int, stream: Stream) -> None:
             gpu._do("cuMemsetD8Async")

@@ -177,4 +177,3 @@ def compile_to_onnx(self: backend_tensorrt.TensorRT, order: Order) -> Made:
     path = order.folder / f"{order.name}.plan"
     path.write_bytes(head + order.source.read_bytes())
     return Made(path.name, PlanProof(1, 0, 0, 0, path.stat().st_size, order.source.stat().st_size))
-

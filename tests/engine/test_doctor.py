@@ -181,9 +181,7 @@ class FakeNvml:
 
 
 def test_nvml_is_read() -> None:
-    assert doctor.read_nvml(FakeNvml()) == doctor.Gpus(
-        (doctor.Gpu("NVIDIA H100", "9.0", 80 << 30),), "580.65", "12.8"
-    )
+    assert doctor.read_nvml(FakeNvml()) == doctor.Gpus((doctor.Gpu("NVIDIA H100", "9.0", 80 << 30),), "580.65", "12.8")
 
 
 def test_a_driver_that_does_not_answer_is_a_finding() -> None:

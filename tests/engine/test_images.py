@@ -181,9 +181,7 @@ def test_a_wide_gamut_profile_is_brought_to_srgb(tmp_path, scene, ending):
 def test_sixteen_bits_with_a_profile_and_alpha(tmp_path, scene):
     deep = np.concatenate([scene, np.full((HEIGHT, WIDTH, 1), 255, np.uint8)], -1).astype(np.uint16) * 257
     deep[: HEIGHT // 2, :, 3] = 32768
-    wide = pyvips.Image.new_from_memory(deep.tobytes(), WIDTH, HEIGHT, 4, "ushort").copy(
-        interpretation="rgb16"
-    )
+    wide = pyvips.Image.new_from_memory(deep.tobytes(), WIDTH, HEIGHT, 4, "ushort").copy(interpretation="rgb16")
     wide.set_type(pyvips.GValue.blob_type, "icc-profile-data", wide_gamut_profile())
     wide.pngsave(str(tmp_path / "a.png"))
     wanted = by_pillow(Image.fromarray(scene), wide_gamut_profile()).astype(np.float64)
@@ -320,9 +318,7 @@ def test_a_bomb_is_refused_from_its_header(tmp_path):
     assert read_rgb(small, pixel_limit=600).shape == (20, 30, 3)
 
 
-@pytest.mark.parametrize(
-    "name", ["été 写真.png", "a[page=1].png", "a.png[access=random]", "x%20y.png", "-a.png"]
-)
+@pytest.mark.parametrize("name", ["été 写真.png", "a[page=1].png", "a.png[access=random]", "x%20y.png", "-a.png"])
 def test_odd_names(tmp_path, scene, name):
     Image.fromarray(scene).save(tmp_path / name, format="PNG")
     assert np.array_equal(read_rgb(tmp_path / name), scene)
@@ -350,9 +346,7 @@ def test_nothing_is_printed(tmp_path, noise):
         "for p in sorted(pathlib.Path(sys.argv[1]).iterdir()):\n"
         "    try:\n        read_rgb(p)\n    except BadImage as e:\n        print(p.name, e.reason)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=60
-    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0 and done.stderr == ""
     assert len(done.stdout.splitlines()) == 6
 
@@ -392,9 +386,7 @@ def test_png_is_lossless_bare_and_the_same_every_time(scene):
         at += 12 + int.from_bytes(data[at : at + 4], "big")
     assert set(kinds) <= {b"IHDR", b"pHYs", b"IDAT", b"IEND"}
     assert data[24:26] == b"\x08\x02"  # 8 bits, RGB
-    assert np.array_equal(
-        np.asarray(Image.open(io.BytesIO(encode_png(scene[3:, ::2], level=1)))), scene[3:, ::2]
-    )
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(encode_png(scene[3:, ::2], level=1)))), scene[3:, ::2])
 
 
 def test_png_refuses_what_is_not_8_bit_rgb(scene):

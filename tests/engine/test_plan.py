@@ -63,9 +63,7 @@ def test_seed_pair_and_attempt_each_change_the_draw():
 def test_draws_are_pinned():
     """A release that changes these numbers makes other pairs from the same seed: that must be a decision."""
     plan = make()
-    assert [
-        (plan.draw(p).hr.path, plan.draw(p).hr_crop[:2], plan.draw(p).reference.path) for p in (0, 1, 63)
-    ] == PINNED
+    assert [(plan.draw(p).hr.path, plan.draw(p).hr_crop[:2], plan.draw(p).reference.path) for p in (0, 1, 63)] == PINNED
     assert plan.taus[:8] == PINNED_TAUS
 
 

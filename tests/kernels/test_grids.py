@@ -99,9 +99,7 @@ def test_start(grids: GridsOnHost, rows, size, shifts, grid, model, wanted, seed
         **key_arguments(seed, pairs, candidates),
     )  # fmt: skip
     with np.errstate(over="ignore", invalid="ignore"):
-        update.start_twin(
-            x, x_start, table, philox.seed_key(seed), pairs, candidates, model_input if wanted else None
-        )
+        update.start_twin(x, x_start, table, philox.seed_key(seed), pairs, candidates, model_input if wanted else None)
     assert_same_bits(begun.values, x)
     assert_same_bits(fed.values, model_input)
 

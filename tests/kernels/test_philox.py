@@ -26,9 +26,7 @@ def as_words(values: list[int]) -> philox.Words:
     return np.array(values, dtype=np.uint32)
 
 
-def draw(
-    shape: tuple[int, ...], seed: int, pair: int = 0, candidate: int = 0, step: int = 0
-) -> philox.Floats:
+def draw(shape: tuple[int, ...], seed: int, pair: int = 0, candidate: int = 0, step: int = 0) -> philox.Floats:
     out = np.empty(shape, dtype=np.float32)
     rows = np.ones(shape[0], dtype=np.uint32)
     philox.normals(
@@ -67,9 +65,7 @@ def test_words_are_equal_compiled_and_in_numpy(count: int, key: tuple[int, int],
     base=st.integers(0, 2**32 - 8),
     threads=st.integers(1, 3),
 )
-def test_normals_are_equal_compiled_and_in_numpy(
-    rows: int, elements: int, seed: int, base: int, threads: int
-) -> None:
+def test_normals_are_equal_compiled_and_in_numpy(rows: int, elements: int, seed: int, base: int, threads: int) -> None:
     pairs = np.arange(base, base + rows, dtype=np.uint32)
     candidates, steps = pairs % 3, pairs % 501
     compiled = np.empty((rows, elements), dtype=np.float32)

@@ -23,9 +23,7 @@ def test_round_trip_and_twin(batch: int, height: int, width: int, threads: int, 
 
 @settings(max_examples=30, deadline=None)
 @given(**sizes, threads=st.integers(1, 3), seed=st.integers(0, 999))
-def test_bytes_are_equal_compiled_and_in_numpy(
-    batch: int, height: int, width: int, threads: int, seed: int
-) -> None:
+def test_bytes_are_equal_compiled_and_in_numpy(batch: int, height: int, width: int, threads: int, seed: int) -> None:
     x = np.random.default_rng(seed).standard_normal((batch, 3, height, width), dtype=np.float32)
     np.testing.assert_array_equal(pixels.to_bytes(x, threads=threads), pixels.to_bytes_twin(x))
 

@@ -64,9 +64,7 @@ def test_gather_takes_the_kept_rows() -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(
-    rows=st.integers(1, 6), elements=st.integers(1, 700), threads=st.integers(1, 3), seed=st.integers(0, 999)
-)
+@given(rows=st.integers(1, 6), elements=st.integers(1, 700), threads=st.integers(1, 3), seed=st.integers(0, 999))
 def test_finite_is_equal_compiled_and_in_numpy(rows: int, elements: int, threads: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     x = rng.standard_normal((rows, 1, elements), dtype=np.float32)

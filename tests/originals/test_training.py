@@ -47,9 +47,7 @@ def options(**changes: object) -> data.DataOptions:
 
 
 @pytest.mark.parametrize("kind", [data.HRBatches, data.ContentBatches, data.TripletBatches, data.DiffusionBatches])
-def test_a_batch_depends_on_seed_step_and_rank_alone(
-    kind: type[StepDataset], photographs: Photographs
-) -> None:
+def test_a_batch_depends_on_seed_step_and_rank_alone(kind: type[StepDataset], photographs: Photographs) -> None:
     make = lambda seed, rank: kind(photographs, options(), 3, seed, rank)  # noqa: E731
     first, again = make(1, 0)[5], make(1, 0)[5]
     assert all(torch.allclose(first[k], again[k], rtol=0, atol=0, equal_nan=True) for k in first)

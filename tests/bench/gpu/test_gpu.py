@@ -31,9 +31,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, grids_library: Any, tmp_path: Path)
     return Machine(monkeypatch, grids_library, tmp_path / "cache")
 
 
-def test_without_a_gpu_it_says_so_and_fails(
-    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_a_gpu_it_says_so_and_fails(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "nvidia", lambda: doctor.Gpus(reason="no NVIDIA driver is installed"))
     done = CliRunner().invoke(gpu.main, [str(checkpoint), "-o", str(tmp_path / "gpu.jsonl")])
     assert done.exit_code == 1 and not list(tmp_path.iterdir())

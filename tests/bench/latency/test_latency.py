@@ -94,6 +94,7 @@ def test_operators_add_up(rows: Rows) -> None:
 
 def test_a_profile_is_of_the_median_run() -> None:
     """Two nodes of one operator over a first and three more runs, two rows a call."""
+
     def event(node: str, dur: int, cat: str = "Node") -> dict[str, Any]:
         return {"cat": cat, "name": f"{node}_kernel_time", "dur": dur, "args": {"op_name": node[:4]}}
 
@@ -124,6 +125,7 @@ def test_without_rows_the_pages_say_so(tmp_path: Path) -> None:
 
 def test_a_batchs_entries_are_sorted_into_stages() -> None:
     """The extractors' calls before the loop are features, after it re-extraction; the rest is what nobody noted."""
+
     def call(name: str, seconds: float) -> Entry:
         return Entry("network", name, 0, seconds)
 

@@ -19,9 +19,7 @@ def test_each_is_a_command(name: str, capsys: pytest.CaptureFixture[str]) -> Non
     assert f"bench {name}" in capsys.readouterr().out
 
 
-def test_a_missing_package_is_one_sentence(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_missing_package_is_one_sentence(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def without(name: str) -> None:
         raise ModuleNotFoundError("No module named 'skimage'", name="skimage")
 

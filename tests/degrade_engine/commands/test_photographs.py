@@ -60,7 +60,9 @@ def test_the_same_pairs_wherever_the_photographs_lie(photos, tmp_path):
     assert generate(photos, tmp_path / "wanted") == 0
     wanted = tree(tmp_path / "wanted")
     assert rejects(tmp_path / "wanted") == {"text.png": "not_an_image"}
-    for n, where in enumerate([f"{photos}/**/*.*", photos / "all.txt", f"zip://::{tmp_path}/a.zip", f"file://{photos}"]):
+    for n, where in enumerate(
+        [f"{photos}/**/*.*", photos / "all.txt", f"zip://::{tmp_path}/a.zip", f"file://{photos}"]
+    ):
         assert generate(where, tmp_path / f"out{n}") == 0
         assert tree(tmp_path / f"out{n}") == wanted, where
 

@@ -116,8 +116,9 @@ def others() -> Cases:
     yield Case("avif/420.avif", bound=20), encoded(scene(531), "AVIF", quality=90)
     clear = np.concatenate([scene(532), rgba[..., 3:]], axis=-1)
     yield Case("avif/alpha.avif", bound=3), encoded(clear, "AVIF", **full)
-    yield Case("avif/10-bit.avif", bound=3), by_vips(
-        scene(533).astype(np.uint16) * 257, ".avif", "rgb16", bitdepth=10, Q=95, subsample_mode="off"
+    yield (
+        Case("avif/10-bit.avif", bound=3),
+        by_vips(scene(533).astype(np.uint16) * 257, ".avif", "rgb16", bitdepth=10, Q=95, subsample_mode="off"),
     )
     for orientation in (3, 6):
         tags = Image.Exif()

@@ -73,7 +73,11 @@ def test_a_glob_keeps_what_fits(photos, tmp_path):
         short = [os.path.relpath(photos / name, root) for name in found]
         assert sorted(names(f"{photos}/{pattern}")) == sorted(short), pattern
     for url in remote_twins(photos, tmp_path)[:2]:
-        glob = url.replace("photos", "photos/**/*.jpg", 1) if url.startswith("memory") else url.replace("://", "://**/*.jpg")
+        glob = (
+            url.replace("photos", "photos/**/*.jpg", 1)
+            if url.startswith("memory")
+            else url.replace("://", "://**/*.jpg")
+        )
         assert names(glob) == wanted["**/*.jpg"], glob
 
 

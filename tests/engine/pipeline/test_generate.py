@@ -113,9 +113,7 @@ def test_a_run_writes_what_the_output_contract_says(run: Path):
             assert (opened.format, opened.mode, opened.size) == ("PNG", "RGB", (side, side))
             assert set(opened.info) <= {"dpi"} and not opened.getexif()  # no ICC, no EXIF, no text
     assert (run / "meta_info_GT.txt").read_text().splitlines() == [f"{name} (64,64,3)" for name in names]
-    assert (run / "meta_info_pair.txt").read_text().splitlines() == [
-        f"gt/{name}, lq/{name}" for name in names
-    ]
+    assert (run / "meta_info_pair.txt").read_text().splitlines() == [f"gt/{name}, lq/{name}" for name in names]
     assert (run / "rejects.jsonl").read_text() == ""
     left = {path.name for path in run.iterdir()}
     assert left == {
@@ -164,22 +162,16 @@ def test_a_second_call_repeats_nothing_and_changes_nothing(engines, photos, run,
     assert tree(run) == before
 
 
-def test_a_changed_or_torn_record_or_a_missing_image_makes_its_shard_again(
-    engines, photos, run, tmp_path, monkeypatch
-):
+def test_a_changed_or_torn_record_or_a_missing_image_makes_its_shard_again(engines, photos, run, tmp_path, monkeypatch):
     out = tmp_path / "pairs"
     shutil.copytree(run, out)
     changed, torn = out / "shards" / "00000.json", out / "shards" / "00001.json"
-    changed.write_text(
-        changed.read_text().replace('"kept": 0', '"kept": 1').replace('"kept": 2', '"kept": 1')
-    )
+    changed.write_text(changed.read_text().replace('"kept": 0', '"kept": 1').replace('"kept": 2', '"kept": 1'))
     torn.write_bytes(torn.read_bytes()[:-200])
     name = json.loads((out / "shards" / "00003.json").read_text())["rows"][0]["name"]
     (out / "lq" / f"{name}.png").unlink()
     done, real = [], shards.run
-    monkeypatch.setattr(
-        shards, "run", lambda plan, shard, **kw: done.append(shard) or real(plan, shard, **kw)
-    )
+    monkeypatch.setattr(shards, "run", lambda plan, shard, **kw: done.append(shard) or real(plan, shard, **kw))
     assert generate(engines[4], photos, out, *USUAL) == 0
     assert done == [0, 1, 3]
     assert tree(out, *FOREVER) == tree(run, *FOREVER)
@@ -216,9 +208,7 @@ def stopped(engine: Path, photos: Path, out: Path, number: int, when: Callable[[
         "--threads",
         1,
     ]
-    child = subprocess.Popen(
-        [sys.executable, "-c", SLOW, *map(str, words)], stderr=subprocess.PIPE, text=True
-    )
+    child = subprocess.Popen([sys.executable, "-c", SLOW, *map(str, words)], stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 30
     while not when() and time.monotonic() < deadline and child.poll() is None:
         time.sleep(0.01)
@@ -232,9 +222,7 @@ def stopped(engine: Path, photos: Path, out: Path, number: int, when: Callable[[
 def test_a_killed_run_that_goes_on_ends_with_the_same_bytes(engines, photos, run, tmp_path, pieces):
     """Killed with SIGKILL before the first shard is whole, and again in the second one."""
     out = tmp_path / "pairs"
-    child = stopped(
-        engines[4], photos, out, signal.SIGKILL, lambda: len(list(out.glob("lq/*.png"))) >= pieces
-    )
+    child = stopped(engines[4], photos, out, signal.SIGKILL, lambda: len(list(out.glob("lq/*.png"))) >= pieces)
     assert child.returncode == -signal.SIGKILL
     assert not (out / "run.json").exists()
     assert len(list(out.glob("shards/*.json"))) in ((0, 1) if pieces == 1 else (1, 2))
@@ -301,9 +289,7 @@ def test_the_batch_size_changes_no_pixel_by_more_than_one_level(engines, photos,
     assert np.max(off) <= 1 and np.mean(np.array(off) > 0) <= 0.001, (np.max(off), np.mean(np.array(off) > 0))
 
 
-def test_nothing_depends_on_where_the_folders_lie_or_how_they_are_listed(
-    engines, photos, run, tmp_path, monkeypatch
-):
+def test_nothing_depends_on_where_the_folders_lie_or_how_they_are_listed(engines, photos, run, tmp_path, monkeypatch):
     for name in ("hr", "reference"):  # copied in reverse: another place, another order on the disk
         for path in sorted((photos / name).rglob("*.png"), reverse=True):
             copy = tmp_path / "moved" / name / path.relative_to(photos / name)
@@ -399,11 +385,7 @@ def test_odd_files_are_handled_or_named_and_the_run_goes_on(engines, odd, tmp_pa
     assert generate(engines[4], odd, out, "--pairs", 40, "--shard-pairs", 16) == 0
     found = rejects(out)
     assert set(found) == {"truncated.png", "corrupt.png", "empty.png", "letter.jpg", "small.png", "tiny.png"}
-    assert (
-        found["truncated.png"] == "truncated"
-        and found["empty.png"] == "empty"
-        and found["small.png"] == "too_small"
-    )
+    assert found["truncated.png"] == "truncated" and found["empty.png"] == "empty" and found["small.png"] == "too_small"
     assert found["corrupt.png"] in ("corrupt", "truncated") and found["letter.jpg"] == "not_an_image"
     assert len(manifest(out)) == 40  # a pair whose photograph cannot be decoded gets another one
     used = {row["hr"]["path"] for row in manifest(out)}
@@ -439,16 +421,12 @@ def test_no_usable_input_is_an_error(engines, photos, odd, tmp_path, capsys):
     (tmp_path / "hr").mkdir()
     (tmp_path / "hr" / "empty.png").write_bytes(b"")
     words = ["generate", "--engine", engines[4], "--out", tmp_path / "out", "--pairs", 4]
-    assert (
-        main([*map(str, words), "--hr", str(tmp_path / "hr"), "--reference", str(photos / "reference")]) == 2
-    )
+    assert main([*map(str, words), "--hr", str(tmp_path / "hr"), "--reference", str(photos / "reference")]) == 2
     err = capsys.readouterr().err.replace("\n", " ")
     assert "no usable HR image (1 empty; empty.png is empty)" in err and "--lr-size" not in err
     whole = (odd / "hr" / "truncated.png").read_bytes()
     (tmp_path / "hr" / "cut.png").write_bytes(whole)
-    assert (
-        main([*map(str, words), "--hr", str(tmp_path / "hr"), "--reference", str(photos / "reference")]) == 2
-    )
+    assert main([*map(str, words), "--hr", str(tmp_path / "hr"), "--reference", str(photos / "reference")]) == 2
     assert "not one pair could be made" in capsys.readouterr().err
     assert rejects(tmp_path / "out") == {"cut.png": "truncated", "empty.png": "empty"} | {
         str(pair): "unusable_input" for pair in range(4)
@@ -476,9 +454,7 @@ def test_what_an_engine_cannot_do_is_refused_in_a_sentence(engines, photos, tmp_
 def test_fewer_candidates_than_the_engine_makes_keep_the_best_of_the_first(engines, photos, run, tmp_path):
     assert generate(engines[4], photos, tmp_path / "two", *USUAL, "--candidates", 2) == 0
     assert generate(engines[4], photos, tmp_path / "first", *USUAL, "--no-filter") == 0
-    for three, two, first in zip(
-        manifest(run), manifest(tmp_path / "two"), manifest(tmp_path / "first"), strict=True
-    ):
+    for three, two, first in zip(manifest(run), manifest(tmp_path / "two"), manifest(tmp_path / "first"), strict=True):
         assert two["candidates"] == three["candidates"][:2]
         assert two["kept"] == int(np.argmin([one["score"] for one in two["candidates"]]))
         assert first["kept"] == 0 and first["candidates"][0]["score"] is None
@@ -537,9 +513,7 @@ def test_a_stranger_reads_the_pairs_as_basicsr_does(run: Path):
         stem, ending = os.path.splitext(os.path.basename(key))
         gt = cv2.imread(str(run / "gt" / key), cv2.IMREAD_UNCHANGED)
         lq = cv2.imread(str(run / "lq" / f"{stem}{ending}"), cv2.IMREAD_UNCHANGED)
-        assert (
-            gt.dtype == lq.dtype == np.uint8 and gt.ndim == lq.ndim == 3 and gt.shape[2] == lq.shape[2] == 3
-        )
+        assert gt.dtype == lq.dtype == np.uint8 and gt.ndim == lq.ndim == 3 and gt.shape[2] == lq.shape[2] == 3
         assert gt.shape[0] == 4 * lq.shape[0] and gt.shape[1] == 4 * lq.shape[1]
     # folder scans: every file counts, and gt and lq are paired by name (BasicSR) or by sorted position (KAIR)
     scans = [sorted(os.listdir(run / kind)) for kind in ("gt", "lq")]
@@ -550,9 +524,7 @@ def test_a_stranger_reads_the_pairs_as_basicsr_does(run: Path):
         assert (run / gt).is_file() and (run / lq).is_file()
 
 
-@pytest.mark.parametrize(
-    ("candidates", "filtered", "kept"), [(3, True, 2), (2, True, None), (3, False, None)]
-)
+@pytest.mark.parametrize(("candidates", "filtered", "kept"), [(3, True, 2), (2, True, None), (3, False, None)])
 def test_candidates_that_are_not_numbers_are_never_kept(candidates, filtered, kept):
     """Scores of one pair: NaN, infinity (a pixel that is not a number), 0.3."""
     scores = np.array([[np.nan], [np.inf], [0.3]], np.float32)

@@ -84,9 +84,7 @@ def test_the_page_loads_nothing(pairs):
     sources = [attrs["src"] for tag, attrs in page.tags if tag == "img"]
     shown = 7 if RECOMMENDED.start != "bicubic" else 6  # a bicubic start is the HR at LR size, shown once
     assert len(sources) == 5 * 2 * shown and all(source.startswith("data:image/") for source in sources)
-    policy = [
-        attrs["content"] for tag, attrs in page.tags if attrs.get("http-equiv") == "Content-Security-Policy"
-    ]
+    policy = [attrs["content"] for tag, attrs in page.tags if attrs.get("http-equiv") == "Content-Security-Policy"]
     assert policy == ["default-src 'none'; img-src data:; style-src 'unsafe-inline'"]
 
 

@@ -54,7 +54,9 @@ def test_calls_on_one_folder_share_its_shards(photos, whole, tmp_path, kind):
 def test_a_shard_is_made_once(photos, whole, tmp_path):
     """Six slow shards and three calls: each writes what it makes into a log."""
     log = tmp_path / "log"
-    said = SLOW + f"""
+    said = (
+        SLOW
+        + f"""
 from degrade_engine.engine.pipeline import records
 real = records.write
 def write(out, record):
@@ -63,6 +65,7 @@ def write(out, record):
     real(out, record)
 records.write = write
 """
+    )
     calls = [start(words(photos, tmp_path / "out"), said) for _ in range(3)]
     assert [call.wait(120) for call in calls] == [0] * 3
     made = [line.split() for line in log.read_text().splitlines()]
@@ -74,7 +77,10 @@ records.write = write
 @pytest.mark.parametrize("kind", KINDS)
 def test_who_sleeps_through_its_lease_wakes_to_a_finished_run_and_spoils_nothing(photos, whole, tmp_path, kind):
     out, reached = tmp_path / "out", tmp_path / "reached"
-    stops = SHORT_LEASE + SLOW + f"""
+    stops = (
+        SHORT_LEASE
+        + SLOW
+        + f"""
 import signal
 def stop(self, batch, **options):
     if not os.path.exists({str(reached)!r}):
@@ -83,6 +89,7 @@ def stop(self, batch, **options):
     return fast(self, batch, **options)
 StartEngine.run = stop
 """
+    )
     sleeper = start(words(photos, out, kind), stops)
     wait_for(reached.exists)
     time.sleep(0.8)  # no heartbeat for longer than the lease

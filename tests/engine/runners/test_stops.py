@@ -169,7 +169,9 @@ def test_workers_that_all_hang_end_with_the_parent(photos, whole, tmp_path, sign
 def test_a_set_that_nobody_can_tell_of_is_read_from_its_books(photos, whole, tmp_path):
     """The only worker is stopped right after run.json is there."""
     out = tmp_path / "out"
-    stops = IMPATIENT + """
+    stops = (
+        IMPATIENT
+        + """
 import os, signal
 from degrade_engine.engine.runners import runner
 real = runner.finish
@@ -179,6 +181,7 @@ def finish(*given):
     return page
 runner.finish = finish
 """
+    )
     parent = start(words(photos, out, "folder", "--processes", "1"), stops, tmp_path)
     said, err = parent.communicate(timeout=60)
     assert parent.returncode == 0 and "96 of 96 pairs" in said, err

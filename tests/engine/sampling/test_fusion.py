@@ -117,9 +117,7 @@ def test_what_does_not_fit_is_refused(uddm_bundle: Path, changes: dict, said: st
         sampler(uddm_bundle, Host()).run(batch(**changes), filter=False)
 
 
-def test_a_kind_without_branches_takes_neither_hr_nor_weight(
-    tiny_bundle_module: ModuleType, tmp_path: Path
-) -> None:
+def test_a_kind_without_branches_takes_neither_hr_nor_weight(tiny_bundle_module: ModuleType, tmp_path: Path) -> None:
     bundle = tiny_bundle_module.make(tmp_path, kind="syndiff")
     with pytest.raises(DegradeError, match="reads no HR"):
         sampler(bundle, Host()).run(batch(fusion_weight=None), filter=False)
