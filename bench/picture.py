@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -35,7 +36,7 @@ def cell(image: np.ndarray) -> Image.Image:
     return Image.fromarray(image).resize((CELL, CELL), Image.Resampling.NEAREST)
 
 
-def row(pairs: Path, record: dict) -> list[Image.Image]:
+def row(pairs: Path, record: dict[str, Any]) -> list[Image.Image]:
     """The four cells of one pair, all of the same region of the scene, the reference of its own most textured one."""
     name = record["name"].removesuffix(".png")
     gt, lq = read_rgb(pairs / "gt" / f"{name}.png"), read_rgb(pairs / "lq" / f"{name}.png")

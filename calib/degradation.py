@@ -30,7 +30,8 @@ from ..engine.classical.binned import Calibrated, Space
 from ..engine.errors import DegradeError
 from ..engine.images import BadImage, read_rgb
 from ..engine.inputs import inventory
-from ..engine.plan import summary
+from ..engine.inputs.photographs import Entry
+from ..engine.plan_page import summary
 from .discriminant import axes
 from .features import Features, Pixels, Vectors
 from .frechet import Gaussian, fit, squared_distance
@@ -176,7 +177,7 @@ def _shares(tiles: Sequence[int], most: int) -> list[int]:
     return shares
 
 
-def _tiles(folder: Path, entry: inventory.Entry, count: int, side: int, seed: int) -> list[Pixels]:
+def _tiles(folder: Path, entry: Entry, count: int, side: int, seed: int) -> list[Pixels]:
     try:
         pixels = read_rgb(folder / entry.path)
     except BadImage:

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ..engine.draws import Photograph
 from ..engine.errors import DegradeError
 from ..engine.images import BadImage, read_rgb, resize_bicubic
 from ..engine.inputs.sources import from_folders
-from ..engine.plan import Photograph
 
 Pixels = NDArray[np.uint8]
 

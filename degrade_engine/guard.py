@@ -65,6 +65,6 @@ def _wrong(param: click.Parameter, value: Any) -> str | None:
     return None
 
 
-def _bounded(kind: click.ParamType) -> bool:
+def _bounded(kind: click.ParamType[Any]) -> bool:
     """Whether an option has both bounds of its own: a seed may be larger than MOST_WHOLE."""
     return isinstance(kind, click.IntRange) and kind.max is not None

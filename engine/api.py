@@ -264,10 +264,10 @@ def _shrink(hr: Bytes, size: tuple[int, int]) -> Bytes:
 def _join(results: list[BatchResult], count: int) -> BatchResult:
     """Of all batches; the first so many candidates."""
 
-    def rows(name: str) -> NDArray:
+    def rows(name: str) -> NDArray[Any]:
         return np.concatenate([getattr(r, name) for r in results])
 
-    def candidates(name: str) -> NDArray:
+    def candidates(name: str) -> NDArray[Any]:
         return np.concatenate([getattr(r, name)[:count] for r in results], axis=1)
 
     return BatchResult(

@@ -36,6 +36,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -175,7 +176,7 @@ def _parts(
     return measures
 
 
-def neighbours(values: NDArray) -> NDArray:
+def neighbours(values: NDArray[Any]) -> NDArray[Any]:
     """The same row 0, and in every other row something else of the same kind: mirrored about its range's middle."""
     others = values.copy()
     if values.dtype == np.uint8:
@@ -193,7 +194,7 @@ def _typed(yardstick: Measure, precision: Precision) -> Bound:
     return Bound(*(getattr(allowed, k) + times * getattr(error, k) for k in ("mean", "p99", "max")))
 
 
-def run_part(side: Side, name: str, inputs: dict[str, NDArray]) -> dict[str, Float32]:
+def run_part(side: Side, name: str, inputs: dict[str, NDArray[Any]]) -> dict[str, Float32]:
     """Runs a part once on host arrays, at their number of rows; returns its outputs by name."""
     executor, device = side.open(name, len(next(iter(inputs.values())))), side.device
     buffers = {}
@@ -217,7 +218,7 @@ class Rows:
     hr: Bytes | None
     pairs: NDArray[np.uint32]
 
-    def map(self, change: Callable[[NDArray], NDArray]) -> Rows:
+    def map(self, change: Callable[[NDArray[Any]], NDArray[Any]]) -> Rows:
         """The same with each of its arrays changed."""
         hr = None if self.hr is None else change(self.hr)
         return Rows(change(self.content), change(self.reference), hr, change(self.pairs))

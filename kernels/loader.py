@@ -15,6 +15,7 @@ import sys
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 ABI = 3
 """DEGRADE_ABI of portable.h, raised with every change of a signature: a stale library or fatbin is refused, not
@@ -27,7 +28,7 @@ TWINS_VARIABLE = "DEGRADE_ENGINE_KERNELS"
 
 _pointer, _int, _long, _word = ctypes.c_void_p, ctypes.c_int32, ctypes.c_int64, ctypes.c_uint32
 _float = ctypes.c_float
-_SIGNATURES: dict[str, list] = {
+_SIGNATURES: dict[str, list[Any]] = {
     # counter, key low, key high, out, count
     "degrade_philox": [_pointer, _word, _word, _pointer, _long],
     # out, rows, elements, key low, key high, pairs, candidates, steps, threads

@@ -12,6 +12,8 @@ within 4 ulp of the exact value, and the widest of them is 5.77.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,6 +24,7 @@ WEYL_0, WEYL_1 = 0x9E3779B9, 0xBB67AE85
 ROUNDS = 10
 
 Words = NDArray[np.uint32]
+Words64 = NDArray[np.uint64]
 Floats = NDArray[np.float32]
 
 # Minimax fits (Remez, in 40 digits), relative error below 6e-9 before rounding the coefficients to float32.
@@ -78,7 +81,7 @@ def philox4x32_10_twin(counter: Words, key: Words) -> Words:
     return np.stack(_rounds(c0, c1, c2, c3, key), axis=-1).astype(np.uint32)
 
 
-def _rounds(c0: NDArray, c1: NDArray, c2: NDArray, c3: NDArray, key: Words) -> tuple[NDArray, ...]:
+def _rounds(c0: Words64, c1: Words64, c2: Words64, c3: Words64, key: Words) -> tuple[Words64, ...]:
     """Ten rounds over uint64 arrays that hold 32-bit words (so that the products do not overflow)."""
     low, shift = np.uint64(0xFFFFFFFF), np.uint64(32)
     k0, k1 = int(key[0]), int(key[1])
@@ -140,7 +143,7 @@ def row_normals(elements: int, key: Words, pair: np.uint32, candidate: np.uint32
     return z.reshape(-1)[:elements]
 
 
-def box_muller(first: NDArray, second: NDArray) -> tuple[Floats, Floats]:
+def box_muller(first: NDArray[Any], second: NDArray[Any]) -> tuple[Floats, Floats]:
     """Two normals from two arrays of 32-bit words: r cos(2 pi u2), r sin(2 pi u2) with r = sqrt(-2 ln u1).
 
     u1 = ((first >> 8) + 1) / 2^24 is never 0, so |z| is at most sqrt(48 ln 2) = 5.77.
@@ -167,7 +170,8 @@ def _log_of_24_bits(k: NDArray[np.int32]) -> Floats:
     square = f * f
     y = f * square * _polynomial(LOG, f) + exponent * LN2_LOW
     y = y - np.float32(0.5) * square
-    return (f + y) + exponent * LN2_HIGH
+    log: Floats = (f + y) + exponent * LN2_HIGH
+    return log
 
 
 def _turn(k: NDArray[np.int32]) -> tuple[Floats, Floats]:

@@ -7,6 +7,8 @@ the order of a block of 256 GPU threads, so that a near tie falls the same way o
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -131,10 +133,11 @@ def choose(scores: Floats) -> NDArray[np.int32]:
 
 def choose_twin(scores: Floats) -> NDArray[np.int32]:
     """The numpy twin of `choose`."""
-    return np.argmin(np.where(np.isnan(scores), np.float32(np.inf), scores), axis=0).astype(np.int32)
+    kept: NDArray[np.int32] = np.argmin(np.where(np.isnan(scores), np.float32(np.inf), scores), axis=0).astype(np.int32)
+    return kept
 
 
-def gather(x: NDArray, kept: NDArray[np.int32], *, threads: int = 1) -> NDArray:
+def gather(x: NDArray[Any], kept: NDArray[np.int32], *, threads: int = 1) -> NDArray[Any]:
     """The kept candidate of each pair. x: any dtype [K·B, ...], candidate-major, C-contiguous; kept: int32 [B];
     returns [B, ...].
 
@@ -154,13 +157,14 @@ def gather(x: NDArray, kept: NDArray[np.int32], *, threads: int = 1) -> NDArray:
     return out
 
 
-def gather_twin(x: NDArray, kept: NDArray[np.int32]) -> NDArray:
+def gather_twin(x: NDArray[Any], kept: NDArray[np.int32]) -> NDArray[Any]:
     """The numpy twin of `gather`."""
     batch = len(kept)
-    return x[kept.astype(np.int64) * batch + np.arange(batch)]
+    chosen: NDArray[Any] = x[kept.astype(np.int64) * batch + np.arange(batch)]
+    return chosen
 
 
-def tile(source: NDArray, out: NDArray) -> None:
+def tile(source: NDArray[Any], out: NDArray[Any]) -> None:
     """Every pair's row into each candidate's slice, a copy that numpy does as fast as a loop of ours.
 
     source: any dtype [B, ...]; out: [K·B, ...]. The source may be the first slice of `out` itself.

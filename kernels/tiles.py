@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +47,7 @@ def sizes(images: tuple[int, ...], tiles: tuple[int, ...], down: int, across: in
             "tile_width": tile_width, "down": down, "across": across}  # fmt: skip
 
 
-def cut(source: NDArray, out: NDArray, tops: Places, lefts: Places, first: int, *, threads: int = 1) -> None:
+def cut(source: NDArray[Any], out: NDArray[Any], tops: Places, lefts: Places, first: int, *, threads: int = 1) -> None:
     """Tiles first, first + 1, ... of all that the images have into out; beyond the last comes the last again.
 
     source: [images, C, H, W], or without the last axes; out: [slots, C, h, w]; both of one dtype of four bytes,
@@ -67,7 +68,7 @@ def cut(source: NDArray, out: NDArray, tops: Places, lefts: Places, first: int, 
     )  # fmt: skip
 
 
-def cut_twin(source: NDArray, out: NDArray, tops: Places, lefts: Places, first: int) -> None:
+def cut_twin(source: NDArray[Any], out: NDArray[Any], tops: Places, lefts: Places, first: int) -> None:
     """The numpy twin of `cut`."""
     images, to = source.reshape(planes(source.shape)), out.reshape(planes(out.shape))
     height, width = to.shape[2:]

@@ -12,6 +12,8 @@ numbers, so rows that start later wait with the identity and their bytes do not 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -79,7 +81,7 @@ def update_twin(
     pairs: Words,
     candidates: Words,
     steps: Words,
-    model_input: NDArray | None = None,
+    model_input: NDArray[Any] | None = None,
 ) -> None:
     """The numpy twin of `update`, key as by `philox.seed_key`. Sums run left to right.
 
@@ -151,7 +153,7 @@ def start_twin(
     key: Words,
     pairs: Words,
     candidates: Words,
-    model_input: NDArray | None = None,
+    model_input: NDArray[Any] | None = None,
 ) -> None:
     """The numpy twin of `start`, key as by `philox.seed_key`; model_input as in `update_twin`."""
     for i, (s, n) in enumerate(coefficients):

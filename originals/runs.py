@@ -28,7 +28,7 @@ class Stage(Protocol):
     model: nn.Module
     batches: type[StepDataset]
 
-    def groups(self) -> list[dict]: ...
+    def groups(self) -> list[dict[str, Any]]: ...
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def train_one(
 
 
 def train_prepared(
-    name: str, stage: Any, groups: list[dict], dataset: StepDataset, config: Config, asked: Mapping[str, Any],
+    name: str, stage: Any, groups: list[dict[str, Any]], dataset: StepDataset, config: Config, asked: Mapping[str, Any],
     training: TrainOptions, out: Path, workers: int,
 ) -> tuple[Weights, Entry]:  # fmt: skip
     """As `train_one`, with the stage, its parameter groups and its batches there already."""

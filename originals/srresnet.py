@@ -8,7 +8,7 @@ costs range and, in fine-tuning, would change with every batch.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -115,7 +115,7 @@ class SRStage(nn.Module):
         super().__init__()
         self.model, self.lr = model, lr
 
-    def groups(self) -> list[dict]:
+    def groups(self) -> list[dict[str, Any]]:
         """Every parameter, at one learning rate."""
         return [{"params": [*self.model.parameters()], "lr": self.lr}]
 

@@ -67,7 +67,7 @@ def rank_and_world() -> tuple[int, int]:
 
 
 def train(
-    stage: nn.Module, groups: list[dict], batches: Batches, options: TrainOptions, out: Path, name: str,
+    stage: nn.Module, groups: list[dict[str, Any]], batches: Batches, options: TrainOptions, out: Path, name: str,
     asked: Mapping[str, Any],
 ) -> tuple[dict[str, Tensor], Progress]:  # fmt: skip
     """Train `stage`: (the EMA of its state dict, how far it is). Files: out/NAME.jsonl (the curve),

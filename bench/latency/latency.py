@@ -34,11 +34,10 @@ from degrade_engine.kernels import philox
 
 from .. import onnx_work, rig
 from ..ledger import Ledger
-from ..machine import stamp
+from ..machine import processor, stamp
 from ..options import FOLDER, OUT
 from ..rig import Source
 from ..rows import Row, write_rows
-from ..seconds.speed import processor
 from . import ceiling, scaling, stages
 from .operators import profile
 from .scaling import digits, spread, timed

@@ -92,7 +92,7 @@ def transfer(before: Image, after: Image) -> np.ndarray:
     f = np.hypot(*np.meshgrid(*(np.fft.fftfreq(side) for side in before.shape[:2]), indexing="ij"))
     rings = [(f >= low) & (f < high) for low, high in zip(BANDS, BANDS[1:], strict=False)]
     amplitude = np.array([abs((b * a.conj())[ring].sum()) / np.square(np.abs(a[ring])).sum() for ring in rings])
-    return amplitude / amplitude[0]
+    return np.asarray(amplitude / amplitude[0])
 
 
 def nearest(real: np.ndarray, drawn: np.ndarray) -> dict[str, float]:

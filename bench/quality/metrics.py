@@ -6,6 +6,8 @@ Images are uint8 RGB [h, w, 3]; every figure is in dB or in grey levels of 0..25
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 
@@ -124,14 +126,18 @@ def bounds(drawn: np.ndarray) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def _gaussians(features: np.ndarray) -> Callable[[np.ndarray], Gaussian]:
+    """What gives the Gaussian of some scenes' features. Of thousands of places: from each scene's moments."""
+    if features.ndim == 2:
+        return lambda scenes: fit(features[scenes])
+    return Moments(features).gaussian
+
+
 def frechet_interval(made: np.ndarray, real: np.ndarray, seed: int = 0, draws: int = 500) -> tuple[float, float]:
     """95 % bootstrap interval of the Fréchet distance of two sets of features, [n, c] or [n, places, c]. Scenes are
     drawn with replacement, both of a pair together."""
     rng = np.random.default_rng(seed)
-    if made.ndim == 2:
-        a, b = (lambda rows: fit(made[rows])), (lambda rows: fit(real[rows]))
-    else:  # thousands of places: from each scene's moments
-        a, b = Moments(made).gaussian, Moments(real).gaussian
+    a, b = _gaussians(made), _gaussians(real)
     drawn = (rng.integers(0, len(made), len(made)) for _ in range(draws))
     return bounds(np.array([squared_distance(a(rows), b(rows)) for rows in drawn]))
 

@@ -39,7 +39,7 @@ class Setting:
 
     def taus(self, n: int, seed: int) -> list[int]:
         """tau of each of n pairs."""
-        return draws.taus(seed, self.recipe.tau, 0, n).tolist()
+        return [int(tau) for tau in draws.taus(seed, self.recipe.tau, 0, n)]
 
     def calls(self, n: int, seed: int) -> list[int]:
         """Denoiser calls a candidate, of each of n pairs."""

@@ -28,7 +28,7 @@ TIMESTEPS = (1, 4, 8, 15, 30, 60, 100)
 Feed = dict[str, np.ndarray]
 
 
-class Noised(CalibrationDataReader):
+class Noised(CalibrationDataReader):  # type: ignore[misc]  # its package has no types
     """One row of the denoiser's inputs after another."""
 
     def __init__(self, feeds: Iterator[Feed]) -> None:

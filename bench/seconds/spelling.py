@@ -29,9 +29,8 @@ from degrade_engine.export.spelled import SpelledGroupNorm, spelled_out
 from degrade_engine.originals.checkpoint import load
 from degrade_engine.originals.realdgen.model import RealDGen
 
-from ..machine import stamp
+from ..machine import processor, stamp
 from ..options import FILE, OUT
-from .speed import processor
 
 
 class Other(SpelledGroupNorm):

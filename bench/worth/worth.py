@@ -44,7 +44,7 @@ Row = dict[str, Any]
 
 def luma(image: Image) -> np.ndarray:
     """Y of ITU-R 601 in studio range, as SR papers measure PSNR: uint8 RGB -> float64 [h, w], 16..235."""
-    return image.astype(np.float64) @ np.array([65.481, 128.553, 24.966]) / 255 + 16
+    return np.asarray(image.astype(np.float64) @ np.array([65.481, 128.553, 24.966]) / 255 + 16)
 
 
 def psnr_y(a: Image, b: Image) -> float:

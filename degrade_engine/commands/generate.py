@@ -29,7 +29,7 @@ SAY_EVERY_S = 10.0
 @click.command("generate", short_help="Make LR/HR training pairs with an engine.")
 @generate_options
 @click.pass_context
-def command(ctx: click.Context, out: Path, **asked: Any) -> None:
+def command(ctx: click.Context, /, out: Path, **asked: Any) -> None:
     """Make LR/HR training pairs: content from sharp photographs, degradation from real LR ones.
 
     OUT gets gt/ and lq/ (images only, same names) and meta_info files, or what --sink says; manifest.jsonl (how each

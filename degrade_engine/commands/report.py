@@ -29,10 +29,10 @@ import click
 def command(pairs: Path, out: Path, limit: int, as_json: bool) -> None:
     """Write one self-contained HTML page about the run in PAIRS, the --out folder of `generate`: speed over time, time
     by stage, what was left out and why, tau and scores, a contact sheet, and the first pairs up close."""
-    from degrade_engine.engine.report import report  # here, so that --help needs no image library
+    from degrade_engine.engine.report import finished, report  # here, so that --help needs no image library
 
     if as_json:
-        click.echo(json.dumps(report.to_json(report.open_run(pairs)), indent=1))
+        click.echo(json.dumps(report.to_json(finished.open_run(pairs)), indent=1))
         return
     report.write(pairs, out, limit)
     click.echo(f"{out} ({out.stat().st_size / 1e6:.1f} MB)")

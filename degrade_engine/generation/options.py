@@ -25,7 +25,7 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
 
 
-class Numbers(click.ParamType):
+class Numbers(click.ParamType):  # type: ignore[type-arg]  # generic in click 8.5 alone
     """Comma-separated numbers: "0,1"."""
 
     name = "N,N,…"

@@ -110,7 +110,7 @@ def kernel_of(lens: Lens, per: int, taken: float = 0.0) -> Kernel:
 
 def _disk(z: npt.NDArray[Any]) -> npt.NDArray[Any]:
     at, values = _disk_table()
-    return np.interp(z, at, values)
+    return np.asarray(np.interp(z, at, values))
 
 
 @lru_cache(maxsize=1)

@@ -187,7 +187,7 @@ def _grain(step: Grain, shape: tuple[int, ...], dice: np.random.Generator) -> Fl
         return z
     values, vectors = np.linalg.eigh(np.array(step.covariance)[::-1, ::-1])  # the image is BGR
     mix = vectors * np.sqrt(np.abs(values))  # |.|: what is published need not be positive, and is drawn so there too
-    return z @ mix.T.astype(np.float32)
+    return np.asarray(z @ mix.T.astype(np.float32))
 
 
 def _shot(step: Shot, image: Floats, dice: np.random.Generator) -> Floats:

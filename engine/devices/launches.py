@@ -125,7 +125,7 @@ def _elements(x: Any) -> int:
 
 
 def _row_bytes(x: Any) -> int:
-    return _elements(x) * np.dtype(x.dtype).itemsize
+    return _elements(x) * int(np.dtype(x.dtype).itemsize)
 
 
 def _noise(seed: int, pairs: Any, candidates: Any) -> dict[str, Any]:

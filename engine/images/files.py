@@ -63,7 +63,7 @@ def stored(file: Encoded) -> int:
         image = _loaded(file, kind, NO_LIMIT)
     except BadImage:  # not even its header can be read
         return len(file.data)
-    return len(file.data) + image.width * image.height * image.bands * _BYTES.get(image.format, 16)
+    return len(file.data) + int(image.width * image.height * image.bands) * _BYTES.get(image.format, 16)
 
 
 def size_of(file: Encoded, pixel_limit: int) -> tuple[int, int]:

@@ -22,14 +22,14 @@ from typing import Any
 
 from ..artefact import parse_json, read_bytes, write_json_atomic
 from ..errors import DegradeError
-from ..inputs import loading as loading
+from ..inputs import loading
 from ..inputs.decoded import Decoded
 from ..inputs.loading import Folders, Reject
 from ..pipeline import generate, records
 from ..pipeline.batches import Batches, Runs
 from ..pipeline.progress import Clock, Progress
 from ..pipeline.stages import Stages
-from ..pipeline.stops import GRACE_SECONDS, Stop, listening
+from ..pipeline.stops import GRACE_SECONDS, Stop, Stopped, listening
 from ..plan import Plan
 from ..schedule import Schedule
 from ..sinks import Output
@@ -105,7 +105,7 @@ def make(
     stop: Stop | None = None,
     clock: Clock | None = None,
 ) -> None:
-    """Make the shards of a share and commit each. Raises generate.Stopped where `stop` became true, OSError, and
+    """Make the shards of a share and commit each. Raises Stopped where `stop` became true, OSError, and
     DegradeError; the shards that were taken and not committed are then released.
 
     clock: counts what is made, for a caller that also counts what others make.
@@ -138,7 +138,7 @@ def make(
     made = Batches(plan, engine, schedule)
     stages = Stages(workers or min(8, os.cpu_count() or 1), behind=2 * plan.batch)
     try:
-        with stages, suppress(generate.Stopped):  # a run that stops still commits what is made
+        with stages, suppress(Stopped):  # a run that stops still commits what is made
             loaded = stages.read(batches(), partial(loading.load, plan, folders, Decoded()), stop)
             since = stages.mark()
             for shard, pieces in groupby(loaded, key=itemgetter(0)):
@@ -155,7 +155,7 @@ def make(
         for shard in list(taken):
             share.release(shard)
     if stop:
-        raise generate.Stopped
+        raise Stopped
 
 
 @contextmanager
@@ -164,7 +164,7 @@ def stopping(plan: Plan, out: Path, grace: float, on_stop: Callable[[int], None]
     with listening(grace, on_stop) as stop, refused_by_the_disk(out):
         try:
             yield stop
-        except (generate.Stopped, KeyboardInterrupt):
+        except (Stopped, KeyboardInterrupt):
             done = 0
             with suppress(OSError):  # there is none yet, or it is gone
                 done = len(committed(plan, out))
@@ -174,13 +174,13 @@ def stopping(plan: Plan, out: Path, grace: float, on_stop: Callable[[int], None]
 def close(opened: Run, claims: Claims, rejects: Iterable[Reject], stop: object = None) -> dict[str, Any]:
     """Close the books, unless another process of this run has or does: then wait for it. Returns run.json's page.
 
-    Every shard has to be done, or `stop` true: then raises generate.Stopped. Raises DegradeError, OSError.
+    Every shard has to be done, or `stop` true: then raises Stopped. Raises DegradeError, OSError.
     """
     path, page = opened.out / RUN_JSON, None
     while page is None:
         while stop or not claims.take("books"):
             if stop:
-                raise generate.Stopped
+                raise Stopped
             time.sleep(POLL_S)
         try:
             opened.sink.clean(claims.others)

@@ -137,7 +137,7 @@ def _trace(values: Spectrum, of: Grid) -> bytes:
     picked = picked / (size + 1e-3 * size.mean() + 1e-6) ** WHITEN
     parts = np.concatenate([picked.real, picked.imag])
     parts = parts / (np.linalg.norm(parts) + 1e-9) * TRACE_UNIT
-    return np.clip(np.rint(parts), -127, 127).astype(np.int8).tobytes()
+    return bytes(np.clip(np.rint(parts), -127, 127).astype(np.int8).tobytes())
 
 
 @lru_cache(maxsize=4)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -45,7 +46,7 @@ class LWayStage(nn.Module):
         self.model, self.options, self.name = model, options, name
         self.distance = [distance]  # in a list, so that LPIPS's weights are no part of this module's
 
-    def groups(self) -> list[dict]:
+    def groups(self) -> list[dict[str, Any]]:
         """E and R at one learning rate."""
         return [{"params": [*self.model.parameters()], "lr": self.options.lr}]
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -70,14 +71,14 @@ class Stage(nn.Module):
         super().__init__()
         self.model, self.options = model, options
 
-    def groups(self) -> list[dict]:
+    def groups(self) -> list[dict[str, Any]]:
         """AdamW parameter groups with their learning rates; whatever is in none of them is frozen."""
         raise NotImplementedError
 
     def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
         raise NotImplementedError
 
-    def prepare(self) -> list[dict]:
+    def prepare(self) -> list[dict[str, Any]]:
         """Freeze all but `groups` and return them."""
         groups = [{"params": list(g["params"]), "lr": g["lr"]} for g in self.groups()]
         self.requires_grad_(False)
@@ -92,7 +93,7 @@ class VQVAEStage(Stage):
 
     batches = data.HRBatches
 
-    def groups(self) -> list[dict]:
+    def groups(self) -> list[dict[str, Any]]:
         return [{"params": self.model.vqvae.parameters(), "lr": self.options.lr}]
 
     def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
@@ -116,7 +117,7 @@ class ContentStage(Stage):
 
     batches = data.ContentBatches
 
-    def groups(self) -> list[dict]:
+    def groups(self) -> list[dict[str, Any]]:
         return [{"params": self.model.vqvae.encoder.parameters(), "lr": self.options.lr_content}]
 
     def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
@@ -138,7 +139,7 @@ class DegradationStage(Stage):
             nn.Linear(model.config.degradation.vector, 128), nn.SiLU(), nn.Linear(128, 3 * data.BANDS)
         )
 
-    def groups(self) -> list[dict]:
+    def groups(self) -> list[dict[str, Any]]:
         parts = [self.model.degradation, self.model.modulation, self.spectral]
         parts += [self.model.noise] if self.model.noise else []
         return [{"params": [p for part in parts for p in part.parameters()], "lr": self.options.lr}]
@@ -181,7 +182,7 @@ class DDPMStage(Stage):
 
     batches = data.DiffusionBatches
 
-    def groups(self) -> list[dict]:
+    def groups(self) -> list[dict[str, Any]]:
         model, options = self.model, self.options
         trained = [*model.unet.parameters(), *model.modulation.parameters()]
         trained += model.noise.parameters() if model.noise else []
@@ -253,7 +254,7 @@ class SampleStage(Stage):
             fact = f"the stage sample was asked for a model of the preset {model.config.preset}"
             raise DegradeError(fact, wanted="--preset small", mend="train the other stages with it, too")
 
-    def groups(self) -> list[dict]:
+    def groups(self) -> list[dict[str, Any]]:
         model, options = self.model, self.options
         assert model.readings is not None and model.noise is not None
         fresh = [*model.unet.parameters(), *model.modulation.parameters(), *model.noise.parameters()]

@@ -7,6 +7,7 @@ schedule, and denoised: what the noise has covered comes back as real LR look, w
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -45,7 +46,7 @@ class SynDiffStage(nn.Module):
         super().__init__()
         self.model, self.lr, self.low_share = model, lr, low_share
 
-    def groups(self) -> list[dict]:
+    def groups(self) -> list[dict[str, Any]]:
         """The whole U-Net at one learning rate."""
         return [{"params": [*self.model.parameters()], "lr": self.lr}]
 

@@ -10,6 +10,8 @@ as one. The paper gives neither D nor alpha.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -55,7 +57,7 @@ class PDDMStage(nn.Module):
         self.model, self.lr, self.alpha = model, lr, alpha
         self.critic = Critic(model.config.critic)
 
-    def groups(self) -> list[dict]:
+    def groups(self) -> list[dict[str, Any]]:
         """Both players at one learning rate."""
         return [{"params": [*self.parameters()], "lr": self.lr}]
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -63,7 +64,7 @@ class DDMStage(nn.Module):
         super().__init__()
         self.model, self.lr = model, lr
 
-    def groups(self) -> list[dict]:
+    def groups(self) -> list[dict[str, Any]]:
         """The whole U-Net at one learning rate."""
         return [{"params": [*self.model.parameters()], "lr": self.lr}]
 
