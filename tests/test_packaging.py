@@ -15,9 +15,15 @@ from degrade_engine.bench.latency.kernels import find_nvcc
 
 
 @pytest.fixture(scope="module")
-def wheel(root: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """Names of the files in a wheel that is built from the tree as it is."""
-    with zipfile.ZipFile(build(root, tmp_path_factory.mktemp("wheel"), dict(os.environ))) as archive:
+def built(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wheel that is built from the tree as it is."""
+    return build(root, tmp_path_factory.mktemp("wheel"), dict(os.environ))
+
+
+@pytest.fixture(scope="module")
+def wheel(built: Path) -> list[str]:
+    """Names of the files in it."""
+    with zipfile.ZipFile(built) as archive:
         return archive.namelist()
 
 
@@ -30,6 +36,11 @@ def build(root: Path, out: Path, environment: dict[str, str]) -> Path:
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     return next(out.glob("*.whl"))
+
+
+def test_the_wheel_asks_for_a_platform_and_no_python_abi(built: Path) -> None:
+    _, tag = built.stem.split("-py3-none-")
+    assert tag != "any"
 
 
 def test_only_one_name_reaches_site_packages(wheel: list[str]) -> None:
@@ -55,7 +66,9 @@ def test_the_wheel_carries_the_fatbin_and_its_sidecar(wheel: list[str]) -> None:
 def test_without_compilers_the_package_installs_and_runs_on_its_twins(root: Path, tmp_path: Path) -> None:
     nothing = str(tmp_path / "nothing")
     hidden = os.environ | {"PATH": nothing, "CC": nothing, "CXX": nothing, "CUDA_HOME": nothing, "CUDA_PATH": nothing}
-    with zipfile.ZipFile(build(root, tmp_path, hidden)) as archive:
+    made = build(root, tmp_path, hidden)
+    assert made.name.endswith("-py3-none-any.whl")
+    with zipfile.ZipFile(made) as archive:
         archive.extractall(tmp_path / "site")
     assert not list((tmp_path / "site").rglob("*degrade_host*")) + list((tmp_path / "site").rglob("*degrade_cuda*"))
     code = (
