@@ -69,9 +69,14 @@ demo: .venv/demo
 	printf '\nThe pairs: %s\nThe page:  %s\nFrom checkpoint to page it took %d s.\n' "$(abspath $(OUT)/pairs)" \
 		"$(abspath $(OUT)/report.html)" $$((SECONDS - began))
 
+NEEDS_GPU := engine/devices/cuda*,engine/executors/*tensorrt*,engine/executors/*cuda*,engine/backends/*tensorrt*,bench/gpu/*
+
 # Two processes: most of a test's time is one core's, and the networks' threads are few.
 test: .venv/test lint
-	$(BIN)/pytest -q --numprocesses 2 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/pytest -q --numprocesses 2 --dist loadgroup --no-loadscope-reorder --cov --cov-report=
+	@echo "Lines of what needs a GPU, and which of them no test has run:"
+	@$(BIN)/coverage report --show-missing --include="$(NEEDS_GPU)"
+	@printf 'Lines that the tests ran, in %%, without what ran in processes of its own: '; $(BIN)/coverage report --format=total
 
 # And the cases of a folder, where there is one, with an engine of the demo.
 CASES ?= ../shared/cases
