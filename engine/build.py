@@ -23,7 +23,7 @@ from .engine_spec import ENGINE_JSON, EngineKey, EngineSpec, Parity, differing, 
 from .errors import DegradeError
 from .executors import Executor
 from .lock import only_one
-from .spec import Bundle, PartSpec, Precision, can_filter, file_ref, has_steps, open_bundle
+from .spec import Bundle, PartSpec, Precision, can_filter, file_ref, has_steps, not_commercial, open_bundle
 
 Choice = Literal["auto"] | BackendName
 
@@ -106,6 +106,8 @@ def _build(
         write_json_atomic(folder / ENGINE_JSON, spec)
         if spec.parity.state == "failed":
             quarantine(folder, out, spec.parity)
+    if said := not_commercial(spec.licence, spec.commercial):
+        notes += (said,)
     return Built(out, read_engine_spec(out), notes, reused=False)
 
 
@@ -216,6 +218,7 @@ def _write_parts(
         starts=spec.starts,
         filter=spec.filter,
         licence=spec.licence,
+        commercial=spec.commercial,
         parts=parts,
         key=key,
         key_sha256=seal(key, parts),

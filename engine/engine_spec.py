@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from . import backends
-from .artefact import from_json, parse_json, read_bytes, sha256_json
+from .artefact import from_json, later, parse_json, read_bytes, sha256_json
 from .backends import BackendName
 from .backends.tensorrt_plan import PlanProof
 from .errors import DegradeError
@@ -133,8 +133,9 @@ class Parity:
 
 @dataclass(frozen=True)
 class EngineSpec:
-    """engine.json. parts: as in the bundle, with one file each, "engine". plans: what was compiled, by part, with
-    the proof of its precision; none on a CPU. key_sha256 seals the key and the files' hashes (`seal`).
+    """engine.json. licence, commercial: the bundle's. parts: as in the bundle, with one file each, "engine". plans: what
+    was compiled, by part, with the proof of its precision; none on a CPU. key_sha256 seals the key and the files' hashes
+    (`seal`).
     """
 
     kind: Kind
@@ -149,6 +150,7 @@ class EngineSpec:
     parity: Parity
     tools: dict[str, str]
     plans: dict[str, PlanProof] = field(default_factory=dict)
+    commercial: bool | None = later(None)
     format: Format = "degrade-engine/engine/2"
 
     def __post_init__(self) -> None:
@@ -178,6 +180,11 @@ class EngineSpec:
     def hr_scale(self) -> int | None:
         """HR over LR where the networks read the HR itself; None: any scale will do."""
         return hr_scale(self.parts)
+
+    @property
+    def terms(self) -> dict[str, Any]:
+        """The licence of the weights, as run.json names it."""
+        return {"licence": self.licence, "commercial": self.commercial}
 
     @property
     def lr_size(self) -> int:

@@ -32,7 +32,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, get_args
 
-from .artefact import from_json, parse_json, read_bytes, sha256_bytes, sha256_file
+from .artefact import from_json, later, parse_json, read_bytes, sha256_bytes, sha256_file
 from .errors import DegradeError
 from .schedule import Schedule
 
@@ -138,9 +138,10 @@ class BundleSpec:
     """bundle.json.
 
     schedule: of the diffusion; not read where a kind has no steps. lr_multiple: LR height and width must be multiples
-    of it. starts: the start images that make sense. card: free form, the training card. parent: {"checkpoint_sha256":
-    …}, and "calibration_sha256" where one was used. tools: the versions that made it. islands: layers that a
-    calibration keeps in FP32 in the fp16 files, beyond those that always are.
+    of it. starts: the start images that make sense. licence: of the weights, an SPDX identifier or words; commercial:
+    whether they may be used commercially, None where the checkpoint's card does not say. card: free form, the training
+    card. parent: {"checkpoint_sha256": …}, and "calibration_sha256" where one was used. tools: the versions that made
+    it. islands: layers that a calibration keeps in FP32 in the fp16 files, beyond those that always are.
     """
 
     kind: Kind
@@ -155,6 +156,7 @@ class BundleSpec:
     filter: FilterWeights = field(default_factory=FilterWeights)
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     islands: tuple[str, ...] = ()
+    commercial: bool | None = later(None)
     format: Format = "degrade-engine/bundle/2"
 
     def __post_init__(self) -> None:
@@ -225,6 +227,11 @@ def check_file(folder: Path, reference: FileRef) -> None:
             wanted=reference.sha256,
             mend="it was changed or damaged: make it again",
         )
+
+
+def not_commercial(licence: str, commercial: bool | None) -> str:
+    """The sentence to show once for weights that may not be used commercially; "" for others."""
+    return f"These weights may not be used commercially. Their licence: {licence}" if commercial is False else ""
 
 
 def reads_reference(parts: dict[str, PartSpec]) -> bool:

@@ -12,7 +12,7 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import onnx
 import torch
@@ -32,6 +32,7 @@ from degrade_engine.engine.spec import (
     Start,
     TensorSpec,
     file_ref,
+    not_commercial,
     read_dimension,
 )
 from degrade_engine.originals.checkpoint import load
@@ -105,13 +106,25 @@ def export_checkpoint(
             starts=STARTS[cast(Kind, record.kind)],
             parts=parts,
             licence=str(record.card.get("licence", "not stated in the checkpoint's card")),
+            commercial=stated(record.card),
             card={"checkpoint": record.card, "training": record.training, "parity": agreement},
             parent=parent,
             tools=tool_versions(),
             islands=islands,
         )
         write_json_atomic(folder / BUNDLE_JSON, spec)
+    if said := not_commercial(spec.licence, spec.commercial):
+        say(said)
     return out
+
+
+def stated(card: dict[str, Any]) -> bool | None:
+    """Whether the card of a checkpoint allows commercial use of its weights; None where it does not say. Raises
+    DegradeError for anything but true and false."""
+    commercial = card.get("commercial")
+    if commercial is not None and not isinstance(commercial, bool):
+        raise DegradeError(f"the checkpoint's card says {commercial!r} for commercial", wanted="true or false")
+    return commercial
 
 
 def write_onnx(part: Part, lr_multiple: int, path: Path) -> None:

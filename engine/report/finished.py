@@ -86,6 +86,8 @@ class RunPage:
     timeline: list[dict[str, float]]
     taus: dict[str, int]
     scores: Scores
+    licence: str | None = None  # of the engine's weights
+    commercial: bool | None = None
 
     def __post_init__(self) -> None:
         _within("run.json", {"pairs": self.pairs, "pairs_asked": self.pairs_asked} | self.rejects, MOST_COUNT)

@@ -15,6 +15,7 @@ from typing import Any
 from ..artefact import write_bytes_atomic
 from ..errors import DegradeError
 from ..sinks import pairs
+from ..spec import not_commercial
 from .cards import card, contact_sheet, counted, start_name
 from .charts import charts
 from .figures import figure
@@ -76,7 +77,7 @@ def html(run: Run, limit: int) -> str:
 <h2>Pairs</h2>
 <p>{more}{INTRODUCTION}</p>
 {cards}
-<footer>{FOOTNOTE} Made by degrade-engine, engine <code>{escape(run.page.engine)}</code>.</footer>
+<footer>{FOOTNOTE} Made by degrade-engine, engine <code>{escape(run.page.engine)}</code>.{terms(run)}</footer>
 </main>
 </body>
 </html>
@@ -126,6 +127,14 @@ def header(run: Run) -> str:
 <p>Seed {plan.seed}, batches of {plan.batch} pairs. The photographs, crops and scores of each are in
 <code>manifest.jsonl</code>.</p>
 <dl class="facts">{listed}</dl>"""
+
+
+def terms(run: Run) -> str:
+    """The licence of the weights, where the run names it."""
+    if run.page.licence is None:
+        return ""
+    said = not_commercial(run.page.licence, run.page.commercial) or f"Licence of the weights: {run.page.licence}"
+    return f" {escape(said)}"
 
 
 def rejected(run: Run) -> str:

@@ -108,9 +108,9 @@ def _deal(plan: Plan, out: Path, shard: int, files: Sequence[IO[bytes]], span: i
         files[pair // span].write(b"%d %b\n" % (pair, line))
 
 
-def page(plan: Plan, tally: Tally) -> dict[str, Any]:
+def page(plan: Plan, tally: Tally, terms: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """run.json: what was made, what was left out, how fast, and what a report draws. Seconds are summed over processes,
-    so pairs_per_second and busy_share are those of one process."""
+    so pairs_per_second and busy_share are those of one process. terms: the licence of the engine's weights."""
     seconds = {name: round(sum(one[name] for one in tally.timeline), 3) for name in records.SECONDS}
     useful, executed = tally.row_steps, tally.executed_row_steps
     left_out = Counter(f"{role}: {reason}" for role, _, reason in tally.rejects)
@@ -118,6 +118,7 @@ def page(plan: Plan, tally: Tally) -> dict[str, Any]:
         "format": FORMAT,
         "plan": plan.sha256,
         "engine": plan.engine,
+        **(terms or {}),
         "preset": plan.options.recipe.label,
         "pairs": tally.pairs,
         "pairs_asked": plan.options.pairs,

@@ -73,6 +73,11 @@ class Job:
         """Whether its engine runs on one."""
         return on_a_gpu(self.engine)
 
+    @property
+    def terms(self) -> dict[str, Any] | None:
+        """The licence of the engine's weights. Raises DegradeError."""
+        return None if self.engine is None else sealed_engine_spec(self.engine).terms
+
     @contextmanager
     def opened(self) -> Iterator[tuple[Any, Schedule]]:
         """The engine, ready to run in this process, and its schedule. Raises DegradeError."""

@@ -164,7 +164,7 @@ def work(job: Job, environment: Mapping[str, str], mouth: Connection) -> None:
         with job.opened() as (engine, schedule):
             page = runner.run(
                 job.plan, job.out, engine=engine, schedule=schedule, folders=job.folders, rejects=job.rejects,
-                workers=job.threads, output=job.output, grace=job.grace, lease_s=job.lease_s,
+                workers=job.threads, output=job.output, grace=job.grace, lease_s=job.lease_s, terms=job.terms,
             )  # fmt: skip
             notes = tuple(engine.notes)
         mouth.send((page, notes))

@@ -103,7 +103,7 @@ def run(
                 if not stop:
                     said = ray.get([maker.close.remote() for maker in makers])
                     notes = tuple(dict.fromkeys(note for one in said for note in one))
-            return runner.close(opened, claims, job.rejects, stop), notes
+            return runner.close(opened, claims, job.rejects, stop, job.terms), notes
 
 
 def _round(ray: Any, makers: Sequence[Any], missing: Sequence[int], watch: Watch, stop: Any) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import groupby
@@ -66,12 +66,13 @@ def run(
     lease_s: float = LEASE_S,
     on_progress: Callable[[Progress], None] | None = None,
     on_stop: Callable[[int], None] | None = None,
+    terms: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Make all pairs of the plan in `out` and return the page that is written to run.json.
 
     rejects: inputs that the inventory refused. workers: threads that decode, and as many that write (default: one a
     core, 8 at most). output: how pairs are kept. grace: seconds in which a signal lets the batch in hand end.
-    lease_s: see claims.py.
+    lease_s: see claims.py. terms: of the engine's weights, `EngineSpec.terms`.
 
     Raises DegradeError (another plan or output lies in `out`, no pair could be made, the disk is full), Interrupted.
     """
@@ -90,7 +91,7 @@ def run(
                 with share.forgiving():
                     make(opened, share, engine=engine, schedule=schedule, folders=folders, workers=workers,
                          on_progress=on_progress, stop=stop, clock=clock)  # fmt: skip
-            return close(opened, claims, rejects, stop)
+            return close(opened, claims, rejects, stop, terms)
 
 
 def make(
@@ -171,7 +172,9 @@ def stopping(plan: Plan, out: Path, grace: float, on_stop: Callable[[int], None]
             raise Interrupted(done, len(plan.shards), stop.signal or signal.SIGINT) from None
 
 
-def close(opened: Run, claims: Claims, rejects: Iterable[Reject], stop: object = None) -> dict[str, Any]:
+def close(
+    opened: Run, claims: Claims, rejects: Iterable[Reject], stop: object = None, terms: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Close the books, unless another process of this run has or does: then wait for it. Returns run.json's page.
 
     Every shard has to be done, or `stop` true: then raises Stopped. Raises DegradeError, OSError.
@@ -185,7 +188,7 @@ def close(opened: Run, claims: Claims, rejects: Iterable[Reject], stop: object =
         try:
             opened.sink.clean(claims.others)
             there = identity(path) not in (None, opened.closed)
-            page = parse_json(read_bytes(path), RUN_JSON) if there else finish(opened, rejects)
+            page = parse_json(read_bytes(path), RUN_JSON) if there else finish(opened, rejects, terms)
             claims.sweep()
         except (OSError, DegradeError):
             # Of two that close the books one had slept and was taken for dead: either may find gone what it needs.
@@ -201,14 +204,14 @@ def close(opened: Run, claims: Claims, rejects: Iterable[Reject], stop: object =
     return page
 
 
-def finish(opened: Run, rejects: Iterable[Reject]) -> dict[str, Any]:
+def finish(opened: Run, rejects: Iterable[Reject], terms: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Write manifest, meta files, rejects and run.json, all in pair order; returns run.json's page. Every shard has
     to be done. Raises DegradeError, OSError."""
     plan, out, tally = opened.plan, opened.out, books.Tally()
     tally.refused(reject.to_json() for reject in rejects)
     rows = books.rows_in_order(plan, out, opened.sink.scratch, tally)
     opened.sink.finish(rows, tally.rejected())
-    page = books.page(plan, tally)
+    page = books.page(plan, tally, terms)
     write_json_atomic(out / RUN_JSON, page)
     sync(out)
     return page

@@ -130,7 +130,7 @@ class Workers:
         page = runner.run(
             planned.plan, out, engine=opened, schedule=schedule, folders=planned.sources.folders,
             rejects=planned.sources.rejects, workers=self.threads, output=output, grace=self.grace,
-            lease_s=self.lease_s, **told,
+            lease_s=self.lease_s, terms=None if engine is None else engine.spec.terms, **told,
         )  # fmt: skip
         return page, tuple(opened.notes)
 

@@ -30,7 +30,7 @@ def test_the_bundle_says_what_it_holds(realdgen_bundle: Path) -> None:
     assert list(bundle.spec.parts) == ["degradation", "content", "modulation", "reconstruction", "denoiser"]
     assert [p.runs for p in bundle.spec.parts.values()] == ["reference", "pair", "pair", "pair", "step"]
     assert bundle.spec.schedule.T == 500
-    assert bundle.spec.licence and bundle.spec.card["training"]
+    assert bundle.spec.licence and bundle.spec.card["training"] and bundle.spec.commercial is False
 
 
 def test_batch_height_and_width_are_dynamic_under_our_names(realdgen_bundle: Path) -> None:
