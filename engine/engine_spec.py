@@ -133,8 +133,8 @@ class Parity:
 
 @dataclass(frozen=True)
 class EngineSpec:
-    """engine.json. licence, commercial: the bundle's. parts: as in the bundle, with one file each, "engine". plans: what
-    was compiled, by part, with the proof of its precision; none on a CPU. key_sha256 seals the key and the files' hashes
+    """engine.json. licence, commercial: as in the bundle. parts: too, with one file each, "engine". plans: what was
+    compiled, by part, with the proof of its precision; none on a CPU. key_sha256 seals the key and the files' hashes
     (`seal`).
     """
 
