@@ -19,6 +19,7 @@ from degrade_engine.calib import heatmap
 from degrade_engine.engine.classical.binned import read_weights
 from degrade_engine.engine.errors import DegradeError
 
+from . import front_page
 from .latency import page as latency_page
 from .options import FOLDER, OUT
 from .quality import camera_tables, settings
@@ -31,6 +32,7 @@ from .worth import table as worth_table
 Make = Callable[[Path], str]  # a folder of rows -> what is made of them
 
 TABLES: dict[str, Make] = {
+    **front_page.TABLES,
     **quality_tables.TABLES,
     **camera_tables.TABLES,
     **seconds_tables.TABLES,
@@ -55,7 +57,7 @@ def weights(folder: Path) -> str:
     return heatmap.draw(found.space, [said], f"The camera of RealSR Canon: weights of {found.space.bins} bins")
 
 
-PAGES = ("README.md", "docs/quality.md", "docs/worth.md", "docs/latency.md", "docs/camera.md")
+PAGES = ("README.md", "docs/results.md", "docs/quality.md", "docs/worth.md", "docs/latency.md", "docs/camera.md")
 PICTURES: dict[str, Make] = {
     "docs/binned-canon.svg": weights,
     "docs/curve.svg": curve,

@@ -24,7 +24,7 @@ CONTENDERS: list[tuple[str, str, Setting | None]] = [
     ),
     *(("RealDGen, Rec_lr alone", "realdgen", made(protocol, tau=0)) for protocol in REFERENCES),
 ]
-"""(in words, generator, setting): the README's table, each as it is recommended."""
+"""(in words, generator, setting): the table of docs/results.md, each as it is recommended."""
 HEADER = ["PSNR dB (95 %)", "Y PSNR", "SSIM", "Laplacian gap", "noise gap", "spectrum dB", "Fréchet, random",
           "Fréchet, E_deg"]  # fmt: skip
 

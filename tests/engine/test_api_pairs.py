@@ -111,10 +111,10 @@ def test_a_start_with_settings_of_its_own_is_the_same_in_both(
         same_in_parts(engines["realdgen"], made, **how)
 
 
-def test_the_readmes_example_makes_the_first_pairs_of_the_command_line(
+def test_the_pages_example_makes_the_first_pairs_of_the_command_line(
     root: Path, engines: dict[Kind, Path], photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    text = (root / "README.md").read_text()
+    text = (root / "docs/python.md").read_text()
     example = next(code for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "Engine.open" in code)
     example = example.replace("seed=7", f"seed={SEED}")
     hr, camera, lr = made_by_generate(engines["realdgen"], "realdgen", photos, tmp_path / "pairs")

@@ -141,10 +141,10 @@ def test_a_mistake_is_a_sentence_and_writes_nothing(photos: Path, tmp_path: Path
     assert not (tmp_path / "out").exists()
 
 
-def test_the_readmes_run_is_one_call(
+def test_the_pages_run_is_one_call(
     root: Path, engine: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    text = (root / "README.md").read_text()
+    text = (root / "docs/python.md").read_text()
     example = next(code for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "import generate" in code)
     assert len(example.splitlines()) <= 5
     (tmp_path / "my").mkdir()
