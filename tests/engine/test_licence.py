@@ -39,8 +39,8 @@ def test_what_may_not_be_sold_says_so_all_the_way(
     assert capsys.readouterr().err.count(said) == 1, "once, when it is built"
     spec = open_engine_spec(engine)
     assert spec.terms == {"licence": RESEARCH, "commercial": False}
-    words = ["generate", "--engine", engine, "--hr", samples / "hr", "--reference", samples / "reference", "--out", pairs,
-             "--pairs", 2, "--threads", 1, *workers]  # fmt: skip
+    given = ["--hr", samples / "hr", "--reference", samples / "reference", "--pairs", 2, "--threads", 1]
+    words = ["generate", "--engine", engine, "--out", pairs, *given, *workers]
     assert main([str(word) for word in words]) == 0
     facts = json.loads((pairs / "run.json").read_text())
     assert (facts["licence"], facts["commercial"]) == (RESEARCH, False)
