@@ -121,7 +121,7 @@ def _run(words: list[str]) -> int:
         return _refused(str(mistake))
     except OSError as fault:  # the system's, of a kind that nobody below expects; never this program's
         where = f"{os.fsdecode(fault.filename)}: " if isinstance(fault.filename, str | bytes) else ""
-        return _refused(f"{where}{fault.strerror or fault}. To mend it: see to that file or disk, and try again.")
+        return _refused(f"{where}{fault.strerror or fault}. Fix: see to that file or disk, and try again.")
     except click.ClickException as mistake:
         mistake.message = hidden(mistake.message)  # type: ignore[misc]  # said to be final, and set by nobody else
         mistake.show(sys.stderr)

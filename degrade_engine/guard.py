@@ -33,7 +33,7 @@ def check(ctx: click.Context) -> None:
 def nul_in(words: list[str]) -> str | None:
     """What is wrong where a word of the command line holds a NUL: no system call takes one."""
     found = next((word for word in words if "\0" in word), None)
-    return None if found is None else f"The argument {found!r} holds a NUL byte. Wanted: an argument without one."
+    return None if found is None else f"The argument {found!r} holds a NUL byte. Expected: an argument without one."
 
 
 def _leaves(value: Any) -> Iterator[Any]:
@@ -48,20 +48,22 @@ def _wrong(param: click.Parameter, value: Any) -> str | None:
     if isinstance(value, float):
         most = MOST.get(param.name or "", MOST_REAL)
         if not math.isfinite(value) or abs(value) > most:
-            return f"{value} makes no sense here. Wanted: a number of at most {most:g}."
+            return f"{value} makes no sense here. Expected: a number of at most {most:g}."
     if isinstance(value, int) and not isinstance(value, bool) and not _bounded(param.type):
         most = MOST.get(param.name or "", MOST_WHOLE)
         if not 0 <= value <= most:
-            return f"{value} makes no sense here. Wanted: a whole number from 0 to {most}."
+            return f"{value} makes no sense here. Expected: a whole number from 0 to {most}."
     if isinstance(value, Path):
         if not value.name and isinstance(param.type, click.Path) and not param.type.dir_okay:
-            return "the path is empty. Wanted: a file."
+            return "the path is empty. Expected: a file."
         if _URL.match(str(value)):
-            return "a URL came. Wanted: a path on this machine; --hr and --reference of `generate` read URLs."
+            return "a URL came. Expected: a path on this machine; --hr and --reference of `generate` read URLs."
         names = str(value).split(os.sep)
         longest = max(len(os.fsencode(name)) for name in names)
         if longest > LONGEST_NAME or len(os.fsencode(value)) > LONGEST_PATH:
-            return f"{str(value)[:60]}… is too long. Wanted: a path of {LONGEST_PATH} bytes at most, and names of 255."
+            return (
+                f"{str(value)[:60]}… is too long. Expected: a path of {LONGEST_PATH} bytes at most, and names of 255."
+            )
     return None
 
 

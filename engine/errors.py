@@ -1,8 +1,8 @@
-"""What a user is told: what came, what was wanted, how to mend it.
+"""Errors for users: what came, what was expected, and how to fix it.
 
-DegradeError    a mistake that the user can mend
-BadImage        a file whose bytes give no usable pixels: it is named and left out, and a run goes on
-MachineFault    what the machine could not do: it says nothing of any file, so a run stops and nothing is left out
+DegradeError    a mistake that the user can fix
+BadImage        a file that cannot be decoded to usable pixels: it is skipped and listed, and the run continues
+MachineFault    a failure of the machine, not of a file: the run stops, and no file is skipped because of it
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from .secrecy import hidden
 
 
 class DegradeError(Exception):
-    """A mistake that the user can mend. The command line prints it without a traceback and exits with code 2.
+    """A mistake that the user can fix. The command line prints it without a traceback and exits with code 2.
 
-    fact    what came: one sentence, with the file, the field and the value.
-    wanted  what would have been right, if the fact alone does not say it.
-    mend    what to do now.
+    fact    what came: one sentence, with the file, the field and the value
+    wanted  what was expected, where the fact alone does not say it
+    mend    how to fix it
 
-    Users, passwords and signatures in their URLs are left out.
+    User names, passwords and signatures are removed from URLs in all three.
     """
 
     def __init__(self, fact: str, *, wanted: str = "", mend: str = "") -> None:
@@ -35,14 +35,14 @@ class DegradeError(Exception):
     def __str__(self) -> str:
         text = _stopped(self.fact)
         if self.wanted:
-            text += f" Wanted: {_stopped(self.wanted)}"
+            text += f" Expected: {_stopped(self.wanted)}"
         if self.mend:
-            text += f" To mend it: {_stopped(self.mend)}"
+            text += f" Fix: {_stopped(self.mend)}"
         return text
 
 
 class BadImage(DegradeError):
-    """A file that gives no usable pixels, by what was read of it. reason: one machine word, see `images.files`."""
+    """A file without usable pixels. reason: one machine-readable word, see `images.files`."""
 
     def __init__(self, reason: str, fact: str, *, wanted: str = "", mend: str = "") -> None:
         super().__init__(fact, wanted=wanted, mend=mend)
@@ -53,7 +53,7 @@ class BadImage(DegradeError):
 
 
 class MachineFault(DegradeError):
-    """Memory, a disk, a network or a folder that was not there when it was needed. The same call goes on from there."""
+    """Memory, a disk, a network or a folder was not available. The same call continues from there."""
 
 
 def _rebuild_bad(reason: str, fact: str, wanted: str, mend: str) -> BadImage:

@@ -57,7 +57,7 @@ SQRT_HALF_BITS = np.int32(0x3F3504F3)
 def seed_key(seed: int) -> Words:
     """The Philox key [2] of a run seed: its low and high 32 bits. ValueError unless 0 <= seed < 2^64."""
     if not 0 <= seed < 1 << 64:
-        raise ValueError(f"The seed is {seed}. Wanted: an integer from 0 to 2^64 - 1.")
+        raise ValueError(f"The seed is {seed}. Expected: an integer from 0 to 2^64 - 1.")
     return np.array([seed & 0xFFFFFFFF, seed >> 32], dtype=np.uint32)
 
 
@@ -66,7 +66,7 @@ def philox4x32_10(counter: Words, key: Words) -> Words:
     counter = np.ascontiguousarray(counter, dtype=np.uint32)
     key = np.ascontiguousarray(key, dtype=np.uint32)
     if counter.shape[-1:] != (4,) or key.shape != (2,):
-        raise ValueError(f"Counter {counter.shape} and key {key.shape} came. Wanted: [..., 4] and [2].")
+        raise ValueError(f"Counter {counter.shape} and key {key.shape} came. Expected: [..., 4] and [2].")
     library = loader.library()
     if library is None:
         return philox4x32_10_twin(counter, key)
@@ -193,12 +193,12 @@ def check_rows(name: str, array: Floats, shape: tuple[int, ...]) -> None:
     """Raises ValueError unless array is float32, C-contiguous, has the shape and at least one axis."""
     if array.dtype != np.float32 or not array.flags.c_contiguous or array.shape != shape or array.ndim < 1:
         layout = "" if array.flags.c_contiguous else ", not contiguous"
-        raise ValueError(f"{name} is {array.dtype} {array.shape}{layout}. Wanted: float32 {shape}, C-contiguous.")
+        raise ValueError(f"{name} is {array.dtype} {array.shape}{layout}. Expected: float32 {shape}, C-contiguous.")
 
 
 def check_words(name: str, words: Words, rows: int) -> Words:
     """words as contiguous uint32 [rows]. Raises ValueError for another shape or dtype."""
     words = np.asarray(words)
     if words.dtype != np.uint32 or words.shape != (rows,):
-        raise ValueError(f"{name} is {words.dtype} {words.shape}. Wanted: uint32 ({rows},), one word a row.")
+        raise ValueError(f"{name} is {words.dtype} {words.shape}. Expected: uint32 ({rows},), one word a row.")
     return np.ascontiguousarray(words)

@@ -19,7 +19,7 @@ ONE = np.float32(1.0)
 def to_planar(images: Bytes, *, threads: int = 1) -> Floats:
     """u8 / 127.5 - 1. images: uint8 [B, H, W, 3]; returns float32 [B, 3, H, W] in [-1, 1]."""
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
-        raise ValueError(f"Images are {images.dtype} {images.shape}. Wanted: uint8 [B, H, W, 3].")
+        raise ValueError(f"Images are {images.dtype} {images.shape}. Expected: uint8 [B, H, W, 3].")
     library = loader.library()
     if library is None:
         return to_planar_twin(images)
@@ -41,7 +41,7 @@ def to_bytes(x: Floats, *, threads: int = 1) -> Bytes:
     x: float32 [B, 3, H, W]; returns uint8 [B, H, W, 3].
     """
     if x.ndim != 4 or x.shape[1] != 3:
-        raise ValueError(f"Planes are {x.shape}. Wanted: [B, 3, H, W].")
+        raise ValueError(f"Planes are {x.shape}. Expected: [B, 3, H, W].")
     x = np.ascontiguousarray(x)
     check_rows("x", x, x.shape)
     library = loader.library()

@@ -27,7 +27,7 @@ def squared_l2(features: Floats, target: Floats, *, threads: int = 1) -> Floats:
     float32 [K, B], no unit. NaN in a row gives NaN. Raises ValueError when shapes do not fit.
     """
     if target.ndim < 1 or len(target) == 0 or len(features) % len(target) or features.shape[1:] != target.shape[1:]:
-        raise ValueError(f"features {features.shape}, target {target.shape}. Wanted: [K·B, ...] and [B, ...].")
+        raise ValueError(f"features {features.shape}, target {target.shape}. Expected: [K·B, ...] and [B, ...].")
     check_rows("features", features, features.shape)
     check_rows("target", target, target.shape)
     library = loader.library()
@@ -97,7 +97,7 @@ def score(degradation: Floats, content: Floats, finite: NDArray[np.bool_], weigh
     check_rows("degradation", degradation, degradation.shape)
     check_rows("content", content, degradation.shape)
     if finite.dtype != np.bool_ or finite.shape != degradation.shape or not finite.flags.c_contiguous:
-        raise ValueError(f"finite is {finite.dtype} {finite.shape}. Wanted: bool {degradation.shape}, C-contiguous.")
+        raise ValueError(f"finite is {finite.dtype} {finite.shape}. Expected: bool {degradation.shape}, C-contiguous.")
     library = loader.library()
     if library is None:
         return score_twin(degradation, content, finite, weights)
@@ -120,7 +120,7 @@ def choose(scores: Floats) -> NDArray[np.int32]:
     The lowest index wins a tie; NaN counts as infinity, so a pair whose scores are all NaN gets candidate 0.
     """
     if scores.ndim != 2 or scores.shape[0] == 0:
-        raise ValueError(f"scores {scores.shape} came. Wanted: [K, B] with at least one candidate.")
+        raise ValueError(f"scores {scores.shape} came. Expected: [K, B] with at least one candidate.")
     scores = np.ascontiguousarray(scores)
     check_rows("scores", scores, scores.shape)
     library = loader.library()
@@ -145,9 +145,9 @@ def gather(x: NDArray[Any], kept: NDArray[np.int32], *, threads: int = 1) -> NDA
     """
     batch = len(kept)
     if batch == 0 or len(x) % batch or kept.min() < 0 or int(kept.max()) >= len(x) // batch:
-        raise ValueError(f"x {x.shape}, kept {kept.tolist()}. Wanted: [K·B, ...] and B indices from 0 to K - 1.")
+        raise ValueError(f"x {x.shape}, kept {kept.tolist()}. Expected: [K·B, ...] and B indices from 0 to K - 1.")
     if not x.flags.c_contiguous or kept.dtype != np.int32:
-        raise ValueError(f"x {x.shape}, kept {kept.dtype}. Wanted: x C-contiguous, kept int32.")
+        raise ValueError(f"x {x.shape}, kept {kept.dtype}. Expected: x C-contiguous, kept int32.")
     library = loader.library()
     if library is None or x.dtype.hasobject:
         return gather_twin(x, kept)

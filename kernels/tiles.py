@@ -40,9 +40,11 @@ def sizes(images: tuple[int, ...], tiles: tuple[int, ...], down: int, across: in
     """What both kernels are told, by the names of grids.py. ValueError where the tiles cannot lie in the images."""
     (count, channels, height, width), (_, like, tile_height, tile_width) = planes(images), planes(tiles)
     if channels != like or tile_height > height or tile_width > width or not down * across:
-        raise ValueError(f"images {images}, tiles {tiles}, {down} by {across} of them. Wanted: tiles of these images.")
+        raise ValueError(
+            f"images {images}, tiles {tiles}, {down} by {across} of them. Expected: tiles of these images."
+        )
     if channels * height * width >= 2**32:
-        raise ValueError(f"An image of {images[1:]} came. Wanted: less than 2^32 elements.")
+        raise ValueError(f"An image of {images[1:]} came. Expected: less than 2^32 elements.")
     return {"images": count, "channels": channels, "height": height, "width": width, "tile_height": tile_height,
             "tile_width": tile_width, "down": down, "across": across}  # fmt: skip
 
@@ -55,7 +57,7 @@ def cut(source: NDArray[Any], out: NDArray[Any], tops: Places, lefts: Places, fi
     """
     about = sizes(source.shape, out.shape, len(tops), len(lefts))
     if source.dtype != out.dtype or source.itemsize != 4 or not (source.flags.c_contiguous and out.flags.c_contiguous):
-        raise ValueError(f"source {source.dtype}, out {out.dtype}. Wanted: one dtype of four bytes, C-contiguous.")
+        raise ValueError(f"source {source.dtype}, out {out.dtype}. Expected: one dtype of four bytes, C-contiguous.")
     _check_starts(tops, about["height"] - about["tile_height"])
     _check_starts(lefts, about["width"] - about["tile_width"])
     library = loader.library()
@@ -90,7 +92,7 @@ def blend(tiles: Floats, out: Floats, y: Axis, x: Axis, *, threads: int = 1) -> 
     check_rows("tiles", tiles, tiles.shape)
     check_rows("out", out, out.shape)
     if len(tiles) < len(out) * down * across:
-        raise ValueError(f"{len(tiles)} tiles came. Wanted: {len(out)} times {down} by {across}, or more.")
+        raise ValueError(f"{len(tiles)} tiles came. Expected: {len(out)} times {down} by {across}, or more.")
     _check_axis(y, about["height"], about["tile_height"])
     _check_axis(x, about["width"], about["tile_width"])
     library = loader.library()
@@ -116,11 +118,11 @@ def blend_twin(tiles: Floats, out: Floats, y: Axis, x: Axis) -> None:
 
 def _check_starts(starts: Places, most: int) -> None:
     if starts.dtype != np.int32 or not starts.flags.c_contiguous or starts.min() < 0 or starts.max() > most:
-        raise ValueError(f"starts are {starts.dtype} {starts.tolist()}. Wanted: int32 from 0 to {most}.")
+        raise ValueError(f"starts are {starts.dtype} {starts.tolist()}. Expected: int32 from 0 to {most}.")
 
 
 def _check_axis(axis: Axis, size: int, tile: int) -> None:
     _check_starts(axis.starts, size - tile)
     check_rows("weights", axis.weights, (len(axis.starts), tile))
     if axis.cover.dtype != np.int32 or axis.cover.shape != (size, 2) or not axis.cover.flags.c_contiguous:
-        raise ValueError(f"cover is {axis.cover.dtype} {axis.cover.shape}. Wanted: int32 ({size}, 2), C-contiguous.")
+        raise ValueError(f"cover is {axis.cover.dtype} {axis.cover.shape}. Expected: int32 ({size}, 2), C-contiguous.")

@@ -55,7 +55,7 @@ class CudaBuffer:
     def __getitem__(self, rows: slice) -> CudaBuffer:
         first, last, stride = rows.indices(len(self))
         if stride != 1:
-            raise IndexError(f"Rows {rows} of a device buffer. Wanted: a run of rows, as [first:last].")
+            raise IndexError(f"Rows {rows} of a device buffer. Expected: a run of rows, as [first:last].")
         shape, row = (max(last - first, 0), *self.shape[1:]), math.prod(self.shape[1:]) * self.dtype.itemsize
         return CudaBuffer(shape, self.dtype, self.address + first * row, self.owner)
 

@@ -236,7 +236,7 @@ def test_an_island_that_is_no_layer_is_refused(calibrated: tuple[Path, Path], tm
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--lr-size", "15"], "The LR size is 15. Wanted: a multiple of 2"),
+        (["--lr-size", "15"], "The LR size is 15. Expected: a multiple of 2"),
         (["--bound", "0"], "The bound is 0 grey levels"),
         (["--lr-size", "1024"], "no photograph that can be used"),
         (["-o", "out.svg"], "is where the picture goes"),

@@ -46,15 +46,15 @@ def test_help_loads_no_command_and_no_network_library():
         (
             DegradeError("The cup is empty", mend="fill it"),
             2,
-            "Error: The cup is empty. To mend it: fill it.",
+            "Error: The cup is empty. Fix: fill it.",
         ),
         (click.UsageError("no such thing"), 2, "no such thing"),
         (KeyboardInterrupt(), 130, "Interrupted."),
         (MemoryError(), 2, "not enough memory"),
         (RuntimeError("can't start new thread"), 2, "not enough memory for it here (can't start new thread)"),
-        (ValueError("(-4:Insufficient memory) Failed to allocate 9 bytes"), 2, "To mend it: close what else needs"),
-        (OSError(28, "No space left on device", "/x/y"), 2, "Error: /x/y: No space left on device. To mend it"),
-        (OSError("odd"), 2, "Error: odd. To mend it"),
+        (ValueError("(-4:Insufficient memory) Failed to allocate 9 bytes"), 2, "Fix: close what else needs"),
+        (OSError(28, "No space left on device", "/x/y"), 2, "Error: /x/y: No space left on device. Fix"),
+        (OSError("odd"), 2, "Error: odd. Fix"),
     ],
 )
 def test_a_mistake_is_a_sentence_and_an_exit_code(monkeypatch, capsys, raised, code, said):

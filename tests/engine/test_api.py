@@ -119,7 +119,7 @@ def test_a_closed_engine(tiny_engine: Path, photographs: tuple[np.ndarray, np.nd
 def test_a_number_of_the_wrong_kind_is_refused(
     engine: api.Engine, photographs: tuple[np.ndarray, np.ndarray], change: dict
 ) -> None:
-    with pytest.raises(DegradeError, match="Wanted"):
+    with pytest.raises(DegradeError, match="Expected"):
         engine.degrade(*photographs, recipe=TWO, **{"tau": 3, **change})
 
 
@@ -138,7 +138,7 @@ def test_numpy_s_numbers_are_numbers(
             {"lr_size": (16,)}, {"lr_size": float("nan")}, {"lr_size": "16"}, {"lr_size": 24, "tile_overlap": 4.5}]
 )  # fmt: skip
 def test_an_engine_is_not_opened_by_numbers_of_the_wrong_kind(tiny_engine: Path, how: dict) -> None:
-    with pytest.raises(DegradeError, match="Wanted"):
+    with pytest.raises(DegradeError, match="Expected"):
         api.Engine.open(tiny_engine, **how)
     with api.Engine.open(tiny_engine, np.int64(1), lr_size=np.int16(24), tile_overlap=np.int64(4)) as engine:
         assert engine.lr_size == (24, 24) and engine.tile_overlap == 4

@@ -129,12 +129,12 @@ def test_what_no_recipe_has_is_named(engines: dict[Kind, Path]) -> None:
     hr, camera = np.zeros((1, 4 * LR, 4 * LR, 3), np.uint8), np.zeros((1, LR, LR, 3), np.uint8)
     with Engine.open(engines["realdgen"], threads=1) as engine:
         for change, said in (
-            ({"taus": 3}, "A recipe has no taus. Wanted: tau, steps"),
+            ({"taus": 3}, "A recipe has no taus. Expected: tau, steps"),
             ({"tau": (9, 3)}, "tau is 9 to 3"),
-            ({"tau": (1, 2, 3)}, "Wanted: one number, or the least and the largest"),
+            ({"tau": (1, 2, 3)}, "Expected: one number, or the least and the largest"),
             ({"tau": 30.9}, "tau is 30.9"),
             ({"tau": float("nan")}, "tau is nan"),
-            ({"recipe": "best"}, "has no preset best. Wanted: recommended or paper"),
+            ({"recipe": "best"}, "has no preset best. Expected: recommended or paper"),
             ({"first": -1}, "first is -1"),
             ({"filter": "no"}, "filter is 'no'"),
         ):

@@ -5,7 +5,7 @@ from degrade_engine.engine.errors import DegradeError
 
 def test_sentences_and_order() -> None:
     error = DegradeError("batch is 0", wanted="at least 1.", mend="pass --batch 1")
-    assert str(error) == "batch is 0. Wanted: at least 1. To mend it: pass --batch 1."
+    assert str(error) == "batch is 0. Expected: at least 1. Fix: pass --batch 1."
     assert str(DegradeError("it broke")) == "it broke."
 
 

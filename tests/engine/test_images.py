@@ -370,7 +370,7 @@ def test_libvips_speaks_to_no_logger(tmp_path, noise):
 def test_the_error_crosses_a_process_border():
     error = pickle.loads(pickle.dumps(BadImage("empty", "a.png is empty", mend="fetch it again")))
     assert isinstance(error, DegradeError) and error.reason == "empty"
-    assert str(error) == "a.png is empty. To mend it: fetch it again."
+    assert str(error) == "a.png is empty. Fix: fetch it again."
 
 
 # ---- out ----

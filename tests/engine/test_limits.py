@@ -121,5 +121,5 @@ def test_ordinary_numbers_pass() -> None:
     assert artefact.parse_json(json.dumps(row).encode(), "row") == row
     deep = json.loads("[" * limits.DEEPEST + "]" * limits.DEEPEST)
     assert artefact.parse_json(json.dumps(deep).encode(), "row") == deep
-    with pytest.raises(DegradeError, match="nested too deeply. Wanted: 64 levels"):
+    with pytest.raises(DegradeError, match="nested too deeply. Expected: 64 levels"):
         artefact.parse_json(json.dumps([deep]).encode(), "row")

@@ -35,7 +35,7 @@ def test_every_kind_has_a_recommended_recipe_and_each_recipe_is_known_by_its_nam
             assert Recipe.named(kind, name) is recipe and recipe.label == name
             assert recipe.but(filter=not recipe.filter).label == name, "plans of before said so too"
             assert recipe.but(noise=recipe.noise + 1).label == "custom"
-    with pytest.raises(DegradeError, match="an engine of the kind lway has no preset paper. Wanted: recommended"):
+    with pytest.raises(DegradeError, match="an engine of the kind lway has no preset paper. Expected: recommended"):
         Recipe.named("lway", "paper")
 
 
@@ -86,17 +86,17 @@ def test_its_table_is_the_schedules() -> None:
 @pytest.mark.parametrize(
     ("abilities", "changes", "said"),
     [
-        ({"candidates": 2}, {}, "3 candidates are asked for and the engine makes 2. Wanted: candidates 2"),
+        ({"candidates": 2}, {}, "3 candidates are asked for and the engine makes 2. Expected: candidates 2"),
         ({"can_filter": False}, {}, "has nothing to choose by"),
         ({"can_filter": False}, {"candidates": 1}, "has nothing to filter by"),
-        ({"starts": ("bicubic",)}, {}, "the start image realesrgan does not fit this engine. Wanted: bicubic"),
+        ({"starts": ("bicubic",)}, {}, "the start image realesrgan does not fit this engine. Expected: bicubic"),
         ({"starts": ("bicubic",)}, {"start": "camera"}, "the start image camera does not fit this engine"),
         ({}, {"tau": 501}, "tau is 501"),
         ({"has_steps": False}, {}, "tau is 30, and an engine of the kind realdgen has no steps"),
         ({}, {"fusion_weight": 0.5}, "The fusion weight is 0.5, and an engine of the kind realdgen fuses nothing"),
         ({"fuses": True}, {}, "there is no fusion weight"),
         ({}, {"eta": 1}, "eta is 1 with the solver ddpm"),
-        ({}, {"spaces": "even"}, "A recipe has no spaces. Wanted: tau, steps, spacing"),
+        ({}, {"spaces": "even"}, "A recipe has no spaces. Expected: tau, steps, spacing"),
     ],
 )
 def test_what_an_engine_cannot_do_is_refused(abilities: dict, changes: dict, said: str) -> None:

@@ -56,7 +56,7 @@ def test_clipping_and_nan(function) -> None:
 
 
 def test_wrong_arguments_are_refused() -> None:
-    with pytest.raises(ValueError, match="Wanted: uint8"):
+    with pytest.raises(ValueError, match="Expected: uint8"):
         pixels.to_planar(np.zeros((1, 2, 2, 4), dtype=np.uint8))
-    with pytest.raises(ValueError, match="Wanted: float32"):
+    with pytest.raises(ValueError, match="Expected: float32"):
         pixels.to_bytes(np.zeros((1, 3, 2, 2), dtype=np.float64))  # type: ignore[arg-type]

@@ -124,13 +124,13 @@ def test_tile_fills_every_slice_from_the_first_or_from_elsewhere() -> None:
 
 
 def test_wrong_shapes_are_refused() -> None:
-    with pytest.raises(ValueError, match="Wanted"):
+    with pytest.raises(ValueError, match="Expected"):
         select.squared_l2(np.ones((3, 4), dtype=np.float32), np.ones((2, 4), dtype=np.float32))
-    with pytest.raises(ValueError, match="Wanted"):
+    with pytest.raises(ValueError, match="Expected"):
         select.gather(np.ones((4, 1)), np.array([0, 2], dtype=np.int32))
     with pytest.raises(ValueError, match="at least one candidate"):
         select.choose(np.ones((0, 2), dtype=np.float32))
-    with pytest.raises(ValueError, match="Wanted: bool"):
+    with pytest.raises(ValueError, match="Expected: bool"):
         select.score(*np.ones((2, 1, 2), np.float32), np.ones((1, 2), np.uint8), (1, 1))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="kept int64"):
         select.gather(np.ones((4, 1)), np.array([0, 1]))

@@ -90,7 +90,7 @@ def test_nan_stays_where_its_tile_lies() -> None:
 def test_wrong_layouts_are_refused() -> None:
     axis = tiling._line(8, 4, 1).axis("height")
     image, made = np.zeros((1, 3, 8, 8), np.float32), np.zeros((9, 3, 4, 4), np.float32)
-    with pytest.raises(ValueError, match="Wanted: tiles of these images"):
+    with pytest.raises(ValueError, match="Expected: tiles of these images"):
         tiles.cut(image, made[:, :2], axis.starts, axis.starts, 0)
     with pytest.raises(ValueError, match="one dtype of four bytes"):
         tiles.cut(image.astype(np.float64), made, axis.starts, axis.starts, 0)

@@ -116,7 +116,7 @@ def test_tau_zero_returns_the_start_exactly() -> None:
 def test_wrong_shapes_are_refused() -> None:
     x, eps, x0_prev = rows_of(np.random.default_rng(6), (2, 8))
     words = np.zeros(2, dtype=np.uint32)
-    with pytest.raises(ValueError, match=r"eps is float64 .* Wanted: float32 \(2, 8\)"):
+    with pytest.raises(ValueError, match=r"eps is float64 .* Expected: float32 \(2, 8\)"):
         update.update(x, eps.astype(np.float64), x0_prev, TABLE[:2], False, 0, words, words, words)
-    with pytest.raises(ValueError, match=r"coefficients .* Wanted: float32 \(2, 6\)"):
+    with pytest.raises(ValueError, match=r"coefficients .* Expected: float32 \(2, 6\)"):
         update.update(x, eps, x0_prev, TABLE[:1], False, 0, words, words, words)

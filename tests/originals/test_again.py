@@ -242,7 +242,7 @@ def test_a_mix_of_nothing_is_one_sentence(mix: str, said: Said) -> None:
 
 def test_a_vq_vae_takes_two_rows_a_step(said: Said) -> None:
     code, text = said("vqvae", "--batch", "1")
-    assert code == 2 and "the batch is 1. Wanted: a whole number, 2 or more" in text
+    assert code == 2 and "the batch is 1. Expected: a whole number, 2 or more" in text
 
 
 def test_what_a_batch_refuses_in_another_process_is_said_without_its_traceback(photos: Photos) -> None:
@@ -253,7 +253,7 @@ def test_what_a_batch_refuses_in_another_process_is_said_without_its_traceback(p
     found = Photographs.read([], [photos["LR"]], [], 16, 64, [])
     with pytest.raises(DegradeError) as error:
         list(batches(Refusing(found, RealCrops(16), 2, 0, 0), 0, 2, workers=1))
-    assert str(error.value) == "no such thing. To mend it: give it."
+    assert str(error.value) == "no such thing. Fix: give it."
 
 
 def test_a_curve_has_no_step_twice(tmp_path: Path) -> None:

@@ -123,7 +123,7 @@ def test_misuse_of_the_cuda_executor(tiny_engine: Path, machine: Machine, name: 
         if name != "unbound":
             executor.bind("x" if name == "tensor" else "f_cont", f_cont)
         executor.enqueue(device.stream + (name == "stream"))
-    said = {"unbound": "'f_cont' unbound", "stream": "Wanted: its own", "tensor": "no tensor 'x'", "shape": "(4, 3,"}
+    said = {"unbound": "'f_cont' unbound", "stream": "Expected: its own", "tensor": "no tensor 'x'", "shape": "(4, 3,"}
     assert said[name] in str(error.value)
 
 

@@ -293,7 +293,7 @@ def test_one_flavour_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
     import polygraphy.config
 
     monkeypatch.setattr(polygraphy.config, "USE_TENSORRT_RTX", False)
-    with pytest.raises(DegradeError, match="already uses TensorRT. Wanted: one flavour"):
+    with pytest.raises(DegradeError, match="already uses TensorRT. Expected: one flavour"):
         tensorrt.load(RTX)
 
 

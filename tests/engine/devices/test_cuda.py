@@ -239,7 +239,7 @@ def test_a_slice_is_a_view_of_rows(cuda_rig: Host) -> None:
     }  # fmt: skip
     with pytest.raises(IndexError, match="a run of rows"):
         buffer[::2]
-    with pytest.raises(DegradeError, match="int64 .* was to be uploaded. Wanted: int32"):
+    with pytest.raises(DegradeError, match="int64 .* was to be uploaded. Expected: int32"):
         device.upload(buffer, values.astype(np.int64))
 
 

@@ -209,7 +209,7 @@ def test_a_read_that_ends_early_says_nothing_of_the_file(photos, monkeypatch):
 
 def test_sentences():
     said = str(fault("a/b.png", OSError(errno.EMFILE, "Too many open files")))
-    assert said.startswith("a/b.png cannot be read (Too many open files, EMFILE). To mend it: allow more open files")
+    assert said.startswith("a/b.png cannot be read (Too many open files, EMFILE). Fix: allow more open files")
     said = str(fault("b.png", MemoryError()))
     assert "there is not enough memory" in said and "ulimit -v" in said
     assert "instead of \\" in str(fault("hr\\b.png", FileNotFoundError(errno.ENOENT, "gone")))

@@ -82,5 +82,5 @@ def test_an_address_where_nothing_answers_is_a_sentence() -> None:
 
 def test_a_ray_without_tokens_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray, "__version__", "2.51.2")
-    with pytest.raises(DegradeError, match="Ray 2.51.2 has no token authentication. Wanted: Ray 2.52 or newer"):
+    with pytest.raises(DegradeError, match="Ray 2.51.2 has no token authentication. Expected: Ray 2.52 or newer"):
         cluster.require()

@@ -234,11 +234,11 @@ def test_the_overlap_is_part_of_the_plan(
 @pytest.mark.parametrize(
     ("kind", "options", "said"),
     [
-        ("uddm", ("--lr-size", 8), "The LR height is 8. Wanted: 16 or more"),
+        ("uddm", ("--lr-size", 8), "The LR height is 8. Expected: 16 or more"),
         ("uddm", ("--tile-overlap", 4), "is a single tile"),
-        ("uddm", ("--lr-size", 32, "--tile-overlap", 16), "Wanted: 1 to 15 LR pixels"),
-        ("syndiff", ("--lr-size", 400000), "Wanted: a whole number from 0 to 16384"),
-        ("realdgen", ("--lr-size", 33), "Wanted: a multiple of 2"),
+        ("uddm", ("--lr-size", 32, "--tile-overlap", 16), "Expected: 1 to 15 LR pixels"),
+        ("syndiff", ("--lr-size", 400000), "Expected: a whole number from 0 to 16384"),
+        ("realdgen", ("--lr-size", 33), "Expected: a multiple of 2"),
     ],
 )
 def test_what_does_not_fit_is_refused(
