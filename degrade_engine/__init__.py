@@ -1,6 +1,7 @@
 """degrade-engine: super-resolution training pairs from learned degradation models.
 
 >>> from degrade_engine import Engine        # an engine folder, opened: LR images of HR images
+>>> from degrade_engine import open_model    # a model by name, built at its first use: an Engine
 >>> from degrade_engine import generate      # a whole run: a folder of pairs
 """
 
@@ -14,10 +15,11 @@ if TYPE_CHECKING:
     from .engine.errors import DegradeError
     from .engine.recipe import Recipe
     from .generation.calls import generate, plan
+    from .models.ready import open_model
 
-__all__ = ["DegradeError", "Engine", "Recipe", "generate", "plan"]
+__all__ = ["DegradeError", "Engine", "Recipe", "generate", "open_model", "plan"]
 _PLACES = {"DegradeError": "engine.errors", "Engine": "engine.api", "Recipe": "engine.recipe",
-           "generate": "generation.calls", "plan": "generation.calls"}  # fmt: skip
+           "generate": "generation.calls", "plan": "generation.calls", "open_model": "models.ready"}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

@@ -32,7 +32,8 @@ COMMANDS = {
     "export": "Turn a checkpoint into a bundle: typed ONNX networks and one JSON page (needs torch).",
     "build": "Build an engine from a bundle for one LR size, batch and number of candidates.",
     "verify": "Run an engine's parity gate on this machine.",
-    "generate": "Make LR/HR training pairs with an engine, from two folders of photographs.",
+    "generate": "Make LR/HR training pairs with a model, from two folders of photographs.",
+    "models": "List the models by name: licences, sizes, and what the cache holds.",
     "status": "Say which shards and pairs of a run are done, missing or failed.",
     "check": "Read a set of pairs back and prove that trainers can use it.",
     "report": "Write one self-contained HTML page that shows a run's pairs.",
@@ -92,7 +93,8 @@ def _dress(command: click.Command) -> None:
 def app() -> None:
     """Super-resolution training pairs from learned degradation models, at the speed of the hardware.
 
-    The way through: train, export, build, generate, report. `degrade-engine COMMAND --help` explains each.
+    The short way: generate --model NAME, then report. The whole way: train, export, build, generate, report.
+    `degrade-engine COMMAND --help` explains each.
     """
 
 

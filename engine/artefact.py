@@ -27,10 +27,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
+import platformdirs
+
 from . import limits
 from .errors import DegradeError
 
 T = TypeVar("T")
+CACHE = "DEGRADE_ENGINE_CACHE"  # the environment variable that moves the cache
 TOOLS = (
     "degrade-engine",
     "numpy",
@@ -321,8 +324,30 @@ def move_folder(folder: Path, out: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def cache_folder() -> Path:
-    """The user's own folder for what can be made again, such as timings of a GPU; made if it is not there."""
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "degrade-engine"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+def sweep(out: Path) -> None:
+    """Removes what killed processes left of `new_folder(out)`. Only for whoever holds the lock of `out` (lock.py)."""
+    ours = re.compile(rf"\.{re.escape(out.name)}\.[0-9a-f]{{16}}\.(tmp|old)")
+    for left in [one for one in out.parent.iterdir() if ours.fullmatch(one.name)]:
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def cache_path(folder: str | Path | None = None) -> Path:
+    """Where the cache is: engines and bundles of models, timings of a GPU, all of which can be made again.
+
+    folder: None: the environment variable DEGRADE_ENGINE_CACHE, else the user's own.
+    """
+    found = folder or os.environ.get(CACHE) or platformdirs.user_cache_path("degrade-engine", appauthor=False)
+    return Path(found).expanduser().absolute()
+
+
+def cache_folder(folder: str | Path | None = None) -> Path:
+    """`cache_path`, made if it is not there. DegradeError where that cannot be."""
+    path = cache_path(folder)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DegradeError(
+            f"the cache folder {path} cannot be made ({error.strerror or error})",
+            mend=f"--cache FOLDER, or set {CACHE}",
+        ) from error
+    return path

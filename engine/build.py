@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from . import backends, parity
-from .artefact import check_replaceable, move_folder, new_folder, sha256_file, tool_versions, write_json_atomic
+from .artefact import check_replaceable, move_folder, new_folder, sha256_file, sweep, tool_versions, write_json_atomic
 from .backends import BACKENDS as BACKENDS
 from .backends import Accepted, BackendName, Order
 from .devices import Device
@@ -60,6 +60,25 @@ def build(
     target or backend that cannot be used, and for an engine that fails the parity gate, which is then kept as
     OUT.quarantine.
     """
+    asked = ask(bundle_path, backend=backend, target=target, precision=precision, lr_size=lr_size, batch=batch,
+                candidates=candidates)  # fmt: skip
+    return make(asked, out, threads=threads, rebuild=rebuild, say=say)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """An engine that can be built here. key: all that decides it."""
+
+    bundle: Bundle
+    key: EngineKey
+    accepted: Accepted
+
+
+def ask(
+    bundle_path: Path, *, backend: Choice = "auto", target: str | None = None, precision: Precision = "fp32",
+    lr_size: int = 128, batch: int = 16, candidates: int | None = None,
+) -> Asked:  # fmt: skip
+    """Whether `build` can make it, before it begins; its arguments. Raises DegradeError."""
     if precision not in get_args(Precision):
         raise DegradeError(f"The precision is {precision!r}", wanted="fp32, fp16 or bf16")
     name, accepted = _choose(backend, precision, target)
@@ -82,17 +101,23 @@ def build(
             f"bf16 is asked for, and of the kind {bundle.spec.kind} nothing would compute in it: it is for networks "
             "that run each step", wanted="--precision fp32",
         )  # fmt: skip
-    check_replaceable(out, ENGINE_JSON)
-    key = _key(bundle, name, accepted, precision, lr_size, batch, candidates)
-    with only_one(out, say):
-        return _build(bundle, out, key, accepted, threads, rebuild, say)
+    return Asked(bundle, _key(bundle, name, accepted, precision, lr_size, batch, candidates), accepted)
 
 
-def _build(
-    bundle: Bundle, out: Path, key: EngineKey, accepted: Accepted, threads: int | None, rebuild: bool,
-    say: Callable[[str], None],
+def make(
+    asked: Asked, out: Path, *, threads: int | None = None, rebuild: bool = False,
+    say: Callable[[str], None] = lambda text: None,
 ) -> Built:  # fmt: skip
+    """Builds it as the folder `out`, as `build` does. Raises DegradeError."""
+    check_replaceable(out, ENGINE_JSON)
+    with only_one(out, say):
+        return _build(asked, out, threads, rebuild, say)
+
+
+def _build(asked: Asked, out: Path, threads: int | None, rebuild: bool, say: Callable[[str], None]) -> Built:
+    bundle, key, accepted = asked.bundle, asked.key, asked.accepted
     notes = accepted.notes
+    sweep(out)
     old = _existing(out)
     if old is not None and not differing(old.key, key) and not rebuild:
         return Built(out, old, (*notes, f"{out} is up to date: nothing in its key has changed."), reused=True)

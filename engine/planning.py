@@ -71,7 +71,8 @@ class Order:
 
     def __post_init__(self) -> None:
         if (self.engine is None) == (self.degrader is None):
-            came = "neither --engine nor --degrader was" if self.engine is None else "--engine and --degrader were both"
+            nothing = "neither --model nor --engine nor --degrader was"
+            came = nothing if self.engine is None else "--engine and --degrader were both"
             raise DegradeError(f"{came} given", wanted="one of them")
         if self.pairs is not None and self.pair_list is not None:
             fact = "--pairs and --pair-list were both given"

@@ -45,6 +45,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=rank)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The cache of the tests and of the commands that they start: never the user's own."""
+    os.environ["DEGRADE_ENGINE_CACHE"] = str(folder := tmp_path_factory.mktemp("cache"))
+    return folder
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The project's folder."""

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +9,11 @@ import click
 
 from degrade_engine.engine.build import BACKENDS, Built, build
 from degrade_engine.engine.engine_spec import Parity
-from degrade_engine.engine.errors import DegradeError
+from degrade_engine.models.ready import bundle_of
 
 
-@click.command("build", short_help="Build an engine from a bundle or checkpoint.")
-@click.argument("source", type=click.Path(path_type=Path), metavar="BUNDLE|CHECKPOINT")
+@click.command("build", short_help="Build an engine from a bundle, a checkpoint or a model's name.")
+@click.argument("source", type=click.Path(path_type=Path), metavar="NAME|BUNDLE|CHECKPOINT")
 @click.option("-o", "--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="The engine folder.")
 @click.option("--backend", type=click.Choice(BACKENDS), default="auto", show_default=True,
               help="What runs the networks; auto takes the best that is here.")  # fmt: skip
@@ -33,40 +30,22 @@ from degrade_engine.engine.errors import DegradeError
 @click.option("--rebuild", is_flag=True, help="Build again even where nothing has changed.")
 @click.option("--threads", type=click.IntRange(1), help="Threads of the parity run. [default: one a physical core]")
 def command(source: Path, out: Path, **options: Any) -> None:
-    """Build an engine from a bundle (or, where torch is installed, straight from a checkpoint).
+    """Build an engine from a bundle, from a model by its name (`degrade-engine models`), or, where torch is installed,
+    straight from a checkpoint, whose bundle then stays in the cache.
 
     The engine is valid for this bundle, these sizes and this machine's runtime; it is refused elsewhere,
     with the reason. Before it is accepted, it must agree with FP32 ONNX Runtime on real photographs, part
     by part and as a whole; one that does not is kept aside as OUT.quarantine. One that this machine can build
     and cannot run (tensorrt-rtx without a GPU) needs `degrade-engine verify` on the machine that will use it.
     """
-    with a_bundle(source) as bundle:
-        built = build(bundle, out, say=lambda text: click.echo(f"{text} …", err=True), **options)
+
+    def say(text: str) -> None:
+        click.echo(f"{text} …", err=True)
+
+    built = build(bundle_of(source, say=say), out, say=say, **options)
     for note in built.notes:
         click.echo(note, err=True)
     click.echo(summary(built))
-
-
-@contextmanager
-def a_bundle(source: Path) -> Iterator[Path]:
-    """The bundle folder itself, or that of a checkpoint, exported into a temporary folder."""
-    if source.suffix != ".safetensors":
-        if not source.is_dir():
-            raise DegradeError(f"{source} is no folder", wanted="a bundle folder, or a checkpoint .safetensors")
-        yield source
-        return
-    if not source.is_file():
-        raise DegradeError(f"{source} does not exist", wanted="a checkpoint .safetensors")
-    try:
-        from degrade_engine.export import export_checkpoint
-    except ImportError as error:
-        raise DegradeError(
-            f"{source.name} is a checkpoint, and exporting it needs torch and onnx ({error})",
-            mend="pip install 'degrade-engine[train]', or export it where torch is and build from the bundle",
-        ) from error
-    with tempfile.TemporaryDirectory(prefix="degrade-engine-") as folder:
-        click.echo(f"exporting {source.name} …", err=True)
-        yield export_checkpoint(source, Path(folder) / "bundle")
 
 
 def summary(built: Built) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,11 @@ from rich.console import Console
 
 from degrade_engine.engine import run
 from degrade_engine.engine.inputs.sources import OnFiles
-from degrade_engine.engine.planning import Order
 from degrade_engine.engine.recipe import read_steps, read_tau
 from degrade_engine.engine.run import Telling
 from degrade_engine.engine.runners.workers import Workers
 from degrade_engine.engine.sinks import Output
-from degrade_engine.generation.calls import picked
+from degrade_engine.generation.calls import ordered, picked
 from degrade_engine.generation.live import live
 from degrade_engine.generation.options import generate_options
 from degrade_engine.generation.words import headline, in_full
@@ -26,11 +26,14 @@ PAIRS_MISSING = 3
 SAY_EVERY_S = 10.0
 
 
-@click.command("generate", short_help="Make LR/HR training pairs with an engine.")
+@click.command("generate", short_help="Make LR/HR training pairs with a model.")
 @generate_options
 @click.pass_context
 def command(ctx: click.Context, /, out: Path, **asked: Any) -> None:
     """Make LR/HR training pairs: content from sharp photographs, degradation from real LR ones.
+
+    What makes them is --model (a name such as realdgen-tiny: its engine is built at the first use), --engine, or
+    --degrader.
 
     OUT gets gt/ and lq/ (images only, same names) and meta_info files, or what --sink says; manifest.jsonl (how each
     pair came about) and rejects.jsonl (what was left out and why). However a run was stopped, the same command goes on
@@ -42,7 +45,8 @@ def command(ctx: click.Context, /, out: Path, **asked: Any) -> None:
     stopped by Ctrl-C or SIGTERM.
     """
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    workers, order = picked(Workers, asked), picked(Order, asked | {"changes": changes(asked)})
+    asked["changes"], say = changes(asked), partial(console.print, markup=False)
+    workers, order = picked(Workers, asked), ordered(asked, say)
     output = Output(asked["sink"], asked["png_level"], asked["gt"], asked["file_format"])
     from degrade_engine.engine.runners.runner import Interrupted  # here, so that --help needs no network runtime
 

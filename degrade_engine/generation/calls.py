@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,6 +11,7 @@ from rich.console import Console
 
 from degrade_engine.engine import run
 from degrade_engine.engine.classical import degraders
+from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.faults import PATIENCE_S
 from degrade_engine.engine.images import PIXEL_LIMIT, PNG_LEVEL, Alpha, Format
 from degrade_engine.engine.inputs.inventory import Identity
@@ -24,8 +25,10 @@ from degrade_engine.engine.runners.claims import LEASE_S
 from degrade_engine.engine.runners.workers import Runner, Workers
 from degrade_engine.engine.sinks import Kind, Output
 from degrade_engine.engine.sinks.sink import Gt
+from degrade_engine.engine.spec import Precision
 from degrade_engine.generation.live import live
 from degrade_engine.generation.words import headline
+from degrade_engine.models.ready import engine_of, on_stderr
 
 LOG_EVERY_S = 30.0
 T = TypeVar("T")
@@ -33,31 +36,33 @@ T = TypeVar("T")
 
 def plan(
     *,
-    engine: str | Path | None = None, degrader: degraders.Kind | None = None, hr: Where | None = None,
-    reference: Where | None = None, pairs: int | None = None, pair_list: str | Path | None = None,
-    recipe: Recipe | str = "recommended", scale: int = 4, seed: int = 0, lr_size: int | None = None,
-    tile_overlap: int | None = None, degrader_options: str | Path | None = None, weights: str | Path | None = None,
-    alpha: Alpha = "white", identity: Identity = "size", pixel_limit: int = PIXEL_LIMIT,
-    patience: float = PATIENCE_S, allow_missing: bool = False,
+    model: str | Path | None = None, precision: Precision | None = None, batch: int | None = None,
+    cache: str | Path | None = None, engine: str | Path | None = None, degrader: degraders.Kind | None = None,
+    hr: Where | None = None, reference: Where | None = None, pairs: int | None = None,
+    pair_list: str | Path | None = None, recipe: Recipe | str = "recommended", scale: int = 4, seed: int = 0,
+    lr_size: int | None = None, tile_overlap: int | None = None, degrader_options: str | Path | None = None,
+    weights: str | Path | None = None, alpha: Alpha = "white", identity: Identity = "size",
+    pixel_limit: int = PIXEL_LIMIT, patience: float = PATIENCE_S, allow_missing: bool = False,
     shard_pairs: int | None = None, save_candidates: bool | None = None, **changes: Any,
 ) -> Planned:  # fmt: skip
     """What a run would make: `generate` without its pairs, and nothing is written.
 
     The arguments are those of `generate`. Returns the plan (`.plan.draw(i)` says which crops pair i is made of) and the
-    photographs (`.sources`). Raises DegradeError.
+    photographs (`.sources`). A model's engine is built for it, as `generate` would. Raises DegradeError.
     """
-    return run.plan(picked(Order, locals()))
+    return run.plan(ordered(locals(), on_stderr()))
 
 
 def generate(
     out: str | Path,
     *,
-    engine: str | Path | None = None, degrader: degraders.Kind | None = None, hr: Where | None = None,
-    reference: Where | None = None, pairs: int | None = None, pair_list: str | Path | None = None,
-    recipe: Recipe | str = "recommended", scale: int = 4, seed: int = 0, lr_size: int | None = None,
-    tile_overlap: int | None = None, degrader_options: str | Path | None = None, weights: str | Path | None = None,
-    alpha: Alpha = "white", identity: Identity = "size", pixel_limit: int = PIXEL_LIMIT,
-    patience: float = PATIENCE_S, allow_missing: bool = False,
+    model: str | Path | None = None, precision: Precision | None = None, batch: int | None = None,
+    cache: str | Path | None = None, engine: str | Path | None = None, degrader: degraders.Kind | None = None,
+    hr: Where | None = None, reference: Where | None = None, pairs: int | None = None,
+    pair_list: str | Path | None = None, recipe: Recipe | str = "recommended", scale: int = 4, seed: int = 0,
+    lr_size: int | None = None, tile_overlap: int | None = None, degrader_options: str | Path | None = None,
+    weights: str | Path | None = None, alpha: Alpha = "white", identity: Identity = "size",
+    pixel_limit: int = PIXEL_LIMIT, patience: float = PATIENCE_S, allow_missing: bool = False,
     shard_pairs: int | None = None, save_candidates: bool | None = None,
     rescan: bool = False, sink: Kind = "folder", file_format: Format = "png", gt: Gt = "crop",
     png_level: int = PNG_LEVEL, threads: int | None = None, processes: int | None = None,
@@ -67,7 +72,10 @@ def generate(
 ) -> Generated:  # fmt: skip
     """Makes LR/HR training pairs in the folder `out`: `degrade-engine generate`, with its options as arguments.
 
-    engine or degrader  an engine's folder, or a degradation without networks
+    model               a name that `degrade-engine models` lists, a checkpoint, a bundle folder or an engine folder.
+                        Its engine is built for this machine at the first use. precision, batch, cache: of that engine,
+                        see `models.ready.engine_of`
+    engine or degrader  instead of it: an engine's folder, or a degradation without networks
     hr, reference       where the photographs lie: a folder, a glob, a list or a URL
     pairs, or pair_list how many; or a CSV of exactly these pairs
     recipe              how a pair is made: "recommended", "paper", or a Recipe (--preset)
@@ -79,7 +87,8 @@ def generate(
     The same call goes on where a run has stopped, and ends with the same bytes. Raises DegradeError for a user's
     mistake, a full disk or a broken engine, and runners.runner.Interrupted for a signal.
     """
-    order, workers = picked(Order, locals()), picked(Workers, locals())
+    workers = picked(Workers, locals())
+    order = ordered(locals(), on_stderr() if progress is True else lambda _: None)
     output = Output(sink, png_level, gt, file_format)
     if callable(progress) or not progress:
         telling = Telling(on_progress=progress) if callable(progress) else Telling()
@@ -89,6 +98,26 @@ def generate(
         telling = Telling(on_plan=lambda planned: console.print(headline(planned.plan)), on_progress=on_progress,
                           say=console.print)  # fmt: skip
         return run.generate(order, Path(out), workers=workers, output=output, rescan=rescan, telling=telling)
+
+
+def ordered(given: Mapping[str, Any], say: Callable[[str], None]) -> Order:
+    """The order out of its arguments, with the engine of the model that they name: built, if it has to be, and say is
+    told so. Raises DegradeError."""
+    model = given["model"]
+    if model is None:
+        if name := next((name for name in ("precision", "batch") if given[name] is not None), None):
+            raise DegradeError(f"--{name} was given without --model", mend="leave it out: an engine has its own")
+        return picked(Order, given)
+    if given["engine"] is not None or given["degrader"] is not None:
+        raise DegradeError("--model was given with --engine or --degrader", wanted="one of them")
+    order = picked(Order, {**given, "engine": model})  # what is wrong with it is said before anything is built
+    recipe, threads = order.recipe, given.get("threads")
+    usual = recipe.candidates if isinstance(recipe, Recipe) else None
+    engine = engine_of(
+        model, lr_size=order.lr_size, precision=given["precision"], batch=given["batch"],
+        candidates=order.changes.get("candidates", usual), threads=threads, cache=given["cache"], say=say,
+    )  # fmt: skip
+    return replace(order, engine=engine)
 
 
 def picked(cls: type[T], given: Mapping[str, Any]) -> T:

@@ -10,6 +10,7 @@ import click
 
 from degrade_engine.engine import plan as plans
 from degrade_engine.engine import sinks
+from degrade_engine.engine.artefact import CACHE
 from degrade_engine.engine.classical import degraders
 from degrade_engine.engine.faults import PATIENCE_S
 from degrade_engine.engine.images import BYTES_A_PIXEL, FORMATS, PIXEL_LIMIT, Alpha
@@ -20,6 +21,8 @@ from degrade_engine.engine.recipe import RECIPES, STARTS, Recipe
 from degrade_engine.engine.runners.claims import LEASE_S
 from degrade_engine.engine.schedule import SOLVERS, SPACINGS
 from degrade_engine.engine.sinks.sink import Gt
+from degrade_engine.engine.spec import Precision
+from degrade_engine.models.ready import BATCH
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
@@ -44,9 +47,19 @@ def _presets(of: Callable[[Recipe], object]) -> str:
 
 
 OPTIONS = (
-    click.option("--engine", type=FOLDER, help="Made by `degrade-engine build`."),
+    click.option("--model", type=click.Path(path_type=Path), metavar="NAME|PATH",
+                 help="A name that `degrade-engine models` lists, a checkpoint, a bundle folder or an engine folder. "
+                 "Its engine is built for this machine at the first use, and kept in the cache."),
+    click.option("--precision", type=click.Choice(get_args(Precision)),
+                 help="With --model, as of `degrade-engine build`. [default: fp32]"),
+    click.option("--batch", type=click.IntRange(1), metavar="N",
+                 help=f"With --model: pairs computed at a time. [default: {BATCH}]"),
+    click.option("--cache", type=FOLDER,
+                 help=f"With --model: where its engine is kept. [default: the variable {CACHE}, else the user's cache "
+                 "folder; `degrade-engine models` shows it]"),
+    click.option("--engine", type=FOLDER, help="Instead of --model: a folder made by `degrade-engine build`."),
     click.option("--degrader", type=click.Choice(degraders.KINDS),
-                 help="Instead of an engine: a degradation without networks, of --hr alone. It reads no reference "
+                 help="Instead of a model: a degradation without networks, of --hr alone. It reads no reference "
                  "and none of the options from --preset to --no-filter."),
     click.option("--weights", type=FILE,
                  help="Of --degrader or --start binned: made by `degrade-engine calibrate degradation`."),
@@ -54,7 +67,7 @@ OPTIONS = (
                  help="TOML laid over the published settings of --degrader or --start."),
     click.option("--lr-size", type=click.IntRange(8), metavar="PX",
                  help="LR size of the pairs. Larger than the engine's: made in tiles of its size, which overlap. "
-                 "[default: the engine's; 128 with --degrader]"),
+                 "[default: the engine's; 128 with --model or --degrader]"),
     click.option("--tile-overlap", type=click.IntRange(1), metavar="PX",
                  help="LR pixels that neighbouring tiles share at least. [default: a quarter of the engine's LR size]"),
     click.option("--hr", metavar="WHERE",

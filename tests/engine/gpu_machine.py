@@ -40,7 +40,7 @@ class Machine:
         self.sessions: list[list[Any]] = []  # the providers that each was asked for
         self.spoil: Spoil = lambda file, tensors: None
         fatbin = loader.Status(Path("stand-in.fatbin"), "")
-        monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+        monkeypatch.setenv("DEGRADE_ENGINE_CACHE", str(cache / "degrade-engine"))
         monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "0")
         monkeypatch.setattr(doctor, "nvidia", lambda: ADA)
         installed = doctor.version_of

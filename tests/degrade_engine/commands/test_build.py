@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import sys
 import types
 from pathlib import Path
@@ -61,34 +62,38 @@ def test_no_such_bundle(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
         assert name in capsys.readouterr().err
 
 
-def test_a_checkpoint_is_exported_first(
-    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The export itself is tested with torch; here it is that the command hands over and cleans up."""
+def test_a_checkpoint_is_exported_first(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The export itself is tested with torch; here it is that the command hands over, once for all sizes."""
     made: list[Path] = []
 
     def export_checkpoint(checkpoint: Path, out: Path) -> Path:
         made.append(out)
         assert checkpoint.name == "model.safetensors" and not out.exists()
-        out.symlink_to(bundle)
-        return out
+        return Path(shutil.copytree(bundle, out))
 
     fake = types.ModuleType("degrade_engine.export")
     fake.export_checkpoint = export_checkpoint  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "degrade_engine.export", fake)
-    checkpoint = tmp_path / "model.safetensors"
-    checkpoint.write_bytes(b"weights")
-    assert main(["build", str(checkpoint), "-o", str(tmp_path / "engine"), *SIZES]) in (0, None)
-    assert not made[0].parent.exists() and (bundle / "bundle.json").exists()
-    with Engine.open(tmp_path / "engine"):
-        pass
+    monkeypatch.setenv("DEGRADE_ENGINE_CACHE", str(tmp_path / "cache"))
+    checkpoint = a_checkpoint(tmp_path)
+    for size in ("16", "32"):
+        sizes = [*SIZES, "--lr-size", size]
+        assert main(["build", str(checkpoint), "-o", str(tmp_path / "engine"), *sizes]) in (0, None)
+    assert len(made) == 1 and made[0].parent == tmp_path / "cache" / "bundles"
+    with Engine.open(tmp_path / "engine") as engine:
+        assert engine.spec.lr_size == 32
+
+
+def a_checkpoint(folder: Path) -> Path:
+    """Two files that only an export would look into."""
+    (folder / "model.json").write_text("{}")
+    (folder / "model.safetensors").write_bytes(b"weights")
+    return folder / "model.safetensors"
 
 
 def test_a_checkpoint_without_torch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "degrade_engine.export", None)
-    checkpoint = tmp_path / "model.safetensors"
-    checkpoint.write_bytes(b"weights")
-    assert main(["build", str(checkpoint), "-o", str(tmp_path / "engine")]) == 2
-    assert "degrade-engine[train]" in capsys.readouterr().err
+    assert main(["build", str(a_checkpoint(tmp_path)), "-o", str(tmp_path / "engine")]) == 2
+    assert "degrade-engine[train,cpu]" in capsys.readouterr().err

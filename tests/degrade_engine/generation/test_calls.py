@@ -121,7 +121,7 @@ def test_its_arguments_are_the_commands_options() -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"degrader": None}, "neither --engine nor --degrader was given"),
+        ({"degrader": None}, "neither --model nor --engine nor --degrader was given"),
         ({"engine": "e"}, "--engine and --degrader were both given"),
         ({"tau": 3}, "--tau was given with the degrader camera"),
         ({"hr": None}, "--hr not given"),

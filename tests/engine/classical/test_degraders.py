@@ -134,7 +134,7 @@ def test_weights_decide_which_bins_are_made(tmp_path):
         (["--degrader", "bsrgan", "--tau", "3"], "--tau was given with the degrader bsrgan"),
         (["--degrader", "bicubic", "--weights", "w.json"], "weights with binned only"),
         (["--degrader", "bsrgan", "--degrader-options", "bad.toml"], "'jpeg_probb' is unknown"),
-        ([], "neither --engine nor --degrader"),
+        ([], "neither --model nor --engine nor --degrader"),
     ],
 )
 def test_mistakes_are_said(words, said, photos, tmp_path, capsys, monkeypatch):
