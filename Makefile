@@ -104,7 +104,7 @@ tables: .venv/test
 # Every row of bench/results/quality.jsonl anew, on the development corpus, then those that the sets lack; each run says
 # beforehand how long it will take. NEW=--new leaves the rows that are whole.
 DATA ?= ../shared/data
-QUALITY = $(BIN)/degrade-engine bench quality --data "$(DATA)" -o bench/results/quality.jsonl
+QUALITY = $(BIN)/degrade-engine bench papers quality --data "$(DATA)" -o bench/results/quality.jsonl
 quality: .venv/test
 	@set -eu; at="$(OUT)/quality"; mkdir -p "$$at"; given=; \
 	for name in realdgen-tiny syndiff-canon uddm-tiny lway-tiny; do \
@@ -167,7 +167,7 @@ worth: .venv/bench
 			--candidates $$([ $$name = realdgen-tiny ] && echo 3 || echo 1) -o "$$at/$$name"; \
 		given="$$given --engine $$([ $$name = syndiff-tiny ] && echo syndiff-tiny= || :)$$at/$$name"; \
 	done; \
-	$(BIN)/degrade-engine bench worth --data "$(DATA)" $$given --weights bench/results/binned-canon.json \
+	$(BIN)/degrade-engine bench papers worth --data "$(DATA)" $$given --weights bench/results/binned-canon.json \
 		--weights unsharpened=bench/results/binned-canon-unsharpened.json \
 		--work "$$at/sets" -o "$$at/worth.jsonl"; \
 	$(BIN)/degrade-engine bench tables --rows "$$at" -o "$$at/tables.md"; \

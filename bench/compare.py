@@ -12,7 +12,6 @@ warms up and is not counted.
 
 from __future__ import annotations
 
-import json
 import shlex
 import tempfile
 import time
@@ -28,7 +27,7 @@ from degrade_engine.engine.errors import DegradeError
 from .commits import Version, versions
 from .machine import stamp
 from .options import FILE, OUT
-from .rows import read_rows
+from .rows import add_row, read_rows
 from .verdict import LEAST, changes, order, timings
 
 SAMPLES = Path(__file__).resolve().parent.parent / "samples"
@@ -123,8 +122,7 @@ def main(
     if out is not None:
         row = {"measure": own or measure, "a": names["A"], "b": names["B"], "seconds_a": times["A"][1:],
                "seconds_b": times["B"][1:], "verdict": vars(found), **stamp()}  # fmt: skip
-        with out.open("a") as f:
-            f.write(json.dumps(row) + "\n")
+        add_row(out, row)
 
 
 def timer(
@@ -158,7 +156,3 @@ def compare_rows(before: Path, after: Path) -> None:
     for name in alone:
         click.echo(name)
     click.echo(f"{len(found)} figures in both files: {same} the same, {len(found) - same} changed")
-
-
-if __name__ == "__main__":
-    main()

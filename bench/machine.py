@@ -12,6 +12,8 @@ import cv2
 import numpy as np
 import PIL
 
+from degrade_engine.engine.api import Engine
+
 
 def stamp() -> dict[str, Any]:
     """Commit, machine and date."""
@@ -24,6 +26,21 @@ def machine(threads: int) -> dict[str, Any]:
     """The stamp of a bench without networks, with its threads and libraries."""
     versions = {"numpy": np.__version__, "opencv": cv2.__version__, "pillow": PIL.__version__}
     return {"threads": threads, "versions": versions} | stamp()
+
+
+def context(engine: Engine) -> dict[str, Any]:
+    """What a row needs to be evidence: engine, machine, versions, commit."""
+    key = engine.spec.key
+    where = "onnxruntime cpu" if key.backend == "onnxruntime" else key.backend
+    return {
+        "engine": engine.sha256[:16],
+        "candidates": key.candidates,
+        "lr_size": key.lr_size,
+        "batch": key.batch,
+        "precision": key.precision_computed,
+        "backend": where,
+        "runtime": f"{key.runtime} {key.version}",
+    } | stamp()
 
 
 def processor() -> str:

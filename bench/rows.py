@@ -1,8 +1,9 @@
-"""Rows in a JSONL file: read, written whole, and a row found by what it measures."""
+"""Rows in a JSONL file: read, written whole, found by what they measure, and shown as a table."""
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,14 @@ def write_rows(path: Path, rows: Sequence[Row]) -> None:
     write_bytes_atomic(path, "".join(json.dumps(row) + "\n" for row in rows).encode())
 
 
+def add_row(path: Path, row: Row) -> None:
+    """One more, on the disk before anything else is measured."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
 def same(a: Row, b: Row, only: Sequence[str] = IDENTITY) -> bool:
     """Whether two rows measure the same thing. A baseline has no candidates that matter."""
     keys = [key for key in only if key != "candidates" or a.get("setting")]
@@ -53,3 +62,9 @@ def replaced(rows: Sequence[Row], row: Row) -> list[Row]:
     """The rows with `row` in the place of the one that it measures again, or at the end."""
     at = next((i for i, old in enumerate(rows) if same(row, old)), None)
     return [*rows, row] if at is None else [*rows[:at], row, *rows[at + 1 :]]
+
+
+def markdown(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
+    """A table; all columns but the first are right-aligned."""
+    lines = ["| " + " | ".join(header) + " |", "|---|" + "---:|" * (len(header) - 1)]
+    return "\n".join(lines + ["| " + " | ".join(line) + " |" for line in body])

@@ -22,12 +22,12 @@ from degrade_engine.engine.errors import DegradeError
 from . import front_page
 from .latency import page as latency_page
 from .options import FOLDER, OUT
-from .quality import camera_tables, settings
-from .quality import tables as quality_tables
-from .quality.curve import draw
+from .papers import camera_tables, settings
+from .papers import tables as quality_tables
+from .papers.curve import draw
+from .papers.worth import table as worth_table
 from .rows import RESULTS, Row, rows_of, same
 from .seconds import tables as seconds_tables
-from .worth import table as worth_table
 
 Make = Callable[[Path], str]  # a folder of rows -> what is made of them
 
@@ -153,7 +153,3 @@ def main(root: Path, folder: Path | None, out: Path | None) -> None:
         (root / name).write_text(filled((root / name).read_text()))
     for picture, made in PICTURES.items():
         (root / picture).write_text(made(RESULTS))
-
-
-if __name__ == "__main__":
-    main()

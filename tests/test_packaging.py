@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from degrade_engine.bench.latency.kernels import find_nvcc
+from degrade_engine.bench.gpu.kernels import find_nvcc
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,6 @@ process: one that fails is a row that says so, and the rest goes on. Nothing is 
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -19,7 +18,6 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -28,9 +26,8 @@ from degrade_engine.engine.artefact import tool_versions
 
 from ..machine import stamp
 from ..options import FILE, FOLDER, OUT
-from ..rows import read_rows
+from ..rows import Row, add_row, read_rows
 
-Row = dict[str, Any]
 HOURS = 3600
 PARTS_FILE = "degrade_engine.bench.gpu.parts"
 ON_A_GPU = ("tensorrt", "tensorrt-rtx", "onnxruntime-cuda", "onnxruntime-tensorrt")
@@ -55,8 +52,7 @@ def main(checkpoint: Path, samples: Path, only: tuple[str, ...], out: Path) -> N
             click.echo(f"== {name}")
             for row in run_part(name, arguments, Path(folder) / "rows.jsonl"):
                 failed += "failed" in row
-                with out.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(row | about) + "\n")
+                add_row(out, row | about)
                 click.echo(say(row))
     if failed:
         raise click.ClickException(f"{failed} rows say what failed; see {out}")
@@ -113,7 +109,3 @@ def say(row: Row) -> str:
     """A row for the eye."""
     skip = ("part", "part_seconds", "notes", "parity")
     return "   " + ", ".join(f"{key} {value}" for key, value in row.items() if key not in skip)
-
-
-if __name__ == "__main__":
-    main()

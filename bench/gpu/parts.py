@@ -6,7 +6,6 @@ file I/O. Kernel buffers are larger than a second-level cache, and bytes are tho
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import shutil
@@ -32,9 +31,10 @@ from degrade_engine.engine.spec import PartSpec, TensorSpec, open_bundle
 from degrade_engine.kernels import tiles
 
 from ..onnx_work import count
+from ..rows import Row, add_row
 from ..seconds.speed import photographs
+from ..timing import digits, timed
 
-Row = dict[str, Any]
 GPU_TESTS = ("tests/engine/devices/test_launches.py", "tests/engine/devices/test_cuda.py",
              "tests/engine/sampling/test_sampler.py")  # fmt: skip
 REPEATS, WARM = 20, 5
@@ -49,10 +49,8 @@ def main() -> None:
 
 def to_rows(rows: Path, found: Iterator[Row]) -> None:
     """Writes each row as it comes: what was measured before a fault is kept."""
-    with rows.open("a", encoding="utf-8") as file:
-        for row in found:
-            file.write(json.dumps(row) + "\n")
-            file.flush()
+    for row in found:
+        add_row(rows, row)
 
 
 rows_option = click.option("--rows", type=click.Path(path_type=Path), required=True)
@@ -194,17 +192,6 @@ def bandwidth(device: CudaDevice, name: str, nbytes: int, work: Callable[[], Non
             "gb_s": round(nbytes / p50 / 1e6, 2), "repeats": REPEATS}  # fmt: skip
 
 
-def seconds(run: Callable[[], Any], repeats: int) -> np.ndarray:
-    """Wall time of each of `repeats` runs after one warm-up."""
-    run()
-    times = []
-    for _ in range(repeats):
-        began = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - began)
-    return np.array(times)
-
-
 def milliseconds(device: CudaDevice, work: Callable[[], None], repeats: int = REPEATS) -> list[float]:
     """The GPU's time of each of `repeats` runs, after WARM others."""
     return [device.milliseconds(work) for _ in range(WARM + repeats)][WARM:]
@@ -286,7 +273,7 @@ def measure_engine(
             work = one_batch(recipe, spec.schedule, content, reference)
             times = {}
             for way, graphs in (("replayed", True), ("launched", False)):
-                times[way] = seconds(partial(sampler(graphs).run, work, inspect=False), repeats)
+                times[way] = timed(partial(sampler(graphs).run, work, inspect=False), repeats)
             ms = milliseconds(device, lambda: executors["denoiser"].enqueue(device.stream), repeats)
             denoiser_ms[label] = float(np.median(ms))
             whole, steps = float(np.median(times["replayed"])), max(len(one) for one in work.tables)
@@ -311,11 +298,6 @@ def measure_engine(
         else:
             share = digits(flop / ms_p50 / 1e9 / peak)
             yield row | {"matmul": f"{side}x{side}x{side} fp16", "matmul_tflop_s": digits(peak), "of_matmul": share}
-
-
-def digits(value: float) -> float:
-    """To four of them."""
-    return float(f"{value:.4g}")
 
 
 def one_batch(recipe: Recipe, schedule: Any, content: np.ndarray, reference: np.ndarray) -> Batch:

@@ -7,7 +7,6 @@ processor has. The best of all repeats counts: a ceiling is what nothing else on
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -18,19 +17,15 @@ from onnx import TensorProto, helper
 
 from degrade_engine.engine.executors.onnx_session import import_onnxruntime
 
+from ..timing import timed
+
 SIDE, REPEATS = 1024, 12
 COPY_BYTES = 2**29
 
 
 def fastest(work: Callable[[], Any], repeats: int = REPEATS) -> float:
-    """Seconds of the fastest run, after one that warms up."""
-    work()
-    times = []
-    for _ in range(repeats):
-        began = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - began)
-    return min(times)
+    """Seconds of the fastest run."""
+    return min(timed(work, repeats))
 
 
 def product_flop_s(threads: int, side: int = SIDE) -> float:

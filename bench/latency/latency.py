@@ -38,9 +38,9 @@ from ..machine import processor, stamp
 from ..options import FOLDER, OUT
 from ..rig import Source
 from ..rows import Row, write_rows
+from ..timing import digits, spread, timed
 from . import ceiling, scaling, stages
 from .operators import profile
-from .scaling import digits, spread, timed
 
 Job = Callable[[], Iterator[Row]]
 CALLS, SECONDS_A_PART = 9, 6.0  # repeats of a network, and how long they may take in all

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from degrade_engine.engine.report.figures import figure
 
-from ..quality.tables import markdown
-from ..rows import Row, read_rows
+from ..rows import Row, markdown, read_rows
 from .stages import STAGES
 
 Table = tuple[list[str], list[list[str]]]  # header, body

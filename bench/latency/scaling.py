@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -18,6 +15,7 @@ from .. import rig
 from ..ledger import Ledger
 from ..rig import Source
 from ..rows import Row
+from ..timing import digits, spread, timed
 
 SCALES = {"steps": (1, 2, 5, 10), "batch": (1, 2, 4, 8), "candidates": (1, 2, 3, 4), "lr_size": (64, 96, 128, 192, 256)}
 
@@ -30,28 +28,6 @@ class Size:
     candidates: int
     lr_size: int
     steps: int
-
-
-def digits(value: float) -> float:
-    """To four of them."""
-    return float(f"{value:.4g}")
-
-
-def spread(times: list[float]) -> Row:
-    """p50, p95 and count of seconds, as milliseconds."""
-    p50, p95 = (digits(1e3 * float(np.percentile(times, p))) for p in (50, 95))
-    return {"p50_ms": p50, "p95_ms": p95, "repeats": len(times)}
-
-
-def timed(work: Callable[[], Any], repeats: int, budget: float = math.inf) -> list[float]:
-    """Seconds of each run after one that warms up; two at least, however long they take."""
-    work()
-    times: list[float] = []
-    while len(times) < 2 or (len(times) < repeats and sum(times) < budget):
-        began = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - began)
-    return times
 
 
 def random_batch(source: Source, size: Size) -> Batch:

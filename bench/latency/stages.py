@@ -7,11 +7,8 @@ for the engine's own. In a run, decoding, encoding and writing overlap the engin
 from __future__ import annotations
 
 import tempfile
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -28,6 +25,7 @@ from degrade_engine.engine.spec import hr_scale, reads_reference
 from .. import rig
 from ..ledger import Ledger
 from ..rig import Source
+from ..timing import clocked
 
 STAGES = ("decode", "start image", "features", "condition", "denoiser", "kernels", "re-extraction", "scores", "rest",
           "encode", "write")  # fmt: skip
@@ -114,10 +112,3 @@ def the_plan(source: Source, recipe: Recipe, samples: Path, scale: int) -> tuple
     made = plan.make(options, lr_size=size, batch=source.batch, engine=source.sha256, hr=found.hr,
                      reference=found.reference if reads else None)  # fmt: skip
     return made, found
-
-
-def clocked(work: Callable[[], Any]) -> tuple[Any, float]:
-    """What it gives, and how many seconds it took."""
-    began = time.perf_counter()
-    result = work()
-    return result, time.perf_counter() - began

@@ -41,7 +41,7 @@ from degrade_engine.engine.sinks.likeness import likeness
 
 from ..machine import machine
 from ..options import FOLDER, OUT, SEED
-from ..rows import Row, rows_of
+from ..rows import Row, add_row, rows_of
 
 SHARP = ("hr_cid22", "hr_gb82", "hr_skimage", "hr_sklearn")
 TRUE = ("pairs_realsr_canon_x4", "pairs_drealsr_dev", "pairs_city100_nikond5500")
@@ -144,8 +144,7 @@ def measure(
         }  # fmt: skip
         if defect in ("none", "next scene"):
             row["scores"] = scores(pairs or [(pair, None) for pair in right])
-        with open(out, "a") as file:
-            file.write(json.dumps(row | machine(os.cpu_count() or 1)) + "\n")
+        add_row(out, row | machine(os.cpu_count() or 1))
         click.echo(f"{name:26} {size:4} {defect:14} {len(named):4} of {count}")
 
 

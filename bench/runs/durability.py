@@ -37,6 +37,7 @@ from degrade_engine.engine.sinks import KINDS, Kind, durable, open_sink
 
 from ..machine import machine, processor
 from ..options import AT_LEAST_1, FOLDER, OUT
+from ..rows import write_rows
 from ..verdict import LEAST, timings
 
 LOOKS = 5
@@ -141,7 +142,7 @@ def main(
             rows += rows_of(sink, words, pairs, rounds, Path(folder))
     place = {"shard_pairs": shard_pairs, "lr_size": lr_size, "processor": processor(), **machine(cores())}
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text("".join(json.dumps(row | place) + "\n" for row in rows))
+    write_rows(out, [row | place for row in rows])
     for row in rows:
         if row["what"] == "going on":
             click.echo(f"{row['sink']}: a look takes {row['look_us_a_pair']} us a pair", err=True)

@@ -13,7 +13,6 @@ How calls are made to fail is said in injection.py.
 
 from __future__ import annotations
 
-import json
 import random
 import re
 import shutil
@@ -33,6 +32,7 @@ from degrade_engine.engine.sinks import KINDS, Kind
 
 from ..machine import machine
 from ..options import FOLDER, OUT, SEED
+from ..rows import add_row
 from .injection import Ended, Fault, Injector, pattern_of
 from .kills import WORKS, Work, make_works, tree
 
@@ -100,9 +100,8 @@ def main(
         for work, sink, many in ((work, sink, many) for work in works for sink in sinks for many in processes):
             campaign = Campaign(injector, folder, inputs, work, sink, many, seed)
             rows = campaign.run(injections, errors, calls, sides)
-            with open(out, "a") as file:
-                for row in rows:
-                    file.write(json.dumps(row | machine(1)) + "\n")
+            for row in rows:
+                add_row(out, row | machine(1))
             bad = sum(len(row["failures"]) for row in rows)
             whole = sum(row["injections"] for row in rows)
             click.echo(f"{campaign.name}: {whole} injections, {bad} of them with a wrong end")
@@ -252,7 +251,3 @@ def of_the_set(found: dict[str, bytes]) -> dict[str, bytes]:
         name: data for name, data in found.items()
         if name.split("/")[0] != "claims" and not any(part.startswith(".") for part in name.split("/"))
     }  # fmt: skip
-
-
-if __name__ == "__main__":
-    main()

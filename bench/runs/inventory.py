@@ -10,7 +10,6 @@ memory is what that process holds at most beyond what it held before it began.
 from __future__ import annotations
 
 import io
-import json
 import multiprocessing
 import resource
 import tempfile
@@ -31,6 +30,7 @@ from degrade_engine.engine.recipe import Recipe
 
 from ..machine import machine
 from ..options import OUT, WORK
+from ..rows import write_rows
 
 LR_SIZE, SCALE, PAIRS = 16, 4, 1_000_000
 OPTIONS = plans.Options(
@@ -65,7 +65,7 @@ def main(files: int, folder: Path | None, conditions: str | None, out: Path) -> 
             seconds, cpu, peak = row["seconds"], row["cpu_seconds"], row["peak_mb"]
             click.echo(f"{what:40} {seconds:7.2f} s, {cpu:7.2f} s of a core, {peak:6.1f} MB")
             rows.append(row)
-        out.write_text("".join(json.dumps(row) + "\n" for row in rows))  # before the files go, which takes long
+        write_rows(out, rows)  # before the files go, which takes long
 
 
 def write_files(folder: Path, count: int) -> None:
@@ -149,7 +149,3 @@ def _known(photographs: Path, page: Path) -> sources.Sources:
     if found.scanned:
         raise click.ClickException(f"{page} was not taken: this measures a scan")
     return found
-
-
-if __name__ == "__main__":
-    main()

@@ -36,6 +36,8 @@ from degrade_engine.engine.sinks import KINDS, Kind
 
 from ..machine import machine
 from ..options import FOLDER, OUT, SEED
+from ..rows import add_row
+from ..samples import squares
 
 Who = Literal["one process", "three calls", "three processes", "ray"]
 WORKS = ("bicubic", "engine")
@@ -85,8 +87,7 @@ def main(
                     if one == "ray" and sink != "folder":
                         continue
                     row = Campaign(Path(folder), work, sink, one, seed).run(kills)
-                    with open(out, "a") as file:
-                        file.write(json.dumps(row | machine(1)) + "\n")
+                    add_row(out, row | machine(1))
                     click.echo(
                         f"{work.name}, {sink}, {one}: {row['kills']} kills, {row['identical']} of {row['sets']} sets "
                         "identical"
@@ -104,10 +105,8 @@ def make_works(
     """
     for role, source in (("hr", hr), ("reference", reference)):
         (folder / role).mkdir()
-        for path in sorted(source.iterdir()):
-            if path.suffix in (".png", ".jpg"):
-                pixels = images.read_rgb(path)[:72, :72]
-                (folder / role / f"{path.stem}.png").write_bytes(images.encode_png(pixels))
+        for stem, pixels in squares(source, 72).items():
+            (folder / role / f"{stem}.png").write_bytes(images.encode_png(pixels))
     common = ("--hr", str(folder / "hr"), "--seed", "3")
     pairs = 16 * shards[0]
     words: tuple[str, ...] = ("--degrader", "bicubic", "--lr-size", "16", "--pairs", str(pairs), "--shard-pairs", "16")
@@ -277,7 +276,3 @@ def tree(out: Path) -> dict[str, bytes]:
             data = json.dumps(page, sort_keys=True).encode()
         found[name] = data
     return found
-
-
-if __name__ == "__main__":
-    main()

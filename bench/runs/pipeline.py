@@ -38,6 +38,7 @@ from degrade_engine.engine.sinks import Output
 
 from ..machine import machine, processor
 from ..options import FOLDER, OUT
+from ..rows import write_rows
 
 COUNTS = (1_000, 1_000_000)
 DEGRADERS = ("bicubic", "realesrgan")
@@ -178,6 +179,6 @@ def main(
         rows += [generated(name, words, count, threads, batch, work) for name, words, count, batch in runs]
     place_of = {"processor": processor(), **machine(threads)}
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text("".join(json.dumps(row | place_of) + "\n" for row in rows))
+    write_rows(out, [row | place_of for row in rows])
     for row in rows:
         click.echo(", ".join(f"{key} {value}" for key, value in row.items()))

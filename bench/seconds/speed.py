@@ -11,7 +11,6 @@ step beside FP32's, once: without AVX-512 PyTorch has no fast kernel for it, and
 
 from __future__ import annotations
 
-import json
 import math
 import tempfile
 import time
@@ -19,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +29,15 @@ import torch
 from degrade_engine.engine.api import Engine
 from degrade_engine.engine.artefact import tool_versions
 from degrade_engine.engine.cores import cores
-from degrade_engine.engine.images import read_rgb, resize_bicubic
+from degrade_engine.engine.images import resize_bicubic
 from degrade_engine.engine.recipe import Recipe
 from degrade_engine.engine.sampling.sampler import Batch
 from degrade_engine.engine.schedule import SolverTable, table
 
-from ..machine import processor
+from ..machine import context, processor
 from ..options import FILE, FOLDER, OUT
-from ..quality.jobs import context
+from ..rows import write_rows
+from ..samples import squares
 from .eager import SEED, Eager, one_by_one
 from .int8 import engine_with, quantised
 
@@ -85,10 +86,9 @@ class Way:
 
 def photographs(samples: Path, size: int, count: int) -> tuple[np.ndarray, np.ndarray]:
     """(HR at LR size, reference crops), uint8 [count, size, size, 3], from the bundled samples."""
-    sharp = [read_rgb(p) for p in sorted((samples / "hr").iterdir())]
-    camera = [read_rgb(p) for p in sorted((samples / "reference").iterdir())]
-    content = [resize_bicubic(sharp[i % len(sharp)][: 4 * size, : 4 * size], (size, size)) for i in range(count)]
-    return np.stack(content), np.stack([camera[i % len(camera)][:size, :size] for i in range(count)])
+    sharp, camera = squares(samples / "hr", 4 * size), squares(samples / "reference", size)
+    content = [resize_bicubic(one, (size, size)) for one in islice(cycle(sharp.values()), count)]
+    return np.stack(content), np.stack([*islice(cycle(camera.values()), count)])
 
 
 def of_pairs(candidates: np.ndarray) -> Candidates:
@@ -250,13 +250,9 @@ def main(checkpoint: Path, folder: Path, also: tuple[Path, ...], samples: Path, 
         about = context(engine) | {"threads": threads, "devices": f"{processor()}, {cores()} cores",
                                    "tools": tool_versions()}  # fmt: skip
         written = rows(ways, about)
-    out.write_text("".join(json.dumps(row) + "\n" for row in written))
+    write_rows(out, written)
     for row in written:
         click.echo(
             f"{row['name']:32} tau {row['tau']:3} steps {row['steps']:2}: {row['p50_s_a_pair']:7.3f} s a pair, "
             f"{row['times_faster']:5.2f} x, mean error {row['mean_error_grey']:.4f} grey levels"
         )
-
-
-if __name__ == "__main__":
-    main()

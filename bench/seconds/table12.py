@@ -3,7 +3,7 @@
     degrade-engine bench table12 CHECKPOINT --engine ENGINE [--pairs PAIRS] -o bench/results/table12.jsonl
 
 PAIRS holds HR/ and LR/, files of the same name, true pairs whose HR is scale times the engine's LR size. The reference
-of a pair is the real LR of another one. Without PAIRS it is the bundled photographs, squares from their middle: scale
+of a pair is the real LR of another one. Without PAIRS it is the bundled photographs, squares of them: scale
 4, no real LR, and so no PSNR. Every way reads PNGs, makes one LR an image and writes a PNG; networks are
 loaded beforehand. The original is PyTorch, one image and one candidate at a time, as the authors' code does it
 (originals/realdgen/oracle.py), with the published start, the Real-ESRGAN degradation of the HR. The paper's own figures
@@ -13,13 +13,13 @@ of ours is not comparable with them.
 
 from __future__ import annotations
 
-import json
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +45,11 @@ from degrade_engine.originals.checkpoint import load
 from degrade_engine.originals.realdgen.model import RealDGen
 from degrade_engine.originals.realdgen.oracle import generate
 
+from .. import metrics
 from ..machine import processor, stamp
 from ..options import FILE, FOLDER, OUT
-from ..quality import metrics
+from ..rows import write_rows
+from ..samples import squares
 from .eager import normals
 
 SEED = 0
@@ -107,24 +109,14 @@ def true_pairs(folder: Path, count: int) -> list[Pair]:
 
 def bundled_pairs(samples: Path, lr_size: int, count: int, folder: Path) -> list[Pair]:
     """So many of sharp photographs and cameras' references, over and over: squares, written into the folder as PNG."""
-    hr = squares(samples / "hr", SCALE * lr_size, folder / "HR")
-    references = squares(samples / "reference", lr_size, folder / "reference")
-    return [Pair(hr[i % len(hr)], references[i % len(references)], None) for i in range(count)]
-
-
-def squares(photographs: Path, side: int, folder: Path) -> list[Path]:
-    """The middle of each photograph as a PNG of side x side pixels; one that is smaller is left out."""
-    folder.mkdir()
-    for path in sorted(photographs.iterdir()):
-        image = read_rgb(path)
-        top, left = ((length - side) // 2 for length in image.shape[:2])
-        if min(top, left) >= 0:
-            cut = np.ascontiguousarray(image[top : top + side, left : left + side])
-            (folder / f"{path.stem}.png").write_bytes(encode_png(cut))
-    found = sorted(folder.iterdir())
-    if not found:
-        raise click.ClickException(f"no photograph in {photographs} has {side} x {side} pixels: give --pairs")
-    return found
+    written: dict[str, list[Path]] = {"hr": [], "reference": []}
+    for role, side in (("hr", SCALE * lr_size), ("reference", lr_size)):
+        (folder / role).mkdir()
+        for stem, image in squares(samples / role, side).items():
+            written[role].append(folder / role / f"{stem}.png")
+            written[role][-1].write_bytes(encode_png(image))
+    sharp, camera = (cycle(written[role]) for role in written)
+    return [Pair(hr, reference, None) for hr, reference in islice(zip(sharp, camera, strict=False), count)]
 
 
 def order_of(pairs: Sequence[Pair], scale: int, folder: Path, with_reference: bool, **how: Any) -> Order:
@@ -333,8 +325,4 @@ def main(
             psnr = "" if row["psnr_db"] is None else f", {row['psnr_db']:.2f} dB"
             click.echo(f"{way.name:34} {row['mean_s']:8.4f} s an image{psnr}")
             rows.append(row)
-    out.write_text("".join(json.dumps(row) + "\n" for row in rows))
-
-
-if __name__ == "__main__":
-    main()
+    write_rows(out, rows)

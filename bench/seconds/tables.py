@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from ..quality.tables import markdown
-from ..rows import rows_of
+from ..rows import markdown, rows_of
 
 
 def speed(folder: Path) -> str:

@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from degrade_engine.bench import tables
-from degrade_engine.bench.quality import baselines, curve
-from degrade_engine.bench.quality import tables as quality_tables
+from degrade_engine.bench.papers import baselines, curve
+from degrade_engine.bench.papers import tables as quality_tables
 from degrade_engine.bench.rows import RESULTS, rows_of
 from degrade_engine.engine.errors import DegradeError
 

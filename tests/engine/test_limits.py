@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from degrade_engine.bench.quality.settings import parse_settings
+from degrade_engine.bench.papers.settings import parse_settings
 from degrade_engine.bench.rows import read_rows
 from degrade_engine.engine import artefact, limits
 from degrade_engine.engine.calibration_spec import read_precision

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from degrade_engine.bench.latency import kernels as report
+from degrade_engine.bench.gpu import kernels as report
 from degrade_engine.bench.rows import RESULTS, rows_of
 from degrade_engine.kernels.grids import KERNELS
 

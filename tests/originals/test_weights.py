@@ -18,7 +18,7 @@ torch = pytest.importorskip("torch", reason="needs the extra train")
 
 from safetensors.torch import load_file, save_file  # noqa: E402
 
-from degrade_engine.bench.quality import perceptual  # noqa: E402
+from degrade_engine.bench.papers import perceptual  # noqa: E402
 from degrade_engine.calib.features import open_features  # noqa: E402
 from degrade_engine.cli import main  # noqa: E402
 from degrade_engine.engine.artefact import sha256_file  # noqa: E402

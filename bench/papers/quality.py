@@ -1,0 +1,146 @@
+"""Is the generated LR like the real one? RealDGen's Table 3 and its ablations on true pairs, one JSONL row a setting.
+
+    degrade-engine bench papers quality --data DATA --engine E --engine E2 --set table3 -o bench/results/quality.jsonl
+    degrade-engine bench papers quality --pairs MY/PAIRS --engine E --settings '[{"tau": 30}]' -o rows.jsonl
+    degrade-engine bench papers quality --data DATA --engine E --again ROWS.jsonl -o ROWS.jsonl
+
+A row of the same generator, setting and pairs is replaced where it stands, so that a file can be measured again in
+place. Seeds are fixed: the same engine makes the same row. Rows hold no seconds; a row's cost is its denoiser calls,
+and `speed`, `table12` and `latency` time them.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from degrade_engine.engine.api import Engine
+from degrade_engine.engine.errors import DegradeError
+
+from ..options import EITHER, FILE, FOLDER, OUT, SEED
+from ..rows import read_rows, replaced, write_rows
+from . import baselines, settings
+from .baselines import Baseline
+from .jobs import Bench, Job, asked_again, facts, generated, lacking
+from .scores import Scores, open_scores
+from .true_pairs import SPLITS, Pairs, read_folder, read_pairs
+
+SCORING_S = 4.0  # of a row: its figures and their intervals, about
+
+
+def seconds_a_call(engines: Sequence[Engine], pairs: Pairs) -> float:
+    """Of the slowest engine's denoiser, for one image: a batch with one call less the same batch with none."""
+    slowest = 0.0
+    for engine in engines:
+        spec, few = engine.spec, pairs.first(min(engine.spec.batch, len(pairs.hr)))
+        took = []
+        for tau in (0, 1) if spec.has_steps else ():
+            began = time.perf_counter()
+            generated(engine, few, settings.made(start=spec.starts[0], tau=tau, steps=1, filter=False), seed=0)
+            took.append(time.perf_counter() - began)
+        if took:
+            slowest = max(slowest, (took[1] - took[0]) / (len(few.hr) * spec.candidates))
+    return slowest
+
+
+def carry_out(jobs: Sequence[tuple[Job, Pairs]], scores: Scores, seed: int, out: Path, a_call: float) -> None:
+    """Makes every row, the file written after each."""
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    lengths = [SCORING_S + a_call * job.calls for job, _ in jobs]
+    calls = sum(job.calls for job, _ in jobs)
+    console.print(f"{len(jobs)} rows, {calls:,} denoiser calls of one image at {a_call:.3f} s here: "
+                  f"about {sum(lengths) / 60:.0f} min")  # fmt: skip
+    columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task("rows", total=sum(lengths))
+        for (job, pairs), length in zip(jobs, lengths, strict=True):
+            figures = scores(job.make(), pairs.lr)
+            row = {"generator": job.generator, "setting": job.setting} | job.how | figures | job.about
+            row |= facts(pairs, seed)
+            write_rows(out, replaced(read_rows(out) if out.exists() else [], row))
+            progress.advance(task, length)
+            click.echo(line(row))
+
+
+def line(row: dict[str, Any]) -> str:
+    """A row for the eye."""
+    setting = " ".join(f"{k}={v}" for k, v in row["setting"].items())
+    return (
+        f"{row['split']} {row['generator']:28} {setting:90} PSNR {row['psnr_db']:.2f} SSIM {row['ssim']:.3f} "
+        f"gap {row['laplacian_gap']:.2f} ({row['laplacian_bias']:+.2f}) noise {row['noise_gap']:.2f} "
+        f"({row['noise_bias']:+.2f}) spectrum {row['spectrum_db']:.2f} Fréchet {row['frechet_random']:.4f}"
+    )
+
+
+@click.command()
+@click.option("--data", type=FOLDER, help="The development corpus, whose --split is measured.")
+@click.option("--pairs", "folder", type=FOLDER, help="Or a folder of true pairs: HR/NAME and LR/NAME, aligned.")
+@click.option("--split", type=click.Choice(SPLITS), default="reported", show_default=True)
+@click.option("--engine", "engines", type=FOLDER, multiple=True, help="Of any kind (repeatable).")
+@click.option("--checkpoint", type=FILE, help="RealDGen's, for Table 5: engines without an extractor are made of it.")
+@click.option("--degrader", "degraders", type=click.Choice(baselines.NAMES), multiple=True,
+              help="Generators without networks. [default: all; the calibrated one with --weights]")  # fmt: skip
+@click.option("--weights", type=FILE, help="weights.json of `calibrate degradation`, for the binned degrader.")
+@click.option("--set", "sets", type=click.Choice(settings.NAMES), multiple=True, help="Named settings (repeatable).")
+@click.option("--settings", "listed", type=str, help="JSON list of settings, for every engine.")
+@click.option("--again", type=FILE, help="Measure the settings of this file's rows.")
+@click.option("--new", is_flag=True, help="Leave the rows that --out has already, with every figure.")
+@click.option("--lr-size", type=click.IntRange(8), help="LR side, pixels. [default: the engines', or 128]")
+@click.option("--scenes", type=click.IntRange(2), help="The first so many pairs. [default: all]")
+@click.option("--features-from", type=EITHER,
+              help="Engine or checkpoint whose E_deg measures. [default: the realdgen engine]")  # fmt: skip
+@click.option("--perceptual", "networks", type=FOLDER,
+              help="Folder of weights: LPIPS, DISTS, FID and CLIP score, those that it has files for.")  # fmt: skip
+@click.option("--seed", type=SEED, default=0, show_default=True)
+@click.option("--threads", type=click.IntRange(1), help="Of networks. [default: one a physical core]")
+@click.option("-o", "--out", type=OUT, required=True, help="JSONL; the same rows are replaced.")
+def main(
+    data: Path | None, folder: Path | None, split: str, engines: tuple[Path, ...], checkpoint: Path | None,
+    degraders: tuple[str, ...], weights: Path | None, sets: tuple[settings.Name, ...], listed: str | None,
+    again: Path | None, new: bool, lr_size: int | None, scenes: int | None, features_from: Path | None,
+    networks: Path | None, seed: int, threads: int | None, out: Path,
+) -> None:  # fmt: skip
+    """Measure engines and degraders of every kind on true pairs: fidelity, realism, and the paper's ablations."""
+    if (data is None) == (folder is None):
+        raise DegradeError("Pairs came from nowhere, or from two places", wanted="--data or --pairs")
+    with ExitStack() as stack:
+        opened = [stack.enter_context(Engine.open(path, threads=threads)) for path in engines]
+        sizes = {engine.spec.lr_size for engine in opened} | ({lr_size} if lr_size else set()) or {128}
+        if len(sizes) > 1:
+            raise DegradeError(f"The LR sizes are {sorted(sizes)}", wanted="one, so that rows can be compared")
+        names = degraders or [n for n in baselines.NAMES if weights is not None or n != "binned, calibrated"]
+        work = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        bench = Bench(opened, {n: Baseline(n, weights) for n in names}, checkpoint, stack, work, seed)
+        known: dict[str, Pairs] = {}
+
+        def pairs_of(name: str) -> Pairs:
+            if name not in known:
+                whole = read_folder(folder, max(sizes)) if folder else read_pairs(data or Path(), name, max(sizes))
+                known[name] = whole.first(scenes or len(whole.hr))
+                for sentence in whole.left_out:
+                    click.echo(f"left out: {sentence}", err=True)
+            return known[name]
+
+        pairs = pairs_of(split)
+        jobs = [(job, pairs) for name in sets for job in bench.jobs_of_set(name, pairs)]
+        for setting in settings.parse_settings(listed or "[]"):
+            jobs += [(bench.job_of(engine, setting, pairs), pairs) for engine in opened]
+        if again is not None:
+            jobs += asked_again(read_rows(again), bench, pairs_of)
+        if not jobs:
+            raise DegradeError("Nothing was asked for", wanted="--set, --settings or --again, with what they need")
+        own = (path for path, engine in zip(engines, opened, strict=True) if engine.spec.kind == "realdgen")
+        scores, missing = open_scores(features_from or next(own, None), networks, len(pairs.hr), threads)
+        for sentence in missing:
+            click.echo(sentence, err=True)
+        if new and out.exists():
+            jobs = lacking(jobs, read_rows(out), ["spectrum_db", *scores.sets], seed)
+        carry_out(jobs, scores, seed, out, seconds_a_call(opened, pairs) if jobs else 0.0)
