@@ -28,7 +28,7 @@ from .recipe import Recipe
 from .sampling.layout import plan_row_steps
 
 if TYPE_CHECKING:
-    from .inputs.loading import Reject
+    from .inputs.photographs import Reject
 
 FORMAT = "degrade-engine/plan/2"
 ATTEMPTS = 8  # a pair whose input cannot be decoded is drawn anew up to this many times

@@ -16,7 +16,8 @@ from .faults import PATIENCE_S, Patience
 from .images import PIXEL_LIMIT, Alpha
 from .inputs import sources
 from .inputs.inventory import Identity
-from .inputs.sources import How, OnFiles, Sources, Where
+from .inputs.places import Where
+from .inputs.sources import How, OnFiles, Sources
 from .recipe import Recipe
 from .scalars import number, whole
 from .starts import open_start

@@ -25,7 +25,7 @@ from PIL import Image
 
 from degrade_engine.engine import images
 from degrade_engine.engine import plan as plans
-from degrade_engine.engine.inputs import inventory, places, sources
+from degrade_engine.engine.inputs import folders, inventory, sources
 from degrade_engine.engine.recipe import Recipe
 
 from ..machine import machine
@@ -119,7 +119,7 @@ def scan_by_hash(photographs: Path, page: Path) -> Callable[[], Any]:
 
 
 def headers_by_libvips(photographs: Path, page: Path) -> Callable[[], Any]:
-    files = list(places.Folder(photographs).files(lambda *_: None))[:SAMPLE]
+    files = list(folders.Folder(photographs).files(lambda *_: None))[:SAMPLE]
     return lambda: [images.read_size(photographs / path) for path in files]
 
 

@@ -12,52 +12,50 @@ from __future__ import annotations
 
 import json
 import resource
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import click
 
-from degrade_engine.engine import plan as plans
+from degrade_engine.engine import run
+from degrade_engine.engine.classical.degraders import Kind
 from degrade_engine.engine.cores import cores
 from degrade_engine.engine.engine_spec import open_engine_spec
-from degrade_engine.engine.inputs.photographs import Entry
 from degrade_engine.engine.pipeline import records
 from degrade_engine.engine.pipeline.progress import Clock
-from degrade_engine.engine.recipe import Recipe
+from degrade_engine.engine.plan import MOST_SHARD_PAIRS, Plan
+from degrade_engine.engine.planning import BATCH, Order
 from degrade_engine.engine.runners import books
 from degrade_engine.engine.runners.claims import Claims
 from degrade_engine.engine.runners.run_folder import open_run
+from degrade_engine.engine.runners.workers import Workers
 from degrade_engine.engine.sinks import Output
 
 from ..machine import machine, processor
 from ..options import FOLDER, OUT
-from ..rows import write_rows
+from ..rows import Row, write_rows
+from ..timing import clocked
 
 COUNTS = (1_000, 1_000_000)
-DEGRADERS = ("bicubic", "realesrgan")
+DEGRADERS: tuple[Kind, ...] = ("bicubic", "realesrgan")
 
 
-def a_plan(pairs: int) -> plans.Plan:
-    """The paper's setting, so that taus are drawn and batches sorted, over a thousand photographs."""
-    options = plans.Options(
-        seed=0, pairs=pairs, scale=4, recipe=Recipe.named("realdgen", "paper"), shard_pairs=plans.MOST_SHARD_PAIRS,
-        save_candidates=False,
-    )  # fmt: skip
-    photos = [Entry(f"{n:04d}.png", 1_000_000, 1024, 1024) for n in range(1000)]
-    return plans.make(options, lr_size=128, batch=16, engine="0" * 64, hr=photos, reference=photos)
+def a_plan(order: Order, pairs: int) -> Plan:
+    """Of so many pairs; an engine is known by its page alone."""
+    asked = replace(order, pairs=pairs, shard_pairs=MOST_SHARD_PAIRS, save_candidates=False)
+    return run.plan(asked, workers=Workers(processes=1)).plan
 
 
-def planned(pairs: int, out: Path) -> tuple[float, float]:
+def planned(order: Order, pairs: int, out: Path) -> tuple[float, float]:
     """(seconds, MB) until the first batch of a new run could be read. In a process of its own: memory is its peak."""
     began, before = time.perf_counter(), peak_mb()
-    plan = a_plan(pairs)
+    plan = a_plan(order, pairs)
     with Claims(out) as claims:
         opened = open_run(plan, out, Output(), claims)
     Clock(plan, opened.missing())
@@ -66,10 +64,10 @@ def planned(pairs: int, out: Path) -> tuple[float, float]:
     return time.perf_counter() - began, peak_mb() - before
 
 
-def closed(pairs: int, out: Path) -> dict[str, float]:
+def closed(order: Order, pairs: int, out: Path) -> dict[str, float]:
     """Seconds and MB of looking at the records of a finished run, and of its rows in pair order. In a process of its
     own."""
-    plan = a_plan(pairs)
+    plan = a_plan(order, pairs)
     (out / "shards").mkdir(parents=True)
     for shard in range(len(plan.shards)):
         records.write(out, made_up(plan, shard))
@@ -83,7 +81,7 @@ def closed(pairs: int, out: Path) -> dict[str, float]:
     return {"look_s": looked - began, "close_s": time.perf_counter() - looked, "more_mb": peak_mb() - before}
 
 
-def made_up(plan: plans.Plan, shard: int) -> records.Record:
+def made_up(plan: Plan, shard: int) -> records.Record:
     """A record of the usual size."""
     pairs = plan.shard_pairs(shard)
     one = {"degradation_error": 0.012345, "content_error": 0.023456, "score": 0.034567}
@@ -102,40 +100,28 @@ def peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def children_s() -> float:
-    """Processor seconds of the processes that were begun here and have ended."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
-
-
 def alone(task: Callable[..., Any], *args: Any) -> Any:
     """The task in a new process."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(task, *args).result()
 
 
-def scale_rows(counts: tuple[int, ...], work: Path) -> Iterator[dict[str, Any]]:
+def scale_rows(order: Order, counts: tuple[int, ...], work: Path) -> Iterator[Row]:
     """Planning and closing runs of these numbers of pairs."""
     for pairs in counts:
-        seconds, memory = alone(planned, pairs, work / f"plan-{pairs}")
+        seconds, memory = alone(planned, order, pairs, work / f"plan-{pairs}")
         yield {"what": "plan", "pairs": pairs, "seconds": round(seconds, 3), "more_mb": round(memory, 1)}
-        figures = alone(closed, pairs, work / f"books-{pairs}")
+        figures = alone(closed, order, pairs, work / f"books-{pairs}")
         yield {"what": "books", "pairs": pairs} | {name: round(value, 3) for name, value in figures.items()}
 
 
-def generated(name: str, words: list[str], pairs: int, threads: int, batch: int, work: Path) -> dict[str, Any]:
-    """A whole run of the command, in shards of two batches. cpu_share: of the processors, its start included."""
-    out = work / name.replace(" ", "-")
-    line = ["generate", *words, "--out", str(out), "--pairs", str(pairs), "--shard-pairs", str(2 * batch)]
-    line += ["--threads", str(threads), "--no-save-candidates"]
-    began, cpu = time.perf_counter(), children_s()
-    done = subprocess.run([sys.executable, "-m", "degrade_engine", *line], capture_output=True, text=True, check=False)
-    wall, cpu = time.perf_counter() - began, children_s() - cpu
-    if done.returncode:
-        raise click.ClickException(f"{name} ended with exit code {done.returncode}: {done.stderr[-500:]}")
-    page = json.loads((out / "run.json").read_text())
+def generated(name: str, order: Order, pairs: int, threads: int, batch: int, work: Path) -> Row:
+    """A whole run, in shards of two batches. cpu_share: of the processors."""
+    asked, began = replace(order, pairs=pairs, shard_pairs=2 * batch, save_candidates=False), time.process_time()
+    made, wall = clocked(lambda: run.generate(asked, work / name, workers=Workers(threads)))
+    cpu = time.process_time() - began
     return {"what": "generate", "name": name, "pairs": pairs, "batch": batch, "wall_s": round(wall, 3),
-            "cpu_share": round(cpu / (wall * threads), 4)} | shares(page, threads)  # fmt: skip
+            "cpu_share": round(cpu / (wall * threads), 4)} | shares(made.page, threads)  # fmt: skip
 
 
 def shares(page: dict[str, Any], threads: int) -> dict[str, Any]:
@@ -166,17 +152,19 @@ def main(
     engine: Path | None, hr: Path, reference: Path | None, pairs: int, slow: int, quick: int, most: int, out: Path
 ) -> None:
     """What a long run costs before its first pair, how busy the engine is kept, and the share of image I/O."""
-    threads, rows = cores(), list[dict[str, Any]]()
+    threads, rows = cores(), list[Row]()
+    runs = [(kind, Order(degrader=kind, hr=hr), quick, BATCH) for kind in DEGRADERS]
+    if engine and reference:
+        order = Order(engine=engine, hr=hr, reference=reference)
+        batch = open_engine_spec(engine).batch
+        runs += [
+            (name, replace(order, recipe=name), count, batch)
+            for name, count in (("recommended", pairs), ("paper", slow))
+        ]
     with tempfile.TemporaryDirectory() as scratch:
         work = Path(scratch)
-        rows += scale_rows((COUNTS[0], most), work)
-        runs = [(kind, ["--degrader", kind, "--hr", str(hr)], quick, 16) for kind in DEGRADERS]
-        if engine and reference:
-            place = ["--engine", str(engine), "--hr", str(hr), "--reference", str(reference)]
-            batch = open_engine_spec(engine).batch
-            for preset, count in (("recommended", pairs), ("paper", slow)):
-                runs.append((preset, [*place, "--preset", preset], count, batch))
-        rows += [generated(name, words, count, threads, batch, work) for name, words, count, batch in runs]
+        rows += scale_rows(runs[-1][1], (COUNTS[0], most), work)  # the paper's setting, where there is an engine
+        rows += [generated(name, order, count, threads, batch, work) for name, order, count, batch in runs]
     place_of = {"processor": processor(), **machine(threads)}
     out.parent.mkdir(parents=True, exist_ok=True)
     write_rows(out, [row | place_of for row in rows])

@@ -15,7 +15,7 @@ from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.faults import PATIENCE_S
 from degrade_engine.engine.images import PIXEL_LIMIT, PNG_LEVEL, Alpha, Format
 from degrade_engine.engine.inputs.inventory import Identity
-from degrade_engine.engine.inputs.sources import Where
+from degrade_engine.engine.inputs.places import Where
 from degrade_engine.engine.pipeline.progress import Progress
 from degrade_engine.engine.pipeline.stops import GRACE_SECONDS
 from degrade_engine.engine.planning import Order, Planned

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import Literal, TypeVar
 
 import numpy as np
@@ -23,8 +22,9 @@ from ..artefact import sha256_bytes
 from ..errors import DegradeError
 from ..images import PIXEL_LIMIT, BadImage, Encoded, kind_of, read_size
 from . import headers, places
-from .photographs import Entry, Photographs
-from .places import Place, Probe
+from .folders import Place, Probe, base
+from .photographs import Entry, Photographs, Reject
+from .places import Where
 
 Identity = Literal["size", "mtime", "sha256"]  # what tells a changed file: its size alone, or more
 IDENTITIES = ("size", "mtime", "sha256")
@@ -37,54 +37,43 @@ U = TypeVar("U")
 
 
 @dataclass(frozen=True)
-class LeftOut:
-    """One input that cannot be used, and why.
-
-    reason: a word of `images`, or "too_small", "duplicate", "bad_name"; detail: a sentence.
-    """
-
-    path: str
-    reason: str
-    detail: str
-
-
-@dataclass(frozen=True)
 class Inventory:
     """The images of a place: the usable ones and the others, both sorted by path."""
 
     place: Place
     entries: Photographs
-    rejects: tuple[LeftOut, ...]
+    rejects: tuple[Reject, ...]
 
 
 def scan(
-    where: str | Path | Place,
+    where: Where,
     minimum: tuple[int, int] = (1, 1),
     *,
+    role: str = "hr",
     duplicates: Literal["reject", "keep"] = "reject",
     pixel_limit: int = PIXEL_LIMIT,
     identity: Identity = "size",
     on_files: Callable[[int], None] | None = None,
 ) -> Inventory:
-    """All images of a place (`places.at`). minimum: (height, width) in pixels. duplicates: of files with equal bytes,
-    under whatever name or link, only the first by path is used, unless "keep". on_files is told now and then how many
-    files were looked at. Raises DegradeError where there is no such place, MachineFault where what lies in it cannot be
-    read: nothing is left out for that.
+    """All images of a place (`places.at`). minimum: (height, width) in pixels. role: of the rejects. duplicates: of
+    files with equal bytes, under whatever name or link, only the first by path is used, unless "keep". on_files is told
+    now and then how many files were looked at. Raises DegradeError where there is no such place, MachineFault where
+    what lies in it cannot be read: nothing is left out for that.
     """
     place = places.at(where)
-    rejects: list[LeftOut] = []
+    rejects: list[Reject] = []
     marks, links, ordered, last = array("L"), array("Q"), True, b""
 
-    def look(path: str) -> tuple[Entry, Probe] | LeftOut:
-        return _look(place, path, minimum, pixel_limit, identity)
+    def look(path: str) -> tuple[Entry, Probe] | Reject:
+        return _look(place, path, minimum, role, pixel_limit, identity)
 
     def usable() -> Iterator[Entry]:
         nonlocal ordered, last
-        files = place.files(lambda path, reason, detail: rejects.append(LeftOut(_shown(path), reason, detail)))
+        files = place.files(lambda path, reason, detail: rejects.append(Reject(role, _shown(path), reason, detail)))
         for count, found in enumerate(_threaded(look, files, place.workers), 1):
             if on_files and count % _CHUNK == 0:
                 on_files(count)
-            if isinstance(found, LeftOut):
+            if isinstance(found, Reject):
                 rejects.append(found)
                 continue
             entry, probe = found
@@ -100,7 +89,7 @@ def scan(
         order = np.array(sorted(range(len(entries)), key=lambda at: entries.path(at).encode()), np.int64)
         entries, head, link = entries.take(order), head[order], link[order]
     if duplicates == "reject":
-        entries = _first_of_each(place, entries, head, link, rejects)
+        entries = _first_of_each(place, entries, head, link, role, rejects)
     return Inventory(place, entries, tuple(sorted(rejects, key=lambda one: one.path.encode())))
 
 
@@ -109,33 +98,34 @@ def examine(
     paths: Iterable[str],
     minimum: tuple[int, int] = (1, 1),
     *,
+    role: str = "hr",
     pixel_limit: int = PIXEL_LIMIT,
     identity: Identity = "size",
-) -> Iterator[Entry | LeftOut]:
+) -> Iterator[Entry | Reject]:
     """Each of these files of a place by its header: an entry, or why it cannot be used."""
-    for found in _threaded(lambda path: _look(place, path, minimum, pixel_limit, identity), paths, place.workers):
-        yield found if isinstance(found, LeftOut) else found[0]
+    for found in _threaded(lambda path: _look(place, path, minimum, role, pixel_limit, identity), paths, place.workers):
+        yield found if isinstance(found, Reject) else found[0]
 
 
 def _look(
-    place: Place, path: str, minimum: tuple[int, int], pixel_limit: int, identity: Identity
-) -> tuple[Entry, Probe] | LeftOut:
+    place: Place, path: str, minimum: tuple[int, int], role: str, pixel_limit: int, identity: Identity
+) -> tuple[Entry, Probe] | Reject:
     try:
         path.encode()
     except UnicodeEncodeError:  # neither JSON nor another machine could name this file
-        return LeftOut(_shown(path), "bad_name", "the name is not UTF-8; rename it")
+        return Reject(role, _shown(path), "bad_name", "the name is not UTF-8; rename it")
     try:
         probe = place.probe(path, HEAD)
         if probe.bytes > BYTES_A_PIXEL * pixel_limit:
-            said = f"{places.base(path)} has {probe.bytes} bytes, more than {pixel_limit} pixels can take"
+            said = f"{base(path)} has {probe.bytes} bytes, more than {pixel_limit} pixels can take"
             raise BadImage("too_large", said)
         height, width = _size(place, path, probe, pixel_limit)
         digest = sha256_bytes(place.read(path)) if identity == "sha256" else None
     except BadImage as bad:
-        return LeftOut(path, bad.reason, str(bad))
+        return Reject(role, path, bad.reason, str(bad))
     if height < minimum[0] or width < minimum[1]:
         detail = f"{width} x {height} pixels, and at least {minimum[1]} x {minimum[0]} are needed"
-        return LeftOut(path, "too_small", detail)
+        return Reject(role, path, "too_small", detail)
     if identity == "mtime" and probe.mtime_ns is None:
         raise DegradeError(f"{place.name} does not say when its files were written", wanted="--identity size or sha256")
     return Entry(path, probe.bytes, height, width, probe.mtime_ns if identity == "mtime" else None, digest), probe
@@ -148,7 +138,7 @@ def _size(place: Place, path: str, probe: Probe, pixel_limit: int) -> tuple[int,
     if size is None and head.startswith(b"\xff\xd8\xff") and probe.bytes > len(head):
         size = headers.size_of(place.probe(path, LONG_HEAD).head)
     if size is None or size[0] * size[1] > pixel_limit:
-        name = places.base(path)
+        name = base(path)
         kind_of(name, head)  # raises for what is not read, of which no more has to be fetched
         file = Encoded(name, head if len(head) == probe.bytes else place.read(path))
         return read_size(file, pixel_limit=pixel_limit)
@@ -156,7 +146,7 @@ def _size(place: Place, path: str, probe: Probe, pixel_limit: int) -> tuple[int,
 
 
 def _first_of_each(
-    place: Place, entries: Photographs, head: np.ndarray, link: np.ndarray, rejects: list[LeftOut]
+    place: Place, entries: Photographs, head: np.ndarray, link: np.ndarray, role: str, rejects: list[Reject]
 ) -> Photographs:
     """Leaves out later files whose bytes are those of an earlier one. Read to know are only files that agree in length
     and first bytes with another, and of several names of one file only the first.
@@ -171,21 +161,23 @@ def _first_of_each(
     first_link = [name.setdefault(tuple(link[at].tolist()), at) if link[at, 1] else at for at in alike.tolist()]
     wanted = sorted(set(first_link))
 
-    def digest(at: int) -> str | LeftOut:
+    def digest(at: int) -> str | Reject:
         entry = entries[at]
         try:
             return entry.sha256 or sha256_bytes(place.read(entry.path))
         except BadImage as bad:
-            return LeftOut(entry.path, bad.reason, str(bad))
+            return Reject(role, entry.path, bad.reason, str(bad))
 
     digests = dict(zip(wanted, _threaded(digest, iter(wanted), place.workers, chunk=16), strict=True))
     keep, first = np.ones(len(entries), bool), dict[str, int]()
     for at, linked in zip(alike.tolist(), first_link, strict=True):
         found = digests[linked]
-        if isinstance(found, LeftOut):
-            rejects.append(LeftOut(entries.path(at), found.reason, found.detail))
+        if isinstance(found, Reject):
+            rejects.append(Reject(role, entries.path(at), found.reason, found.detail))
         elif found in first:
-            rejects.append(LeftOut(entries.path(at), "duplicate", f"the same bytes as {entries.path(first[found])}"))
+            rejects.append(
+                Reject(role, entries.path(at), "duplicate", f"the same bytes as {entries.path(first[found])}")
+            )
         else:
             first[found] = at
             continue

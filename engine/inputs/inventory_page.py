@@ -15,8 +15,7 @@ from typing import Any
 
 from ..artefact import write_lines_atomic
 from .inventory import Identity
-from .loading import Reject
-from .photographs import Entry, Photographs
+from .photographs import Entry, Photographs, Reject
 
 INVENTORY = "inventory.jsonl"
 FORMAT = "degrade-engine/inventory/1"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..errors import DegradeError
 from ..faults import Patience, read_file
-from .places import Folder, Probe
+from .folders import Folder, Probe
 from .walk import Complain
 
 _STRANGE = re.compile("[\0\ud800-\udfff]")  # what stands for a byte that is no UTF-8; and what UTF-16 is full of

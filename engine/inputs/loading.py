@@ -22,24 +22,10 @@ from ..plan import Plan
 from ..starts import start_image
 from . import reading
 from .decoded import Decoded
-from .places import Place
+from .folders import Place
+from .photographs import Reject
 
 Pixels = NDArray[np.uint8]  # [height, width, 3], RGB, sRGB
-
-
-@dataclass(frozen=True)
-class Reject:
-    """One input that was left out. role: "hr", "reference" or "pair"; reason: one machine word; detail: a
-    sentence.
-    """
-
-    role: str
-    path: str  # relative to its folder; empty for a pair
-    reason: str
-    detail: str
-
-    def to_json(self) -> dict[str, str]:
-        return {"role": self.role, "path": self.path, "reason": self.reason, "detail": self.detail}
 
 
 @dataclass(frozen=True)

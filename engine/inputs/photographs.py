@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple, overload
 
 import numpy as np
@@ -22,6 +23,23 @@ class Entry(NamedTuple):
     width: int
     mtime_ns: int | None = None
     sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class Reject:
+    """One input that was left out.
+
+    role: "hr", "reference" or "pair"; reason: a word of `images`, or another ("too_small", "duplicate", "bad_name",
+    "unusable_input", …); detail: a sentence.
+    """
+
+    role: str
+    path: str  # relative to its folder; empty for a pair
+    reason: str
+    detail: str
+
+    def to_json(self) -> dict[str, str]:
+        return {"role": self.role, "path": self.path, "reason": self.reason, "detail": self.detail}
 
 
 class Photographs(Sequence[Entry]):
@@ -68,11 +86,6 @@ class Photographs(Sequence[Entry]):
 
     def __repr__(self) -> str:
         return f"<{len(self)} photographs>"
-
-    @property
-    def total_bytes(self) -> int:
-        """Of all files."""
-        return int(self._facts[:, 0].sum())
 
     @property
     def lengths(self) -> NDArray[np.int64]:

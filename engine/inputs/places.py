@@ -1,69 +1,19 @@
-"""Where images lie: a folder, a glob (`globs.py`), a list of paths (`lists.py`), or a URL (`remote.py`).
-
-An image is named by its path relative to its place, with "/", and by nothing else: the same images have the same names
-in a folder, in a glob or a list over that folder, in a zip and in a bucket, and so make the same pairs.
-"""
+"""Where images lie: a folder or a glob (`folders.py`), a list of paths (`lists.py`), or a URL (`remote.py`)."""
 
 from __future__ import annotations
 
-import os
-import stat
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
-from ..errors import DegradeError
-from ..faults import Patience, read_file
-from .globs import MAGIC, matches, split_glob
-from .walk import Complain, Walk
+from ..faults import Patience
+from .folders import Folder, Place, is_folder
+from .globs import MAGIC, split_glob
+from .lists import Listed
+from .remote import Remote
 
-
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """What a file says of itself without being decoded."""
-
-    head: bytes  # its first bytes, as many as were asked for
-    bytes: int
-    mtime_ns: int | None  # since 1970; None where the place does not know
-    link: tuple[int, int] | None  # device and inode of a file with several names
+Where = str | Path | Place
 
 
-class Place(Protocol):
-    """One place. Paths are relative to it. Every method may be called from several threads, and raises MachineFault for
-    what cannot be read for longer than the place's `Patience`.
-    """
-
-    @property
-    def name(self) -> str:
-        """As the user gave it, for sentences."""
-
-    @property
-    def workers(self) -> int:
-        """Threads that are worth reading it with at a time."""
-
-    @property
-    def remote(self) -> bool:
-        """Whether a question costs a call over a network."""
-
-    @property
-    def patience(self) -> Patience:
-        """With what cannot be read."""
-
-    def files(self, complain: Complain) -> Iterator[str]:
-        """Paths of what may be an image, each once, in any order (cheapest: sorted by bytes). Raises DegradeError."""
-
-    def probe(self, path: str, count: int) -> Probe:
-        """The file's facts and its first `count` bytes. Raises BadImage."""
-
-    def read(self, path: str) -> bytes:
-        """All of the file. Raises BadImage."""
-
-    def local(self, path: str) -> Path | None:
-        """The file itself, where it lies on this machine."""
-
-
-def at(where: str | Path | Place, patience: Patience = Patience()) -> Place:  # noqa: B008 - frozen
+def at(where: Where, patience: Patience = Patience()) -> Place:  # noqa: B008 - frozen
     """The place that is meant: a URL ("://" or "::" in it), a list (a .txt file), a glob ("*", "?" or "[" in it, and no
     such folder), else a folder; a Path is always a folder, and a Place is itself. Raises DegradeError.
     """
@@ -72,82 +22,12 @@ def at(where: str | Path | Place, patience: Patience = Patience()) -> Place:  # 
     if not isinstance(where, str):
         return where
     if "::" in where or ("://" in where and not where.startswith("file://")):
-        from .remote import Remote
-
         return Remote.open(where, patience)
     path = where.removeprefix("file://")
     a_list, a_glob = path.lower().endswith(".txt"), MAGIC.search(path)
-    if not (a_list or a_glob) or patience.ask(path, lambda: _is_folder(path)):
+    if not (a_list or a_glob) or patience.ask(path, lambda: is_folder(path)):
         return Folder(Path(path), patience=patience)
     if a_glob:
         root, pattern = split_glob(path)
         return Folder(Path(root or "."), pattern, patience)
-    from .lists import Listed
-
     return Listed.open(Path(path), patience)
-
-
-@dataclass(frozen=True)
-class Folder:
-    """A folder of this machine, or what a glob keeps of it.
-
-    Files with an image's ending (`images.ENDINGS`, in any case), however deep. Passed over without a word: other
-    endings, and files and folders whose name begins with a dot. A link to a folder is followed, but never into a folder
-    that was walked already, so loops end; real folders come first, then links by path. A link that leads nowhere is
-    missing whatever its name: it may have led to a folder.
-    """
-
-    root: Path
-    pattern: str | None = None  # relative to root
-    patience: Patience = Patience()
-    workers: int = 4
-    remote: bool = False
-    _prefix: str = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_prefix", os.path.join(self.root, ""))
-
-    @property
-    def name(self) -> str:
-        return str(self.root) if self.pattern is None else self._prefix + self.pattern
-
-    def files(self, complain: Complain) -> Iterator[str]:
-        there = self.patience.ask(str(self.root), lambda: _is_folder(self.root))
-        if not there:
-            fact = f"The folder {self.root} is not there" if there is None else f"{self.root} is not a folder"
-            archive = there is False and self.root.suffix.lower() in (".zip", ".tar")
-            mend = f"read the archive as {self.root.suffix[1:].lower()}://::{self.root}" if archive else ""
-            raise DegradeError(fact, wanted="a folder of images, a quoted glob, a .txt list or a URL", mend=mend)
-        found = Walk(self._prefix, self.patience, self._is_there, complain)
-        return (path for path in found if self.pattern is None or matches(path, self.pattern))
-
-    def probe(self, path: str, count: int) -> Probe:
-        head, found = self._first(path, count)
-        link = (found.st_dev, found.st_ino) if found.st_nlink > 1 else None
-        return Probe(head, found.st_size, found.st_mtime_ns, link)
-
-    def read(self, path: str) -> bytes:
-        return self._first(path, None)[0]
-
-    def local(self, path: str) -> Path:
-        return self.root / path
-
-    def _first(self, path: str, count: int | None) -> tuple[bytes, os.stat_result]:
-        full = os.path.join(self._prefix, path)
-        return self.patience.ask(full, lambda: read_file(full, base(path), count), self._is_there)
-
-    def _is_there(self) -> None:
-        self.patience.ask(str(self.root), lambda: os.stat(self.root))
-
-
-def base(path: str) -> str:
-    """The last name of a path, for sentences."""
-    return path.rsplit("/", 1)[-1]
-
-
-def _is_folder(path: str | Path) -> bool | None:
-    """None: nothing is there. Raises OSError."""
-    try:
-        return stat.S_ISDIR(os.stat(path).st_mode)
-    except (FileNotFoundError, NotADirectoryError):
-        return None

@@ -8,7 +8,7 @@ from .. import images
 from ..artefact import sha256_bytes
 from ..draws import Photograph
 from ..images import Alpha, BadImage, Encoded, Pixels
-from .places import Place, base
+from .folders import Place, base
 
 
 def read(place: Place, photo: Photograph, *, alpha: Alpha = "white") -> Pixels:

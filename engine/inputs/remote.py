@@ -24,8 +24,8 @@ from ..errors import BadImage, DegradeError
 from ..faults import Patience, fault, gone
 from ..images import ENDINGS
 from ..secrecy import hidden, keep
+from .folders import Probe, base
 from .globs import MAGIC, matches, split_glob
-from .places import Probe, base
 from .walk import Complain
 
 T = TypeVar("T")

@@ -18,17 +18,17 @@ from ..errors import BadImage, DegradeError
 from ..faults import Patience, read_file
 from ..images import PIXEL_LIMIT, readable_endings
 from . import inventory, inventory_page, places
+from .folders import Place
 from .inventory import Identity
 from .inventory_page import Asked, Found
 from .lists import text_of
-from .loading import Folders, Reject
-from .photographs import Entry, Photographs
-from .places import Place
+from .loading import Folders
+from .photographs import Entry, Photographs, Reject
+from .places import Where
 from .reading import check
 
 COLUMNS = ["hr", "reference"]
 SAMPLE = 64  # photographs of a known inventory that are looked for before it is trusted
-Where = str | Path | Place  # see `places.at`
 OnFiles = Callable[[str, int], None]
 
 
@@ -159,11 +159,13 @@ def _there(place: Place, photographs: Photographs) -> bool:
 
 def _scan(place: Place, role: str, least: int, how: How) -> tuple[Photographs, tuple[Reject, ...]]:
     on_files = how.on_files and partial(how.on_files, role)
-    found = inventory.scan(place, (least, least), pixel_limit=how.pixel_limit, identity=how.identity, on_files=on_files)
+    found = inventory.scan(
+        place, (least, least), role=role, pixel_limit=how.pixel_limit, identity=how.identity, on_files=on_files
+    )
     if not found.entries and not found.rejects:
         endings = ", ".join(readable_endings())
         raise DegradeError(f"there is no {role} image at {place.name}", wanted=f"files ending in {endings}")
-    return found.entries, tuple(Reject(role, one.path, one.reason, one.detail) for one in found.rejects)
+    return found.entries, found.rejects
 
 
 def _look(
@@ -173,11 +175,13 @@ def _look(
     rejects: list[Reject] = []
 
     def usable() -> Iterator[Entry]:
-        looked = inventory.examine(place, paths, (least, least), pixel_limit=how.pixel_limit, identity=how.identity)
+        looked = inventory.examine(
+            place, paths, (least, least), role=role, pixel_limit=how.pixel_limit, identity=how.identity
+        )
         for found in looked:
             if isinstance(found, Entry):
                 yield found
             else:
-                rejects.append(Reject(role, found.path, found.reason, found.detail))
+                rejects.append(found)
 
     return Photographs(usable()), tuple(rejects)

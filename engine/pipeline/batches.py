@@ -15,7 +15,8 @@ import numpy as np
 
 from ..errors import DegradeError
 from ..faults import no_memory, out_of_memory
-from ..inputs.loading import Inputs, Outcome, Reject
+from ..inputs.loading import Inputs, Outcome
+from ..inputs.photographs import Reject
 from ..plan import Plan
 from ..sampling.sampler import Batch, BatchResult
 from ..schedule import Schedule

@@ -18,7 +18,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..inputs.loading import Inputs, Outcome, Reject
+from ..inputs.loading import Inputs, Outcome
+from ..inputs.photographs import Reject
 from ..plan import Plan
 from ..sampling.sampler import BatchResult
 from ..sinks.contract import stem_of

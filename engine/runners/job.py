@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ..engine_spec import EngineSpec, sealed_engine_spec
-from ..inputs.loading import Folders, Reject
+from ..inputs.loading import Folders
+from ..inputs.photographs import Reject
 from ..pipeline.stops import GRACE_SECONDS
 from ..plan import Plan
 from ..sampling.tiling import grid_of

@@ -24,7 +24,8 @@ from ..artefact import parse_json, read_bytes, write_json_atomic
 from ..errors import DegradeError
 from ..inputs import loading
 from ..inputs.decoded import Decoded
-from ..inputs.loading import Folders, Reject
+from ..inputs.loading import Folders
+from ..inputs.photographs import Reject
 from ..pipeline import generate, records
 from ..pipeline.batches import Batches, Runs
 from ..pipeline.progress import Clock, Progress

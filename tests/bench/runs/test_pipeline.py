@@ -10,6 +10,7 @@ import numpy as np
 
 from degrade_engine.bench.runs import pipeline
 from degrade_engine.cli import main
+from degrade_engine.engine.planning import Order
 
 
 def test_shares_leave_out_the_first_and_the_last_shard_and_add_up():
@@ -24,8 +25,9 @@ def test_shares_leave_out_the_first_and_the_last_shard_and_add_up():
     }  # fmt: skip
 
 
-def test_planning_needs_little_more_memory_for_a_thousand_times_the_pairs(tmp_path):
-    few, many = (pipeline.alone(pipeline.planned, pairs, tmp_path / str(pairs)) for pairs in (1_000, 1_000_000))
+def test_planning_needs_little_more_memory_for_a_thousand_times_the_pairs(samples, tmp_path):
+    order = Order(degrader="bicubic", hr=samples / "hr")
+    few, many = (pipeline.alone(pipeline.planned, order, pairs, tmp_path / str(pairs)) for pairs in (1_000, 1_000_000))
     assert many[1] - few[1] < 100, (few, many)
 
 

@@ -12,8 +12,8 @@ from PIL import Image
 from degrade_engine.engine.errors import DegradeError, MachineFault
 from degrade_engine.engine.faults import Patience
 from degrade_engine.engine.images import kinds
+from degrade_engine.engine.inputs.folders import Folder
 from degrade_engine.engine.inputs.inventory import Entry, scan
-from degrade_engine.engine.inputs.places import Folder
 
 from .odd_bytes import chunk, png
 

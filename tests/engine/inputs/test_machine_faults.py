@@ -17,7 +17,7 @@ import pytest
 from degrade_engine.cli import main
 from degrade_engine.engine.errors import BadImage, MachineFault
 from degrade_engine.engine.faults import Patience, fault
-from degrade_engine.engine.inputs import inventory, places, reading
+from degrade_engine.engine.inputs import folders, inventory, places, reading
 from degrade_engine.engine.inputs.photographs import Entry
 
 from ..pair_sets import photographs, tree
@@ -171,7 +171,7 @@ def test_a_fault_ends_a_scan_at_once_however_many_files_there_are(tmp_path, monk
     failing.when("open", errno.EIO, lambda count, path: True)
     began = time.monotonic()
     with pytest.raises(MachineFault, match="EIO"):
-        inventory.scan(places.Folder(tmp_path, patience=Patience(0.1)))
+        inventory.scan(folders.Folder(tmp_path, patience=Patience(0.1)))
     assert failing.count < 40 and time.monotonic() - began < 20
 
 
@@ -197,7 +197,7 @@ def test_a_list_and_its_files_are_waited_for(photos, tmp_path, monkeypatch, caps
 
 
 def test_a_read_that_ends_early_says_nothing_of_the_file(photos, monkeypatch):
-    place = places.Folder(photos, patience=Patience(0.3))
+    place = folders.Folder(photos, patience=Patience(0.3))
     whole, real, counts = place.read("2.png"), os.read, iter((100, 0, 7, 10**9, 10**9))
     with monkeypatch.context() as patch:
         patch.setattr(os, "read", lambda handle, count: real(handle, min(count, next(counts))))

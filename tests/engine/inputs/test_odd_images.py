@@ -19,8 +19,8 @@ import pickle, sys
 from pathlib import Path
 from degrade_engine.engine import images
 from degrade_engine.engine.faults import Patience
-from degrade_engine.engine.inputs import inventory, places, reading
-found = inventory.scan(places.Folder(Path(sys.argv[1]), patience=Patience(0, allow_missing=True)))
+from degrade_engine.engine.inputs import folders, inventory, reading
+found = inventory.scan(folders.Folder(Path(sys.argv[1]), patience=Patience(0, allow_missing=True)))
 came = {one.path: one.reason for one in found.rejects}
 for photo in found.entries:
     try:
