@@ -1,16 +1,15 @@
-"""A training of one stage, from photographs to EMA weights and the record of how they came: what `train lway`,
-`train srresnet`, `train syndiff` and `train uddm` share. RealDGen's stages start from one another (realdgen/train.py),
-and share the half of it."""
+"""A training of one stage, from photographs to a checkpoint and the record of how it came: what every `train` command
+comes to."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from degrade_engine.engine.artefact import sha256_json, to_json
 
@@ -20,15 +19,6 @@ from .trainer import TrainOptions, rank_and_world, train
 
 Weights = dict[str, Tensor]
 Entry = dict[str, Any]  # of a checkpoint's record: what was asked, and what came of it
-
-
-class Stage(Protocol):
-    """What is trained: an nn.Module whose `model` is kept, and the batches that it wants."""
-
-    model: nn.Module
-    batches: type[StepDataset]
-
-    def groups(self) -> list[dict[str, Any]]: ...
 
 
 @dataclass(frozen=True)
@@ -61,56 +51,53 @@ class Machine:
     threads: int | None = None
 
 
+@dataclass(frozen=True)
+class Setup:
+    """What every training is given: photographs, how long and how fast, the run's folder, the machine."""
+
+    source: Source
+    training: TrainOptions
+    out: Path
+    machine: Machine = Machine()
+
+
 def train_one(
-    name: str,
-    make: Callable[[], Any],
-    config: Config,
-    asked: Mapping[str, Any],
-    source: Source,
-    data: Any,
-    batch: int,
-    least: int,
-    training: TrainOptions,
-    out: Path,
-    machine: Machine,
-) -> tuple[Weights, Entry]:
-    """Train the stage that `make` returns: (EMA weights of its model, the record's entry).
+    name: str, make: Callable[[], Any], config: Config, asked: Mapping[str, Any], data: Any, batch: int, setup: Setup,
+    *, least: int | None = None, history: Sequence[Entry] = (),
+) -> Path:  # fmt: skip
+    """Train the stage that `make` returns, going on with what was begun, and write OUT/NAME.safetensors: the EMA
+    weights of its model. The curve is OUT/NAME.jsonl.
 
     config: the model's sizes. asked: what else the stage depends on, for the record. data: the options of the stage's
-    batches, a frozen dataclass. least: LR pixels a side below which a photograph is left out. Raises DegradeError for
-    photographs that do not do, and for a run in `out` that was begun with others, or with other options.
+    batches, a frozen dataclass. least: LR pixels a side below which a photograph is left out (None: data.crop).
+    history: the entries of earlier trainings. Raises DegradeError for photographs that do not do, and for a run in
+    `out` that was begun with others, or with other options.
     """
+    training, out, machine = setup.training, setup.out, setup.machine
     use_threads(machine.threads)
     torch.manual_seed(training.seed)
     stage = make()
-    photographs = source.read(least)
-    dataset = stage.batches(photographs, data, batch, training.seed, rank_and_world()[0])
-    asked = {"batch": batch, **asked}
-    return train_prepared(name, stage, stage.groups(), dataset, config, asked, training, out, machine.workers)
-
-
-def train_prepared(
-    name: str, stage: Any, groups: list[dict[str, Any]], dataset: StepDataset, config: Config, asked: Mapping[str, Any],
-    training: TrainOptions, out: Path, workers: int,
-) -> tuple[Weights, Entry]:  # fmt: skip
-    """As `train_one`, with the stage, its parameter groups and its batches there already."""
-    photographs = dataset.photographs
-    asked = to_json({**asked, "data": dataset.options})
+    photographs = setup.source.read(least or data.crop)
+    dataset: StepDataset = stage.batches(photographs, data, batch, training.seed, rank_and_world()[0])
+    asked = to_json({**asked, "data": data})
     beside = {"config": to_json(config), "photographs": photographs.listings}  # too long for the record, or in it
     state, done = train(
-        stage, groups, lambda a, b: batches(dataset, a, b, workers), training, out, name, {**asked, **beside}
-    )
+        stage, stage.groups(), lambda a, b: batches(dataset, a, b, machine.workers), training, out, name,
+        {**asked, **beside},
+    )  # fmt: skip
     entry = {"stage": name, "steps_done": done.step, "seconds": round(done.seconds), "processes": rank_and_world()[1],
              **asked, "training": to_json(training), "photographs": len(photographs.hr),
              "lr_photographs": len(photographs.lr), "true_pairs": len(photographs.rows),
              "photographs_sha256": sha256_json(photographs.listings)}  # fmt: skip
-    return {k.removeprefix("model."): v for k, v in state.items() if k.startswith("model.")}, entry
+    weights = {k.removeprefix("model."): v for k, v in state.items() if k.startswith("model.")}
+    return keep(weights, config, out / f"{name}.safetensors", [*history, entry])
 
 
-def keep(state: Weights, config: Config, path: Path, training: list[Entry]) -> None:
-    """Write a checkpoint, if this is the process that writes, and say so."""
+def keep(state: Weights, config: Config, path: Path, training: list[Entry]) -> Path:
+    """Write a checkpoint, if this is the process that writes, and say so. Returns its path."""
     if rank_and_world()[0] == 0:
         print(f"wrote {path}" if save(state, config, path, training, {}) else f"{path} is there as it was")
+    return path
 
 
 def use_threads(threads: int | None) -> None:

@@ -4,22 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .runs import Machine, Source, keep, train_one
+from .runs import Setup, train_one
 from .srresnet import SRData, SRResNet, SRResNetConfig, SRStage
-from .trainer import TrainOptions
 
 
-def train_srresnet(
-    config: SRResNetConfig, lr: float, batch: int, source: Source, data: SRData, training: TrainOptions, out: Path,
-    machine: Machine,
-) -> Path:  # fmt: skip
-    """Train the network and return the path of OUT/srresnet.safetensors (EMA weights); the curve is OUT/srresnet.jsonl.
-
-    Raises DegradeError for photographs that do not do, or an `out` begun with other options.
-    """
-    asked = {"options": {"lr": lr}}
-    state, entry = train_one("srresnet", lambda: SRStage(SRResNet(config), lr), config, asked, source, data, batch,
-                             data.crop, training, out, machine)  # fmt: skip
-    path = out / "srresnet.safetensors"
-    keep(state, config, path, [entry])
-    return path
+def train_srresnet(config: SRResNetConfig, lr: float, batch: int, data: SRData, setup: Setup) -> Path:
+    """Train the network and return the path of OUT/srresnet.safetensors. Raises as `train_one` does."""
+    asked = {"batch": batch, "options": {"lr": lr}}
+    return train_one("srresnet", lambda: SRStage(SRResNet(config), lr), config, asked, data, batch, setup)

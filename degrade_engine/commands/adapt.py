@@ -12,7 +12,7 @@ import click
 
 from degrade_engine.engine.errors import DegradeError
 
-from .train_lway import FILE, FOLDERS, training_extra
+from .training import FILE, FOLDERS, training_extra
 
 if TYPE_CHECKING:
     from degrade_engine.originals.lway.adapt import AdaptOptions

@@ -12,8 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from degrade_engine.engine.artefact import sha256_file
-from degrade_engine.originals.runs import Machine, Source, keep, train_one
-from degrade_engine.originals.trainer import TrainOptions
+from degrade_engine.originals.runs import Setup, train_one
 
 from .config import LWayConfig
 from .data import LWayBatches, LWayData
@@ -59,22 +58,14 @@ class LWayStage(nn.Module):
         return {"loss": l1 + self.options.perceptual_weight * far, "l1": l1, self.name: far, "identity": identity}
 
 
-def train_lway(
-    config: LWayConfig, options: Options, source: Source, data: LWayData, training: TrainOptions, out: Path,
-    machine: Machine,
-) -> Path:  # fmt: skip
-    """Train E and R and return the path of OUT/lway.safetensors (EMA weights); the curve is OUT/lway.jsonl.
-
-    Raises DegradeError for photographs or LPIPS weights that do not do, or an `out` begun with other options.
-    """
+def train_lway(config: LWayConfig, options: Options, data: LWayData, setup: Setup) -> Path:
+    """Train E and R and return the path of OUT/lway.safetensors. Raises as `train_one` does, and for LPIPS weights that
+    do not do."""
     name, distance = open_distance(options.lpips)
     if isinstance(distance, nn.Module) and torch.cuda.is_available():
         distance.cuda()
     print(f"perceptual loss: {name}{'' if options.lpips else INSTEAD}")
     told = dataclasses.asdict(options) | {"lpips": [sha256_file(p) for p in options.lpips] if options.lpips else None}
-    asked = {"options": told, "perceptual": name}
-    state, entry = train_one("lway", lambda: LWayStage(LWay(config), options, name, distance), config, asked, source,
-                             data, options.batch, data.crop, training, out, machine)  # fmt: skip
-    path = out / "lway.safetensors"
-    keep(state, config, path, [entry])
-    return path
+    asked = {"batch": options.batch, "options": told, "perceptual": name}
+    make = lambda: LWayStage(LWay(config), options, name, distance)  # noqa: E731
+    return train_one("lway", make, config, asked, data, options.batch, setup)

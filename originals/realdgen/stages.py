@@ -10,7 +10,7 @@ sample       instead of ddpm: one call, a sample          samples.py (ours)
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,10 +22,7 @@ from degrade_engine.engine.errors import DegradeError
 from degrade_engine.originals.photographs import StepDataset
 
 from . import data, losses, samples
-from .config import RealDGenConfig
 from .model import RealDGen
-
-STAGES = ("vqvae", "content", "degradation", "ddpm", "sample")
 
 
 @dataclass(frozen=True)
@@ -71,16 +68,16 @@ class Stage(nn.Module):
         super().__init__()
         self.model, self.options = model, options
 
-    def groups(self) -> list[dict[str, Any]]:
-        """AdamW parameter groups with their learning rates; whatever is in none of them is frozen."""
+    def parts(self) -> list[dict[str, Any]]:
+        """AdamW parameter groups with their learning rates."""
         raise NotImplementedError
 
     def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
         raise NotImplementedError
 
-    def prepare(self) -> list[dict[str, Any]]:
-        """Freeze all but `groups` and return them."""
-        groups = [{"params": list(g["params"]), "lr": g["lr"]} for g in self.groups()]
+    def groups(self) -> list[dict[str, Any]]:
+        """The `parts`, all else frozen."""
+        groups = [{"params": list(part["params"]), "lr": part["lr"]} for part in self.parts()]
         self.requires_grad_(False)
         for group in groups:
             for p in group["params"]:
@@ -93,7 +90,7 @@ class VQVAEStage(Stage):
 
     batches = data.HRBatches
 
-    def groups(self) -> list[dict[str, Any]]:
+    def parts(self) -> list[dict[str, Any]]:
         return [{"params": self.model.vqvae.parameters(), "lr": self.options.lr}]
 
     def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
@@ -117,7 +114,7 @@ class ContentStage(Stage):
 
     batches = data.ContentBatches
 
-    def groups(self) -> list[dict[str, Any]]:
+    def parts(self) -> list[dict[str, Any]]:
         return [{"params": self.model.vqvae.encoder.parameters(), "lr": self.options.lr_content}]
 
     def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
@@ -139,7 +136,7 @@ class DegradationStage(Stage):
             nn.Linear(model.config.degradation.vector, 128), nn.SiLU(), nn.Linear(128, 3 * data.BANDS)
         )
 
-    def groups(self) -> list[dict[str, Any]]:
+    def parts(self) -> list[dict[str, Any]]:
         parts = [self.model.degradation, self.model.modulation, self.spectral]
         parts += [self.model.noise] if self.model.noise else []
         return [{"params": [p for part in parts for p in part.parameters()], "lr": self.options.lr}]
@@ -182,7 +179,7 @@ class DDPMStage(Stage):
 
     batches = data.DiffusionBatches
 
-    def groups(self) -> list[dict[str, Any]]:
+    def parts(self) -> list[dict[str, Any]]:
         model, options = self.model, self.options
         trained = [*model.unet.parameters(), *model.modulation.parameters()]
         trained += model.noise.parameters() if model.noise else []
@@ -254,7 +251,7 @@ class SampleStage(Stage):
             fact = f"the stage sample was asked for a model of the preset {model.config.preset}"
             raise DegradeError(fact, wanted="--preset small", mend="train the other stages with it, too")
 
-    def groups(self) -> list[dict[str, Any]]:
+    def parts(self) -> list[dict[str, Any]]:
         model, options = self.model, self.options
         assert model.readings is not None and model.noise is not None
         fresh = [*model.unet.parameters(), *model.modulation.parameters(), *model.noise.parameters()]
@@ -295,24 +292,13 @@ class SampleStage(Stage):
                 "off": call.off, "plain_off": plain.off, "mse": mean}  # fmt: skip
 
 
-def stage_module(name: str, model: RealDGen, options: StageOptions) -> Stage:
-    """The module of stage `name`."""
-    match name:
-        case "vqvae":
-            return VQVAEStage(model, options)
-        case "content":
-            return ContentStage(model, options)
-        case "degradation":
-            return DegradationStage(model, options)
-        case "ddpm":
-            return DDPMStage(model, options)
-        case "sample":
-            return SampleStage(model, options)
-    raise ValueError(f"no stage {name!r}; the stages are {STAGES}")
+STAGES: dict[str, type[Stage]] = {"vqvae": VQVAEStage, "content": ContentStage, "degradation": DegradationStage,
+                                  "ddpm": DDPMStage, "sample": SampleStage}  # fmt: skip
 
 
-def stages_before(name: str, config: RealDGenConfig, options: StageOptions) -> Iterable[str]:
+def stages_before(name: str, options: StageOptions) -> Sequence[str]:
     """Which stages' weights stage `name` starts from."""
     if name == "ddpm" and not options.pretrained:
         return ()
-    return STAGES[: STAGES.index("ddpm" if name == "sample" else name)]
+    names = list(STAGES)
+    return names[: names.index("ddpm" if name == "sample" else name)]

@@ -6,75 +6,54 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from degrade_engine.engine.errors import DegradeError
-from degrade_engine.originals.checkpoint import load, read_sidecar
-from degrade_engine.originals.runs import Source, keep, train_prepared, use_threads
-from degrade_engine.originals.trainer import TrainOptions, rank_and_world
+from degrade_engine.originals.checkpoint import Checkpoint, load, read_sidecar
+from degrade_engine.originals.runs import Setup, train_one
 
 from .config import RealDGenConfig
 from .data import DataOptions
 from .model import RealDGen
-from .stages import StageOptions, stage_module, stages_before
+from .stages import STAGES, Stage, StageOptions, stages_before
 
 
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """Everything that a stage depends on; the JSON of it is kept in the checkpoint."""
+def train_stage(stage: str, config: RealDGenConfig, options: StageOptions, data: DataOptions, setup: Setup) -> Path:
+    """Train a stage, starting from the earlier ones in the run's folder, and return the path of OUT/STAGE.safetensors.
+    Raises as `train_one` does, and for earlier stages that are missing or do not do."""
+    if data.crop % config.lr_multiple:
+        raise DegradeError(f"The crop is {data.crop}", wanted=f"a multiple of {config.lr_multiple}")
+    before = list(stages_before(stage, options))
+    check_chain(setup.out, before)
+    earlier = setup.out / f"{before[-1]}.safetensors" if before else None
+    record = _earlier(earlier, stage, config) if earlier else None
 
-    stage: str
-    config: RealDGenConfig
-    options: StageOptions
-    data: DataOptions
-    training: TrainOptions
-    hr: tuple[Path, ...]
-    lr: tuple[Path, ...]
-    pairs: tuple[Path, ...]
-    held_out: tuple[Path, ...]  # photographs that may not be trained on, wherever their copies lie
-    out: Path
-    workers: int = 1
-    threads: int | None = None
+    def make() -> Stage:
+        model = RealDGen(config)
+        if earlier:
+            model.load_state_dict(load(earlier, RealDGen)[0].state_dict())
+        return STAGES[stage](model, options)
+
+    asked = {"options": options, "earlier_sha256": record.weights_sha256 if record else None}
+    setup = dataclasses.replace(setup, source=dataclasses.replace(setup.source, longest=data.longest))
+    return train_one(stage, make, config, asked, data, options.batch, setup,
+                     least=max(data.crop, data.reference_crop), history=record.training if record else ())  # fmt: skip
 
 
-def run_stage(run: Run) -> Path:
-    """Train the stage, starting from the earlier ones in run.out. Returns the path of OUT/STAGE.safetensors (EMA
-    weights)."""
-    if run.data.crop % run.config.lr_multiple:
-        raise DegradeError(f"The crop is {run.data.crop}", wanted=f"a multiple of {run.config.lr_multiple}")
-    use_threads(run.threads)
-    torch.manual_seed(run.training.seed)
-    model, history, earlier_sha256 = RealDGen(run.config), [], None
-    stages = list(stages_before(run.stage, run.config, run.options))
-    check_chain(run.out, stages)
-    for earlier in stages[-1:]:
-        path = run.out / f"{earlier}.safetensors"
-        if not path.is_file():
-            raise DegradeError(
-                f"stage {run.stage} starts from {path}, which does not exist",
-                wanted=f"stage {earlier} trained first",
-                mend=f"run `--stage {earlier}` with the same --out",
-            )
-        before, record = load(path, RealDGen)
-        if dataclasses.replace(before.config, without=run.config.without) != run.config:
-            raise DegradeError(
-                f"{path} was trained as preset {before.config.preset!r}",
-                wanted="the same sizes in every stage",
-                mend="use one --preset for one --out",
-            )
-        model.load_state_dict(before.state_dict())
-        history, earlier_sha256 = list(record.training), record.weights_sha256
-    source = Source(run.hr, run.pairs, run.held_out, run.lr, run.data.longest)
-    photographs = source.read(max(run.data.crop, run.data.reference_crop))
-    stage = stage_module(run.stage, model, run.options)
-    dataset = stage.batches(photographs, run.data, run.options.batch, run.training.seed, rank_and_world()[0])
-    asked = {"options": run.options, "earlier_sha256": earlier_sha256}
-    state, entry = train_prepared(
-        run.stage, stage, stage.prepare(), dataset, run.config, asked, run.training, run.out, run.workers
-    )
-    path = run.out / f"{run.stage}.safetensors"
-    keep(state, run.config, path, [*history, entry])
-    return path
+def _earlier(path: Path, stage: str, config: RealDGenConfig) -> Checkpoint:
+    """The record of the checkpoint that a stage starts from. Raises DegradeError where it cannot."""
+    if not path.is_file():
+        raise DegradeError(
+            f"stage {stage} starts from {path}, which does not exist",
+            wanted=f"stage {path.stem} trained first",
+            mend=f"run `--stage {path.stem}` with the same --out",
+        )
+    before, record = load(path, RealDGen)
+    if dataclasses.replace(before.config, without=config.without) != config:
+        raise DegradeError(
+            f"{path} was trained as preset {before.config.preset!r}",
+            wanted="the same sizes in every stage",
+            mend="use one --preset for one --out",
+        )
+    return record
 
 
 def check_chain(out: Path, stages: list[str]) -> None:

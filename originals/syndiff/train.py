@@ -8,23 +8,19 @@ from degrade_engine.engine.artefact import to_json
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.originals.checkpoint import Checkpoint, load
 from degrade_engine.originals.photographs import RealCrops
-from degrade_engine.originals.runs import Machine, Source, keep, train_one
-from degrade_engine.originals.trainer import TrainOptions
+from degrade_engine.originals.runs import Setup, train_one
 
 from .config import SynDiffConfig
 from .model import SynDiff, SynDiffStage
 
 
 def train_syndiff(
-    config: SynDiffConfig, lr: float, low_share: float, batch: int, source: Source, crop: int, training: TrainOptions,
-    out: Path, machine: Machine, pretrained: Path | None = None,
+    config: SynDiffConfig, lr: float, low_share: float, batch: int, crop: int, setup: Setup,
+    pretrained: Path | None = None,
 ) -> Path:  # fmt: skip
-    """Train the model, resuming what was begun in `out`, and return the path of OUT/syndiff.safetensors (EMA weights);
-    the curve is OUT/syndiff.jsonl. pretrained: a checkpoint of the same sizes to begin with, instead of random weights;
-    the new one's record has its trainings too.
-
-    Raises DegradeError for photographs that do not do, an `out` begun with other options, or a checkpoint of others.
-    """
+    """Train the model and return the path of OUT/syndiff.safetensors. pretrained: a checkpoint of the same sizes to
+    begin with, instead of random weights; the new one's record has its trainings too. Raises as `train_one` does, and
+    for a crop or a checkpoint that does not do."""
     if crop % config.lr_multiple:
         raise DegradeError(f"The crop is {crop}", wanted=f"a multiple of {config.lr_multiple}")
     before = _checked(pretrained, config) if pretrained else None
@@ -33,12 +29,10 @@ def train_syndiff(
         model = load(pretrained, SynDiff)[0].train() if pretrained else SynDiff(config)
         return SynDiffStage(model, lr, low_share)
 
-    asked = {"options": {"lr": lr, "low_share": low_share}, "pretrained": before.weights_sha256 if before else None}
-    state, entry = train_one("syndiff", stage, config, asked, source, RealCrops(crop), batch, crop, training, out,
-                             machine)  # fmt: skip
-    path = out / "syndiff.safetensors"
-    keep(state, config, path, [*(before.training if before else ()), entry])
-    return path
+    asked = {"batch": batch, "options": {"lr": lr, "low_share": low_share},
+             "pretrained": before.weights_sha256 if before else None}  # fmt: skip
+    history = before.training if before else ()
+    return train_one("syndiff", stage, config, asked, RealCrops(crop), batch, setup, history=history)
 
 
 def _checked(pretrained: Path, config: SynDiffConfig) -> Checkpoint:

@@ -13,8 +13,8 @@ from typing import Literal
 
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.originals.checkpoint import load, read_sidecar
-from degrade_engine.originals.runs import Machine, Source, keep, train_one
-from degrade_engine.originals.trainer import TrainOptions, rank_and_world
+from degrade_engine.originals.runs import Setup, keep, train_one
+from degrade_engine.originals.trainer import rank_and_world
 
 from .adversarial import ALPHA, PDDMStage
 from .config import UDDMConfig
@@ -35,34 +35,24 @@ class Options:
     alpha: float = ALPHA
 
 
-def train_stage(
-    stage: StageName, config: UDDMConfig, options: Options, source: Source, crop: int, training: TrainOptions,
-    out: Path, machine: Machine,
-) -> Path:  # fmt: skip
-    """Train a branch, resuming what was begun in `out`. Returns OUT/uddm.safetensors where both branches are trained
-    now, else OUT/<stage>.safetensors; EMA weights. The curve is OUT/<stage>.jsonl.
+def train_stage(stage: StageName, config: UDDMConfig, options: Options, crop: int, setup: Setup) -> Path:
+    """Train a branch. Returns OUT/uddm.safetensors where both branches are trained now, else OUT/<stage>.safetensors.
 
-    Raises DegradeError for photographs or a crop that do not do, an `out` begun with other options, or another branch
-    of another preset.
+    Raises as `train_one` does, and for a crop that does not do, or another branch of another preset.
     """
-    if stage == "pddm" and not source.hr:
+    if stage == "pddm" and not setup.source.hr:
         raise DegradeError("P-DDM is trained without HR photographs", wanted="--hr, folders of sharp photographs")
     if crop % config.lr_multiple:
         raise DegradeError(f"The crop is {crop}", wanted=f"a multiple of {config.lr_multiple}")
-    data = UDDMData(crop=crop, scale=config.pddm.r)
-    of_stage = config.ddm if stage == "ddm" else config.pddm
-    make = (
-        (lambda: DDMStage(DDM(config.ddm), options.lr))
-        if stage == "ddm"
-        else (lambda: PDDMStage(PDDM(config.pddm), options.lr, options.alpha))
-    )
+    asked = {"batch": options.batch, "options": dataclasses.asdict(options)}
+    how = {"asked": asked, "data": UDDMData(crop=crop, scale=config.pddm.r), "batch": options.batch}
     if stage == "ddm":  # eq. 2: real LR photographs alone
-        source = dataclasses.replace(source, hr=())
-    asked = {"options": dataclasses.asdict(options)}
-    state, entry = train_one(stage, make, of_stage, asked, source, data, options.batch, crop, training, out, machine)
-    path = out / f"{stage}.safetensors"
-    keep(state, of_stage, path, [entry])
-    return (join(config, out) if rank_and_world()[0] == 0 else None) or path
+        alone = dataclasses.replace(setup, source=dataclasses.replace(setup.source, hr=()))
+        path = train_one(stage, lambda: DDMStage(DDM(config.ddm), options.lr), config.ddm, setup=alone, **how)
+    else:
+        make = lambda: PDDMStage(PDDM(config.pddm), options.lr, options.alpha)  # noqa: E731
+        path = train_one(stage, make, config.pddm, setup=setup, **how)
+    return (join(config, setup.out) if rank_and_world()[0] == 0 else None) or path
 
 
 def join(config: UDDMConfig, out: Path) -> Path | None:
@@ -79,5 +69,4 @@ def join(config: UDDMConfig, out: Path) -> Path | None:
     whole = UDDM(config)
     whole.ddm, ddm = load(paths[0], DDM)
     whole.pddm, pddm = load(paths[1], PDDM)
-    keep(whole.state_dict(), config, out / "uddm.safetensors", [*ddm.training, *pddm.training])
-    return out / "uddm.safetensors"
+    return keep(whole.state_dict(), config, out / "uddm.safetensors", [*ddm.training, *pddm.training])

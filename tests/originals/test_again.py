@@ -18,7 +18,7 @@ from safetensors import safe_open  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
 
 from degrade_engine.cli import main  # noqa: E402
-from degrade_engine.commands import train_syndiff  # noqa: E402
+from degrade_engine.commands import training  # noqa: E402
 from degrade_engine.engine.errors import DegradeError  # noqa: E402
 from degrade_engine.engine.images import encode_png  # noqa: E402
 from degrade_engine.originals.photographs import Photographs, RealBatches, RealCrops, batches  # noqa: E402
@@ -151,8 +151,8 @@ def test_what_was_begun_is_compared_as_well(said: Said, tmp_path: Path, monkeypa
         return make(self, rng)
 
     monkeypatch.setattr(RealBatches, "make", dies)
-    options = train_syndiff.training
-    monkeypatch.setattr(train_syndiff, "training", lambda given: replace(options(given), save_every_s=0.0))
+    options = training.train_options
+    monkeypatch.setattr(training, "train_options", lambda given: replace(options(given), save_every_s=0.0))
     assert said("syndiff")[0] == 130
     assert "data.crop was 16, now 24" in said("syndiff", "--crop", "24")[1]
     assert said("syndiff")[0] == 0

@@ -16,7 +16,7 @@ torch = pytest.importorskip("torch", reason="needs the extra train")
 from safetensors.torch import load_file  # noqa: E402
 
 from degrade_engine.cli import main  # noqa: E402
-from degrade_engine.commands import train_lway  # noqa: E402
+from degrade_engine.commands import training  # noqa: E402
 from degrade_engine.engine.classical.pipeline import Grain, Jpeg, Scale  # noqa: E402
 from degrade_engine.engine.classical.theta import Blur  # noqa: E402
 from degrade_engine.engine.errors import DegradeError  # noqa: E402
@@ -99,8 +99,8 @@ def test_a_killed_training_resumes_exactly(
     name: str, samples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kind = {"lway": LWayBatches, "srresnet": SRBatches}[name]
-    options = train_lway.training
-    monkeypatch.setattr(train_lway, "training", lambda given: dataclasses.replace(options(given), save_every_s=0.0))
+    options = training.train_options
+    monkeypatch.setattr(training, "train_options", lambda given: dataclasses.replace(options(given), save_every_s=0.0))
     call = ["train", name, "--hr", str(samples / "hr"), *SHORT, "--steps", "3", "--crop", "35", "--out"]
     assert main([*call, str(tmp_path / "a")]) == 0
     make, count = kind.make, 0

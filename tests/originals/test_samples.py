@@ -17,7 +17,7 @@ from degrade_engine.originals.photographs import Photographs, StepDataset  # noq
 from degrade_engine.originals.realdgen import data, samples  # noqa: E402
 from degrade_engine.originals.realdgen.config import SMALL, TINY  # noqa: E402
 from degrade_engine.originals.realdgen.model import RealDGen  # noqa: E402
-from degrade_engine.originals.realdgen.stages import SMALL_STAGES, stage_module  # noqa: E402
+from degrade_engine.originals.realdgen.stages import SMALL_STAGES, STAGES  # noqa: E402
 
 LITTLE = dataclasses.replace(
     SMALL,
@@ -113,8 +113,8 @@ def test_the_stage_learns_to_be_as_noisy_as_its_target(photographs: Photographs)
     """From nothing, on one kind of row: clean content, a target with white noise. The samples' spread must grow
     towards the error, and all that is trained must get a gradient."""
     torch.manual_seed(0)
-    stage = stage_module("sample", RealDGen(LITTLE), SMALL_STAGES)
-    optimiser = torch.optim.Adam([{"params": g["params"], "lr": 3e-3} for g in stage.prepare()])
+    stage = STAGES["sample"](RealDGen(LITTLE), SMALL_STAGES)
+    optimiser = torch.optim.Adam([{"params": g["params"], "lr": 3e-3} for g in stage.groups()])
     content = data.SampleBatches(photographs, data.DataOptions(crop=32, reference_crop=32), 4, 0, 0)[0]["content"]
     ratios = []
     for step in range(40):
@@ -133,7 +133,7 @@ def test_the_stage_learns_to_be_as_noisy_as_its_target(photographs: Photographs)
 
 def test_a_preset_without_samples_is_refused() -> None:
     with pytest.raises(DegradeError, match="preset tiny"):
-        stage_module("sample", RealDGen(TINY), SMALL_STAGES)
+        STAGES["sample"](RealDGen(TINY), SMALL_STAGES)
 
 
 def test_a_true_pair_loses_its_exposure_and_keeps_its_noise() -> None:

@@ -21,8 +21,9 @@ from degrade_engine.originals.photographs import Photographs, StepDataset  # noq
 from degrade_engine.originals.realdgen import data  # noqa: E402
 from degrade_engine.originals.realdgen.config import TINY  # noqa: E402
 from degrade_engine.originals.realdgen.model import RealDGen  # noqa: E402
-from degrade_engine.originals.realdgen.stages import TINY_STAGES, stage_module  # noqa: E402
-from degrade_engine.originals.realdgen.train import Run, run_stage  # noqa: E402
+from degrade_engine.originals.realdgen.stages import STAGES, TINY_STAGES  # noqa: E402
+from degrade_engine.originals.realdgen.train import train_stage  # noqa: E402
+from degrade_engine.originals.runs import Machine, Setup, Source  # noqa: E402
 from degrade_engine.originals.trainer import TrainOptions  # noqa: E402
 
 SMALL = dataclasses.replace(
@@ -137,8 +138,8 @@ def test_textured_crops_are_rougher(samples: Path) -> None:
 @pytest.mark.parametrize("name", ["vqvae", "content", "degradation", "ddpm"])
 def test_each_stage_trains_only_what_it_says(name: str, photographs: Photographs) -> None:
     torch.manual_seed(0)
-    stage = stage_module(name, RealDGen(SMALL), dataclasses.replace(TINY_STAGES, lr_degradation=0.0))
-    groups = stage.prepare()
+    stage = STAGES[name](RealDGen(SMALL), dataclasses.replace(TINY_STAGES, lr_degradation=0.0))
+    groups = stage.groups()
     before = {k: v.clone() for k, v in stage.named_parameters()}
     optimiser = torch.optim.AdamW(groups, lr=1e-3, weight_decay=0.0)
     batch = stage.batches(photographs, options(), 4, 0, 0)[0]
@@ -163,19 +164,20 @@ def test_each_stage_trains_only_what_it_says(name: str, photographs: Photographs
             "degradation.mapping.3.weight",
             "degradation.mapping.3.bias",
         }
-        tiny = stage_module(name, RealDGen(SMALL), TINY_STAGES)  # departs: the whole of E_deg learns on
-        tiny.prepare()
+        tiny = STAGES[name](RealDGen(SMALL), TINY_STAGES)  # departs: the whole of E_deg learns on
+        tiny.groups()
         assert all(p.requires_grad for p in tiny.model.degradation.parameters())
 
 
-def make_run(samples: Path, out: Path, stage: str, steps: int, **training: object) -> Run:
-    settings = TrainOptions(steps=steps, seed=3, log_every=2, save_every_s=0.0, bf16=False, **training)  # type: ignore[arg-type]
-    return Run(stage, SMALL, dataclasses.replace(TINY_STAGES, batch=2), options(), settings, (samples / "hr",),
-               (samples / "reference",), (), (), out, workers=0, threads=1)  # fmt: skip
+def run_stage(samples: Path, out: Path, stage: str, steps: int, lr: Path | None = None, **data: object) -> Path:
+    settings = TrainOptions(steps=steps, seed=3, log_every=2, save_every_s=0.0, bf16=False)
+    source = Source((samples / "hr",), lr=(lr or samples / "reference",))
+    setup = Setup(source, settings, out, Machine(0, 1))
+    return train_stage(stage, SMALL, dataclasses.replace(TINY_STAGES, batch=2), options(**data), setup)  # type: ignore[arg-type]
 
 
 def test_a_killed_run_resumes_exactly(samples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    straight = run_stage(make_run(samples, tmp_path / "a", "vqvae", 6))
+    straight = run_stage(samples, tmp_path / "a", "vqvae", 6)
     make = data.HRBatches.make
     count = 0
 
@@ -188,9 +190,9 @@ def test_a_killed_run_resumes_exactly(samples: Path, tmp_path: Path, monkeypatch
 
     monkeypatch.setattr(data.HRBatches, "make", dies)
     with pytest.raises(KeyboardInterrupt):
-        run_stage(make_run(samples, tmp_path / "b", "vqvae", 6))
+        run_stage(samples, tmp_path / "b", "vqvae", 6)
     monkeypatch.setattr(data.HRBatches, "make", make)
-    resumed = run_stage(make_run(samples, tmp_path / "b", "vqvae", 6))
+    resumed = run_stage(samples, tmp_path / "b", "vqvae", 6)
     assert count == 4, "the second call must go on, not begin again"
     assert straight.read_bytes() == resumed.read_bytes()
 
@@ -204,26 +206,22 @@ def test_photographs_smaller_than_the_reference_crop_are_left_out(samples: Path,
     small.mkdir()
     shutil.copy(next((samples / "reference").iterdir()), small)
     cv2.imwrite(str(small / "tiny.png"), np.zeros((36, 36, 3), np.uint8))  # between the crop's size and the reference's
-    run = make_run(samples, tmp_path / "run", "vqvae", 2)
-    run_stage(run)
-    for stage in ("content", "degradation"):
-        run_stage(make_run(samples, tmp_path / "run", stage, 2))
-    run = make_run(samples, tmp_path / "run", "ddpm", 12)
-    run = dataclasses.replace(run, lr=(small,), data=options(reference_crop=40, mix=(0.0, 1.0, 0.0)))
-    assert run_stage(run).is_file()
+    for stage in ("vqvae", "content", "degradation"):
+        run_stage(samples, tmp_path / "run", stage, 2)
+    assert run_stage(samples, tmp_path / "run", "ddpm", 12, small, reference_crop=40, mix=(0.0, 1.0, 0.0)).is_file()
 
 
 def test_resuming_with_other_options_is_refused(samples: Path, tmp_path: Path) -> None:
-    run_stage(make_run(samples, tmp_path, "vqvae", 2))
+    run_stage(samples, tmp_path, "vqvae", 2)
     with pytest.raises(DegradeError, match="steps"):
-        run_stage(make_run(samples, tmp_path, "vqvae", 4))
+        run_stage(samples, tmp_path, "vqvae", 4)
 
 
 def test_stages_follow_one_another_and_leave_a_strict_checkpoint(samples: Path, tmp_path: Path) -> None:
     with pytest.raises(DegradeError, match="vqvae"):
-        run_stage(make_run(samples, tmp_path, "content", 2))
+        run_stage(samples, tmp_path, "content", 2)
     for stage in ("vqvae", "content", "degradation", "ddpm"):
-        path = run_stage(make_run(samples, tmp_path, stage, 2))
+        path = run_stage(samples, tmp_path, stage, 2)
     model, record = load(path, RealDGen)
     assert model.config == SMALL
     assert [e["stage"] for e in record.training] == ["vqvae", "content", "degradation", "ddpm"]
@@ -235,7 +233,7 @@ def test_stages_follow_one_another_and_leave_a_strict_checkpoint(samples: Path, 
 
 
 def test_foreign_weights_are_refused(samples: Path, tmp_path: Path) -> None:
-    path = run_stage(make_run(samples, tmp_path, "vqvae", 2))
+    path = run_stage(samples, tmp_path, "vqvae", 2)
     path.write_bytes(path.read_bytes()[:-8])
     with pytest.raises(DegradeError, match="SHA-256"):
         load(path, RealDGen)

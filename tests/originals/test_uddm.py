@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch", reason="needs the extra train")
 
 from degrade_engine.engine.errors import DegradeError  # noqa: E402
 from degrade_engine.originals.checkpoint import load  # noqa: E402
-from degrade_engine.originals.runs import Machine, Source  # noqa: E402
+from degrade_engine.originals.runs import Machine, Setup, Source  # noqa: E402
 from degrade_engine.originals.trainer import TrainOptions  # noqa: E402
 from degrade_engine.originals.uddm import adversarial, ddm  # noqa: E402
 from degrade_engine.originals.uddm.config import TINY, scaled_betas  # noqa: E402
@@ -250,9 +250,9 @@ def test_fusion_is_eq_1_and_its_ends_are_the_branches(w: float) -> None:
 
 
 def train(stage: str, samples: Path, out: Path, steps: int = 3) -> Path:
-    options = TrainOptions(steps=steps, log_every=1, bf16=False)
     source = Source((samples / "hr",), lr=(samples / "reference",))
-    return train_stage(stage, SMALL, Options(2, 1e-3), source, 32, options, out, Machine(0, 1))  # type: ignore[arg-type]
+    setup = Setup(source, TrainOptions(steps=steps, log_every=1, bf16=False), out, Machine(0, 1))
+    return train_stage(stage, SMALL, Options(2, 1e-3), 32, setup)  # type: ignore[arg-type]
 
 
 def test_both_stages_in_either_order_make_one_checkpoint(samples: Path, tmp_path: Path) -> None:
@@ -271,13 +271,13 @@ def test_both_stages_in_either_order_make_one_checkpoint(samples: Path, tmp_path
 
 
 def test_what_cannot_be_trained_is_said(samples: Path, tmp_path: Path) -> None:
-    source, options, machine = Source((), lr=(samples / "reference",)), TrainOptions(1, bf16=False), Machine(0, 1)
+    setup = Setup(Source((), lr=(samples / "reference",)), TrainOptions(1, bf16=False), tmp_path, Machine(0, 1))
     with pytest.raises(DegradeError, match="without HR photographs"):
-        train_stage("pddm", SMALL, Options(2, 1e-3), source, 32, options, tmp_path, machine)
+        train_stage("pddm", SMALL, Options(2, 1e-3), 32, setup)
     with pytest.raises(DegradeError, match="crop is 33"):
-        train_stage("ddm", SMALL, Options(2, 1e-3), source, 33, options, tmp_path, machine)
+        train_stage("ddm", SMALL, Options(2, 1e-3), 33, setup)
     train("ddm", samples, tmp_path, steps=1)
     other = dataclasses.replace(SMALL, preset="other", ddm=dataclasses.replace(SMALL.ddm, s=4))
-    source = Source((samples / "hr",), lr=(samples / "reference",))
+    setup = dataclasses.replace(setup, source=dataclasses.replace(setup.source, hr=(samples / "hr",)))
     with pytest.raises(DegradeError, match="other sizes than the preset other"):
-        train_stage("pddm", other, Options(2, 1e-3), source, 32, options, tmp_path, machine)
+        train_stage("pddm", other, Options(2, 1e-3), 32, setup)
