@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Mapping
-from html import escape
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from ..errors import DegradeError
 from ..images import BadImage, encode_png, read_rgb, resize_bicubic
 from ..sinks.pairs import Sample
 from .figures import score
-from .finished import MOST_SIDE, Candidate, Row, Source
+from .finished import MOST_SIDE, Row
 
 Pixels = NDArray[np.uint8]
 ZOOM = 32  # side of the zoomed region, LR pixels
@@ -24,60 +24,85 @@ HR_VIEW = 320  # side of the HR thumbnail; its zoom is at full size
 _NAMES = {"reconstruction": "Rec_lr", "realesrgan": "second-order D", "bsrgan": "BSRGAN", "bsrgan-plus": "BSRGAN+"}
 
 
-def card(folder: Path, row: Row, pair: Sample) -> str:
+@dataclass(frozen=True)
+class Tile:
+    """An image and its enlarged region, as data URIs. box: where the region lies, in percent; kept: a candidate's."""
+
+    title: str
+    notes: tuple[str, ...]
+    image: str
+    zoom: str
+    box: dict[str, float] | None = None
+    kept: bool = False
+
+
+@dataclass(frozen=True)
+class Card:
+    """One pair. said: how it was made; hr, reference: which crops it is of."""
+
+    name: str
+    said: str
+    tiles: list[Tile]
+    hr: str
+    reference: str
+
+
+def card(folder: Path, row: Row, pair: Sample) -> Card:
     """One pair: its images, the candidates with their scores, and the same region of each enlarged. folder: the run's,
     which holds extra/. Raises DegradeError for images that are none, or not of the row's scale."""
-    name, scale, kind = row.name, row.scale, row.kind
+    name, scale = row.name, row.scale
     gt, lq = _decoded(name, pair.gt), _decoded(name, pair.lq)
     size = lq.shape[0]
     if lq.shape[:2] != (size, size) or gt.shape[:2] != (size * scale, size * scale):
         fact = f"The GT of pair {name} has {gt.shape[1]} x {gt.shape[0]} pixels, its LQ {lq.shape[1]} x {size}"
         raise DegradeError(fact, wanted=f"squares, {scale} to 1", mend="repeat the generate command")
-    bicubic = resize_bicubic(gt, (size, size))
-    top, left, side = textured(bicubic, ZOOM)
-    region = (top, left, side)
+    extra = {kind: _read(folder / "extra" / kind / f"{name}.png", size)
+             for kind in ("start", "reference", *(f"candidate{k}" for k in range(len(row.candidates))))}  # fmt: skip
+    reference = f"{row.reference}" if row.reference else ""
+    return Card(name, _said(row, extra["start"] is not None), _tiles(row, gt, lq, extra), f"{row.hr}", reference)
 
-    tiles = [
-        _tile(
-            "HR",
-            f"{gt.shape[1]} px",
-            _jpeg(resize_bicubic(gt, (HR_VIEW, HR_VIEW)) if gt.shape[0] > HR_VIEW else gt),
-            _png(gt[top * scale : (top + side) * scale, left * scale : (left + side) * scale]),
-            _box(region, size),
-        )
-    ]
-    extra = folder / "extra"
-    start = _read(extra / "start" / f"{name}.png", size)
-    if kind != "bicubic" or start is None:
-        tiles.append(_lr_tile("HR, bicubic", "no degradation", bicubic, region))
+
+def _tiles(row: Row, gt: Pixels, lq: Pixels, extra: Mapping[str, Pixels | None]) -> list[Tile]:
+    """extra: of the images of extra/ those that are there."""
+    size, scale, start = lq.shape[0], row.scale, extra["start"]
+    bicubic = resize_bicubic(gt, (size, size))
+    region = top, left, side = textured(bicubic, ZOOM)
+    view = resize_bicubic(gt, (HR_VIEW, HR_VIEW)) if gt.shape[0] > HR_VIEW else gt
+    zoom = gt[top * scale : (top + side) * scale, left * scale : (left + side) * scale]
+    tiles = [Tile("HR", (f"{gt.shape[1]} px",), _jpeg(view), _png(zoom), _box(region, size))]
+    if row.kind != "bicubic" or start is None:
+        tiles.append(_lr_tile("HR, bicubic", ("no degradation",), bicubic, region))
     if start is not None:
-        tiles.append(_lr_tile("Start", start_name(kind), start, region))
+        tiles.append(_lr_tile("Start", (start_name(row.kind),), start, region))
     for k, scores in enumerate(row.candidates):
-        pixels = lq if k == row.kept else _read(extra / f"candidate{k}" / f"{name}.png", size)
+        pixels = lq if k == row.kept else extra[f"candidate{k}"]
         if pixels is not None:
-            tiles.append(_candidate_tile(k, k == row.kept, scores, pixels, region))
-    reference = _read(extra / "reference" / f"{name}.png", size)
-    if reference is not None:
+            notes = ("not scored",) if scores.score is None else (
+                f"score {score(scores.score)}", f"deg {score(scores.degradation_error)} ",
+                f"cont {score(scores.content_error)}",
+            )  # fmt: skip
+            tiles.append(_lr_tile(f"Candidate {k + 1}", notes, pixels, region, kept=k == row.kept))
+    if (reference := extra["reference"]) is not None:
         own = textured(reference, ZOOM)
-        tiles.append(_lr_tile("Reference", "real LR", reference, own, _box(own, size)))
-    said = f"τ {row.tau} · {counted(row.steps, 'step')} · {escape(row.solver)}"
+        tiles.append(_lr_tile("Reference", ("real LR",), reference, own, _box(own, size)))
+    return tiles
+
+
+def _said(row: Row, saved: bool) -> str:
+    """How a pair was made."""
+    said = f"τ {row.tau} · {counted(row.steps, 'step')} · {row.solver}"
     if row.reference is None and not row.tau:
-        said = start_name(kind)
+        said = start_name(row.kind)
     if row.noise:
         said += f" · noise {row.noise:g}"
-    if row.reference is not None and start is None:
+    if row.reference is not None and not saved:
         said += " · start, reference and other candidates were not saved (--save-candidates)"
-    return f"""<article class="pair">
-<header><h3>{escape(name)}</h3><span>{said}</span></header>
-<div class="tiles" style="--columns:{min(8, max(7, len(tiles)))}">{"".join(tiles)}</div>
-<div class="sources"><span>HR <code>{_source(row.hr)}</code></span>
-{_reference(row.reference)}</div>
-</article>"""
+    return said
 
 
 def start_name(kind: str) -> str:
     """A start or a degrader as the report calls it: those that have no other name by their own."""
-    return escape(_NAMES.get(kind, kind))
+    return _NAMES.get(kind, kind)
 
 
 def contact_sheet(files: Mapping[str, bytes], columns: int, side: int = 128) -> str:
@@ -110,33 +135,17 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _lr_tile(title: str, note: str, pixels: Pixels, region: tuple[int, int, int], box: str = "") -> str:
+def _lr_tile(
+    title: str, notes: tuple[str, ...], pixels: Pixels, region: tuple[int, int, int],
+    box: dict[str, float] | None = None, kept: bool = False,
+) -> Tile:  # fmt: skip
     top, left, side = region
-    return _tile(title, note, _png(pixels), _png(pixels[top : top + side, left : left + side]), box)
+    return Tile(title, notes, _png(pixels), _png(pixels[top : top + side, left : left + side]), box, kept)
 
 
-def _candidate_tile(k: int, kept: bool, scores: Candidate, pixels: Pixels, region: tuple[int, int, int]) -> str:
-    top, left, side = region
-    title = f"Candidate {k + 1}" + (' <span class="tag">kept</span>' if kept else "")
-    note = "not scored"
-    if scores.score is not None:
-        parts = f"deg {score(scores.degradation_error)} </span><span>cont {score(scores.content_error)}"
-        note = f"score {score(scores.score)}</span><span>{parts}"
-    return _tile(title, note, _png(pixels), _png(pixels[top : top + side, left : left + side]), "", kept=kept)
-
-
-def _tile(title: str, note: str, image: str, zoom: str, box: str, *, kept: bool = False) -> str:
-    return (
-        f'<figure class="tile{" kept" if kept else ""}">'
-        f'<span class="view"><img src="{image}" alt="" loading="lazy">{box}</span>'
-        f'<img class="zoom" src="{zoom}" alt="">'
-        f"<figcaption><b>{title}</b><span>{note}</span></figcaption></figure>"
-    )
-
-
-def _box(region: tuple[int, int, int], size: int) -> str:
+def _box(region: tuple[int, int, int], size: int) -> dict[str, float]:
     top, left, side = (100 * value / size for value in region)
-    return f'<i class="box" style="top:{top:.2f}%;left:{left:.2f}%;width:{side:.2f}%;height:{side:.2f}%"></i>'
+    return {"top": top, "left": left, "width": side, "height": side}
 
 
 def _read(path: Path, size: int) -> Pixels | None:
@@ -168,12 +177,3 @@ def _jpeg(pixels: Pixels) -> str:
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "JPEG", quality=88)
     return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
-
-
-def _reference(one: Source | None) -> str:
-    return "" if one is None else f"<span>reference <code>{_source(one)}</code></span>"
-
-
-def _source(one: Source) -> str:
-    top, left, height, width = one.crop
-    return escape(f"{one.path}  {width}×{height} at {left}, {top}")

@@ -109,6 +109,10 @@ class Source:
     path: str
     crop: tuple[int, int, int, int]
 
+    def __str__(self) -> str:
+        top, left, height, width = self.crop
+        return f"{self.path}  {width}×{height} at {left}, {top}"
+
 
 @dataclass(frozen=True)
 class Candidate:
