@@ -38,7 +38,6 @@ from .frechet import Gaussian, fit, squared_distance
 
 ALPHA = 25.0
 ENOUGH = 100  # reference crops: "100 - 150 images can already give good estimation results" (section 3.5)
-CROPS = 150
 TIMES = 25  # how often the references are drawn anew for the spread; the paper's number of tests
 
 Floats = NDArray[np.float64]

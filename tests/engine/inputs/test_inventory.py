@@ -142,7 +142,7 @@ def test_many_files_in_many_folders_are_looked_at_in_threads_and_stay_in_order(t
     counts = []
     found = scan(tmp_path, on_files=counts.append)
     assert paths(found) == sorted([*names, "model.png"]) and counts == [256, 512, 768]
-    assert found.entries[0].height == 10 and found.entries.total_bytes == 900 * (len(data) + 3) + len(data)
+    assert found.entries[0].height == 10 and int(found.entries.lengths.sum()) == 900 * (len(data) + 3) + len(data)
 
 
 def test_entries_are_a_sequence_that_can_be_pickled(tmp_path):
