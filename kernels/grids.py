@@ -63,23 +63,17 @@ _ROWS = {"rows": _long, "elements": _long}
 _SIZES = dict.fromkeys("images channels height width tile_height tile_width down across".split(), _long)
 
 _PIXELS = Kernel(_arguments("images out", batch=_long, pixels=_long), lambda a: over_rows(a["batch"], a["pixels"], 4))
-_UPDATE = Kernel(
-    _arguments("x eps x0_prev model_input coefficients timesteps step", clip=_int, **_ROWS, **_NOISE),
-    lambda a: over_rows(a["rows"], a["elements"], 4),
-)
-_START = Kernel(
-    _arguments("x x_start model_input coefficients", **_ROWS, **_NOISE),
-    lambda a: over_rows(a["rows"], a["elements"], 4),
-)
 
 KERNELS: dict[str, Kernel] = {
     "degrade_to_planar": _PIXELS,
     "degrade_to_bytes": Kernel(_arguments("x out", batch=_long, pixels=_long), _PIXELS.grid),
-    # _f32 and _f16 name the model's dtype: that of eps and model_input
-    "degrade_start_f32": _START,
-    "degrade_start_f16": _START,
-    "degrade_update_f32": _UPDATE,
-    "degrade_update_f16": _UPDATE,
+    "degrade_start": Kernel(
+        _arguments("x x_start coefficients", **_ROWS, **_NOISE), lambda a: over_rows(a["rows"], a["elements"], 4)
+    ),
+    "degrade_update": Kernel(
+        _arguments("x eps x0_prev coefficients timesteps step", clip=_int, **_ROWS, **_NOISE),
+        lambda a: over_rows(a["rows"], a["elements"], 4),
+    ),
     "degrade_load": Kernel(_arguments("t timesteps step", rows=_long), lambda a: over_items(a["rows"])),
     "degrade_advance": Kernel(_arguments("step"), lambda a: (1, 1)),
     # features_1 = 0: the first target alone

@@ -12,18 +12,19 @@
 #include "philox.h"
 #include "update.h"
 
-namespace degrade {
-
-// Bytes an element, m = 2 or 4 the size of the model's dtype: x in and out 8, eps m, x0_prev out 4, and in 4
-// where c != 0, the model's next input m. Time >= (12 + 4·[c != 0] + 2·m) · moving rows · elements / bandwidth;
-// a row that waits costs its 24 bytes of coefficients.
-template <typename Model>
-__device__ __forceinline__ void update_rows(float* __restrict__ x, const Model* __restrict__ eps,
-                                            float* __restrict__ x0_prev, Model* __restrict__ model_input,
-                                            const float* __restrict__ coefficients,
-                                            const uint32_t* __restrict__ timesteps, const int32_t* step,
-                                            bool clip, int64_t rows, int64_t elements, uint32_t k0, uint32_t k1,
-                                            const uint32_t* pairs, const uint32_t* candidates) {
+// Bytes an element: x in and out 8, eps 4, x0_prev out 4, and in 4 where c != 0. Time >= (16 + 4·[c != 0]) · moving
+// rows · elements / bandwidth; a row that waits costs its 24 bytes of coefficients.
+extern "C" __global__ void __launch_bounds__(degrade::kThreads)
+degrade_update(float* __restrict__ x,                    // [rows, elements] in/out
+               const float* __restrict__ eps,            // [rows, elements]
+               float* __restrict__ x0_prev,              // [rows, elements] in/out
+               const float* __restrict__ coefficients,   // [S, rows, 6]: p, q, a, b, c, d
+               const uint32_t* __restrict__ timesteps,   // [S, rows]
+               const int32_t* step,                      // [1], 0 .. S - 1
+               int32_t clip, int64_t rows, int64_t elements, uint32_t k0, uint32_t k1,
+               const uint32_t* pairs,                    // [rows]
+               const uint32_t* candidates) {             // [rows]
+    using namespace degrade;
     for (int64_t row = blockIdx.y; row < rows; row += gridDim.y) {
         const int64_t entry = entry_at(*step, rows, row);
         const Coefficients k = coefficients_at(coefficients + 6 * entry);
@@ -40,24 +41,25 @@ __device__ __forceinline__ void update_rows(float* __restrict__ x, const Model* 
             if (has_noise) z = normals4(static_cast<uint32_t>(block), t, candidate, pair, k0, k1);
             noise[0] = z.z0, noise[1] = z.z1, noise[2] = z.z2, noise[3] = z.z3;
             for (int i = 0; i < 4; ++i) {
-                const float x0 = predict_x0(k, clip, now[i], predicted[i]);
+                const float x0 = predict_x0(k, clip != 0, now[i], predicted[i]);
                 now[i] = advance(k, has_previous, has_noise, now[i], x0, previous[i], noise[i]);
                 previous[i] = x0;
             }
             store4(x + at, left, now);
             store4(x0_prev + at, left, previous);
-            if (model_input) store4(model_input + at, left, now);
         }
     }
 }
 
-// Bytes an element: x_start 4, x 4, the model's input m. Time >= (8 + m) · rows · elements / bandwidth.
-template <typename Model>
-__device__ __forceinline__ void start_rows(float* __restrict__ x, const float* __restrict__ x_start,
-                                           Model* __restrict__ model_input,
-                                           const float* __restrict__ coefficients, int64_t rows,
-                                           int64_t elements, uint32_t k0, uint32_t k1, const uint32_t* pairs,
-                                           const uint32_t* candidates) {
+// Bytes an element: x_start 4, x 4. Time >= 8 · rows · elements / bandwidth.
+extern "C" __global__ void __launch_bounds__(degrade::kThreads)
+degrade_start(float* __restrict__ x,                   // [rows, elements] out
+              const float* __restrict__ x_start,       // [rows, elements]
+              const float* __restrict__ coefficients,  // [rows, 2]: sqrt(abar_tau), sqrt(1 - abar_tau)
+              int64_t rows, int64_t elements, uint32_t k0, uint32_t k1,
+              const uint32_t* pairs,                   // [rows]
+              const uint32_t* candidates) {            // [rows]
+    using namespace degrade;
     for (int64_t row = blockIdx.y; row < rows; row += gridDim.y) {
         const float s = coefficients[2 * row], n = coefficients[2 * row + 1];
         const uint32_t candidate = candidates[row], pair = pairs[row];
@@ -71,47 +73,9 @@ __device__ __forceinline__ void start_rows(float* __restrict__ x, const float* _
                 for (int i = 0; i < 4; ++i) value[i] = noised_start(s, n, value[i], noise[i]);
             }
             store4(x + at, left, value);
-            if (model_input) store4(model_input + at, left, value);
         }
     }
 }
-
-}  // namespace degrade
-
-// One name for each dtype of the model; `float` and `Half` differ in the size of eps and model_input alone.
-#define DEGRADE_UPDATE(NAME, MODEL)                                                                              \
-    extern "C" __global__ void __launch_bounds__(degrade::kThreads)                                              \
-    NAME(float* x,                   /* [rows, elements] in/out */                                               \
-         const MODEL* eps,           /* [rows, elements] */                                                      \
-         float* x0_prev,             /* [rows, elements] in/out */                                               \
-         MODEL* model_input,         /* [rows, elements] out, x as the model reads it, not x itself; null = not  \
-                                        wanted */                                                                \
-         const float* coefficients,  /* [S, rows, 6]: p, q, a, b, c, d */                                        \
-         const uint32_t* timesteps,  /* [S, rows] */                                                             \
-         const int32_t* step,        /* [1], 0 .. S - 1 */                                                       \
-         int32_t clip, int64_t rows, int64_t elements, uint32_t k0, uint32_t k1,                                 \
-         const uint32_t* pairs,      /* [rows] */                                                                \
-         const uint32_t* candidates  /* [rows] */) {                                                             \
-        degrade::update_rows<MODEL>(x, eps, x0_prev, model_input, coefficients, timesteps, step, clip != 0,      \
-                                    rows, elements, k0, k1, pairs, candidates);                                  \
-    }
-DEGRADE_UPDATE(degrade_update_f32, float)
-DEGRADE_UPDATE(degrade_update_f16, degrade::Half)
-
-#define DEGRADE_START(NAME, MODEL)                                                                               \
-    extern "C" __global__ void __launch_bounds__(degrade::kThreads)                                              \
-    NAME(float* x,                   /* [rows, elements] out */                                                  \
-         const float* x_start,       /* [rows, elements] */                                                      \
-         MODEL* model_input,         /* [rows, elements] out; null = not wanted */                               \
-         const float* coefficients,  /* [rows, 2]: sqrt(abar_tau), sqrt(1 - abar_tau) */                         \
-         int64_t rows, int64_t elements, uint32_t k0, uint32_t k1,                                               \
-         const uint32_t* pairs,      /* [rows] */                                                                \
-         const uint32_t* candidates  /* [rows] */) {                                                             \
-        degrade::start_rows<MODEL>(x, x_start, model_input, coefficients, rows, elements, k0, k1, pairs,         \
-                                   candidates);                                                                  \
-    }
-DEGRADE_START(degrade_start_f32, float)
-DEGRADE_START(degrade_start_f16, degrade::Half)
 
 // t[r] = timesteps[step, r]. 8 bytes a row; the launch itself is the cost.
 extern "C" __global__ void __launch_bounds__(degrade::kThreads)

@@ -12,8 +12,6 @@ numbers, so rows that start later wait with the identity and their bytes do not 
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -81,18 +79,13 @@ def update_twin(
     pairs: Words,
     candidates: Words,
     steps: Words,
-    model_input: NDArray[Any] | None = None,
 ) -> None:
-    """The numpy twin of `update`, key as by `philox.seed_key`. Sums run left to right.
-
-    It also repeats what only the CUDA grids do: eps may be float16, and model_input, where given, receives the
-    moved rows of x in its own dtype, float32 or float16.
-    """
+    """The numpy twin of `update`, key as by `philox.seed_key`. Sums run left to right."""
     for i, row in enumerate(coefficients):
         if np.array_equal(row, IDENTITY):
             continue
         p, q, a, b, c, d = row
-        x0 = p * x[i] + q * eps[i].astype(np.float32)
+        x0 = p * x[i] + q * eps[i]
         if clip:
             x0 = np.clip(x0, np.float32(-1.0), np.float32(1.0))
         moved = a * x[i] + b * x0
@@ -102,8 +95,6 @@ def update_twin(
             moved = moved + d * row_normals(x0.size, key, pairs[i], candidates[i], steps[i]).reshape(x0.shape)
         x[i] = moved
         x0_prev[i] = x0
-        if model_input is not None:
-            model_input[i] = moved
 
 
 def start(
@@ -153,17 +144,14 @@ def start_twin(
     key: Words,
     pairs: Words,
     candidates: Words,
-    model_input: NDArray[Any] | None = None,
 ) -> None:
-    """The numpy twin of `start`, key as by `philox.seed_key`; model_input as in `update_twin`."""
+    """The numpy twin of `start`, key as by `philox.seed_key`."""
     for i, (s, n) in enumerate(coefficients):
         if n == 0:
             x[i] = x_start[i]
         else:
             z = row_normals(x[i].size, key, pairs[i], candidates[i], np.uint32(0))
             x[i] = s * x_start[i] + n * z.reshape(x[i].shape)
-        if model_input is not None:
-            model_input[i] = x[i]
 
 
 def load(t: NDArray[np.int32], timesteps: NDArray[np.int32], step: NDArray[np.int32]) -> None:

@@ -137,7 +137,6 @@ def kernel_work(device: CudaDevice, x: Any, out: Any, pairs: int) -> Iterator[tu
     starts, table_ = device.allocate((rows, 2), np.float32), device.allocate((1, rows, 6), np.float32)
     device.upload(starts, np.tile(np.array([0.8, 0.6], np.float32), (rows, 1)))
     device.upload(table_, np.tile(np.array([1.2, -0.66, 0.9, 0.1, 0.0, 0.05], np.float32), (1, rows, 1)))
-    half, fed = (device.allocate(x.shape, np.float16) for _ in range(2))
     figures = device.allocate((rows // pairs, pairs), np.float32)
     kept, flags = device.allocate((pairs,), np.int32), device.allocate((rows,), np.uint8)
     size = {"rows": rows, "elements": elements}
@@ -150,12 +149,8 @@ def kernel_work(device: CudaDevice, x: Any, out: Any, pairs: int) -> Iterator[tu
         return lambda: device.launch_grid(name, **arguments)
 
     n, float_ = rows * elements, {"x": x, "x0_prev": out}
-    yield "degrade_update_f32", 20 * n, work(
-        "degrade_update_f32", **float_, eps=extra, model_input=None, **steps, **size, **noise)  # fmt: skip
-    yield "degrade_update_f16", 16 * n, work(
-        "degrade_update_f16", **float_, eps=half, model_input=fed, **steps, **size, **noise)  # fmt: skip
-    yield "degrade_start_f32", 8 * n, work(
-        "degrade_start_f32", x=x, x_start=out, model_input=None, coefficients=starts, **size, **noise)  # fmt: skip
+    yield "degrade_update", 20 * n, work("degrade_update", **float_, eps=extra, **steps, **size, **noise)
+    yield "degrade_start", 8 * n, work("degrade_start", x=x, x_start=out, coefficients=starts, **size, **noise)
     yield "degrade_to_bytes", 15 * rows * pixels, work("degrade_to_bytes", x=x, out=bytes_, batch=rows, pixels=pixels)
     yield "degrade_to_planar", 15 * rows * pixels, work(
         "degrade_to_planar", images=bytes_, out=out, batch=rows, pixels=pixels)  # fmt: skip

@@ -2,7 +2,7 @@
 argument that `kernels/grids.py` names. Shapes are read off the buffers; nothing here knows CUDA.
 
 A bundle's networks read and write FP32, also those that compute in FP16 (spec.TensorSpec), so the denoiser is bound to
-x itself: the FP32 kernels are called, and their second output, x as an FP16 network would read it, is not wanted.
+x itself.
 """
 
 from __future__ import annotations
@@ -28,10 +28,8 @@ def to_bytes(x: Any, out: Any) -> Call:
 
 
 def start(x: Any, x_start: Any, coefficients: Any, seed: int, pairs: Any, candidates: Any) -> Call:
-    return "degrade_start_f32", {
-        "x": x, "x_start": x_start, "model_input": None, "coefficients": coefficients,
-        **_rows(x), **_noise(seed, pairs, candidates),
-    }  # fmt: skip
+    noise = _noise(seed, pairs, candidates)
+    return "degrade_start", {"x": x, "x_start": x_start, "coefficients": coefficients, **_rows(x), **noise}
 
 
 def load(t: Any, timesteps: Any, step: Any) -> Call:
@@ -42,8 +40,8 @@ def update(
     x: Any, eps: Any, x0_prev: Any, coefficients: Any, timesteps: Any, step: Any, clip: bool, seed: int, pairs: Any,
     candidates: Any,
 ) -> Call:  # fmt: skip
-    return "degrade_update_f32", {
-        "x": x, "eps": eps, "x0_prev": x0_prev, "model_input": None, "coefficients": coefficients,
+    return "degrade_update", {
+        "x": x, "eps": eps, "x0_prev": x0_prev, "coefficients": coefficients,
         "timesteps": timesteps, "step": step, "clip": int(clip), **_rows(x), **_noise(seed, pairs, candidates),
     }  # fmt: skip
 

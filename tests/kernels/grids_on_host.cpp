@@ -43,10 +43,8 @@ const char* letters(void (*)(Arguments...)) {
 #define EVERY_KERNEL(DO)   \
     DO(degrade_to_planar)  \
     DO(degrade_to_bytes)   \
-    DO(degrade_start_f32)  \
-    DO(degrade_start_f16)  \
-    DO(degrade_update_f32) \
-    DO(degrade_update_f16) \
+    DO(degrade_start)      \
+    DO(degrade_update)     \
     DO(degrade_load)       \
     DO(degrade_advance)    \
     DO(degrade_squared_l2) \
@@ -74,15 +72,6 @@ int32_t launch_on_host(const char* name, uint32_t x, uint32_t y, uint32_t thread
     if (strcmp(name, #NAME) == 0) return launch(NAME, x, y, threads, arguments), 0;
     EVERY_KERNEL(LAUNCH)
     return 1;
-}
-
-// The host's side of half.h, which only the tests call.
-void halves_to_floats(const uint16_t* from, float* to, int64_t count) {
-    for (int64_t i = 0; i < count; ++i) to[i] = degrade::to_float(degrade::Half{from[i]});
-}
-
-void floats_to_halves(const float* from, uint16_t* to, int64_t count) {
-    for (int64_t i = 0; i < count; ++i) to[i] = degrade::from_float<degrade::Half>(from[i]).bits;
 }
 
 }  // extern "C"

@@ -46,10 +46,8 @@ def test_no_product_and_sum_are_contracted(ptx: dict[str, str]) -> None:
     [
         ("degrade_to_planar", {"v4.u8"}, {"v4.f32"}),
         ("degrade_to_bytes", {"v4.f32"}, {"v4.u8"}),
-        ("degrade_start_f32", {"v4.f32"}, {"v4.f32"}),
-        ("degrade_start_f16", {"v4.f32"}, {"v4.f32", "v4.u16"}),
-        ("degrade_update_f32", {"v4.f32"}, {"v4.f32"}),
-        ("degrade_update_f16", {"v4.f32", "v4.u16"}, {"v4.f32", "v4.u16"}),
+        ("degrade_start", {"v4.f32"}, {"v4.f32"}),
+        ("degrade_update", {"v4.f32"}, {"v4.f32"}),
         ("degrade_finite", {"v4.f32"}, set()),
         ("degrade_gather", {"v4.u32"}, {"v4.u32"}),
         ("degrade_tile", {"v4.u32"}, {"v4.u32"}),
