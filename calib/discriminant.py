@@ -13,7 +13,8 @@ lambda is by how much the bins differ along v, in units of what the contents do.
 
 which gives all axes of lambda >> DELTA the same spread between bins, so that blur and JPEG count as much as noise, and
 fades out those in which bins differ by less than chance. X_ref has no part in it. The two constants were chosen on
-sixteen settings other than Table 1's, over seeds of random-alexnet and on e-deg (`bench binned --settings other`).
+sixteen settings other than Table 1's, over seeds of random-alexnet and on e-deg
+(`bench papers binned --settings other`).
 """
 
 from __future__ import annotations

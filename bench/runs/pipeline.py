@@ -153,7 +153,7 @@ def main(
 ) -> None:
     """What a long run costs before its first pair, how busy the engine is kept, and the share of image I/O."""
     threads, rows = cores(), list[Row]()
-    runs = [(kind, Order(degrader=kind, hr=hr), quick, BATCH) for kind in DEGRADERS]
+    runs: list[tuple[str, Order, int, int]] = [(kind, Order(degrader=kind, hr=hr), quick, BATCH) for kind in DEGRADERS]
     if engine and reference:
         order = Order(engine=engine, hr=hr, reference=reference)
         batch = open_engine_spec(engine).batch

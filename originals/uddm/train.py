@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.originals.checkpoint import load, read_sidecar
@@ -45,7 +45,7 @@ def train_stage(stage: StageName, config: UDDMConfig, options: Options, crop: in
     if crop % config.lr_multiple:
         raise DegradeError(f"The crop is {crop}", wanted=f"a multiple of {config.lr_multiple}")
     asked = {"batch": options.batch, "options": dataclasses.asdict(options)}
-    how = {"asked": asked, "data": UDDMData(crop=crop, scale=config.pddm.r), "batch": options.batch}
+    how: dict[str, Any] = {"asked": asked, "data": UDDMData(crop=crop, scale=config.pddm.r), "batch": options.batch}
     if stage == "ddm":  # eq. 2: real LR photographs alone
         alone = dataclasses.replace(setup, source=dataclasses.replace(setup.source, hr=()))
         path = train_one(stage, lambda: DDMStage(DDM(config.ddm), options.lr), config.ddm, setup=alone, **how)

@@ -1,4 +1,4 @@
-"""The sets of pairs that `bench worth` compares: the same crops of the same sharp photographs, degraded in turn.
+"""The sets of pairs that `bench papers worth` compares: the same crops of the same sharp photographs, degraded in turn.
 
 Each is a folder that `degrade-engine generate` fills, called as a user calls it, but two sorts: sets made from another
 set by one fixed blur or white noise, and the true pairs of the Canon scenes that may be trained on, the ceiling.

@@ -1,4 +1,4 @@
-"""The tables of `bench worth`: what an SR network learnt from each set of pairs, best first."""
+"""The tables of `bench papers worth`: what an SR network learnt from each set of pairs, best first."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def why(rows: list[Row]) -> str:
 
 def noise(rows: list[Row], looked_at: list[Row]) -> str:
     """How much noise each kind's LR may have, on the scenes for choosing, seed 0: PSNR of the SR network that was
-    trained on them, and beside it the LR's own figures. looked_at: rows of `bench quality` of that split."""
+    trained on them, and beside it the LR's own figures. looked_at: rows of `bench papers quality` of that split."""
     worth = {row["generator"]: row["chosen_psnr_db"] for row in rows if row["seed"] == 0 and "chosen_psnr_db" in row}
     body = []
     for kind, names in NOISES.items():

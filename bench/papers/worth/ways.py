@@ -1,4 +1,4 @@
-"""What `bench worth` compares: the generators as they are recommended, and the sets that tell why they differ."""
+"""What `bench papers worth` compares: generators as they are recommended, and the sets that tell why they differ."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Way:
 
 TRUE, BINNED = "true pairs", "binned"
 GENERAL, UNSHARPENED = "syndiff-tiny", "unsharpened"  # a second engine, second weights
-BLUR = Way("bicubic, Gaussian sigma 0.5", of="bicubic", blur=0.5)  # the baseline of `bench quality`
+BLUR = Way("bicubic, Gaussian sigma 0.5", of="bicubic", blur=0.5)  # the baseline of `bench papers quality`
 DEGRADER = ("--degrader", "binned")
 REALESRGAN = ("--start", "realesrgan", "--tau", "1:125", "--steps", "5")  # the paper's start and strengths, few calls
 CALIBRATED = ("--start", "binned", "--tau", "20", "--steps", "2")  # a start that is near asks for less noise
