@@ -6,8 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import fmean
 
-from .quality.tables import markdown
-from .rows import rows_of
+from .rows import markdown, rows_of
 
 CHOICES = (
     ("references, and a model trained on cameras like yours", "`--model realdgen-tiny`", "realdgen"),
