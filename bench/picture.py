@@ -16,20 +16,10 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from degrade_engine.engine.images import encode_png, read_rgb, resize_bicubic
+from degrade_engine.engine.report.cards import textured
 
 CELL, GAP, HEAD, ZOOM = 256, 12, 34, 48  # pixels; ZOOM: LR pixels shown a side
 COLUMNS = ("HR", "HR at LR size, bicubic", "generated LR", "reference (real)")
-
-
-def textured(image: np.ndarray, size: int) -> tuple[int, int]:
-    """Top left of the square of `size` with the strongest gradients."""
-    g = image.astype(np.float32).mean(axis=2)
-    energy = np.abs(np.diff(g, axis=0, append=g[-1:])) + np.abs(np.diff(g, axis=1, append=g[:, -1:]))
-    total = energy.cumsum(0).cumsum(1)
-    total = np.pad(total, ((1, 0), (1, 0)))
-    sums = total[size:, size:] - total[:-size, size:] - total[size:, :-size] + total[:-size, :-size]
-    y, x = np.unravel_index(int(sums.argmax()), sums.shape)
-    return int(y), int(x)
 
 
 def cell(image: np.ndarray) -> Image.Image:
@@ -42,8 +32,8 @@ def row(pairs: Path, record: dict[str, Any]) -> list[Image.Image]:
     gt, lq = read_rgb(pairs / "gt" / f"{name}.png"), read_rgb(pairs / "lq" / f"{name}.png")
     reference = read_rgb(pairs / "extra" / "reference" / f"{name}.png")
     bicubic, scale = resize_bicubic(gt, lq.shape[:2]), gt.shape[0] // lq.shape[0]
-    y, x = textured(bicubic, ZOOM)
-    v, u = textured(reference, ZOOM)
+    y, x, _ = textured(bicubic, ZOOM)
+    v, u, _ = textured(reference, ZOOM)
     return [
         cell(gt[scale * y : scale * (y + ZOOM), scale * x : scale * (x + ZOOM)]),
         cell(bicubic[y : y + ZOOM, x : x + ZOOM]),

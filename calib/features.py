@@ -125,18 +125,25 @@ def _e_deg_of_checkpoint(path: Path, threads: int | None) -> Features:
 # ---- AlexNet and VGG19 ----
 
 
+def filters(seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """AlexNet's first convolution at random: weights [64, 3, 11, 11] and biases [64], uniform in +-1/sqrt(fan in) as
+    PyTorch starts, from numpy's Philox: the same in every release."""
+    dice, reach = np.random.Generator(np.random.Philox(seed)), float(3 * 11 * 11) ** -0.5
+    return dice.uniform(-reach, reach, (64, 3, 11, 11)), dice.uniform(-reach, reach, 64)
+
+
 def _random_bands(seed: int, threads: int | None) -> Features:
     torch = _torch(threads)
     from . import bands
 
     std = torch.tensor(STD)[:, None, None]
-    filters = _random(_alexnet(), seed)[0].get_parameter("weight").detach()
+    weights = torch.from_numpy(filters(seed)[0]).float()
 
     def run(x: Tensor) -> Tensor:
         if min(x.shape[2:]) < bands.LEAST:
             fact = f"random-alexnet was given crops of {x.shape[3]} x {x.shape[2]} pixels"
             raise DegradeError(fact, wanted=f"{bands.LEAST} pixels or more a side")
-        return bands.answers(x, filters)
+        return bands.answers(x, weights)
 
     page = {"name": "random-alexnet", "seed": seed} | DISCRIMINANT
     return Features(page, _extract(run, lambda x: x / 255 / std), discriminant=True)
@@ -206,21 +213,6 @@ def _vgg19(pool: int, conv: int) -> nn.Sequential:
                 return nn.Sequential(*layers)
         layers.append(nn.MaxPool2d(2, 2))
     raise DegradeError(f"VGG19 has no convolution {conv} before pooling {pool}")
-
-
-def _random(network: nn.Sequential, seed: int) -> nn.Sequential:
-    """Weights and biases uniform in +-1/sqrt(fan in), which is PyTorch's own start, but from numpy's Philox: the same
-    in every release."""
-    import torch
-
-    dice = np.random.Generator(np.random.Philox(seed))
-    with torch.no_grad():
-        for layer in network:
-            if isinstance(layer, torch.nn.Conv2d):
-                reach = float(layer.weight[0].numel()) ** -0.5
-                for values in layer.parameters():  # weight, then bias
-                    values.copy_(torch.from_numpy(dice.uniform(-reach, reach, tuple(values.shape))))
-    return network
 
 
 def _trained(network: nn.Sequential, path: Path) -> nn.Sequential:

@@ -2,7 +2,7 @@
 
 A Fréchet distance over trained features asks what they were trained for; over random filters it compares the statistics
 of small patches (11 x 11 pixels), which is where blur, noise and JPEG are. It is a measure of rows that must stay
-comparable, so it is fixed here, apart from what `calib` finds best for its own purpose.
+comparable, so what is done with the filters is fixed here, apart from what `calib` finds best for its own purpose.
 """
 
 from __future__ import annotations
@@ -11,17 +11,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from degrade_engine.calib.features import MEAN, STD, filters
+
 from .true_pairs import Image
 
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, in 0..1
-FILTERS, SIDE, STRIDE, PADDING = 64, 11, 4, 2  # Krizhevsky 2014, layer 1
-
-
-def filters(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Weights [64, 3, 11, 11] and biases [64], uniform in +-1/sqrt(fan in) as PyTorch starts, from numpy's Philox: the
-    same in every release."""
-    dice, reach = np.random.Generator(np.random.Philox(seed)), float(3 * SIDE * SIDE) ** -0.5
-    return dice.uniform(-reach, reach, (FILTERS, 3, SIDE, SIDE)), dice.uniform(-reach, reach, FILTERS)
+STRIDE, PADDING = 4, 2  # Krizhevsky 2014, layer 1
 
 
 def random_features(images: Sequence[Image]) -> np.ndarray:

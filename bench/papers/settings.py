@@ -7,7 +7,6 @@ table5   F_deg or F_cont put to zero as the networks run. The paper trains anew 
 table7   with and without the filter
 curve    solver, tau and number of network calls
 fusion   UDDM's weight w, from DDM alone to P-DDM alone (its Table 2)
-grid     what was looked at when the recommended preset was chosen
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from degrade_engine.engine.recipe import RECIPES, Recipe
 from degrade_engine.engine.spec import Kind
 
 Without = Literal["degradation", "content"]
-Name = Literal["table3", "table4", "table5", "table7", "curve", "fusion", "grid"]
+Name = Literal["table3", "table4", "table5", "table7", "curve", "fusion"]
 NAMES: tuple[Name, ...] = get_args(Name)
 BASE = Recipe((10, 10), 2, "even", "ddpm", 0.0, "reconstruction", candidates=1, filter=True)
 """What `--settings` leaves out."""
@@ -95,9 +94,7 @@ def settings_of(name: Name, kind: Kind) -> list[Setting]:
         return table3(kind)
     if name == "fusion":
         return FUSION * (kind == "uddm")
-    return {"table4": TABLE4, "table5": TABLE5, "table7": TABLE7, "curve": CURVE, "grid": GRID}[name] * (
-        kind == "realdgen"
-    )
+    return {"table4": TABLE4, "table5": TABLE5, "table7": TABLE7, "curve": CURVE}[name] * (kind == "realdgen")
 
 
 def table3(kind: Kind) -> list[Setting]:
@@ -132,18 +129,3 @@ CURVE = [
     for steps in (1, 2, 3, 5, 8)
 ]
 FUSION = [Setting(of_preset("uddm", "recommended").recipe.but(fusion_weight=w)) for w in (0.0, 0.25, 0.5, 0.75, 1.0)]
-GRID = [
-    *(made(r, tau=0) for r in ("other", "paired", "clean")),
-    *(made(tau=t, steps=3, spacing="quadratic", solver="ddim") for t in (10, 30, 60, 100)),
-    made(start="bicubic", tau=0),
-    *(
-        made(start="bicubic", tau=t, steps=s, spacing="quadratic", solver="ddim")
-        for t in (10, 30, 60, 100, 150)
-        for s in (1, 2, 3, 4)
-    ),
-    *(made(start="bicubic", tau=t, steps=s, solver="ddim") for t in (60, 100) for s in (2, 3, 4)),
-    *(made(start="bicubic", tau=100, steps=s, spacing="quadratic", solver="ddim", eta=1.0) for s in (3, 6)),
-    *(made(start="bicubic", tau=t, steps=3, spacing="quadratic", solver="dpmpp") for t in (60, 100)),
-    made(start="realesrgan", tau=(1, 30), steps=None),
-    made(start="realesrgan", tau=0),
-]
