@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from html import escape
 from itertools import groupby
 
+from ..engine import svg
 from ..engine.calibration_spec import Layer, PixelError, PrecisionCalibration
 
 HALF_MAX = 65504.0
@@ -19,8 +20,7 @@ ROW, HEAD, FOOT, GAP = 14.0, 134.0, 34.0, 22.0  # heights, pixels: a line, what 
 NAMES, WIDTH = 262.0, 1180.0
 NETWORKS = {"vqvae": "content: E_cont", "degradation": "degradation: E_deg", "modulation": "modulation: M, Rec_lr",
             "unet": "denoiser: U-Net", "noise": "noise gate"}  # fmt: skip
-STYLE = (
-    "svg{font:11px system-ui,sans-serif;background:#fff}text{fill:#222}.small{fill:#666}"
+STYLE = svg.STYLE + (
     ".title{font-size:17px;font-weight:600}.network{font-weight:600}.grid{stroke:#e4e4e4}.limit{stroke:#c62828;stroke-width:1.5}"
     "rect.half{fill:#9dbbdc}circle.half{fill:#2f6db3}rect.policy{fill:#d2d2d2}circle.policy{fill:#8a8a8a}"
     "rect.island{fill:#f3b183}circle.island{fill:#d4540b}.island-row{fill:#fdf0e6}text.island{fill:#a83f00;font-weight:600}"
@@ -51,15 +51,12 @@ def draw(found: PrecisionCalibration) -> str:
     body, y = [], HEAD
     for network, layers in groupby(found.layers, key=lambda layer: layer.name.split(".")[0]):
         y += GAP
-        body.append(_text(12, y - 5, NETWORKS.get(network, network), "network"))
+        body.append(svg.text(12, y - 5, NETWORKS.get(network, network), "network"))
         for layer in layers:
             body += _row(layer, islands.get(layer.name), axes, y)
             y += ROW
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH:.0f} {y + FOOT:.0f}" width="{WIDTH:.0f}" '
-        f'height="{y + FOOT:.0f}" role="img" aria-label="Precision calibration"><style>{STYLE}</style>'
-        f"{''.join([*_head(found, axes), *_grid(axes, y), *body])}</svg>\n"
-    )
+    body = [*_head(found, axes), *_grid(axes, y), *body]
+    return svg.picture(WIDTH, y + FOOT, body, style=STYLE, label="Precision calibration")
 
 
 def _axes(found: PrecisionCalibration) -> list[Axis]:
@@ -88,21 +85,21 @@ def _largest(layer: Layer) -> float:
 def _head(found: PrecisionCalibration, axes: list[Axis]) -> Iterator[str]:
     count, free = len(found.islands), sum(layer.typed in ("half", "enter") for layer in found.layers)
     islands = "1 FP32 island" if count == 1 else f"{count or 'No'} FP32 islands"
-    yield _text(12, 26, f"{islands} beyond policy, among {free} layers", "title")
+    yield svg.text(12, 26, f"{islands} beyond policy, among {free} layers", "title")
     worst = {name: max(errors, key=_severity) for name, errors in vars(found.errors).items()}
     said = ", ".join(f"{name.replace('_', ' ')} {grey(error)}" for name, error in worst.items())
     options, t, side = found.options, found.timesteps, found.options.lr_size
-    yield _text(12, 46, f"Mean pixel error, worst trajectory, in grey levels (bound {options.bound_grey:g}): {said}")
+    yield svg.text(12, 46, f"Mean pixel error, worst trajectory, in grey levels (bound {options.bound_grey:g}): {said}")
     ways = ", ".join(f"{w.solver} from tau {w.tau} in {w.steps or w.tau}" for w in options.trajectories)
     how = f"pairs: {options.pairs}, {side} x {side}; {ways}; {len(t)} timesteps, {t[0]} to {t[-1]}"
-    yield _text(12, 63, how, "small")
+    yield svg.text(12, 63, how, "small")
     x = 12.0
     for kind, title in (("half", "FP16"), ("policy", "FP32 by policy"), ("island", "FP32 by this calibration")):
         yield f'<rect class="{kind}" x="{x}" y="74" width="18" height="9"/>'
-        yield _text(x + 24, 83, title)
+        yield svg.text(x + 24, 83, title)
         x += 50 + 6.4 * len(title)
     for axis in axes:
-        yield _text(axis.left, HEAD - 26, axis.title, "network")
+        yield svg.text(axis.left, HEAD - 26, axis.title, "network")
 
 
 def _grid(axes: list[Axis], bottom: float) -> Iterator[str]:
@@ -112,10 +109,10 @@ def _grid(axes: list[Axis], bottom: float) -> Iterator[str]:
             x = axis.x(10.0**power)
             yield f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{HEAD}" y2="{bottom:.1f}"/>'
             for y in (HEAD - 6, bottom + 16):
-                yield f'<text class="small" x="{x:.1f}" y="{y:.1f}" text-anchor="middle">{_power(power)}</text>'
+                yield svg.text(x, y, _power(power), "small", "middle")
     x = axes[0].x(HALF_MAX)
     yield f'<line class="limit" x1="{x:.1f}" x2="{x:.1f}" y1="{HEAD}" y2="{bottom:.1f}"/>'
-    yield f'<text class="island" x="{x + 4:.1f}" y="{HEAD + 10}">65504</text>'
+    yield svg.text(x + 4, HEAD + 10, "65504", "island")
 
 
 def _row(layer: Layer, reason: str | None, axes: list[Axis], y: float) -> Iterator[str]:
@@ -127,7 +124,7 @@ def _row(layer: Layer, reason: str | None, axes: list[Axis], y: float) -> Iterat
     if reason:
         yield f'<rect class="island-row" x="0" y="{y:.1f}" width="{WIDTH:.0f}" height="{ROW}"/>'
     name = layer.name + (f"  ({reason})" if reason else f"  ({layer.typed})" if kind == "policy" else "")
-    yield _text(20, y + 10.5, name, "island" if reason else "small" if kind == "policy" else "")
+    yield svg.text(20, y + 10.5, name, "island" if reason else "small" if kind == "policy" else "")
     start, end = axes[0].x(layer.output_rms), axes[0].x(most)
     yield (
         f'<rect class="{kind}" x="{min(start, end):.1f}" y="{y + 3:.1f}" width="{abs(end - start):.1f}" '
@@ -150,7 +147,3 @@ def _severity(error: PixelError) -> tuple[bool, float]:
 
 def _power(exponent: int) -> str:
     return f"{10.0**exponent:g}" if -4 <= exponent <= 5 else f"1e{exponent}"
-
-
-def _text(x: float, y: float, text: str, kind: str = "") -> str:
-    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}">{escape(text)}</text>'

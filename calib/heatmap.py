@@ -7,16 +7,13 @@ sharpening; the darker, the more weight. Several sets of weights stand below eac
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from html import escape
 
+from ..engine import svg
 from ..engine.classical.binned import Space
 
 CELL, GAP, LEFT, HEAD, FOOT = 22.0, 26.0, 150.0, 58.0, 44.0  # pixels
 LIGHT, DARK = (247, 250, 252), (8, 48, 107)
-STYLE = (
-    "svg{font:11px system-ui,sans-serif;background:#fff}text{fill:#222}.small{fill:#666}"
-    ".title{font-size:15px;font-weight:600}.name{font-weight:600}rect{stroke:#d9dee3;stroke-width:.6}"
-)
+STYLE = svg.STYLE + ".title{font-size:15px;font-weight:600}.name{font-weight:600}rect{stroke:#d9dee3;stroke-width:.6}"
 
 
 def draw(space: Space, rows: Sequence[tuple[str, str, Sequence[float]]], title: str) -> str:
@@ -26,27 +23,24 @@ def draw(space: Space, rows: Sequence[tuple[str, str, Sequence[float]]], title: 
     width = LEFT + q * panel + (q - 1) * GAP + 24
     step = l * CELL + GAP
     height = HEAD + len(rows) * a * step + FOOT - GAP
-    body = [_text(12, 24, title, "title")]
+    body = [svg.text(12, 24, title, "title")]
     for k in range(q):
         low, high = space.box(k * l * s)[1]
         said = f"JPEG {low:g} to {high:g}" if space.jpeg_quality else "no JPEG"
-        body.append(_text(LEFT + k * (panel + GAP), HEAD - 10, said, "small"))
+        body.append(svg.text(LEFT + k * (panel + GAP), HEAD - 10, said, "small"))
     for at, (name, note, weights) in enumerate(rows):
         top = HEAD + at * a * step
-        body.append(_text(12, top + 14, name, "name"))
-        body.append(_text(12, top + 30, note, "small"))
+        body.append(svg.text(12, top + 14, name, "name"))
+        body.append(svg.text(12, top + 30, note, "small"))
         if space.sharpen_amount:
             for place in range(a):
                 low, high = space.box(place * q * l * s)[0]
-                body.append(_text(12, top + place * step + 52, f"sharpening {low:g} to {high:g}", "small"))
+                body.append(svg.text(12, top + place * step + 52, f"sharpening {low:g} to {high:g}", "small"))
         body += _cells(space, weights, top, step)
     foot = HEAD + len(rows) * a * step - GAP + 18
-    body.append(_text(LEFT, foot, f"→ blur sigma {_span(space.blur_sigma)} HR pixels", "small"))
-    body.append(_text(LEFT, foot + 15, f"↓ noise sigma {_span(space.noise_level)} grey levels", "small"))
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" '
-        f'height="{height:.0f}" role="img" aria-label="{escape(title)}"><style>{STYLE}</style>{"".join(body)}</svg>\n'
-    )
+    body.append(svg.text(LEFT, foot, f"→ blur sigma {_span(space.blur_sigma)} HR pixels", "small"))
+    body.append(svg.text(LEFT, foot + 15, f"↓ noise sigma {_span(space.noise_level)} grey levels", "small"))
+    return svg.picture(width, height, body, style=STYLE, label=title)
 
 
 def _cells(space: Space, weights: Sequence[float], top: float, step: float) -> Iterator[str]:
@@ -67,7 +61,3 @@ def _colour(share: float) -> str:
 
 def _span(edges: Sequence[float]) -> str:
     return f"{edges[0]:g} to {edges[-1]:g}" if len(edges) > 1 else f"{edges[0]:g}"
-
-
-def _text(x: float, y: float, text: str, kind: str) -> str:
-    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}">{escape(text)}</text>'

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from html import escape
 from pathlib import Path
 
+from degrade_engine.engine import svg
 from degrade_engine.engine.report.figures import figure
 
 from ..rows import Row, markdown, read_rows
@@ -161,16 +162,15 @@ def picture(rows: list[Row]) -> str:
     """For each setting a bar of a pair's whole time, and below it, enlarged, all of it but the denoiser."""
     settings = list(dict.fromkeys(r["setting"] for r in of(rows, "stage")))
     machine = ceiling(rows).split(" (a ")[0] if rows else "Not measured yet"
-    body = [*_text(LEFT, 24, "Where the time of a pair goes, ms", "title"),
-            *_text(LEFT, 42, machine + ". One stage after another; in a run, decode, encode and "
+    body = [svg.text(LEFT, 24, "Where the time of a pair goes, ms", "title"),
+            svg.text(LEFT, 42, machine + ". One stage after another; in a run, decode, encode and "
                    "write overlap the networks.", "small")]  # fmt: skip
     y = 58.0
     for setting in settings:
         found = {r["stage"]: r["ms_a_pair"] for r in of(rows, "stage") if r["setting"] == setting}
         body += _setting(setting, {stage: found[stage] for stage in STAGES if found[stage] > 0}, y)
         y += 4 * NAMES + 2 * BAR + 30
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH:.0f} {y:.0f}" role="img">'
-    return f"{head}<style>{STYLE}</style>{''.join(body)}</svg>\n"
+    return svg.picture(WIDTH, y, body, style=STYLE)
 
 
 def picture_of_rows(folder: Path) -> str:
@@ -181,13 +181,13 @@ def picture_of_rows(folder: Path) -> str:
 def _setting(name: str, found: dict[str, float], y: float) -> Iterator[str]:
     """The two bars of a setting, from y on."""
     whole, denoiser = sum(found.values()), found.get("denoiser", 0.0)
-    yield from _text(LEFT, y + 18, f"{name}: {figure(whole)} ms a pair", "title")
+    yield svg.text(LEFT, y + 18, f"{name}: {figure(whole)} ms a pair", "title")
     yield from _bar(found, y + NAMES, whole, [stage for stage in found if stage == "denoiser"])
     others = {stage: ms for stage, ms in found.items() if stage != "denoiser"}
     if not denoiser:
         return
     lower, said = y + NAMES + BAR + 22, sum(others.values())
-    yield from _text(LEFT, lower + 2, f"all but the denoiser: {figure(said)} ms, {100 * said / whole:.1f} %", "small")
+    yield svg.text(LEFT, lower + 2, f"all but the denoiser: {figure(said)} ms, {100 * said / whole:.1f} %", "small")
     yield from _bar(others, lower + 8, said, list(others))
 
 
@@ -202,14 +202,10 @@ def _bar(found: dict[str, float], y: float, whole: float, named: list[str]) -> I
         wide = 6.6 * len(label) + 8
         if stage in named and width > wide:
             kind = "inside" if stage in ("denoiser", "decode", "re-extraction", "features") else ""
-            yield from _text(x + 5, y + BAR / 2 + 4, label, kind)
+            yield svg.text(x + 5, y + BAR / 2 + 4, label, kind)
         elif stage in named:
             line = 0 if x >= free[0] else 1
             at = max(min(x, LEFT + WIDE - wide), free[line])
-            yield from _text(at, y + BAR + 15 + 15 * line, label, "small")
+            yield svg.text(at, y + BAR + 15 + 15 * line, label, "small")
             free[line] = at + wide
         x += width
-
-
-def _text(x: float, y: float, text: str, kind: str = "") -> Iterator[str]:
-    yield f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}">{escape(text)}</text>'

@@ -9,14 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from html import escape
+
+from degrade_engine.engine import svg
 
 from ..rows import Row
 
 WIDTH, PANEL, LEFT, HEAD, GAP = 960.0, 200.0, 64.0, 92.0, 46.0  # pixels
 COLOURS = ("#2f6db3", "#d4540b", "#3a8f4d", "#7a4fa3", "#8a8a8a")
-STYLE = (
-    "svg{font:11px system-ui,sans-serif;background:#fff}text{fill:#222}.small{fill:#666}"
+STYLE = svg.STYLE + (
     ".title{font-size:16px;font-weight:600}.name{font-weight:600}.grid{stroke:#e4e4e4}polyline{fill:none;stroke-width:1.8}"
 )
 SOLVERS = ("ddim", "dpmpp", "ddpm")
@@ -67,13 +69,10 @@ def draw(rows: Sequence[Row], start: Row | None) -> str:
             for at, tau in enumerate(taus):
                 line = [r for r in rows if r["setting"]["solver"] == solver and r["setting"]["tau"] == tau]
                 body += _line(figure, line, start, left, width, box, calls, COLOURS[at % len(COLOURS)])
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH:.0f} {height:.0f}" width="{WIDTH:.0f}" '
-        f'height="{height:.0f}" role="img" aria-label="Quality over network calls"><style>{STYLE}</style>'
-        f"{''.join(body)}</svg>\n"
-    )
+    return svg.picture(WIDTH, height, body, style=STYLE, label="Quality over network calls")
 
 
+_text = partial(svg.text, anchor="start")
 Box = tuple[float, float, float]  # top in pixels, lowest and highest value
 
 
@@ -95,9 +94,9 @@ def _axes(figure: Figure, solver: str, left: float, width: float, box: Box, call
         y = _place(value, box)
         yield f'<line class="grid" x1="{left:.1f}" x2="{left + width:.1f}" y1="{y:.1f}" y2="{y:.1f}"/>'
         if first:
-            yield _text(left - 6, y + 4, figure.said(value), "small", "end")
+            yield _text(left - 6, y + 4, figure.said(value), "small", anchor="end")
     for count in (0, *calls):
-        yield _text(_across(count, left, width, calls), top + PANEL + 14, str(count), "small", "middle")
+        yield _text(_across(count, left, width, calls), top + PANEL + 14, str(count), "small", anchor="middle")
 
 
 def _line(figure: Figure, rows: Sequence[Row], start: Row | None, left: float, width: float, box: Box,
@@ -113,7 +112,3 @@ def _line(figure: Figure, rows: Sequence[Row], start: Row | None, left: float, w
     for x, y, count, row in placed:
         said = f"{count} calls: {figure.title} {row[figure.key]:g}"
         yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.6" fill="{colour}"><title>{escape(said)}</title></circle>'
-
-
-def _text(x: float, y: float, text: str, kind: str = "", anchor: str = "start") -> str:
-    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'

@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from html import escape
 
+from .. import svg
+
 WIDTH, HEIGHT = 440.0, 240.0
 LEFT, RIGHT, TOP, BOTTOM = 46.0, 10.0, 10.0, 40.0  # margins that hold the labels
 MOST_DOTS = 900  # of a figure: more says nothing more and makes the page heavy
@@ -183,8 +185,8 @@ def _dot(x: float, y: float, radius: float, kind: str) -> str:
     return f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}"/>'
 
 
-def _text(x: float, y: float, text: str, anchor: str) -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+def _text(x: float, y: float, said: str, anchor: str) -> str:
+    return svg.text(x, y, said, None, anchor)
 
 
 def _spread(count: int, most: int) -> list[int]:
