@@ -25,6 +25,8 @@ from .finished import Run, open_run
 ABOUT_NETWORKS = ("Preset", "Start step τ", "Network calls", "Solver", "Candidates", "Useful row-steps")
 SHEET_COLUMNS = 8
 SHEET = 48  # LR images of the contact sheet, at most
+PAGES = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined,
+                    trim_blocks=True, lstrip_blocks=True, auto_reload=False)  # fmt: skip
 ROLES = {"hr": "HR", "reference": "reference", "pair": "pair"}
 Fact = tuple[str, str, str]  # name, value, and what stands small behind it
 
@@ -48,9 +50,7 @@ def html(run: Run, limit: int) -> str:
         gone = next(row.name for row in shown if row.name not in found)
         fact = f"The pair {gone} of the manifest is not in {run.folder}"
         raise DegradeError(fact, mend="repeat the generate command")
-    pages = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined,
-                        trim_blocks=True, lstrip_blocks=True)  # fmt: skip
-    return pages.get_template("report.html.jinja").render(
+    return PAGES.get_template("report.html.jinja").render(
         run=run, title=title(run), facts=facts(run), charts=charts(run), left_out=left_out(run), sheet=sheet(run),
         terms=terms(run),
         cards=[card(run.folder, row, found[row.name]) for row in shown],
