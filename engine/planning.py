@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import plan as plans
 from .classical import degraders
-from .classical.degraders import Degrader
+from .classical.degraders import Degrader, DegraderKind
 from .errors import DegradeError
 from .faults import PATIENCE_S, Patience
 from .images import PIXEL_LIMIT, Alpha
@@ -49,7 +49,7 @@ class Order:
     """
 
     engine: Path | None = None
-    degrader: degraders.Kind | None = None
+    degrader: DegraderKind | None = None
     hr: Where | None = None
     reference: Where | None = None
     pairs: int | None = None

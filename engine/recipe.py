@@ -13,7 +13,8 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, get_args
 
 from . import artefact
-from .classical import degraders
+from .classical.degraders import KINDS as DEGRADERS
+from .classical.degraders import DegraderKind
 from .errors import DegradeError
 from .sampling.noise import MOST_NOISE
 from .scalars import number, whole
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from .engine_spec import EngineSpec
 
 OWN_STARTS: tuple[Start, ...] = get_args(Start)  # images that every engine knows by name
-STARTS = tuple(dict.fromkeys((*OWN_STARTS, *degraders.KINDS)))
+STARTS = tuple(dict.fromkeys((*OWN_STARTS, *DEGRADERS)))
 CLASSICAL = tuple(one for one in STARTS if one not in OWN_STARTS)
 MOST_STEPS = 2**15 - 1  # a larger tau does not fit into a plan's columns
 MOST_CANDIDATES = 1024
@@ -56,7 +57,7 @@ class Recipe:
     spacing: Spacing
     solver: Solver
     eta: float
-    start: Start | degraders.Kind
+    start: Start | DegraderKind
     candidates: int
     filter: bool
     fusion_weight: float | None = None
@@ -99,7 +100,7 @@ class Recipe:
         return settled
 
     @classmethod
-    def without_networks(cls, start: degraders.Kind) -> Recipe:
+    def without_networks(cls, start: DegraderKind) -> Recipe:
         """Of a run whose start images are its pairs."""
         return cls((0, 0), None, "even", "ddpm", 0.0, start, candidates=1, filter=False)
 

@@ -24,9 +24,9 @@ from .uddm.model import UDDM
 from .uddm.pddm import PDDM
 from .weights import fill, read_tensors, write_tensors
 
-Kind = Literal["realdgen", "syndiff", "uddm", "ddm", "pddm", "lway", "srresnet"]
+CheckpointKind = Literal["realdgen", "syndiff", "uddm", "ddm", "pddm", "lway", "srresnet"]
 Config = RealDGenConfig | SynDiffConfig | UDDMConfig | DDMConfig | PDDMConfig | LWayConfig | SRResNetConfig
-KINDS: dict[Kind, tuple[type, type[nn.Module]]] = {
+KINDS: dict[CheckpointKind, tuple[type, type[nn.Module]]] = {
     "realdgen": (RealDGenConfig, RealDGen),
     "syndiff": (SynDiffConfig, SynDiff),
     "uddm": (UDDMConfig, UDDM),
@@ -42,7 +42,7 @@ M = TypeVar("M", bound=nn.Module)
 class Checkpoint:
     """The JSON beside the weights. training: each stage's options in order; card: data, limits, licence."""
 
-    kind: Kind
+    kind: CheckpointKind
     config: Config
     weights_sha256: str
     training: tuple[dict[str, Any], ...]

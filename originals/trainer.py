@@ -80,12 +80,7 @@ def train(
     rank, world = rank_and_world()
     for group in groups:
         number("the learning rate", group["lr"], 0)
-    device = (
-        torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if torch.cuda.is_available() else torch.device("cpu")
-    )
-    stage.to(device)
-    if device.type == "cpu" and options.bf16:  # in FP32, torch 2.13's GroupNorm backward has crashed in this layout
-        stage.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    device = _on_its_device(stage, options)
     optimiser = torch.optim.AdamW(groups, weight_decay=0.0, betas=(0.9, 0.99))
     ema = {k: v.detach().clone() for k, v in stage.state_dict().items()}
     try:
@@ -130,6 +125,16 @@ def train(
     if rank == 0:
         write_state(path, stage, optimiser, ema, done, asked)
     return {k: v.cpu() for k, v in ema.items()}, done
+
+
+def _on_its_device(stage: nn.Module, options: TrainOptions) -> torch.device:
+    """Moves the stage to this process's GPU where there is one."""
+    cuda = torch.cuda.is_available()
+    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if cuda else torch.device("cpu")
+    stage.to(device)
+    if not cuda and options.bf16:  # in FP32, torch 2.13's GroupNorm backward has crashed in this layout
+        stage.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return device
 
 
 class Curve:

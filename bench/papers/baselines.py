@@ -11,14 +11,14 @@ import cv2
 
 from degrade_engine.engine.artefact import sha256_file
 from degrade_engine.engine.classical.binned import read_weights
-from degrade_engine.engine.classical.degraders import Kind, open_degrader
+from degrade_engine.engine.classical.degraders import DegraderKind, open_degrader
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.images import resize_bicubic
 
 from .true_pairs import Image, Pairs
 
 BICUBIC, BLURRED = "bicubic", "bicubic, Gaussian sigma 0.5"
-KINDS: Mapping[str, Kind] = {
+KINDS: Mapping[str, DegraderKind] = {
     "BSRGAN": "bsrgan",
     "BSRGAN+": "bsrgan-plus",
     "Real-ESRGAN": "realesrgan",

@@ -33,7 +33,7 @@ import click
 from degrade_engine.engine.cores import cores
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.pipeline import records
-from degrade_engine.engine.sinks import KINDS, Kind, durable, open_sink
+from degrade_engine.engine.sinks import KINDS, SinkKind, durable, open_sink
 
 from ..machine import machine, processor
 from ..options import AT_LEAST_1, FOLDER, OUT
@@ -85,7 +85,7 @@ def timed(way: str, words: list[str], out: Path) -> float:
     return float(done.stdout.split()[-1])
 
 
-def looked(sink: Kind, pairs: int, out: Path) -> dict[str, Any]:
+def looked(sink: SinkKind, pairs: int, out: Path) -> dict[str, Any]:
     """How long a look at all of a finished run takes, once its files are in memory."""
     names = sorted((out / "shards").glob("*.json"))
     plan = json.loads(names[0].read_bytes().partition(b",\n")[0] + b"}")["plan"]
@@ -101,7 +101,7 @@ def looked(sink: Kind, pairs: int, out: Path) -> dict[str, Any]:
     return {"what": "going on", "sink": sink, "pairs": pairs, "look_us_a_pair": round(microseconds, 1)}
 
 
-def rows_of(sink: Kind, words: list[str], pairs: int, rounds: int, work: Path) -> list[dict[str, Any]]:
+def rows_of(sink: SinkKind, words: list[str], pairs: int, rounds: int, work: Path) -> list[dict[str, Any]]:
     """A row a way, and one of looking. The first round warms up."""
     times: dict[str, list[float]] = {name: [] for name in WAYS}
     for turn in range(rounds + 1):
@@ -130,7 +130,7 @@ def rows_of(sink: Kind, words: list[str], pairs: int, rounds: int, work: Path) -
 @click.option("--work", type=FOLDER, help="Whose file system is measured. [default: the system's temporary folder]")
 @click.option("-o", "--out", type=OUT, required=True, help="JSONL, written anew.")
 def main(
-    hr: Path, pairs: int, shard_pairs: int, lr_size: int, rounds: int, sinks: tuple[Kind, ...], work: Path | None,
+    hr: Path, pairs: int, shard_pairs: int, lr_size: int, rounds: int, sinks: tuple[SinkKind, ...], work: Path | None,
     out: Path,
 ) -> None:  # fmt: skip
     """Pairs a second of the cheapest degrader with and without bringing shards to the disk."""

@@ -28,7 +28,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import click
 
-from degrade_engine.engine.sinks import KINDS, Kind
+from degrade_engine.engine.sinks import KINDS, SinkKind
 
 from ..machine import machine
 from ..options import FOLDER, OUT, SEED
@@ -86,7 +86,7 @@ class Row:
 @click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option("-o", "--out", type=OUT, required=True, help="JSONL; rows are added.")
 def main(
-    hr: Path, reference: Path, engine: Path | None, injections: int, only: Sequence[str], sinks: Sequence[Kind],
+    hr: Path, reference: Path, engine: Path | None, injections: int, only: Sequence[str], sinks: Sequence[SinkKind],
     processes: Sequence[int], errors: Sequence[str], calls: Sequence[str], sides: Sequence[Side], seed: int,
     out: Path,
 ) -> None:  # fmt: skip
@@ -114,7 +114,7 @@ class Campaign:
     """The faults of one configuration. folder: for its sets of pairs."""
 
     def __init__(
-        self, injector: Injector, folder: Path, inputs: Sequence[Path], work: Work, sink: Kind, processes: int,
+        self, injector: Injector, folder: Path, inputs: Sequence[Path], work: Work, sink: SinkKind, processes: int,
         seed: int,
     ) -> None:  # fmt: skip
         self.name = f"{work.name}, {sink}, {processes} process{'es' if processes > 1 else ''}"

@@ -32,7 +32,7 @@ import click
 from degrade_engine.engine import images
 from degrade_engine.engine.engine_spec import sealed_engine_spec
 from degrade_engine.engine.runners.claims import FOLDER as CLAIMS
-from degrade_engine.engine.sinks import KINDS, Kind
+from degrade_engine.engine.sinks import KINDS, SinkKind
 
 from ..machine import machine
 from ..options import FOLDER, OUT, SEED
@@ -74,7 +74,7 @@ class Work:
 @click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option("-o", "--out", type=OUT, required=True, help="JSONL; rows are added.")
 def main(
-    hr: Path, reference: Path, engine: Path | None, kills: int, only: Sequence[str], sinks: Sequence[Kind],
+    hr: Path, reference: Path, engine: Path | None, kills: int, only: Sequence[str], sinks: Sequence[SinkKind],
     who: Sequence[Who], seed: int, out: Path,
 ) -> None:  # fmt: skip
     """Kill runs at random moments and compare what they end with."""
@@ -123,7 +123,7 @@ def make_works(
 class Campaign:
     """The kills of one configuration. folder: for its sets of pairs."""
 
-    def __init__(self, folder: Path, work: Work, sink: Kind, who: Who, seed: int) -> None:
+    def __init__(self, folder: Path, work: Work, sink: SinkKind, who: Who, seed: int) -> None:
         self._work, self._sink, self._who = work, sink, who
         self._whole, self._out = folder / "whole", folder / "out"
         self._dice = random.Random(f"{work.name} {sink} {who} {seed}")

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -96,76 +96,86 @@ def of_pairs(candidates: np.ndarray) -> Candidates:
     return {i: candidates[:, i] for i in range(candidates.shape[1])}
 
 
-def all_ways(
-    checkpoint: Path, engine: Engine, also: Sequence[Engine], samples: Path, tau: int, scratch: Path
-) -> dict[str, Callable[[], Way]]:
-    """Every way by its name; made only when it is asked for. also: engines of other precisions, of the same sizes."""
-    spec, n, k = engine.spec, engine.spec.batch, engine.spec.candidates
-    content, reference = photographs(samples, spec.lr_size, n)
-    exact = table(spec.schedule, "ddpm", tau)
-    recommended = Recipe.named("realdgen", "recommended")
-    few = recommended.table(spec.schedule, sum(recommended.tau) // 2)
-    from_content = recommended.start == "bicubic"
+FEW, STEP = "PyTorch batched, recommended", "PyTorch, one step of one candidate"
 
-    def original(name: str, **options: bool) -> Way:
-        run = one_by_one(checkpoint, content, reference, k, **options)
-        return Way(name, lambda r, solver: {r % n: run(r % n, solver.tau)}, exact, "original")
 
-    def eager(name: str, solver: SolverTable = exact, against: str = "original", **options: bool) -> Way:
-        made = Eager(checkpoint, content, reference, k, **options)
-        starts = from_content and solver is few
+class Ways:
+    """Every way to make the same pairs. also: engines of other precisions, of the same sizes."""
+
+    def __init__(
+        self, checkpoint: Path, engine: Engine, also: Sequence[Engine], samples: Path, tau: int, scratch: Path
+    ) -> None:
+        spec = engine.spec
+        self.checkpoint, self.engine, self.also, self.scratch = checkpoint, engine, also, scratch
+        self.content, self.reference = photographs(samples, spec.lr_size, spec.batch)
+        recommended = Recipe.named("realdgen", "recommended")
+        self.exact, self.one = (table(spec.schedule, "ddpm", steps) for steps in (tau, 1))
+        self.few = recommended.table(spec.schedule, sum(recommended.tau) // 2)
+        self.from_content = recommended.start == "bicubic"
+
+    def original(self, name: str, **options: bool) -> Way:
+        spec = self.engine.spec
+        run = one_by_one(self.checkpoint, self.content, self.reference, spec.candidates, **options)
+        return Way(
+            name, lambda r, solver: {r % spec.batch: run(r % spec.batch, solver.tau)}, self.exact, against="original"
+        )
+
+    def eager(self, name: str, few: bool = False, **options: bool) -> Way:
+        made = Eager(self.checkpoint, self.content, self.reference, self.engine.spec.candidates, **options)
 
         def run(_: int, solver: SolverTable) -> Candidates:
-            return of_pairs(made(solver, from_content=starts))
+            return of_pairs(made(solver, from_content=self.from_content and solver is self.few))
 
+        solver, against = (self.few, FEW) if few else (self.exact, "original")
         return Way(name, run, solver, against, backend="torch.compile" if options.get("compiled") else "pytorch")
 
-    def one_step(name: str, **options: bool) -> Way:
-        made = Eager(checkpoint, content[:1], reference[:1], 1, **options)
+    def one_step(self, name: str, **options: bool) -> Way:
+        made = Eager(self.checkpoint, self.content[:1], self.reference[:1], 1, **options)
         how: dict[str, Any] = {"precision": "bf16", "exact": False, "most": 1} if options else {"most": 3}
-        return Way(name, lambda _, solver: of_pairs(made(solver)), table(spec.schedule, "ddpm", 1), fp32_step,
-                   base=fp32_step, **how)  # fmt: skip
+        return Way(name, lambda _, solver: of_pairs(made(solver)), self.one, STEP, base=STEP, **how)
 
-    def engines(name: str, one: Engine, solver: SolverTable = exact, against: str = "original", **how: Any) -> Way:
-        start = content if from_content and solver is few else None
-        pairs = np.arange(n, dtype=np.uint32)
+    def of_engine(self, name: str, engine: Engine, few: bool = False, **how: Any) -> Way:
+        n = len(self.content)
 
         def run(_: int, solver: SolverTable) -> Candidates:
-            return of_pairs(one.run(Batch(content, reference, pairs, [solver] * n, start, SEED)).candidates)
-
-        return Way(name, run, solver, against, backend=one.spec.key.backend, **how)
-
-    def others() -> Iterator[tuple[str, Callable[[str], Way]]]:
-        for one in also:
-            how = {"precision": one.spec.key.precision_computed, "exact": False}
-            name = f"engine, {how['precision']} ({one.spec.key.backend})"
-            yield name, partial(lambda name, one, how: engines(name, one, **how), one=one, how=how)
-            yield (
-                f"{name}, recommended",
-                partial(lambda name, one, how: engines(name, one, few, few_eager, **how), one=one, how=how),
+            start = self.content if self.from_content and solver is self.few else None
+            pairs = np.arange(n, dtype=np.uint32)
+            return of_pairs(
+                engine.run(Batch(self.content, self.reference, pairs, [solver] * n, start, SEED)).candidates
             )
 
-    def int8(name: str) -> Way:
-        path = scratch / "denoiser.int8.onnx"
-        quantised(engine, content, reference, path)
-        return engines(name, engine_with(engine, path, torch.get_num_threads()), precision="int8", exact=False)
+        solver, against = (self.few, FEW) if few else (self.exact, "original")
+        return Way(name, run, solver, against, backend=engine.spec.key.backend, **how)
 
-    few_eager, fp32_step = "PyTorch batched, recommended", "PyTorch, one step of one candidate"
-    ways: dict[str, Callable[[str], Way]] = {
-        "original": original,
-        "original, channels last": lambda name: original(name, channels_last=True),
-        "PyTorch batched": eager,
-        "PyTorch batched, channels last": lambda name: eager(name, channels_last=True),
-        "torch.compile, batched": lambda name: eager(name, compiled=True),
-        "engine": lambda name: engines(name, engine),
-        "engine, INT8": int8,
-        **dict(others()),
-        few_eager: lambda name: eager(name, few, few_eager, channels_last=True),
-        "engine, recommended": lambda name: engines(name, engine, few, few_eager),
-        fp32_step: one_step,
-        f"{fp32_step}, bf16 autocast": lambda name: one_step(name, bf16=True),
-    }
-    return {name: partial(make, name) for name, make in ways.items()}
+    def int8(self, name: str) -> Way:
+        path = self.scratch / "denoiser.int8.onnx"
+        quantised(self.engine, self.content, self.reference, path)
+        engine = engine_with(self.engine, path, torch.get_num_threads())
+        return self.of_engine(name, engine, precision="int8", exact=False)
+
+    def all(self) -> dict[str, Callable[[], Way]]:
+        """Every way by its name; made only when it is asked for."""
+        ways: dict[str, Callable[[str], Way]] = {
+            "original": self.original,
+            "original, channels last": partial(self.original, channels_last=True),
+            "PyTorch batched": self.eager,
+            "PyTorch batched, channels last": partial(self.eager, channels_last=True),
+            "torch.compile, batched": partial(self.eager, compiled=True),
+            "engine": partial(self.of_engine, engine=self.engine),
+            "engine, INT8": self.int8,
+        }
+        for one in self.also:
+            precision = one.spec.key.precision_computed
+            way = partial(self.of_engine, engine=one, precision=precision, exact=False)
+            name = f"engine, {precision} ({one.spec.key.backend})"
+            ways |= {name: way, f"{name}, recommended": partial(way, few=True)}
+        ways |= {
+            FEW: partial(self.eager, few=True, channels_last=True),
+            "engine, recommended": partial(self.of_engine, engine=self.engine, few=True),
+            STEP: self.one_step,
+            f"{STEP}, bf16 autocast": partial(self.one_step, bf16=True),
+        }
+        return {name: partial(make, name) for name, make in ways.items()}
 
 
 def asked_for(chosen: dict[str, Callable[[], Way]], only: tuple[str, ...]) -> list[Way]:
@@ -244,9 +254,9 @@ def main(checkpoint: Path, folder: Path, also: tuple[Path, ...], samples: Path, 
         for other in others:
             if (other.spec.lr_size, other.spec.batch) != (engine.spec.lr_size, engine.spec.batch):
                 raise click.ClickException(f"{other.folder} is of another LR size or batch than {folder}")
-        chosen = all_ways(checkpoint, engine, others, samples, tau, scratch)
-        ways = asked_for(chosen, only)
-        measured(ways, repeats, table(engine.spec.schedule, "ddpm", 1), budget)
+        chosen = Ways(checkpoint, engine, others, samples, tau, scratch)
+        ways = asked_for(chosen.all(), only)
+        measured(ways, repeats, chosen.one, budget)
         about = context(engine) | {"threads": threads, "devices": f"{processor()}, {cores()} cores",
                                    "tools": tool_versions()}  # fmt: skip
         written = rows(ways, about)

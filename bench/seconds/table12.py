@@ -30,7 +30,7 @@ import torch
 from degrade_engine.engine import draws
 from degrade_engine.engine.api import Engine
 from degrade_engine.engine.classical import realesrgan
-from degrade_engine.engine.classical.degraders import Kind
+from degrade_engine.engine.classical.degraders import DegraderKind
 from degrade_engine.engine.cores import cores
 from degrade_engine.engine.images import encode_png, read_rgb, resize_bicubic
 from degrade_engine.engine.pipeline.batches import Runs
@@ -73,7 +73,7 @@ class Pair:
 
 
 @dataclass
-class Made:
+class Timed:
     """What a way made: LR images by pair, seconds in all, of each batch, and of each batch without I/O: its networks,
     kernels and scores."""
 
@@ -130,7 +130,7 @@ def order_of(pairs: Sequence[Pair], scale: int, folder: Path, with_reference: bo
                  shard_pairs=ONE_SHARD, save_candidates=False, **how)  # fmt: skip
 
 
-def by_plan(planned: Planned, engine: Any, schedule: Schedule, folder: Path) -> Made:
+def by_plan(planned: Planned, engine: Any, schedule: Schedule, folder: Path) -> Timed:
     """The whole pipeline: decode, crop, networks, filter, encode, write."""
     plan, found = planned.plan, planned.sources
     ends: list[float] = []
@@ -142,22 +142,22 @@ def by_plan(planned: Planned, engine: Any, schedule: Schedule, folder: Path) -> 
     if page["pairs"] != plan.options.pairs:
         raise click.ClickException(f"{page['pairs']} of {plan.options.pairs} pairs were made: {page['rejects']}")
     images = [read_rgb(p) for p in sorted((folder / "pairs" / "lq").iterdir())]
-    return Made(images, seconds, np.diff([began, *ends[1:]]).tolist(), watched.seconds)
+    return Timed(images, seconds, np.diff([began, *ends[1:]]).tolist(), watched.seconds)
 
 
-def by_engine(engine: Engine, recipe: Recipe, scale: int, pairs: Sequence[Pair], folder: Path) -> Made:
+def by_engine(engine: Engine, recipe: Recipe, scale: int, pairs: Sequence[Pair], folder: Path) -> Timed:
     """An engine of any kind."""
     order = order_of(pairs, scale, folder, engine.spec.reads_reference, engine=engine.folder, recipe=recipe)
     return by_plan(make_plan(order, engine), engine, engine.spec.schedule, folder)
 
 
-def by_degrader(kind: Kind, scale: int, lr_size: int, pairs: Sequence[Pair], folder: Path) -> Made:
+def by_degrader(kind: DegraderKind, scale: int, lr_size: int, pairs: Sequence[Pair], folder: Path) -> Timed:
     """A degradation without networks."""
     order = order_of(pairs, scale, folder, False, degrader=kind, lr_size=lr_size)
     return by_plan(make_plan(order, None), StartEngine(), Schedule(), folder)
 
 
-def by_original(model: RealDGen, recipe: Recipe, scale: int, pairs: Sequence[Pair], folder: Path) -> Made:
+def by_original(model: RealDGen, recipe: Recipe, scale: int, pairs: Sequence[Pair], folder: Path) -> Timed:
     """PyTorch, one image and one candidate at a time."""
     made, times, networks = [], [], []
     taus = draws.taus(SEED, recipe.tau, 0, len(pairs))  # the engine's
@@ -182,7 +182,7 @@ def by_original(model: RealDGen, recipe: Recipe, scale: int, pairs: Sequence[Pai
         made.append(pixels.to_bytes(result.candidates[result.kept][None].numpy())[0])
         (folder / f"{i}.png").write_bytes(encode_png(made[-1]))
         times.append(time.perf_counter() - began)
-    return Made(made, sum(times), times, networks)
+    return Timed(made, sum(times), times, networks)
 
 
 @dataclass(frozen=True)
@@ -192,7 +192,7 @@ class Way:
 
     name: str
     published: str
-    run: Callable[[Sequence[Pair], Path], Made]
+    run: Callable[[Sequence[Pair], Path], Timed]
     images: int
     batch: int
     recipe: Recipe | None = None
@@ -204,7 +204,7 @@ class Way:
         steps = self.recipe.steps or sum(self.recipe.tau) / 2
         return -(-images // self.batch) * self.batch * self.recipe.candidates * steps
 
-    def row(self, made: Made, pairs: Sequence[Pair]) -> dict[str, Any]:
+    def row(self, made: Timed, pairs: Sequence[Pair]) -> dict[str, Any]:
         """The measured figures, the paper's own beside them under their own names. PSNR is None without real LR."""
         both = zip(made.lr, pairs, strict=True)
         psnr = [metrics.psnr(lr, read_rgb(pair.real)) for lr, pair in both if pair.real is not None]
@@ -240,7 +240,7 @@ def ways_of(
     """Every way, the cheapest first. also: engines of other precisions. images: of the quick ways; slow: of those that
     run every step."""
     ways, batch = [], engine.spec.batch
-    kinds: dict[str, Kind] = {"BSRGAN": "bsrgan", "Real-ESRGAN": "realesrgan"}
+    kinds: dict[str, DegraderKind] = {"BSRGAN": "bsrgan", "Real-ESRGAN": "realesrgan"}
     for name, kind in kinds.items():
         run = partial(by_degrader, kind, scale, engine.spec.lr_size)
         ways.append(Way(name, name, run, images, BATCH))

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from rich.console import Console
 
 from degrade_engine.engine import run
-from degrade_engine.engine.classical import degraders
+from degrade_engine.engine.classical.degraders import DegraderKind
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.faults import PATIENCE_S
 from degrade_engine.engine.images import PIXEL_LIMIT, PNG_LEVEL, Alpha, Format
@@ -23,7 +23,7 @@ from degrade_engine.engine.recipe import Recipe
 from degrade_engine.engine.run import Generated, Telling
 from degrade_engine.engine.runners.claims import LEASE_S
 from degrade_engine.engine.runners.workers import Runner, Workers
-from degrade_engine.engine.sinks import Kind, Output
+from degrade_engine.engine.sinks import Output, SinkKind
 from degrade_engine.engine.sinks.sink import Gt
 from degrade_engine.engine.spec import Precision
 from degrade_engine.generation.live import live
@@ -37,7 +37,7 @@ T = TypeVar("T")
 def plan(
     *,
     model: str | Path | None = None, precision: Precision | None = None, batch: int | None = None,
-    cache: str | Path | None = None, engine: str | Path | None = None, degrader: degraders.Kind | None = None,
+    cache: str | Path | None = None, engine: str | Path | None = None, degrader: DegraderKind | None = None,
     hr: Where | None = None, reference: Where | None = None, pairs: int | None = None,
     pair_list: str | Path | None = None, recipe: Recipe | str = "recommended", scale: int = 4, seed: int = 0,
     lr_size: int | None = None, tile_overlap: int | None = None, degrader_options: str | Path | None = None,
@@ -57,14 +57,14 @@ def generate(
     out: str | Path,
     *,
     model: str | Path | None = None, precision: Precision | None = None, batch: int | None = None,
-    cache: str | Path | None = None, engine: str | Path | None = None, degrader: degraders.Kind | None = None,
+    cache: str | Path | None = None, engine: str | Path | None = None, degrader: DegraderKind | None = None,
     hr: Where | None = None, reference: Where | None = None, pairs: int | None = None,
     pair_list: str | Path | None = None, recipe: Recipe | str = "recommended", scale: int = 4, seed: int = 0,
     lr_size: int | None = None, tile_overlap: int | None = None, degrader_options: str | Path | None = None,
     weights: str | Path | None = None, alpha: Alpha = "white", identity: Identity = "size",
     pixel_limit: int = PIXEL_LIMIT, patience: float = PATIENCE_S, allow_missing: bool = False,
     shard_pairs: int | None = None, save_candidates: bool | None = None,
-    rescan: bool = False, sink: Kind = "folder", file_format: Format = "png", gt: Gt = "crop",
+    rescan: bool = False, sink: SinkKind = "folder", file_format: Format = "png", gt: Gt = "crop",
     png_level: int = PNG_LEVEL, threads: int | None = None, processes: int | None = None,
     devices: Sequence[int] | None = None, runner: Runner = "local", ray_address: str | None = None,
     ray_actors: int | None = None, lease_s: float = LEASE_S, grace: float = GRACE_SECONDS,

@@ -33,8 +33,8 @@ from .ranges import SecondOrderRanges
 from .settings import read
 from .theta import SecondOrder
 
-Kind = Literal["binned", "realesrgan", "bsrgan", "bsrgan-plus", "camera", "bicubic"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
+DegraderKind = Literal["binned", "realesrgan", "bsrgan", "bsrgan-plus", "camera", "bicubic"]
+KINDS: tuple[DegraderKind, ...] = get_args(DegraderKind)
 Theta = Pipeline | SecondOrder | Camera | None  # None: nothing but the bicubic resize
 
 
@@ -42,7 +42,7 @@ Theta = Pipeline | SecondOrder | Camera | None  # None: nothing but the bicubic 
 class Degrader:
     """One kind with its settings. Made by `open_degrader`."""
 
-    kind: Kind
+    kind: DegraderKind
     settings: dict[str, Any]  # plain JSON: all that an LR depends on beside seed, pair and HR
     draw: Callable[[int, int, int], Theta]  # seed, pair, scale -> the parameters of a pair
 
@@ -80,7 +80,7 @@ def replay(record: Mapping[str, Any], hr: Pixels, *, scale: int) -> Pixels:
     return _apply(theta, hr, scale, record["noise_seed"])
 
 
-def open_degrader(kind: Kind, options: Path | None = None, weights: Path | None = None) -> Degrader:
+def open_degrader(kind: DegraderKind, options: Path | None = None, weights: Path | None = None) -> Degrader:
     """A degrader with its published settings, or with those of a TOML file laid over them.
 
     weights: weights.json, for binned alone; it brings its own space. Raises DegradeError for files that do not fit.
@@ -145,7 +145,7 @@ def _drawn_binned(seed: int, pair: int, scale: int, *, space: binned.Space, shar
     return binned.draw(seed, pair, space, shares)
 
 
-def _with(kind: Kind, settings: Any, draw: Callable[[int, int, int], Theta]) -> Degrader:
+def _with(kind: DegraderKind, settings: Any, draw: Callable[[int, int, int], Theta]) -> Degrader:
     return Degrader(kind, to_json(settings), draw)
 
 

@@ -12,14 +12,14 @@ import pyvips
 
 from ..errors import BadImage
 from . import boxes, cicp, tiff
-from .kinds import Kind
+from .kinds import FileKind
 from .proof import blamed
 
 _COLOURS = {"b-w": 1, "grey16": 1, "srgb": 3, "rgb16": 3, "rgb": 3, "cmyk": 4}  # channels of colour
 _PROFILE = "icc-profile-data"
 
 
-def meant(image: Any, kind: Kind, name: str, data: bytes) -> Any:
+def meant(image: Any, kind: FileKind, name: str, data: bytes) -> Any:
     """The image with its colours and at most one channel behind them, alpha, and with the profile that its file means.
     Raises BadImage for values and colours that are not read.
     """
@@ -40,7 +40,7 @@ def meant(image: Any, kind: Kind, name: str, data: bytes) -> Any:
     return image
 
 
-def numbers(kind: Kind, data: bytes) -> cicp.Said | None:
+def numbers(kind: FileKind, data: bytes) -> cicp.Said | None:
     """The colours that a file says by CICP."""
     if kind.word == "png":
         return _png_numbers(data)
@@ -96,7 +96,7 @@ def _with_profile(image: Any, icc: bytes) -> Any:
     return image
 
 
-def _is_adobe_rgb(image: Any, kind: Kind, data: bytes) -> bool:
+def _is_adobe_rgb(image: Any, kind: FileKind, data: bytes) -> bool:
     if kind.word == "tiff":
         return tiff.says_adobe_rgb(data)
     return bool(image.get_typeof("exif-data")) and tiff.says_adobe_rgb(bytes(image.get("exif-data")))

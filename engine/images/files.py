@@ -23,7 +23,7 @@ from PIL import Image
 from ..errors import BadImage
 from ..faults import fault, read_file
 from . import boxes, colours, foreign
-from .kinds import Kind, kind_of
+from .kinds import FileKind, kind_of
 
 NO_LIMIT = 2**62
 PIXEL_LIMIT = 200_000_000  # pixels of one image; checked in the header, before anything is decoded
@@ -91,7 +91,7 @@ def opened(file: Encoded, pixel_limit: int) -> Any:
     return colours.meant(image, kind, file.name, file.data)
 
 
-def _loaded(file: Encoded, kind: Kind, pixel_limit: int) -> Any:
+def _loaded(file: Encoded, kind: FileKind, pixel_limit: int) -> Any:
     try:
         load = getattr(pyvips.Image, kind.loader)
         image = load(pyvips.Source.new_from_memory(file.data), access="sequential", fail_on="error")
@@ -116,7 +116,7 @@ def damaged(file: Encoded) -> BadImage:
     return BadImage("corrupt", f"{file.name} is damaged{kind}", mend="fetch or export the file again")
 
 
-def _foreign_size(file: Encoded, kind: Kind, pixel_limit: int) -> tuple[int, int]:
+def _foreign_size(file: Encoded, kind: FileKind, pixel_limit: int) -> tuple[int, int]:
     try:
         height, width = foreign.size(kind, file.data)
     except Image.DecompressionBombError:

@@ -13,7 +13,7 @@ import pyvips
 from PIL import Image
 
 from .boxes import walk
-from .kinds import Kind
+from .kinds import FileKind
 
 Size = tuple[int, int]  # height, width in pixels, upright
 
@@ -21,7 +21,7 @@ Size = tuple[int, int]  # height, width in pixels, upright
 ERRORS = (OSError, SyntaxError, ValueError, RuntimeError, EOFError)  # what these decoders raise for damage
 
 
-def size(kind: Kind, data: bytes) -> Size:
+def size(kind: FileKind, data: bytes) -> Size:
     """By the header."""
     if kind.word == "jxl":
         height, width, orientation = _jxl_header(data)
@@ -30,7 +30,7 @@ def size(kind: Kind, data: bytes) -> Size:
     return image.height, image.width
 
 
-def decoded(kind: Kind, data: bytes) -> Any:
+def decoded(kind: FileKind, data: bytes) -> Any:
     """libvips's image, in memory."""
     image = _opened(kind, data)
     deep = image.mode == "I;16"
@@ -47,7 +47,7 @@ def decoded(kind: Kind, data: bytes) -> Any:
     return made
 
 
-def _opened(kind: Kind, data: bytes) -> Any:
+def _opened(kind: FileKind, data: bytes) -> Any:
     """Pillow's image. A HEIC is upright then, whatever its EXIF says."""
     file = io.BytesIO(data)
     if kind.word == "heic":

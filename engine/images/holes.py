@@ -10,13 +10,13 @@ import zlib
 from collections.abc import Iterator
 
 from . import boxes, jpeg, tiff
-from .kinds import Kind
+from .kinds import FileKind
 
 ZEROS = 64  # bytes; lossless WebP and GIF were seen with at most 4, flat pictures included
 CHUNK = 2**20  # bytes that are unpacked at a time
 
 
-def has_hole(kind: Kind, data: bytes) -> bool:
+def has_hole(kind: FileKind, data: bytes) -> bool:
     """Whether a part of the picture is lost, of a file that decodes."""
     if kind.word == "jpeg":
         return jpeg.is_damaged(data)

@@ -19,7 +19,7 @@ EXPORT = "export it as PNG"
 
 
 @dataclass(frozen=True)
-class Kind:
+class FileKind:
     """word: what rejects are counted by. loader: libvips's operation, or "pillow"; "": it is not read. package: what
     decodes it, where that is an extra of its own."""
 
@@ -37,20 +37,20 @@ class Kind:
         return bool(self.loader) and (not self.package or find_spec(self.package) is not None)
 
 
-def _raw(word: str, name: str, *endings: str) -> Kind:
-    return Kind(word, name, endings, advice=DEVELOP)
+def _raw(word: str, name: str, *endings: str) -> FileKind:
+    return FileKind(word, name, endings, advice=DEVELOP)
 
 
 KINDS = (
-    Kind("jpeg", "a JPEG", (".jpg", ".jpeg", ".jfif", ".jpe", ".mpo"), "jpegload_source"),
-    Kind("png", "a PNG", (".png", ".apng"), "pngload_source"),
-    Kind("webp", "a WebP", (".webp",), "webpload_source"),
-    Kind("tiff", "a TIFF", (".tif", ".tiff"), "tiffload_source"),
-    Kind("gif", "a GIF", (".gif",), "gifload_source"),
-    Kind("avif", "an AVIF", (".avif", ".avifs"), "heifload_source"),
-    Kind("bmp", "a BMP", (".bmp", ".dib"), "pillow"),
-    Kind("heic", "a HEIC photograph", (".heic", ".heif", ".hif"), "pillow", "pillow_heif", "heif"),
-    Kind("jxl", "a JPEG XL", (".jxl",), "pillow", "pillow_jxl", "jxl"),
+    FileKind("jpeg", "a JPEG", (".jpg", ".jpeg", ".jfif", ".jpe", ".mpo"), "jpegload_source"),
+    FileKind("png", "a PNG", (".png", ".apng"), "pngload_source"),
+    FileKind("webp", "a WebP", (".webp",), "webpload_source"),
+    FileKind("tiff", "a TIFF", (".tif", ".tiff"), "tiffload_source"),
+    FileKind("gif", "a GIF", (".gif",), "gifload_source"),
+    FileKind("avif", "an AVIF", (".avif", ".avifs"), "heifload_source"),
+    FileKind("bmp", "a BMP", (".bmp", ".dib"), "pillow"),
+    FileKind("heic", "a HEIC photograph", (".heic", ".heif", ".hif"), "pillow", "pillow_heif", "heif"),
+    FileKind("jxl", "a JPEG XL", (".jxl",), "pillow", "pillow_jxl", "jxl"),
     _raw("dng", "a raw photograph (DNG)", ".dng"),
     _raw("cr2", "a Canon raw photograph (CR2)", ".cr2"),
     _raw("cr3", "a Canon raw photograph (CR3)", ".cr3"),
@@ -63,15 +63,15 @@ KINDS = (
     _raw("raw", "a raw photograph, or a TIFF that begins with a thumbnail",
          ".3fr", ".crw", ".dcr", ".erf", ".fff", ".gpr", ".iiq", ".k25", ".kdc", ".mef",
          ".mos", ".mrw", ".raw", ".srw", ".x3f"),
-    Kind("jp2", "a JPEG 2000", (".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jph", ".jpx")),
-    Kind("psd", "a Photoshop document", (".psd", ".psb")),
-    Kind("svg", "a vector drawing (SVG)", (".svg", ".svgz")),
-    Kind("exr", "an OpenEXR", (".exr",)),
-    Kind("hdr", "a Radiance HDR", (".hdr",)),
-    Kind("pnm", "a Netpbm image", (".pnm", ".ppm", ".pgm", ".pbm", ".pam", ".pfm")),
-    Kind("tga", "a Targa image", (".tga",)),
-    Kind("ico", "an icon", (".ico", ".icns", ".cur")),
-    Kind("other", "an image of a kind", (".dds", ".jxr", ".pcx", ".qoi", ".sgi", ".wdp", ".xcf")),
+    FileKind("jp2", "a JPEG 2000", (".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jph", ".jpx")),
+    FileKind("psd", "a Photoshop document", (".psd", ".psb")),
+    FileKind("svg", "a vector drawing (SVG)", (".svg", ".svgz")),
+    FileKind("exr", "an OpenEXR", (".exr",)),
+    FileKind("hdr", "a Radiance HDR", (".hdr",)),
+    FileKind("pnm", "a Netpbm image", (".pnm", ".ppm", ".pgm", ".pbm", ".pam", ".pfm")),
+    FileKind("tga", "a Targa image", (".tga",)),
+    FileKind("ico", "an icon", (".ico", ".icns", ".cur")),
+    FileKind("other", "an image of a kind", (".dds", ".jxr", ".pcx", ".qoi", ".sgi", ".wdp", ".xcf")),
 )  # fmt: skip
 _BY_WORD = {kind.word: kind for kind in KINDS}
 _BY_ENDING = {ending: kind for kind in KINDS for ending in kind.endings}
@@ -96,7 +96,7 @@ _BRANDS = (("cr3", (b"crx ",)), ("avif", (b"avif", b"avis")), ("jxl", (b"jxl ",)
                      b"msf1")))  # fmt: skip
 
 
-def kind_of(name: str, data: bytes) -> Kind:
+def kind_of(name: str, data: bytes) -> FileKind:
     """What a file is, by its first bytes (`HEAD` of them, or more), and its ending where they are of no kind. Raises
     BadImage for what is not read here: an empty file, no image, a kind that is not read.
     """

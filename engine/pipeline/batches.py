@@ -37,7 +37,7 @@ class Runs(Protocol):
 
 
 @dataclass
-class Made:
+class Results:
     """What came of a batch. pairs: (inputs, result, place in the result) of those that the engine made."""
 
     pairs: list[tuple[Inputs, BatchResult, int]] = field(default_factory=list)
@@ -53,10 +53,10 @@ class Batches:
         self._plan, self._engine, self._schedule = plan, engine, schedule
         self._failed = 0  # pairs in succession
 
-    def run(self, outcomes: Sequence[Outcome]) -> Made:
+    def run(self, outcomes: Sequence[Outcome]) -> Results:
         """The results of a batch. Raises DegradeError where too many pairs in succession failed, MachineFault where
         memory ran out: that is no pair's fault."""
-        made = Made()
+        made = Results()
         if not any(outcome.inputs for outcome in outcomes):
             return made
         try:
@@ -73,7 +73,7 @@ class Batches:
         if not rows and last:
             raise self._broken(last)
 
-    def _one_by_one(self, made: Made, outcomes: Sequence[Outcome]) -> None:
+    def _one_by_one(self, made: Results, outcomes: Sequence[Outcome]) -> None:
         for at, outcome in enumerate(outcomes):
             if outcome.inputs is None:
                 continue
@@ -87,7 +87,7 @@ class Batches:
                 if self._failed >= MOST_IN_SUCCESSION:
                     raise self._broken(made.rejects[-1]) from error
 
-    def _add(self, made: Made, outcomes: Sequence[Outcome]) -> None:
+    def _add(self, made: Results, outcomes: Sequence[Outcome]) -> None:
         options = self._plan.options
         result = self._engine.run(
             assemble(self._plan, self._schedule, outcomes, reads_hr=self._engine.hr_scale is not None),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from . import figures
 from .figures import figure
-from .finished import Row, Run
+from .finished import Finished, Row
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Chart:
     legend: bool = False
 
 
-def charts(run: Run) -> list[Chart]:
+def charts(run: Finished) -> list[Chart]:
     """The figures: how fast and by which stage; tau, and where there are scores, how the filter chose."""
     page = run.page
     if not page.pairs:

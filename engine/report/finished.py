@@ -159,7 +159,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Run:
+class Finished:
     """What a finished run left in its folder. Facts and figures of all pairs are in its page; of its rows it holds the
     first ones and some from everywhere, in order, however long the manifest. facts: both pages as they are."""
 
@@ -171,7 +171,7 @@ class Run:
     facts: dict[str, Any]
 
 
-def open_run(folder: Path, first: int = 24) -> Run:
+def open_run(folder: Path, first: int = 24) -> Finished:
     """Read a finished run with its `first` rows. Raises DegradeError where there is none."""
     for name, said in (("plan.json", "holds no run"), ("run.json", "holds a run that is not finished"),
                        ("manifest.jsonl", "holds a run that is not finished")):  # fmt: skip
@@ -188,7 +188,7 @@ def open_run(folder: Path, first: int = 24) -> Run:
                            mend="repeat the generate command: it writes the page anew")  # fmt: skip
     shown = _some(RunPage, page, "run.json")
     rows, sample = _rows(folder, first, shown.pairs)
-    return Run(folder, _some(PlanPage, plan, "plan.json"), shown, rows, sample, {"plan": plan, "run": page})
+    return Finished(folder, _some(PlanPage, plan, "plan.json"), shown, rows, sample, {"plan": plan, "run": page})
 
 
 def _rows(folder: Path, first: int, pairs: int) -> tuple[list[Row], list[Row]]:

@@ -20,7 +20,7 @@ from ..spec import not_commercial
 from .cards import card, contact_sheet, counted, start_name
 from .charts import charts
 from .figures import figure
-from .finished import Run, open_run
+from .finished import Finished, open_run
 
 ABOUT_NETWORKS = ("Preset", "Start step τ", "Network calls", "Solver", "Candidates", "Useful row-steps")
 SHEET_COLUMNS = 8
@@ -37,12 +37,12 @@ def write(folder: Path, out: Path, limit: int) -> None:
     write_bytes_atomic(out, html(open_run(folder, limit), limit).encode("utf-8", "xmlcharrefreplace"))
 
 
-def to_json(run: Run) -> dict[str, Any]:
+def to_json(run: Finished) -> dict[str, Any]:
     """The same facts for a program: the plan's page and the run's."""
     return {"format": "degrade-engine/report/1"} | run.facts
 
 
-def html(run: Run, limit: int) -> str:
+def html(run: Finished, limit: int) -> str:
     """The page. limit: pairs that get a card with images; facts and figures cover all of them."""
     shown = run.rows[:limit]
     found = pairs.pick(run.folder, pairs.kind_of(run.folder), [row.name for row in shown])
@@ -57,14 +57,14 @@ def html(run: Run, limit: int) -> str:
     )  # fmt: skip
 
 
-def title(run: Run) -> str:
+def title(run: Finished) -> str:
     """What was made, of what."""
     said = f"{counted(run.page.pairs, 'pair')}, content from {counted(run.plan.hr.images, 'sharp photograph')}"
     real = run.plan.reference.images
     return f"{said}, degradation from {real} real ones" if real else said
 
 
-def facts(run: Run) -> list[Fact]:
+def facts(run: Finished) -> list[Fact]:
     """How, how long and how well."""
     plan, page = run.plan, run.page
     low, _, high = plan.tau.partition(":")
@@ -90,19 +90,19 @@ def facts(run: Run) -> list[Fact]:
     return [one for one in found if plan.tau != "0:0" or one[0] not in ABOUT_NETWORKS]
 
 
-def terms(run: Run) -> str:
+def terms(run: Finished) -> str:
     """The licence of the weights, where the run names it."""
     name = run.page.licence
     return "" if name is None else not_commercial(name, run.page.commercial) or f"Licence of the weights: {name}"
 
 
-def left_out(run: Run) -> list[tuple[str, str, int]]:
+def left_out(run: Finished) -> list[tuple[str, str, int]]:
     """Role, reason and count of what was."""
     named = ((*key.partition(": ")[::2], count) for key, count in run.page.rejects.items())
     return [(ROLES.get(role, role), reason.replace("_", " "), count) for role, reason, count in named]
 
 
-def sheet(run: Run) -> dict[str, str] | None:
+def sheet(run: Finished) -> dict[str, str] | None:
     """LR images from all over the run, side by side, in one picture; None where each pair has a card."""
     if run.page.pairs <= len(run.rows):
         return None

@@ -11,6 +11,7 @@ from pathlib import Path
 from ..artefact import parse_json, read_bytes, write_json_atomic
 from ..errors import DegradeError
 from ..pipeline import records
+from ..pipeline.generate import Draft
 from ..plan import Plan
 from ..plan_page import difference
 from ..sinks import Output, open_sink, require
@@ -24,7 +25,7 @@ RUN_JSON = "run.json"
 
 
 @dataclass(frozen=True)
-class Run:
+class RunFolder:
     """A run's folder, open. done: the shards that were found done; they are not looked for again. closed: which
     run.json lay there (`identity`).
     """
@@ -48,6 +49,13 @@ class Run:
             self.done.add(shard)
         return True
 
+    def commit(self, draft: Draft) -> None:
+        """Keeps the pairs of a shard and its record; done from then on."""
+        record = draft.record()
+        sizes = self.sink.commit(draft.shard, record.rows)
+        records.write(self.out, record.with_sizes(sizes))
+        self.done.add(draft.shard)
+
 
 @contextmanager
 def opening(out: Path, plan: Plan, output: Output, lease_s: float = LEASE_S) -> Iterator[None]:
@@ -58,12 +66,12 @@ def opening(out: Path, plan: Plan, output: Output, lease_s: float = LEASE_S) -> 
         yield
 
 
-def open_run(plan: Plan, out: Path, output: Output, claims: Claims) -> Run:
+def open_run(plan: Plan, out: Path, output: Output, claims: Claims) -> RunFolder:
     """The folder of a run, made or gone on with, and which of its shards are done. Raises DegradeError."""
     with refused_by_the_disk(out):
         with claims.alone("plan"):
             open_folder(out, plan, output)
-        opened = Run(plan, out, open_sink(output, out, claims.others), set(), identity(out / RUN_JSON))
+        opened = RunFolder(plan, out, open_sink(output, out, claims.others), set(), identity(out / RUN_JSON))
         for shard in range(len(plan.shards)):
             opened.look(shard)
     return opened

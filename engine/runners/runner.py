@@ -26,7 +26,7 @@ from ..inputs import loading
 from ..inputs.decoded import Decoded
 from ..inputs.loading import Folders
 from ..inputs.photographs import Reject
-from ..pipeline import generate, records
+from ..pipeline import generate
 from ..pipeline.batches import Batches, Runs
 from ..pipeline.progress import Clock, Progress
 from ..pipeline.stages import Stages
@@ -37,7 +37,7 @@ from ..sinks import Output
 from ..sinks.durable import sync
 from . import books
 from .claims import LEASE_S, Claims
-from .run_folder import RUN_JSON, Run, check_output, identity, open_run, refused_by_the_disk
+from .run_folder import RUN_JSON, RunFolder, check_output, identity, open_run, refused_by_the_disk
 from .shares import POLL_S, Claimed, Share
 from .watch import committed
 
@@ -96,7 +96,7 @@ def run(
 
 
 def make(
-    opened: Run,
+    opened: RunFolder,
     share: Share,
     *,
     engine: Runs,
@@ -112,7 +112,7 @@ def make(
 
     clock: counts what is made, for a caller that also counts what others make.
     """
-    plan, sink = opened.plan, opened.sink
+    plan = opened.plan
     clock = clock or Clock(plan, opened.missing())
     taken: dict[int, None] = {}
 
@@ -123,10 +123,7 @@ def make(
                 yield shard, batch
 
     def commit(draft: generate.Draft) -> None:
-        record = draft.record()
-        sizes = sink.commit(draft.shard, record.rows)
-        records.write(opened.out, record.with_sizes(sizes))
-        opened.done.add(draft.shard)
+        opened.commit(draft)
         taken.pop(draft.shard)
         share.committed(draft.shard)
 
@@ -147,7 +144,7 @@ def make(
                 if stop:
                     break
                 draft = generate.run(
-                    plan, shard, batches=made, sink=sink, stages=stages,
+                    plan, shard, batches=made, sink=opened.sink, stages=stages,
                     loaded=(outcomes for _, outcomes in pieces), on_batch=on_batch, since=since,
                     stop=stop,
                 )  # fmt: skip
@@ -174,7 +171,11 @@ def stopping(plan: Plan, out: Path, grace: float, on_stop: Callable[[int], None]
 
 
 def close(
-    opened: Run, claims: Claims, rejects: Iterable[Reject], stop: object = None, terms: Mapping[str, Any] | None = None
+    opened: RunFolder,
+    claims: Claims,
+    rejects: Iterable[Reject],
+    stop: object = None,
+    terms: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Close the books, unless another process of this run has or does: then wait for it. Returns run.json's page.
 
@@ -205,7 +206,7 @@ def close(
     return page
 
 
-def finish(opened: Run, rejects: Iterable[Reject], terms: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def finish(opened: RunFolder, rejects: Iterable[Reject], terms: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Write manifest, meta files, rejects and run.json, all in pair order; returns run.json's page. Every shard has
     to be done. Raises DegradeError, OSError."""
     plan, out, tally = opened.plan, opened.out, books.Tally()

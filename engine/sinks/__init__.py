@@ -14,8 +14,8 @@ from ..images import PNG_LEVEL, Format
 from .folder import FolderSink
 from .sink import Alive, Gt, Sink
 
-Kind = Literal["folder", "lmdb", "webdataset"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
+SinkKind = Literal["folder", "lmdb", "webdataset"]
+KINDS: tuple[SinkKind, ...] = get_args(SinkKind)
 SINK = "sink"  # its key in plan.json
 
 
@@ -26,7 +26,7 @@ class Output:
     png_level: see `images.encode_png`; gt, file_format: see `sink.Sink`.
     """
 
-    kind: Kind = "folder"
+    kind: SinkKind = "folder"
     png_level: int = PNG_LEVEL
     gt: Gt = "crop"
     file_format: Format = "png"
@@ -56,14 +56,14 @@ class Output:
         return rest, from_json(cls, {"kind": facts.pop(SINK)} | facts, "plan.json")
 
 
-def require(kind: Kind) -> None:
+def require(kind: SinkKind) -> None:
     """DegradeError where a library that the kind needs is not installed."""
     if kind == "lmdb" and find_spec("lmdb") is None:
         raise DegradeError("LMDB needs the package lmdb, which is not installed",
                            mend="pip install 'degrade-engine[sinks]'")  # fmt: skip
 
 
-def open_sink(output: Output | Kind, out: Path, alive: Alive = tuple) -> Sink:
+def open_sink(output: Output | SinkKind, out: Path, alive: Alive = tuple) -> Sink:
     """A sink that writes into `out`; what a process that is not among the `alive` left unfinished is removed. Raises
     DegradeError, OSError.
     """

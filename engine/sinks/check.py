@@ -17,7 +17,7 @@ from typing import Any, Literal
 from ..artefact import parse_json, read_bytes
 from ..cores import cores
 from ..errors import DegradeError
-from . import Kind, layouts, pairs
+from . import SinkKind, layouts, pairs
 from .look import Doubt, Looked, hashed, look
 from .owners import Owners
 from .pairs import Problem, Sample, Say
@@ -30,7 +30,7 @@ class Report:
     """What came of a check. kind: of the sink, or "files" where no run made them; shared_gt: pairs whose GT is an
     earlier one's because the plan drew the same crop, or the folder has several LQ of it."""
 
-    kind: Kind | Literal["files"]
+    kind: SinkKind | Literal["files"]
     pairs: int
     shared_gt: int
     problems: tuple[Problem, ...]
@@ -59,7 +59,7 @@ def check(folder: Path, *, threads: int | None = None, say: Say = lambda problem
         say(problem)
 
     whole = Whole(found)
-    kind: Kind | Literal["files"]
+    kind: SinkKind | Literal["files"]
     if layouts.foreign(folder):
         kind, file_format, matches = "files", None, layouts.find(folder, found)
         whole.crops = {one.name: hashed(str(one.gt).encode()) for one in matches}
@@ -91,7 +91,7 @@ class Whole:
         self._owners = Owners()
         self._doubts: list[tuple[str, Doubt]] = []
 
-    def read(self, folder: Path, kind: Kind) -> None:
+    def read(self, folder: Path, kind: SinkKind) -> None:
         """What is on record about the pairs of a sink; what a run writes only if one made them."""
         say = self._say
         self._metas = pairs.metas(folder, kind, say)

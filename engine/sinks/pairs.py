@@ -17,7 +17,7 @@ from typing import Any
 from ..artefact import parse_json, read_bytes
 from ..errors import DegradeError
 from ..images import FORMATS, Format
-from . import Kind, require, tars
+from . import SinkKind, require, tars
 from .contract import check_stem
 from .roles import Role, role_of
 
@@ -79,9 +79,9 @@ def databases(folder: Path) -> dict[Role, Path] | None:
     return found
 
 
-def kind_of(folder: Path) -> Kind:
+def kind_of(folder: Path) -> SinkKind:
     """Which kind of pairs lies in a folder. Raises DegradeError where there is none that is finished."""
-    there: list[Kind] = []
+    there: list[SinkKind] = []
     if databases(folder):
         there.append("lmdb")
     if (folder / "webdataset").is_dir():
@@ -111,7 +111,7 @@ def format_of(folder: Path) -> Format:
     return next((one for one in FORMATS if one == said), "png")
 
 
-def stream(folder: Path, kind: Kind, say: Say) -> Iterator[Sample]:
+def stream(folder: Path, kind: SinkKind, say: Say) -> Iterator[Sample]:
     """Every whole pair, by stem (of tars: as they come)."""
     if kind == "lmdb":
         yield from _databases(folder, say)
@@ -119,7 +119,7 @@ def stream(folder: Path, kind: Kind, say: Say) -> Iterator[Sample]:
         yield from (_files if kind == "folder" else _tars)(folder, format_of(folder), say)
 
 
-def pick(folder: Path, kind: Kind, stems: Sequence[str]) -> dict[str, Sample]:
+def pick(folder: Path, kind: SinkKind, stems: Sequence[str]) -> dict[str, Sample]:
     """Some pairs by their stems, as many of them as are there."""
     if kind == "folder":
         ending = format_of(folder)
@@ -134,7 +134,7 @@ def pick(folder: Path, kind: Kind, stems: Sequence[str]) -> dict[str, Sample]:
     return found
 
 
-def metas(folder: Path, kind: Kind, say: Say) -> list[Meta]:
+def metas(folder: Path, kind: SinkKind, say: Say) -> list[Meta]:
     """The meta files of a kind; a missing one and each line that no loader can read is a problem."""
     if kind == "folder":
         listed = [("meta_info_GT.txt", "gt", _META), ("meta_info_pair.txt", "gt", _META_PAIR)]

@@ -98,7 +98,7 @@ def test_the_samples_are_cut_to_squares_and_have_no_real_lr(tmp_path: Path) -> N
         assert np.array_equal(images.read_rgb(pair.hr), whole)
         assert np.array_equal(images.read_rgb(pair.reference), drawn["reference/d"][:16, :16])
     nothing = table12.Way("BSRGAN", "BSRGAN", lambda *_: None, 3, 16)
-    row = nothing.row(table12.Made([drawn["hr/a"]] * 3, 1.0, [1.0], []), pairs)
+    row = nothing.row(table12.Timed([drawn["hr/a"]] * 3, 1.0, [1.0], []), pairs)
     assert row["psnr_db"] is None and row["images"] == 3
     (tmp_path / "again").mkdir()
     with pytest.raises(DegradeError, match="has 128 x 128 pixels"):

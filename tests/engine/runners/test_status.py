@@ -12,7 +12,7 @@ import pytest
 from degrade_engine.cli import main
 from degrade_engine.engine import images
 from degrade_engine.engine.artefact import sha256_bytes
-from degrade_engine.engine.runners import runner
+from degrade_engine.engine.pipeline import records
 from degrade_engine.engine.runners.status import status
 
 from ..pair_sets import KINDS, generate, photograph, photographs
@@ -26,13 +26,13 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("kind", KINDS)
 def test_before_between_and_after(photos, tmp_path, monkeypatch, capsys, kind):
     out, seen = tmp_path / "out", []
-    real = runner.records.write
+    real = records.write
 
     def look_then_write(folder: Path, record: object) -> None:
         seen.append(status(out))
         real(folder, record)
 
-    monkeypatch.setattr(runner.records, "write", look_then_write)
+    monkeypatch.setattr(records, "write", look_then_write)
     assert generate(kind, photos, out) == 0
     assert [one.missing_shards for one in seen] == [(0, 1), (1,)] and not any(one.finished for one in seen)
     assert seen[1].made == 16 and seen[1].missing_pairs == (16, 17, 18, 19) and seen[1].sink == kind
