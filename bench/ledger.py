@@ -7,7 +7,7 @@
 
 `Watched` stands between the sampler and its device, `WatchedPart` before each network; what they pass on is unchanged,
 so the bytes made are the engine's own. The counts hold on every machine and for every backend, and guard the design in
-tests/engine/test_counts.py. The seconds are those of the call: of the work itself on a CPU, of its launch on a GPU.
+tests/bench/test_counts.py. The seconds are those of the call: of the work itself on a CPU, of its launch on a GPU.
 """
 
 from __future__ import annotations

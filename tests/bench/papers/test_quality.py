@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,8 @@ from degrade_engine.engine.build import build  # noqa: E402
 from degrade_engine.engine.errors import DegradeError  # noqa: E402
 from degrade_engine.engine.spec import Kind  # noqa: E402
 
+from ...engine import tiny_bundle  # noqa: E402
+
 SIDE, SCALE = 32, 4
 
 
@@ -42,15 +43,11 @@ def pairs(samples: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def engines(tmp_path_factory: pytest.TempPathFactory) -> dict[Kind, Path]:
     """An engine of random weights of each kind."""
-    found = importlib.util.spec_from_file_location("tiny", Path(__file__).parents[2] / "engine" / "tiny_bundle.py")
-    assert found is not None and found.loader is not None
-    tiny = importlib.util.module_from_spec(found)
-    found.loader.exec_module(tiny)
     kinds: tuple[Kind, ...] = ("realdgen", "syndiff", "uddm", "lway")
     made = {}
     for kind in kinds:
         folder = tmp_path_factory.mktemp(kind)
-        bundle = tiny.make(folder / "bundle", kind=kind)
+        bundle = tiny_bundle.make(folder / "bundle", kind=kind)
         made[kind] = build(bundle, folder / "engine", lr_size=SIDE, batch=2, threads=1).folder
     return made
 

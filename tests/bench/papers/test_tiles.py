@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -17,14 +15,7 @@ from degrade_engine.engine.build import build
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.sampling.tiling import grid
 
-
-@pytest.fixture(scope="module")
-def tiny() -> ModuleType:
-    found = importlib.util.spec_from_file_location("tiny", Path(__file__).parents[2] / "engine" / "tiny_bundle.py")
-    assert found is not None and found.loader is not None
-    module = importlib.util.module_from_spec(found)
-    found.loader.exec_module(module)
-    return module
+from ...engine import tiny_bundle
 
 
 def test_a_seam_is_seen_where_it_is_and_nowhere_else() -> None:
@@ -43,8 +34,8 @@ def test_inside_is_far_from_every_edge() -> None:
 
 
 @pytest.mark.parametrize("kind", ["uddm", "lway"])
-def test_rows_of_a_kind(kind: str, tiny: ModuleType, samples: Path, tmp_path: Path) -> None:
-    bundle = tiny.make(tmp_path / "bundle", kind=kind)
+def test_rows_of_a_kind(kind: str, samples: Path, tmp_path: Path) -> None:
+    bundle = tiny_bundle.make(tmp_path / "bundle", kind=kind)
     small, large = (build(bundle, tmp_path / str(size), lr_size=size, batch=3, threads=1).folder for size in (16, 32))
     out = tmp_path / "rows.jsonl"
     out.write_text(json.dumps({"kind": "other"}) + "\n" + json.dumps({"kind": kind, "way": "of before"}) + "\n")

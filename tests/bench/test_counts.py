@@ -9,7 +9,6 @@ from __future__ import annotations
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import get_args
 
 import numpy as np
@@ -24,6 +23,8 @@ from degrade_engine.engine.schedule import table
 from degrade_engine.engine.spec import Kind
 from degrade_engine.kernels import loader
 
+from ..engine import tiny_bundle
+
 KINDS: tuple[Kind, ...] = get_args(Kind)
 LR, B = 32, 4
 PLANES = 3 * LR * LR  # values of an image
@@ -31,12 +32,12 @@ LOOP = ["load", "denoiser", "update", "advance"]
 
 
 @pytest.fixture(scope="module")
-def engines(tiny_bundle_module: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> dict[Kind, Path]:
+def engines(tmp_path_factory: pytest.TempPathFactory) -> dict[Kind, Path]:
     """An engine of each kind: B pairs, as many candidates as it can choose among."""
     folder = tmp_path_factory.mktemp("counts")
     return {
         kind: build(
-            tiny_bundle_module.make(folder / f"{kind}-bundle", kind=kind), folder / kind, lr_size=LR, batch=B, threads=1
+            tiny_bundle.make(folder / f"{kind}-bundle", kind=kind), folder / kind, lr_size=LR, batch=B, threads=1
         ).folder
         for kind in KINDS
     }
