@@ -20,7 +20,8 @@ Row = Mapping[str, Any]  # a JSON object
 STEM = re.compile(r"[a-z0-9_-]{1,200}")
 _SCALE_MARK = re.compile(r"x[2348]")  # trainers cut these from a name, or look for a file with them
 HEAD = 26  # bytes of an image, which say its kind and size
-_PNG_HEAD = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
+PNG_HEAD = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
+RGB8 = b"\x08\x02"  # a PNG's bits a channel and colour type
 _PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 
 
@@ -106,7 +107,7 @@ def size_of(head: bytes, name: str, file_format: Format) -> tuple[int, int]:
 
 
 def _png_size(head: bytes) -> tuple[int, int] | None:
-    if len(head) < HEAD or not head.startswith(_PNG_HEAD) or head[24:26] != b"\x08\x02":
+    if len(head) < HEAD or not head.startswith(PNG_HEAD) or head[24:26] != RGB8:
         return None
     return int.from_bytes(head[20:24], "big"), int.from_bytes(head[16:20], "big")
 

@@ -6,9 +6,8 @@ import os
 from pathlib import Path
 
 from ..faults import Patience, read_file
+from .contract import PNG_HEAD, RGB8
 
-_HEAD = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
-_RGB8 = b"\x08\x02"  # bits a channel, colour type
 _PLAIN = {b"IHDR", b"IDAT", b"IEND", b"pHYs", b"sRGB", b"tIME"}  # no ICC, gamma, EXIF, text, transparency, frames
 
 
@@ -21,7 +20,7 @@ def is_plain_png(path: Path) -> bool:
 def _is_plain(path: Path) -> bool:
     with open(path, "rb") as file:
         head = file.read(33)
-        if not head.startswith(_HEAD) or head[24:26] != _RGB8:
+        if not head.startswith(PNG_HEAD) or head[24:26] != RGB8:
             return False
         while len(chunk := file.read(8)) == 8:
             if chunk[4:] not in _PLAIN:

@@ -29,7 +29,8 @@ from ..images import WEBP_EFFORT
 from . import durable, tars
 from .contract import HEAD, Row, compare, json_line, looks_whole, one_scale, scale_of, size_of, write_rows
 from .names import Names, packed, shown
-from .webdataset import ROLES, TarSink
+from .roles import ROLES
+from .webdataset import TarSink
 
 META = "meta_info.txt"
 

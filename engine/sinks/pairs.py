@@ -19,9 +19,8 @@ from ..errors import DegradeError
 from ..images import FORMATS, Format
 from . import SinkKind, require, tars
 from .contract import check_stem
-from .roles import Role, role_of
+from .roles import ROLES, Role, role_of
 
-ROLES: tuple[Role, ...] = ("gt", "lq")
 Size = tuple[int, int]  # height, width
 _META = r"([^ ]+)\.{} \((\d+),(\d+),3\)(?: \d+)?"  # {}: the images' ending
 _META_PAIR = r"gt/([^ ]+)\.{0}, lq/\1\.{0}"

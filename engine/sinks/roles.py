@@ -13,6 +13,7 @@ from pathlib import PurePath
 from typing import Literal
 
 Role = Literal["gt", "lq"]
+ROLES: tuple[Role, ...] = ("gt", "lq")
 _WORDS: dict[Role, re.Pattern[str]] = {
     "gt": re.compile(r"(gt|hr|hq|highres|groundtruth|targets?)(mod\d+)?"),
     "lq": re.compile(r"(lq|lr|lowres|inputs?)(x?\d|bicx?\d)?"),

@@ -18,9 +18,8 @@ from ..errors import DegradeError
 from . import tars
 from .contract import HEAD, Row, check_stem, compare, json_line, one_scale, scale_of, size_of, stems_of, write_rows
 from .names import packed
+from .roles import ROLES
 from .sink import Sink
-
-ROLES = ("gt", "lq")
 
 
 class TarSink(Sink):
