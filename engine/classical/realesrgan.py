@@ -13,7 +13,7 @@ in grey levels of 0..255.
 
 Departures from the published training code, each for a reason: the HR is not sharpened first (a trick of
 the GAN's training, not a degradation); JPEG is the real codec (4:2:0, integer quality), as the
-differentiable stand-in was needed only on a GPU; large Poisson counts come from a normal (`_poisson`),
+differentiable stand-in was needed only on a GPU; large Poisson counts come from a normal (`operations.poisson`),
 which is several times faster.
 """
 
