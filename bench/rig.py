@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from degrade_engine.engine import backends
 from degrade_engine.engine.devices import Device
@@ -71,14 +71,14 @@ def read(folder: Path) -> Source:
 
 def open_part(source: Source, part: str, device: Device, rows: int, lr_size: int, threads: int) -> Executor:
     """One network at so many rows of that size."""
-    runner = backends.named(cast(Any, source.backend))
+    runner = backends.named(source.backend)
     return runner.open(device, source.files[part], source.parts[part], rows, lr_size, threads, source.precision)
 
 
 @contextmanager
 def opened(source: Source, ledger: Ledger, *, batch: int, candidates: int, lr_size: int, threads: int) -> Iterator[Any]:
     """What runs its batches: a Sampler or a FeedForward, written down in the ledger."""
-    own = backends.named(cast(Any, source.backend)).device(threads)
+    own = backends.named(source.backend).device(threads)
     try:
         rows = {name: source.rows(name, batch, candidates) for name in source.parts}
         executors = {name: open_part(source, name, own, rows[name], lr_size, threads) for name in source.parts}

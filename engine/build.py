@@ -12,20 +12,17 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from . import backends, parity
 from .artefact import check_replaceable, move_folder, new_folder, sha256_file, sweep, tool_versions, write_json_atomic
-from .backends import BACKENDS as BACKENDS
-from .backends import Accepted, BackendName, Order
+from .backends.backend import Accepted, Backend, Order
 from .devices import Device
 from .engine_spec import ENGINE_JSON, EngineKey, EngineSpec, Parity, differing, read_engine_spec, seal
 from .errors import DegradeError
 from .executors import Executor
 from .lock import only_one
 from .spec import Bundle, PartSpec, Precision, can_filter, file_ref, has_steps, not_commercial, open_bundle
-
-Choice = Literal["auto"] | BackendName
 
 
 @dataclass(frozen=True)
@@ -42,7 +39,7 @@ def build(
     bundle_path: Path,
     out: Path,
     *,
-    backend: Choice = "auto",
+    backend: str = "auto",
     target: str | None = None,
     precision: Precision = "fp32",
     lr_size: int = 128,
@@ -54,7 +51,8 @@ def build(
 ) -> Built:
     """Builds the engine folder `out`, whole or not at all; an engine that is there with the same key is kept.
 
-    target: the GPU to build for, such as "sm_89", None = this machine; lr_size: side of an LR image in pixels;
+    backend: "auto" or one of `backends.BACKENDS`; target: the GPU to build for, such as "sm_89", None = this machine;
+    lr_size: side of an LR image in pixels;
     batch: pairs; candidates: K, None = 3 where there is something to choose by, else 1; threads: of the parity run;
     rebuild: also an engine with the same key. say: is told what is being done. Raises DegradeError for a bundle, size,
     target or backend that cannot be used, and for an engine that fails the parity gate, which is then kept as
@@ -75,13 +73,13 @@ class Asked:
 
 
 def ask(
-    bundle_path: Path, *, backend: Choice = "auto", target: str | None = None, precision: Precision = "fp32",
+    bundle_path: Path, *, backend: str = "auto", target: str | None = None, precision: Precision = "fp32",
     lr_size: int = 128, batch: int = 16, candidates: int | None = None,
 ) -> Asked:  # fmt: skip
     """Whether `build` can make it, before it begins; its arguments. Raises DegradeError."""
     if precision not in get_args(Precision):
         raise DegradeError(f"The precision is {precision!r}", wanted="fp32, fp16 or bf16")
-    name, accepted = _choose(backend, precision, target)
+    runner, accepted = _choose(backend, precision, target)
     bundle = open_bundle(bundle_path)
     multiple = bundle.spec.lr_multiple
     if lr_size < 1 or lr_size % multiple:
@@ -101,7 +99,7 @@ def ask(
             f"bf16 is asked for, and of the kind {bundle.spec.kind} nothing would compute in it: it is for networks "
             "that run each step", wanted="--precision fp32",
         )  # fmt: skip
-    return Asked(bundle, _key(bundle, name, accepted, precision, lr_size, batch, candidates), accepted)
+    return Asked(bundle, _key(bundle, runner, accepted, precision, lr_size, batch, candidates), accepted)
 
 
 def make(
@@ -187,19 +185,23 @@ def quarantine(folder: Path, out: Path, report: Parity) -> None:
     )
 
 
-def _choose(choice: str, precision: Precision, target: str | None) -> tuple[BackendName, Accepted]:
-    """The backend that is built, and what it will do."""
-    name = backends.best(precision) if choice == "auto" else choice
-    return name, backends.named(name).accept(precision, target)  # type: ignore[return-value]  # one of BACKENDS
+def _choose(choice: str, precision: Precision, target: str | None) -> tuple[Backend, Accepted]:
+    """The backend that is built for, and what it will do."""
+    runner = backends.best(precision) if choice == "auto" else backends.named(choice)
+    if precision not in runner.precisions:
+        able = " or ".join(backends.with_precision(precision))
+        fact = f"The backend {runner.name} does not compute in {precision}"
+        raise DegradeError(fact, wanted=f"--backend {able}, or another precision")
+    return runner, runner.accept(precision, target)
 
 
 def _key(
-    bundle: Bundle, name: BackendName, accepted: Accepted, asked: Precision, lr_size: int, batch: int, candidates: int
+    bundle: Bundle, runner: Backend, accepted: Accepted, asked: Precision, lr_size: int, batch: int, candidates: int
 ) -> EngineKey:
-    here: dict[str, Any] = backends.named(name).here(accepted.target)
+    here: dict[str, Any] = runner.here(accepted.target)
     bundle_files = {part: bundle.file(part, accepted.source) for part in bundle.spec.parts}  # refuses one that lacks
     return EngineKey(
-        backend=name,
+        backend=runner.name,
         target=accepted.target,
         bundle_sha256=bundle.sha256,
         files={part: bundle.spec.parts[part].files[accepted.source].sha256 for part in bundle_files},

@@ -15,7 +15,6 @@ from typing import Any, Literal, get_args
 
 from . import backends
 from .artefact import from_json, later, parse_json, read_bytes, sha256_json
-from .backends import BackendName
 from .backends.tensorrt_plan import PlanProof
 from .errors import DegradeError
 from .schedule import Schedule
@@ -54,7 +53,7 @@ class EngineKey:
                    time or runs on the CPU: then they decide nothing
     """
 
-    backend: BackendName
+    backend: str
     target: str | None
     runtime: str
     version: str

@@ -46,7 +46,8 @@ from ..kernels import pixels
 from .devices import Device, HostDevice
 from .engine_spec import Against, Bound, Measure, Parity, Unit
 from .errors import DegradeError
-from .executors import Executor, OnnxRuntimeExecutor
+from .executors import Executor
+from .executors.onnxruntime import OnnxRuntimeExecutor
 from .sampling.feedforward import open_sampler
 from .sampling.sampler import Batch
 from .schedule import table

@@ -21,7 +21,8 @@ from pathlib import Path
 
 import click
 
-from degrade_engine.engine import backends, doctor
+from degrade_engine.engine import backends
+from degrade_engine.engine import machine as machines
 from degrade_engine.engine.artefact import tool_versions
 
 from ..machine import stamp
@@ -30,7 +31,7 @@ from ..rows import Row, add_row, read_rows
 
 HOURS = 3600
 PARTS_FILE = "degrade_engine.bench.gpu.parts"
-ON_A_GPU = ("tensorrt", "tensorrt-rtx", "onnxruntime-cuda", "onnxruntime-tensorrt")
+ON_A_GPU = tuple(one.name for one in backends.BACKENDS.values() if one.gpu)
 
 
 @click.command()
@@ -40,7 +41,7 @@ ON_A_GPU = ("tensorrt", "tensorrt-rtx", "onnxruntime-cuda", "onnxruntime-tensorr
 @click.option("-o", "--out", type=OUT, required=True)
 def main(checkpoint: Path, samples: Path, only: tuple[str, ...], out: Path) -> None:
     """Check and time everything on this machine's GPU; rows are appended to OUT."""
-    gpus = doctor.nvidia()
+    gpus = machines.nvidia()
     if not gpus.devices:
         raise click.ClickException(f"there is no NVIDIA GPU here ({gpus.reason}), so nothing was run")
     about, failed = context(gpus), 0
@@ -97,7 +98,7 @@ def run_part(name: str, arguments: list[str], rows: Path, command: tuple[str, ..
     return [row | {"part_seconds": seconds} for row in found or [{"part": name}]]
 
 
-def context(gpus: doctor.Gpus) -> Row:
+def context(gpus: machines.Gpus) -> Row:
     """What makes a row evidence: device, driver, versions, commit."""
     return {
         "device": gpus.devices[0].name, "sm": gpus.devices[0].sm, "driver": gpus.driver, "cuda": gpus.cuda,

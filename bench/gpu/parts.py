@@ -23,6 +23,7 @@ import click
 import numpy as np
 
 from degrade_engine.engine import backends
+from degrade_engine.engine.backends.backend import Order
 from degrade_engine.engine.build import build, open_engine_part
 from degrade_engine.engine.devices.cuda import CudaDevice
 from degrade_engine.engine.recipe import RECIPES, Recipe
@@ -317,7 +318,7 @@ def matmul_tflop_s(backend: str, device: CudaDevice, folder: Path, side: int, re
     runner = backends.named(backend)
     source = write_matmul(folder / "matmul.fp16.onnx", side)
     (folder / "made").mkdir()
-    made = runner.make(backends.Order("matmul", part, source, folder / "made", side, 1, runner.accept("fp16", None)))
+    made = runner.make(Order("matmul", part, source, folder / "made", side, 1, runner.accept("fp16", None)))
     executor = runner.open(device, folder / "made" / made.file, part, side, 1, None)
     for tensor in ("x", "y"):
         executor.bind(tensor, device.allocate((side, side), np.float32))

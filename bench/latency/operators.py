@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from degrade_engine.engine.executors import rows_a_call
 from degrade_engine.engine.executors.onnx_session import import_onnxruntime
+from degrade_engine.engine.executors.onnxruntime import rows_a_call
 from degrade_engine.engine.spec import PartSpec
 
 RUNS = 6

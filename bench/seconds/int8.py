@@ -19,7 +19,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from degrade_engine.engine.api import Engine
 from degrade_engine.engine.build import open_engine_part, rows_of
 from degrade_engine.engine.devices import HostDevice
-from degrade_engine.engine.executors import OnnxRuntimeExecutor
+from degrade_engine.engine.executors.onnxruntime import OnnxRuntimeExecutor
 from degrade_engine.engine.parity import Side, run_part
 from degrade_engine.engine.sampling.sampler import Sampler
 from degrade_engine.kernels import pixels

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
-from degrade_engine.engine.build import BACKENDS, Built, build
+from degrade_engine.engine import backends
+from degrade_engine.engine.build import Built, build
 from degrade_engine.engine.engine_spec import Parity
+from degrade_engine.engine.spec import Precision
 from degrade_engine.models.ready import bundle_of
+
+AHEAD = " or ".join(one.name for one in backends.BACKENDS.values() if one.builds_with)
+BF16 = " or ".join(backends.named(name).title for name in backends.with_precision("bf16"))
 
 
 @click.command("build", short_help="Build an engine from a bundle, a checkpoint or a model's name.")
 @click.argument("source", type=click.Path(path_type=Path), metavar="NAME|BUNDLE|CHECKPOINT")
 @click.option("-o", "--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="The engine folder.")
-@click.option("--backend", type=click.Choice(BACKENDS), default="auto", show_default=True,
+@click.option("--backend", type=click.Choice(backends.CHOICES), default="auto", show_default=True,
               help="What runs the networks; auto takes the best that is here.")  # fmt: skip
 @click.option("--target", metavar="SM",
-              help="GPU to build for, such as sm_89 (tensorrt-rtx, on any machine). [default: the GPU that is here]"
+              help=f"GPU to build for, such as sm_89 ({AHEAD}, on any machine). [default: the GPU that is here]"
               )  # fmt: skip
-@click.option("--precision", type=click.Choice(["fp32", "fp16", "bf16"]), default="fp32", show_default=True,
+@click.option("--precision", type=click.Choice(get_args(Precision)), default="fp32", show_default=True,
               help="Of the networks. On a CPU, fp16 computes in FP32 and says so; bf16 is for processors with AMX or "
-              "AVX-512 BF16, by OpenVINO, about three times as fast.")  # fmt: skip
+              f"AVX-512 BF16, by {BF16}, about three times as fast.")  # fmt: skip
 @click.option("--lr-size", type=click.IntRange(1), default=128, show_default=True, help="Side of an LR image, pixels.")
 @click.option("--batch", type=click.IntRange(1), default=16, show_default=True, help="Pairs computed at a time.")
 @click.option("--candidates", type=click.IntRange(1),

@@ -16,7 +16,7 @@ def command(ctx: click.Context) -> None:
 
     Exit code 0 when at least one backend works, 1 when none does.
     """
-    lines = doctor.diagnose(doctor.look())
+    lines = doctor.diagnose()
     width = max(len(line.name) for line in lines)
     section = ""
     for line in lines:

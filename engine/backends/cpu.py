@@ -1,54 +1,30 @@
-"""What the backends of the CPU have in common: an engine's files are the bundle's own, and every CPU can be asked."""
+"""What the backends of the CPU have in common."""
 
 from __future__ import annotations
-
-import platform
-from dataclasses import dataclass
-from pathlib import Path
 
 from ..cores import cores
 from ..devices import Device, HostDevice
 from ..errors import DegradeError
-from . import Made, Order, copy
+from ..spec import Precision
+from .backend import Accepted, Backend
 
 
-@dataclass(frozen=True)
-class OnCpu:
-    """Answers of a backend on the CPU that are the same whatever runs the networks; see backends.Backend."""
+class OnCpu(Backend):
+    """Answers that are the same whatever runs the networks on the CPU. It takes the bundle's FP32 files."""
 
-    fixed_batch: bool = False
+    without_half: str
+    """Why fp16 is computed in FP32: a clause."""
 
-    def make(self, order: Order) -> Made:
-        return copy(order)
-
-    def check(self, path: Path) -> None:
-        pass  # its hash is the bundle's, which engine_spec compares
-
-    def cannot_run(self, target: str | None) -> str:
-        return ""
+    def accept(self, precision: Precision, target: str | None) -> Accepted:
+        if target is not None:
+            raise DegradeError(
+                f"--target {target} was given, and {self.title}'s engine is for the CPU it is built on",
+                mend="leave --target away, or build with --backend tensorrt-rtx",
+            )
+        if precision == "fp16":
+            note = f"fp16 was asked for, and this engine computes in FP32: {self.without_half}."
+            return Accepted("fp32", "fp32", notes=(note,))
+        return Accepted(precision, "fp32")
 
     def device(self, threads: int | None) -> Device:
         return HostDevice(threads or cores())
-
-
-def refuse_target(title: str, target: str | None) -> None:
-    """DegradeError where a CPU's backend is asked for a GPU's engine."""
-    if target is not None:
-        raise DegradeError(
-            f"--target {target} was given, and {title}'s engine is for the CPU it is built on",
-            mend="leave --target away, or build with --backend tensorrt-rtx",
-        )
-
-
-def cpu_key(runtime: str, version: str, settings: dict[str, str]) -> dict[str, object]:
-    """The fields of EngineKey that this machine and its runtime decide; settings: those that change the result."""
-    return {
-        "runtime": runtime,
-        "version": version,
-        "settings": settings,
-        "os": platform.system(),
-        "machine": platform.machine(),
-        "gpu": None,
-        "cuda": None,
-        "driver": None,
-    }

@@ -8,40 +8,42 @@ longer be what the bundle's licence and card speak of.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
-from .. import doctor
-from ..artefact import cache_folder, sha256_file, tool_versions
+from .. import machine
+from ..artefact import cache_folder, sha256_file
 from ..devices import Device
 from ..errors import DegradeError
-from ..executors import SESSION_SETTINGS, Executor, OnnxRuntimeExecutor
+from ..executors import Executor
 from ..executors.onnx_session import import_onnxruntime
+from ..executors.onnxruntime import SESSION_SETTINGS, OnnxRuntimeExecutor
 from ..executors.onnxruntime_cuda import GPU_SETTINGS, OnnxRuntimeCudaExecutor, Provider
 from ..spec import PartSpec, Precision
-from . import Accepted, Made, Order, copy, gpu_key, gpu_refusal, refuse_bf16
-from .cpu import OnCpu, cpu_key, refuse_target
+from .backend import Runtime
+from .cpu import OnCpu
+from .gpu import CUDA, OnGpu
 
 
-@dataclass(frozen=True)
 class OnnxRuntimeCpu(OnCpu):
-    """The backend `onnxruntime`; see backends.Backend for what each answers."""
+    """On the CPU. It comes with the package onnxruntime as well as with onnxruntime-gpu."""
 
-    def accept(self, precision: Precision, target: str | None) -> Accepted:
-        refuse_bf16("onnxruntime", precision)
-        refuse_target("ONNX Runtime", target)
-        if precision == "fp16":
-            note = "fp16 was asked for, and this engine computes in FP32: on a CPU, ONNX Runtime has no other."
-            return Accepted("fp32", "fp32", notes=(note,))
-        return Accepted("fp32", "fp32")
+    name, title, extra = "onnxruntime", "ONNX Runtime", "cpu"
+    precisions = ("fp32", "fp16")
+    without_half = "on a CPU, ONNX Runtime has no other"
 
-    def here(self, target: str | None) -> dict[str, object]:
+    def runtime(self) -> Runtime:
         import_onnxruntime()
-        versions = tool_versions()
-        package = "onnxruntime" if "onnxruntime" in versions else "onnxruntime-gpu"
-        if package not in versions:
-            raise DegradeError("ONNX Runtime is here without its package's version", mend="install it again with pip")
-        return cpu_key(package, versions[package], SESSION_SETTINGS)
+        for package in ("onnxruntime", "onnxruntime-gpu"):
+            if version := machine.version_of(package):
+                return Runtime(package, version, SESSION_SETTINGS)
+        raise DegradeError("ONNX Runtime is here without its package's version", mend="install it again with pip")
+
+    def missing(self) -> Iterator[str]:
+        if error := machine.load_error("onnxruntime"):
+            yield f"ONNX Runtime does not load ({error}): {self.install}"
+        elif "CPUExecutionProvider" not in import_onnxruntime().get_available_providers():
+            yield "this ONNX Runtime has no CPUExecutionProvider"
 
     def open(
         self, device: Device, path: Path, part: PartSpec, rows: int, lr_size: int, threads: int | None,
@@ -50,63 +52,38 @@ class OnnxRuntimeCpu(OnCpu):
         return OnnxRuntimeExecutor(path, part, batch=rows, height=lr_size, width=lr_size, threads=threads)
 
 
-@dataclass(frozen=True)
-class OnnxRuntimeGpu:
-    """The backends `onnxruntime-cuda` and `onnxruntime-tensorrt`; see backends.Backend for what each answers.
+class OnnxRuntimeCuda(OnGpu):
+    """On a GPU, by ONNX Runtime's CUDA provider."""
 
-    An engine is for the GPU and the driver that it was built with: cuDNN and TensorRT choose by both.
-    """
+    name, title, extra = "onnxruntime-cuda", "ONNX Runtime", "gpu"
+    needs = {"onnxruntime-gpu": "onnxruntime", **CUDA}
+    provider: Provider = "CUDAExecutionProvider"
 
-    name: str
-    provider: Provider
-    fixed_batch: bool = False
+    def runtime(self) -> Runtime:
+        return Runtime("onnxruntime-gpu", machine.version_of("onnxruntime-gpu") or "not installed", GPU_SETTINGS)
 
-    def accept(self, precision: Precision, target: str | None) -> Accepted:
-        refuse_bf16(self.name, precision)
-        if reason := self.cannot_run(None):
-            raise DegradeError(
-                f"The backend {self.name} cannot build here: {reason}",
-                mend="pip install 'degrade-engine[gpu]' on a machine with a GPU, or build with --backend onnxruntime",
-            )
-        here = doctor.nvidia().devices[0].sm
-        if target is not None and doctor.target_of(target) != here:
-            raise DegradeError(
-                f"--target {target} was given and the GPU here is {here}",
-                wanted="none: ONNX Runtime's engine is for the GPU that is here",
-            )
-        return Accepted(precision, precision, here)
-
-    def here(self, target: str | None) -> dict[str, object]:
-        version = doctor.version_of("onnxruntime-gpu") or "not installed"
-        return {"runtime": "onnxruntime-gpu", "version": version, "settings": GPU_SETTINGS} | gpu_key(target)
-
-    def make(self, order: Order) -> Made:
-        return copy(order)
-
-    def check(self, path: Path) -> None:
-        pass  # its hash is the bundle's, which engine_spec compares
-
-    def cannot_run(self, target: str | None) -> str:
-        packages = ("onnxruntime-gpu", "tensorrt") if self.name == "onnxruntime-tensorrt" else ("onnxruntime-gpu",)
-        if reason := gpu_refusal(f"ONNX Runtime's {self.provider}", packages, "gpu", target):
-            return reason
-        if self.provider not in import_onnxruntime().get_available_providers():
-            return f"this ONNX Runtime has no {self.provider}: pip install 'degrade-engine[gpu]', without [cpu]"
-        return ""
-
-    def device(self, threads: int | None) -> Device:
-        from ..devices.cuda import CudaDevice
-
-        return CudaDevice.open()
+    def missing(self) -> Iterator[str]:
+        yield from super().missing()
+        here = machine.version_of("onnxruntime-gpu") is not None and not machine.load_error("onnxruntime")
+        if here and self.provider not in import_onnxruntime().get_available_providers():
+            yield f"this ONNX Runtime has no {self.provider}: {self.install}, without [cpu]"
 
     def open(
         self, device: Device, path: Path, part: PartSpec, rows: int, lr_size: int, threads: int | None,
         precision: Precision = "fp32",
     ) -> Executor:  # fmt: skip
         # Under the file's hash: whatever the provider names its files by, two weights are not taken for each other.
-        version = doctor.version_of("onnxruntime-gpu")
+        version = machine.version_of("onnxruntime-gpu")
         cache = cache_folder() / f"onnxruntime-tensorrt-{version}" / sha256_file(path)[:16]
         return OnnxRuntimeCudaExecutor(
             path, part, batch=rows, height=lr_size, width=lr_size, stream=device.stream, provider=self.provider,
             cache=cache,
         )  # fmt: skip
+
+
+class OnnxRuntimeTensorRT(OnnxRuntimeCuda):
+    """On a GPU, by ONNX Runtime's TensorRT provider, which compiles when the engine is opened."""
+
+    name = "onnxruntime-tensorrt"
+    needs = {"onnxruntime-gpu": "onnxruntime", "tensorrt": "tensorrt", **CUDA}
+    provider = "TensorrtExecutionProvider"

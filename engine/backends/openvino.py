@@ -8,35 +8,35 @@ stay the bundle's, for the reasons of `onnxruntime.py`; a compiled blob would be
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
-from .. import doctor
+from .. import machine
 from ..devices import Device
 from ..errors import DegradeError
 from ..executors import Executor
 from ..executors.openvino import SETTINGS, OpenVinoExecutor, lacks, runtime
 from ..spec import PartSpec, Precision
-from . import Accepted
-from .cpu import OnCpu, cpu_key, refuse_target
+from .backend import Accepted, Runtime
+from .cpu import OnCpu
 
 
-@dataclass(frozen=True)
 class OpenVino(OnCpu):
-    """The backend `openvino`; see backends.Backend for what each answers."""
+    """On the CPU, in FP32 or bf16."""
+
+    name, title, extra = "openvino", "OpenVINO", "openvino"
+    needs = {"openvino": "openvino"}
+    precisions = ("fp32", "fp16", "bf16")
+    without_half = "on this backend, bf16 is the fast one"
 
     def accept(self, precision: Precision, target: str | None) -> Accepted:
-        refuse_target("OpenVINO", target)
+        accepted = super().accept(precision, target)
         if reason := lacks(precision):
             raise DegradeError(f"The engine cannot be built here: {reason}", mend="build with --precision fp32")
-        if precision == "fp16":
-            note = "fp16 was asked for, and this engine computes in FP32: on this backend, bf16 is the fast one."
-            return Accepted("fp32", "fp32", notes=(note,))
-        return Accepted(precision, "fp32")
+        return accepted
 
-    def here(self, target: str | None) -> dict[str, object]:
+    def runtime(self) -> Runtime:
         runtime()
-        return cpu_key("openvino", doctor.version_of("openvino") or "unknown", SETTINGS)
+        return Runtime("openvino", machine.version_of("openvino") or "unknown", SETTINGS)
 
     def open(
         self, device: Device, path: Path, part: PartSpec, rows: int, lr_size: int, threads: int | None,

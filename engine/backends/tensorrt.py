@@ -7,18 +7,17 @@ compiles on the GPU that will run the plan. A plan has one batch size. No GPU ha
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
-from .. import doctor
+from .. import machine
 from ..artefact import cache_folder, write_bytes_atomic
 from ..devices import Device
-from ..doctor import Gpus, target_of, version_of
 from ..errors import DegradeError
 from ..executors import Executor
 from ..executors.tensorrt import TensorRTExecutor
 from ..spec import PartSpec, Precision
-from . import Accepted, Made, Order, gpu_key, gpu_refusal, refuse_bf16
+from .backend import Accepted, Made, Order, Runtime
+from .gpu import CUDA, OnGpu
 from .tensorrt_plan import (
     CLASSIC,
     OPTIMISATION_LEVEL,
@@ -32,52 +31,28 @@ from .tensorrt_plan import (
     targets,
 )
 
+POLYGRAPHY = {"polygraphy": ""}
+"""As `Backend.needs`. It is not loaded to see whether it loads: that would settle the flavour of this process."""
 
-@dataclass(frozen=True)
-class TensorRT:
-    """The backends `tensorrt` and `tensorrt-rtx`; see backends.Backend for what each answers."""
 
-    flavour: Flavour
-    fixed_batch: bool = True
+class TensorRT(OnGpu):
+    """The classic TensorRT."""
 
-    def accept(self, precision: Precision, target: str | None) -> Accepted:
-        refuse_bf16(self.flavour.package, precision)
-        self._installed()
-        gpus = doctor.nvidia()
-        if self.flavour is CLASSIC:
-            if not gpus.devices:
-                raise DegradeError(
-                    f"TensorRT builds on the GPU that will run the engine, and there is none here: {gpus.reason}",
-                    mend="build on that machine; --backend tensorrt-rtx builds for RTX cards without one",
-                )
-            if target is not None and target_of(target) != gpus.devices[0].sm:
-                raise DegradeError(
-                    f"--target {target} was given and the GPU here is {gpus.devices[0].sm}",
-                    wanted="none: TensorRT builds for the GPU that is here",
-                )
-            return Accepted(precision, precision, gpus.devices[0].sm)
-        known = targets(load(RTX))
-        if target is None and not gpus.devices:
-            raise DegradeError(
-                "There is no GPU here to build for, and no --target was given", wanted=f"one of {', '.join(known)}"
-            )
-        chosen = target_of(target) if target is not None else gpus.devices[0].sm
-        if chosen not in known:
-            hopper = " (Hopper is no RTX card: build with --backend tensorrt there)" if chosen == "sm_90" else ""
-            raise DegradeError(
-                f"TensorRT-RTX {version_of(RTX.package)} does not build for {chosen}{hopper}",
-                wanted=f"one of {', '.join(known)}",
-            )
-        return Accepted(precision, precision, chosen, self._ahead(chosen, gpus))
+    flavour: Flavour = CLASSIC
+    name, title, extra = CLASSIC.package, CLASSIC.title, CLASSIC.extra
+    needs = {CLASSIC.package: CLASSIC.module, **POLYGRAPHY, **CUDA}
+    fixed_batch = True
 
-    def _ahead(self, target: str, gpus: Gpus) -> tuple[str, ...]:
-        if any(gpu.sm == target for gpu in gpus.devices):
-            return ()
-        return (f"Built ahead of time for {target}: run `degrade-engine verify` on the machine that will use it.",)
-
-    def here(self, target: str | None) -> dict[str, object]:
-        runtime = {"runtime": self.flavour.package, "version": self._installed(), "settings": self._settings()}
-        return runtime | gpu_key(target)
+    def runtime(self) -> Runtime:
+        settings = {
+            "network": "strongly typed",
+            "profile": "min = opt = max",
+            "tf32": "false",
+            "max_aux_streams": "0",
+            "optimisation_level": str(OPTIMISATION_LEVEL),
+            "polygraphy": machine.version_of("polygraphy") or "not installed",
+        }
+        return Runtime(self.flavour.package, self._installed(), settings)
 
     def make(self, order: Order) -> Made:
         flavour, precision = self.flavour, order.accepted.computed
@@ -92,8 +67,7 @@ class TensorRT:
         # The FP32 islands alone make no FP16 network: refused before minutes of compilation.
         counts = prove(parsed, b"", 0)
         check_typing(order, counts)
-        target = order.accepted.target if flavour is RTX else None
-        plan = compile_plan(parsed, flavour, shapes, target, self._timing_cache())
+        plan = compile_plan(parsed, flavour, shapes, self._ahead_for(order), self._timing_cache())
         proof = prove(parsed, plan, order.source.stat().st_size)
         if precision == "fp16" and proof.half and not (proof.smaller or proof.found):
             raise DegradeError(
@@ -117,15 +91,6 @@ class TensorRT:
                 mend="build the engine again",
             )
 
-    def cannot_run(self, target: str | None) -> str:
-        extra = "gpu" if self.flavour is CLASSIC else f"{self.flavour.extra},cuda"
-        return gpu_refusal(self.flavour.title, (self.flavour.package, "polygraphy"), extra, target)
-
-    def device(self, threads: int | None) -> Device:
-        from ..devices.cuda import CudaDevice
-
-        return CudaDevice.open()
-
     def open(
         self, device: Device, path: Path, part: PartSpec, rows: int, lr_size: int, threads: int | None,
         precision: Precision = "fp32",
@@ -137,33 +102,56 @@ class TensorRT:
             scratch=device.scratch,  # type: ignore[attr-defined]  # a CudaDevice, from `device` above
         )  # fmt: skip
 
+    def _ahead_for(self, order: Order) -> str | None:
+        """The GPU that is compiled for; None: the one that is here."""
+        return None
+
+    def _timing_cache(self) -> Path | None:
+        """One file a GPU and version, in the user's cache folder; None for a builder that times nothing."""
+        gpus = machine.nvidia()
+        name = re.sub(r"[^A-Za-z0-9.]+", "-", f"{gpus.devices[0].name} {self._installed()} {gpus.driver}")
+        return cache_folder() / f"timing-{name}.cache"
+
     def _installed(self) -> str:
         """The full version. DegradeError with the extra if the package is not there."""
-        version = version_of(self.flavour.package)
+        version = machine.version_of(self.flavour.package)
         if version is None:
             raise DegradeError(
-                f"The backend {self.flavour.name} needs the package {self.flavour.package}, which is not installed",
+                f"The backend {self.name} needs the package {self.flavour.package}, which is not installed",
                 mend=f"pip install 'degrade-engine[{self.flavour.extra}]'",
             )
         return version
 
-    def _settings(self) -> dict[str, str]:
-        return {
-            "network": "strongly typed",
-            "profile": "min = opt = max",
-            "tf32": "false",
-            "max_aux_streams": "0",
-            "optimisation_level": str(OPTIMISATION_LEVEL),
-            "polygraphy": version_of("polygraphy") or "not installed",
-        }
+
+class TensorRTRTX(TensorRT):
+    """TensorRT-RTX, which builds on any machine for the GPU that is named."""
+
+    flavour = RTX
+    name, title, extra = RTX.package, RTX.title, f"{RTX.extra},cuda"
+    needs = {RTX.package: RTX.module, **POLYGRAPHY, **CUDA}
+    builds_with = (RTX.package, *POLYGRAPHY)
+
+    def accept(self, precision: Precision, target: str | None) -> Accepted:
+        version, gpus, known = self._installed(), machine.nvidia(), targets(load(RTX))
+        if target is None and not gpus.devices:
+            raise DegradeError(
+                "There is no GPU here to build for, and no --target was given", wanted=f"one of {', '.join(known)}"
+            )
+        chosen = machine.target_of(target) if target is not None else gpus.devices[0].sm
+        if chosen not in known:
+            hopper = " (Hopper is no RTX card: build with --backend tensorrt there)" if chosen == "sm_90" else ""
+            raise DegradeError(
+                f"{RTX.title} {version} does not build for {chosen}{hopper}", wanted=f"one of {', '.join(known)}"
+            )
+        note = f"Built ahead of time for {chosen}: run `degrade-engine verify` on the machine that will use it."
+        here = chosen in [gpu.sm for gpu in gpus.devices]
+        return Accepted(precision, precision, chosen, () if here else (note,))
+
+    def _ahead_for(self, order: Order) -> str | None:
+        return order.accepted.target
 
     def _timing_cache(self) -> Path | None:
-        """One file a GPU and version, in the user's cache folder; None for TensorRT-RTX, which times nothing."""
-        gpus = doctor.nvidia()
-        if self.flavour is RTX or not gpus.devices:
-            return None
-        name = re.sub(r"[^A-Za-z0-9.]+", "-", f"{gpus.devices[0].name} {self._installed()} {gpus.driver}")
-        return cache_folder() / f"timing-{name}.cache"
+        return None
 
 
 def check_typing(order: Order, counts: PlanProof) -> None:

@@ -30,11 +30,10 @@ OPTIMISATION_LEVEL = 3  # the default of both; level 5 builds for hours and gain
 
 @dataclass(frozen=True)
 class Flavour:
-    """TensorRT or TensorRT-RTX. module and package: as imported and as installed; magic: the first bytes of a
-    plan, b"" where they are not known.
+    """TensorRT or TensorRT-RTX. module and package: as imported and as installed, the package's name is the backend's
+    as well; extra: that brings the builder; magic: the first bytes of a plan, b"" where they are not known.
     """
 
-    name: str
     title: str
     module: str
     package: str
@@ -43,8 +42,8 @@ class Flavour:
 
 
 # "vtrt" was read off plans of TensorRT-RTX 1.7.1 for every SM. No plan of the classic builder was at hand.
-RTX = Flavour("tensorrt-rtx", "TensorRT-RTX", "tensorrt_rtx", "tensorrt-rtx", "rtx", b"vtrt")
-CLASSIC = Flavour("tensorrt", "TensorRT", "tensorrt", "tensorrt", "gpu", b"")
+RTX = Flavour("TensorRT-RTX", "tensorrt_rtx", "tensorrt-rtx", "rtx", b"vtrt")
+CLASSIC = Flavour("TensorRT", "tensorrt", "tensorrt", "gpu", b"")
 
 
 @dataclass(frozen=True)
@@ -108,7 +107,7 @@ def load(flavour: Flavour) -> Any:
         raise DegradeError(
             f"This process already uses {(CLASSIC if flavour is RTX else RTX).title}",
             wanted="one flavour of TensorRT a process",
-            mend=f"build for {flavour.name} in a process of its own",
+            mend=f"build for {flavour.package} in a process of its own",
         )
     return trt
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..errors import DegradeError
 from ..spec import PartSpec
+from . import first_line
 
 
 def open_session(
@@ -95,7 +96,3 @@ def _options(ort: Any, overrides: dict[str, int], threads: int | None, optimise:
     for name, size in overrides.items():
         options.add_free_dimension_override_by_name(name, size)
     return options
-
-
-def first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -20,8 +20,8 @@ import numpy as np
 
 from ..errors import DegradeError
 from ..spec import PartSpec
-from . import device_address
-from .onnx_session import first_line, import_onnxruntime, open_session
+from . import PartExecutor
+from .onnx_session import import_onnxruntime, open_session
 
 Provider = Literal["CUDAExecutionProvider", "TensorrtExecutionProvider"]
 
@@ -36,49 +36,36 @@ GPU_SETTINGS = {
 }
 
 
-class OnnxRuntimeCudaExecutor:
-    """One network at the batch and size that it is opened for.
+class OnnxRuntimeCudaExecutor(PartExecutor):
+    """One network at the batch and size that it is opened for; see PartExecutor.
 
     path      the ONNX file, in the precision in which it is to be computed
-    part      its tensors, checked against the file
-    batch     rows; height, width: of the LR image in pixels
     stream    the handle that every run has to come with
     provider  of ONNX Runtime; cache: a folder for what the TensorRT provider compiles
     """
+
+    title = "ONNX Runtime"
+    memory = "__cuda_array_interface__"
 
     def __init__(
         self, path: Path, part: PartSpec, *, batch: int, height: int, width: int, stream: int, provider: Provider,
         cache: Path,
     ) -> None:  # fmt: skip
-        self._path, self._stream = path, stream
-        self._specs = {tensor.name: tensor for tensor in (*part.inputs, *part.outputs)}
-        self._inputs = {tensor.name for tensor in part.inputs}
-        self.shapes = {name: tensor.resolve(batch, height, width) for name, tensor in self._specs.items()}
+        super().__init__(path, part, batch=batch, height=height, width=width)
+        self._stream = stream
         self._session = open_session(path, part, self.shapes, providers(provider, stream, cache))
         self._binding = self._session.io_binding()
         self._options = import_onnxruntime().RunOptions()
         self._options.add_run_config_entry("disable_synchronize_execution_providers", "1")
-        self._bound: dict[str, Any] = {}  # keeps the buffers alive that the binding points to
 
-    def bind(self, name: str, buffer: Any) -> None:
-        if name not in self._specs:
-            raise DegradeError(f"{self._path.name} has no tensor {name!r}", wanted=", ".join(self._specs))
-        shape, dtype = self.shapes[name], np.dtype(self._specs[name].dtype)
-        address = device_address(self._path.name, name, buffer, shape, dtype)
+    def _attach(self, name: str, buffer: Any, address: int) -> None:
         bind = self._binding.bind_input if name in self._inputs else self._binding.bind_output
-        bind(name, "cuda", 0, dtype, shape, address)
-        self._bound[name] = buffer
+        bind(name, "cuda", 0, np.dtype(self._specs[name].dtype), self.shapes[name], address)
 
-    def enqueue(self, stream: Any = None) -> None:
-        unbound = [name for name in self._specs if name not in self._bound]
-        if unbound:
-            raise DegradeError(f"{self._path.name} was run with {unbound[0]!r} unbound")
+    def _run(self, stream: Any) -> None:
         if stream != self._stream:
             raise DegradeError(f"{self._path.name} was run on the stream {stream}", wanted=f"its own, {self._stream}")
-        try:
-            self._session.run_with_iobinding(self._binding, self._options)
-        except Exception as error:  # ONNX Runtime's exceptions share no base class
-            raise DegradeError(f"ONNX Runtime failed in {self._path.name}: {first_line(error)}") from error
+        self._session.run_with_iobinding(self._binding, self._options)
 
 
 def providers(provider: Provider, stream: int, cache: Path) -> list[Any]:

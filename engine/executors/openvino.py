@@ -13,13 +13,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ..cores import cores
 from ..errors import DegradeError
 from ..spec import PartSpec, Precision
-from . import check_buffer
-from .onnx_session import first_line
+from . import PartExecutor, first_line
 
 # Kept in engine.json and part of the cache key. Threads are not: they are a choice of every run.
 SETTINGS = {"rows_a_call": "1", "execution_mode": "accuracy in fp32, performance in bf16", "cpu_pinning": "false"}
@@ -27,23 +24,22 @@ ELEMENT = {"fp32": "f32", "bf16": "bf16"}
 HARDWARE = {"bf16": "BF16"}  # what a processor has to have for a precision, in OpenVINO's words
 
 
-class OpenVinoExecutor:
-    """An ONNX file compiled for this CPU, reading and writing numpy buffers in place.
+class OpenVinoExecutor(PartExecutor):
+    """An ONNX file compiled for this CPU, reading and writing numpy buffers in place; see PartExecutor.
 
-    path, part     the file and its tensors; batch: rows; height, width: of the LR image in pixels
     precision      fp32 or bf16, in which it computes; inputs and outputs are as the file has them
     threads        None = one a physical core
 
     DegradeError where bf16 is asked of a processor without it, or the compiled network shows no convolution in it.
     """
 
+    title = "OpenVINO"
+
     def __init__(
         self, path: Path, part: PartSpec, *, batch: int, height: int, width: int, precision: Precision = "fp32",
         threads: int | None = None,
     ) -> None:  # fmt: skip
-        self._path = path
-        self._specs = {tensor.name: tensor for tensor in (*part.inputs, *part.outputs)}
-        self.shapes = {name: tensor.resolve(batch, height, width) for name, tensor in self._specs.items()}
+        super().__init__(path, part, batch=batch, height=height, width=width)
         threads = threads or cores()
         openvino, core = runtime()
         try:
@@ -54,26 +50,18 @@ class OpenVinoExecutor:
         except Exception as error:  # OpenVINO raises RuntimeError for everything
             raise DegradeError(f"OpenVINO cannot load {path}: {first_line(error)}") from error
         self._tensor = openvino.Tensor
-        self._bound: dict[str, np.ndarray] = {}  # keeps the memory alive that the calls point to
         if precision != "fp32":
             _prove(self._compiled, precision, path)
 
-    def bind(self, name: str, buffer: np.ndarray) -> None:
-        check_buffer(self._path, self._specs, self.shapes, name, buffer)
+    def _attach(self, name: str, buffer: Any, address: int) -> None:
         for row, call in enumerate(self._calls):
             call.set_tensor(name, self._tensor(buffer[row : row + 1], shared_memory=True))
-        self._bound[name] = buffer
 
-    def enqueue(self, stream: Any = None) -> None:
-        if unbound := [name for name in self._specs if name not in self._bound]:
-            raise DegradeError(f"{self._path.name} was run with {unbound[0]!r} unbound")
-        try:
-            for call in self._calls:
-                call.start_async()
-            for call in self._calls:
-                call.wait()
-        except Exception as error:
-            raise DegradeError(f"OpenVINO failed in {self._path.name}: {first_line(error)}") from error
+    def _run(self, stream: Any) -> None:
+        for call in self._calls:
+            call.start_async()
+        for call in self._calls:
+            call.wait()
 
 
 def runtime() -> tuple[Any, Any]:

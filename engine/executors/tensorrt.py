@@ -17,29 +17,26 @@ import numpy as np
 
 from ..errors import DegradeError
 from ..spec import PartSpec
-from . import device_address
+from . import PartExecutor
 
 Scratch = Callable[[int, Callable[[Any], None]], None]  # see device_cuda.CudaDevice.scratch
 
 
-class TensorRTExecutor:
-    """One plan at the batch and size that it was compiled for.
+class TensorRTExecutor(PartExecutor):
+    """One plan at the batch and size that it was compiled for; see PartExecutor.
 
     trt       the module, tensorrt or tensorrt_rtx; logger: its own
-    path      the plan
-    part      its tensors, checked against the plan
-    batch     rows; height, width: of the LR image in pixels
     scratch   lends the activation memory, which the parts of an engine share
     """
+
+    title = "TensorRT"
+    memory = "__cuda_array_interface__"
 
     def __init__(
         self, trt: Any, logger: Any, path: Path, part: PartSpec, *, batch: int, height: int, width: int,
         scratch: Scratch,
     ) -> None:  # fmt: skip
-        self._path = path
-        self._specs = {tensor.name: tensor for tensor in (*part.inputs, *part.outputs)}
-        self._inputs = {tensor.name for tensor in part.inputs}
-        self.shapes = {name: tensor.resolve(batch, height, width) for name, tensor in self._specs.items()}
+        super().__init__(path, part, batch=batch, height=height, width=width)
         self._runtime = trt.Runtime(logger)  # has to outlive the engine
         self._engine = self._runtime.deserialize_cuda_engine(path.read_bytes())
         if self._engine is None:
@@ -53,23 +50,14 @@ class TensorRTExecutor:
         for name in self._inputs:
             if not self._context.set_input_shape(name, self.shapes[name]):
                 raise DegradeError(f"{path.name} refuses {name} at {self.shapes[name]}", mend="build the engine again")
-        self._bound: dict[str, Any] = {}  # keeps the buffers alive that the addresses point to
         scratch(max(self._engine.device_memory_size_v2, 1), self._put_activations)
 
-    def bind(self, name: str, buffer: Any) -> None:
-        if name not in self._specs:
-            raise DegradeError(f"{self._path.name} has no tensor {name!r}", wanted=", ".join(self._specs))
-        dtype = np.dtype(self._specs[name].dtype)
-        address = device_address(self._path.name, name, buffer, self.shapes[name], dtype)
+    def _attach(self, name: str, buffer: Any, address: int) -> None:
         if not self._context.set_tensor_address(name, address):
             raise DegradeError(f"{self._path.name} refuses the address of {name}")
-        self._bound[name] = buffer
 
-    def enqueue(self, stream: Any = None) -> None:
+    def _run(self, stream: Any) -> None:
         """stream: the handle of a CUDA stream that is not the default one, which cannot be captured."""
-        unbound = [name for name in self._specs if name not in self._bound]
-        if unbound:
-            raise DegradeError(f"{self._path.name} was run with {unbound[0]!r} unbound")
         if not stream:
             raise DegradeError(f"{self._path.name} was run without a stream", wanted="a stream of our own")
         if not self._context.execute_async_v3(int(stream)):
@@ -77,7 +65,7 @@ class TensorRTExecutor:
 
     def _put_activations(self, memory: Any) -> None:
         self._memory = memory
-        address = int(memory.__cuda_array_interface__["data"][0])
+        address = int(getattr(memory, self.memory)["data"][0])
         self._context.set_device_memory(address, self._engine.device_memory_size_v2)
 
     def _check_tensors(self, trt: Any) -> None:

@@ -20,7 +20,7 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
 
-from .. import doctor
+from .. import machine
 from ..artefact import parse_json, read_bytes
 from ..errors import DegradeError
 from ..pipeline.progress import Progress
@@ -192,11 +192,11 @@ def on_gpus(numbers: Sequence[int]) -> list[dict[str, str]]:
     """The environments of workers on these GPUs, counted among those that this process may use. Raises DegradeError."""
     named = os.environ.get(VISIBLE)
     usable = [name for name in named.split(",") if name] if named is not None else [
-        str(n) for n in range(len(doctor.nvidia().devices))
+        str(n) for n in range(len(machine.nvidia().devices))
     ]  # fmt: skip
     wrong = [n for n in numbers if n not in range(len(usable))]
     if wrong or len(set(numbers)) < len(numbers) or not numbers:
-        limits = f"0 to {len(usable) - 1}" if usable else f"none: {doctor.nvidia().reason or f'{VISIBLE} is empty'}"
+        limits = f"0 to {len(usable) - 1}" if usable else f"none: {machine.nvidia().reason or f'{VISIBLE} is empty'}"
         asked = f"--devices is {','.join(map(str, numbers))}"
         raise DegradeError(asked, wanted=f"GPUs of this machine, each once: {limits}")
     return [{VISIBLE: usable[n]} for n in numbers]

@@ -15,16 +15,16 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from degrade_engine.engine import backends, doctor
-from degrade_engine.engine.backends import Made, Order
+from degrade_engine.engine import machine
 from degrade_engine.engine.backends import tensorrt as backend_tensorrt
+from degrade_engine.engine.backends.backend import Made, Order
 from degrade_engine.engine.backends.tensorrt_plan import PlanProof
 from degrade_engine.engine.devices.cuda import CudaDevice
 from degrade_engine.kernels import loader
 
 from .cuda_stand_in import Gpu
 
-ADA = doctor.Gpus((doctor.Gpu("NVIDIA L4", "8.9", 24 << 30),), "580.1", "13.0")
+ADA = machine.Gpus((machine.Gpu("NVIDIA L4", "8.9", 24 << 30),), "580.1", "13.0")
 PACKAGES = {"tensorrt", "tensorrt-rtx", "polygraphy", "pycuda", "cuda-bindings", "onnxruntime-gpu"}
 PROVIDERS = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
 Spoil = Callable[[str, dict[str, np.ndarray]], None]
@@ -42,11 +42,11 @@ class Machine:
         fatbin = loader.Status(Path("stand-in.fatbin"), "")
         monkeypatch.setenv("DEGRADE_ENGINE_CACHE", str(cache / "degrade-engine"))
         monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "0")
-        monkeypatch.setattr(doctor, "nvidia", lambda: ADA)
-        installed = doctor.version_of
-        monkeypatch.setattr(doctor, "version_of", lambda name: "9.9" if name in PACKAGES else installed(name))
-        monkeypatch.setattr(backend_tensorrt, "version_of", doctor.version_of)
-        monkeypatch.setattr(backends.loader, "cuda_status", lambda: fatbin)
+        monkeypatch.setattr(machine, "nvidia", lambda: ADA)
+        installed = machine.version_of
+        monkeypatch.setattr(machine, "version_of", lambda name: "9.9" if name in PACKAGES else installed(name))
+        monkeypatch.setattr(machine, "load_error", lambda module: "")
+        monkeypatch.setattr(loader, "cuda_status", lambda: fatbin)
         monkeypatch.setattr(CudaDevice, "open", classmethod(lambda cls: self._open(fatbin)))
         monkeypatch.setitem(sys.modules, "onnxruntime", self._onnxruntime())
         monkeypatch.setattr(backend_tensorrt, "load", lambda flavour: self._tensorrt())

@@ -3,131 +3,163 @@
 from __future__ import annotations
 
 import ctypes
-from dataclasses import replace
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from degrade_engine.engine import build, doctor
+from degrade_engine.engine import build, doctor, machine
+from degrade_engine.engine.backends import BACKENDS
 from degrade_engine.engine.errors import DegradeError
+from degrade_engine.kernels import loader
 from degrade_engine.kernels.loader import Status
 
-GPU = doctor.Gpus((doctor.Gpu("NVIDIA L4", "8.9", 24 << 30),), "580.1", "13.0")
-ALL = (
-    "onnxruntime", "openvino", "onnxruntime-gpu", "tensorrt", "tensorrt-rtx", "polygraphy", "pycuda", "cuda-bindings",
-)  # fmt: skip
-BARE = doctor.Machine(
-    python="3.12.1",
-    cpu="2 cores",
-    gpus=doctor.Gpus(reason="no NVIDIA driver is installed"),
-    kernels=Status(Path("host.so"), "compiled, host.so"),
-    fatbin=Status(None, "no fatbin: none was built"),
-    required={"": ("numpy",), "cpu": ("onnxruntime",), "train": ("torch",)},
-    installed={"numpy": "2.0"},
-    failures={"onnxruntime": "No module named 'onnxruntime'"},
-    providers=None,
-)
-CPU = replace(
-    BARE,
-    installed={"numpy": "2.0", "onnxruntime": "1.31"},
-    failures={},
-    providers=("CPUExecutionProvider",),
-)
-FULL = replace(
-    CPU,
-    gpus=GPU,
-    installed={name: "1.0" for name in ALL} | {"numpy": "2.0"},
-    fatbin=Status(Path("a.fatbin"), "for SM 8.9"),
-    providers=("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"),
-)
+NONE = machine.Gpus(reason="no NVIDIA driver is installed")
+GPU = machine.Gpus((machine.Gpu("NVIDIA L4", "8.9", 24 << 30),), "580.1", "13.0")
+NO_FATBIN = Status(None, "no fatbin: none was built")
+BASE = {"numpy", "onnxruntime"}
+ALL = BASE.union(*(one.needs for one in BACKENDS.values()))
+PROVIDERS = ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider")
+FULL: dict[str, Any] = {
+    "installed": ALL, "gpus": GPU, "fatbin": Status(Path("a.fatbin"), "for SM 8.9"), "providers": PROVIDERS
+}  # fmt: skip
+Have = Callable[..., None]
 
 
-def line(machine: doctor.Machine, section: str, name: str) -> doctor.Line:
-    return next(one for one in doctor.diagnose(machine) if (one.section, one.name) == (section, name))
+@pytest.fixture()
+def have(monkeypatch: pytest.MonkeyPatch) -> Have:
+    """Makes this machine one with these packages, modules that do not load, GPUs, kernels and providers."""
+
+    def make(
+        installed: set[str] = BASE, broken: dict[str, str] | None = None, gpus: machine.Gpus = NONE,
+        fatbin: Status = NO_FATBIN, host: Status | None = None, providers: tuple[str, ...] = PROVIDERS[2:],
+    ) -> None:  # fmt: skip
+        errors = {} if broken is None else broken
+        monkeypatch.setattr(machine, "version_of", lambda name: "1.0" if name in installed else None)
+        monkeypatch.setattr(machine, "load_error", lambda module: errors.get(module, ""))
+        monkeypatch.setattr(machine, "nvidia", lambda: gpus)
+        monkeypatch.setattr(loader, "status", lambda: host or Status(Path("host.so"), "compiled, host.so"))
+        monkeypatch.setattr(loader, "cuda_status", lambda: fatbin)
+        module = SimpleNamespace(get_available_providers=lambda: providers)
+        monkeypatch.setitem(sys.modules, "onnxruntime", module)
+
+    return make
 
 
-def test_without_onnxruntime_nothing_works_and_the_extra_is_named() -> None:
-    assert not doctor.works(doctor.diagnose(BARE))
-    found = line(BARE, "backend", "onnxruntime")
+def line(section: str, name: str) -> doctor.Line:
+    return next(one for one in doctor.diagnose() if (one.section, one.name) == (section, name))
+
+
+def test_without_onnxruntime_nothing_works_and_the_extra_is_named(have: Have) -> None:
+    have({"numpy"}, broken={"onnxruntime": "No module named 'onnxruntime'"})
+    assert not doctor.works(doctor.diagnose())
+    found = line("backend", "onnxruntime")
     assert found.state == "missing" and "degrade-engine[cpu]" in found.text
-    assert line(BARE, "package", "torch [train]").text == "not installed: pip install 'degrade-engine[train]'"
+    assert line("package", "torch [train]").text == "not installed: pip install 'degrade-engine[train]'"
 
 
-def test_a_cpu_with_onnxruntime_works() -> None:
-    lines = doctor.diagnose(CPU)
+def test_a_cpu_with_onnxruntime_works(have: Have) -> None:
+    have()
+    lines = doctor.diagnose()
     assert doctor.works(lines)
     working = [one.name for one in lines if one.section == "backend" and one.state == "ok"]
     assert working == ["onnxruntime"]
-    found = line(CPU, "backend", "tensorrt")
+    found = line("backend", "tensorrt")
     assert "no NVIDIA GPU" in found.text and "degrade-engine[gpu]" in found.text
 
 
-def test_onnxruntime_without_its_provider_does_not_work() -> None:
-    found = line(replace(CPU, providers=("OtherProvider",)), "backend", "onnxruntime")
+def test_onnxruntime_without_its_provider_does_not_work(have: Have) -> None:
+    have(providers=("OtherProvider",))
+    found = line("backend", "onnxruntime")
     assert found.state == "missing" and "has no CPUExecutionProvider" in found.text
+    have(**FULL | {"providers": PROVIDERS[2:]})
+    found = line("backend", "onnxruntime-cuda")
+    assert found.state == "missing" and "has no CUDAExecutionProvider" in found.text
 
 
-def test_on_a_full_machine_every_backend_runs() -> None:
-    for backend in doctor.BACKENDS:
-        wanted = "runs on NVIDIA L4" if backend.gpu else "runs on the CPU"
-        assert line(FULL, "backend", backend.name).text == wanted
+def test_on_a_full_machine_every_backend_runs(have: Have) -> None:
+    have(**FULL)
+    for backend in BACKENDS.values():
+        assert line("backend", backend.name).text == ("runs on NVIDIA L4" if backend.gpu else "runs on the CPU")
 
 
-def test_a_gpu_without_kernels_or_with_a_broken_pycuda_runs_the_cpu_alone() -> None:
-    broken = replace(FULL, failures={"pycuda": "libcuda.so.1: cannot open"})
-    without = replace(FULL, fatbin=BARE.fatbin)
-    for machine, said in ((without, "no fatbin: none"), (broken, "pycuda does not load: libcuda")):
-        lines = [one for one in doctor.diagnose(machine) if one.section == "backend"]
+def test_a_gpu_without_kernels_or_with_a_broken_pycuda_runs_the_cpu_alone(have: Have) -> None:
+    pycuda = {"pycuda.driver": "libcuda.so.1: cannot open"}
+    for wrong, said in (({"fatbin": NO_FATBIN}, "no fatbin: none"), ({"broken": pycuda}, "pycuda does not load: libc")):
+        have(**FULL | wrong)
+        lines = [one for one in doctor.diagnose() if one.section == "backend"]
         assert [one.name for one in lines if one.state == "ok"] == ["onnxruntime", "openvino"]
         assert all(said in one.text for one in lines if one.state != "ok")
 
 
-def test_gpu_and_driver_lines() -> None:
-    assert line(FULL, "machine", "GPU").text == "NVIDIA L4, 24 GiB, SM 8.9"
-    assert line(FULL, "machine", "driver").text == "580.1, CUDA up to 13.0"
-    assert line(BARE, "machine", "GPU").state == "missing"
+def test_gpu_and_driver_lines(have: Have) -> None:
+    have(**FULL)
+    assert line("machine", "GPU").text == "NVIDIA L4, 24 GiB, SM 8.9"
+    assert line("machine", "driver").text == "580.1, CUDA up to 13.0"
+    have()
+    assert line("machine", "GPU").state == "missing"
 
 
-def test_a_package_that_does_not_load_is_broken() -> None:
-    found = line(replace(CPU, failures={"numpy": "libfoo.so is gone"}), "package", "numpy")
-    assert (found.state, found.text) == ("broken", "2.0 does not load: libfoo.so is gone")
+def test_a_package_that_does_not_load_is_broken(have: Have) -> None:
+    have({*BASE, "pyvips"}, broken={"pyvips": "libfoo.so is gone"})
+    found = line("package", "pyvips")
+    assert (found.state, found.text) == ("broken", "1.0 does not load: libfoo.so is gone")
 
 
-def test_twins_are_a_finding() -> None:
-    found = line(replace(CPU, kernels=Status(None, "numpy twins: none")), "kernels", "host")
+def test_twins_and_the_fatbin_are_findings(have: Have) -> None:
+    have(host=Status(None, "numpy twins: none"))
+    found = line("kernels", "host")
     assert (found.state, found.text) == ("missing", "numpy twins: none")
-
-
-def test_the_fatbin_is_a_finding() -> None:
-    assert line(BARE, "kernels", "CUDA").state == "missing"
-    found = line(replace(CPU, fatbin=Status(Path("a.fatbin"), "for SM 9.0")), "kernels", "CUDA")
+    assert line("kernels", "CUDA").state == "missing"
+    have(fatbin=Status(Path("a.fatbin"), "for SM 9.0"))
+    found = line("kernels", "CUDA")
     assert (found.state, found.text) == ("ok", "for SM 9.0")
 
 
-def test_the_backends_are_those_that_build_knows_and_refuses_with_the_same_reason(tmp_path: Path) -> None:
-    assert {backend.name for backend in doctor.BACKENDS} == set(build.BACKENDS) - {"auto"}
-    lines = {one.name: one for one in doctor.diagnose(doctor.look()) if one.section == "backend"}
-    for backend in doctor.BACKENDS:
+def test_every_reason_is_said_and_the_first_is_the_refusal(have: Have) -> None:
+    have()
+    for backend in BACKENDS.values():
+        reasons = list(backend.missing())
+        assert backend.cannot_run(None) == (reasons[0] if reasons else "")
+        assert all(reason in line("backend", backend.name).text for reason in reasons)
+    assert len(list(BACKENDS["tensorrt"].missing())) == 3  # GPU, packages, fatbin
+
+
+def test_build_refuses_with_the_same_reason(tmp_path: Path) -> None:
+    for backend in BACKENDS.values():
         with pytest.raises(DegradeError) as refused:
-            build.build(tmp_path / "bundle", tmp_path / "engine", lr_size=32, backend=backend.name)  # type: ignore[arg-type]
+            build.build(tmp_path / "bundle", tmp_path / "engine", lr_size=32, backend=backend.name)
         refusal = str(refused.value)
-        if lines[backend.name].state == "ok":
+        if line("backend", backend.name).state == "ok":
             assert "holds no bundle.json" in refusal
-        elif "GPU" in lines[backend.name].text:
+        else:
             assert "GPU" in refusal or "not installed" in refusal
 
 
-def test_tensorrt_rtx_without_a_gpu_builds_and_does_not_run() -> None:
-    machine = replace(CPU, installed={name: "1.0" for name in ALL})
-    found = line(machine, "backend", "tensorrt-rtx")
+def test_an_extra_brings_all_that_its_backend_needs() -> None:
+    extras = doctor.packages_by_extra(metadata.requires("degrade-engine") or [])
+    for backend in BACKENDS.values():
+        brought = {name for extra in backend.extra.split(",") for name in extras[extra]}
+        assert set(backend.needs) <= brought, backend.name
+    assert "onnxruntime" in extras["cpu"]
+
+
+def test_tensorrt_rtx_without_a_gpu_builds_and_does_not_run(have: Have) -> None:
+    have(ALL)
+    found = line("backend", "tensorrt-rtx")
     assert found.state == "missing" and found.text.startswith("builds ahead of time") and "no NVIDIA GPU" in found.text
-    broken = replace(machine, failures={"tensorrt-rtx": "libtensorrt_rtx.so: cannot open"})
-    assert "ahead of time" not in line(broken, "backend", "tensorrt-rtx").text
-    assert "ahead of time" not in line(CPU, "backend", "tensorrt-rtx").text
-    builder = replace(CPU, installed={"tensorrt-rtx": "1.0", "polygraphy": "1.0"})  # the extra rtx alone
-    found = line(builder, "backend", "tensorrt-rtx")
-    assert found.text.startswith("builds ahead") and "pycuda, cuda-bindings missing: pip install" in found.text
+    have(ALL, broken={"tensorrt_rtx": "libtensorrt_rtx.so: cannot open"})
+    assert "ahead of time" not in line("backend", "tensorrt-rtx").text
+    have()
+    assert "ahead of time" not in line("backend", "tensorrt-rtx").text
+    have({*BASE, "tensorrt-rtx", "polygraphy"})  # the extra rtx alone
+    found = line("backend", "tensorrt-rtx")
+    assert found.text.startswith("builds ahead") and "pycuda, cuda-bindings not installed: pip install" in found.text
     assert "degrade-engine[rtx,cuda]" in found.text
 
 
@@ -146,10 +178,15 @@ def test_requirement_lines_are_sorted_by_extra() -> None:
 
 
 def test_this_machine() -> None:
-    machine = doctor.look()
-    assert "numpy" in machine.required[""] and "onnxruntime" in machine.required["cpu"]
-    assert machine.installed["numpy"] and not set(machine.failures) & set(machine.required[""])
-    assert "cores" in machine.cpu
+    assert line("package", "numpy").state == "ok" and "cores" in line("machine", "CPU").text
+
+
+def test_a_broken_numpy_is_a_finding_and_no_crash() -> None:
+    code = "import sys; sys.modules['numpy'] = None\nfrom degrade_engine.cli import main; sys.exit(main(['doctor']))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
+    numpy = next(one for one in done.stdout.splitlines() if " numpy " in one)
+    assert "does not load" in numpy and done.stdout.splitlines()[-1].startswith("No backend works here")
 
 
 class FakeNvml:
@@ -181,13 +218,15 @@ class FakeNvml:
 
 
 def test_nvml_is_read() -> None:
-    assert doctor.read_nvml(FakeNvml()) == doctor.Gpus((doctor.Gpu("NVIDIA H100", "9.0", 80 << 30),), "580.65", "12.8")
+    assert machine.read_nvml(FakeNvml()) == machine.Gpus(
+        (machine.Gpu("NVIDIA H100", "9.0", 80 << 30),), "580.65", "12.8"
+    )
 
 
 def test_a_driver_that_does_not_answer_is_a_finding() -> None:
-    gpus = doctor.read_nvml(FakeNvml("nvmlInit_v2"))
+    gpus = machine.read_nvml(FakeNvml("nvmlInit_v2"))
     assert gpus.devices == () and gpus.reason == "the NVIDIA driver does not answer (nvmlInit_v2 answered 9)"
 
 
 def test_a_library_without_the_functions_is_a_finding() -> None:
-    assert "does not answer" in doctor.read_nvml(ctypes.CDLL(None)).reason
+    assert "does not answer" in machine.read_nvml(ctypes.CDLL(None)).reason

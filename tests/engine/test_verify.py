@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from degrade_engine.cli import main
-from degrade_engine.engine import build, engine_spec
+from degrade_engine.engine import engine_spec
 from degrade_engine.engine.api import Engine
 from degrade_engine.engine.backends import onnxruntime as backend_onnxruntime
 from degrade_engine.engine.errors import DegradeError
@@ -95,4 +95,3 @@ def test_mistakes_are_sentences(engine: Path, tmp_path: Path, capsys: pytest.Cap
         assert main(["verify", str(folder)]) == 2
         err = capsys.readouterr().err
         assert said in err and "Traceback" not in err
-    assert build.BACKENDS[0] == "auto"

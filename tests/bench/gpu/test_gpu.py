@@ -19,7 +19,8 @@ from onnx import TensorProto
 from degrade_engine.bench.gpu import gpu
 from degrade_engine.bench.gpu import parts as gpu_parts
 from degrade_engine.bench.onnx_work import count_model
-from degrade_engine.engine import backends, doctor
+from degrade_engine.engine import backends
+from degrade_engine.engine import machine as machines
 from degrade_engine.engine.recipe import RECIPES
 from degrade_engine.kernels.grids import KERNELS
 
@@ -32,7 +33,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, grids_library: Any, tmp_path: Path)
 
 
 def test_without_a_gpu_it_says_so_and_fails(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "nvidia", lambda: doctor.Gpus(reason="no NVIDIA driver is installed"))
+    monkeypatch.setattr(machines, "nvidia", lambda: machines.Gpus(reason="no NVIDIA driver is installed"))
     done = CliRunner().invoke(gpu.main, [str(checkpoint), "-o", str(tmp_path / "gpu.jsonl")])
     assert done.exit_code == 1 and not list(tmp_path.iterdir())
     assert done.output == "Error: there is no NVIDIA GPU here (no NVIDIA driver is installed), so nothing was run\n"
@@ -60,8 +61,8 @@ def test_a_part_that_fails_is_a_row_and_keeps_what_it_measured(tmp_path: Path, c
 
 
 def test_a_backend_that_cannot_run_is_left_out_with_the_reason(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(doctor, "nvidia", lambda: ADA)
-    monkeypatch.setattr(doctor, "version_of", lambda name: None)
+    monkeypatch.setattr(machines, "nvidia", lambda: ADA)
+    monkeypatch.setattr(machines, "version_of", lambda name: None)
     (row,) = gpu.run_part("tiny tensorrt fp16", ["engine", "bundle", "tensorrt", "fp16"], tmp_path / "rows")
     assert "tensorrt" in row["left_out"] and "degrade-engine[gpu]" in row["left_out"]
 
@@ -69,7 +70,7 @@ def test_a_backend_that_cannot_run_is_left_out_with_the_reason(monkeypatch: pyte
 def test_every_row_is_written_and_a_failure_is_the_exit_status(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doctor, "nvidia", lambda: ADA)
+    monkeypatch.setattr(machines, "nvidia", lambda: ADA)
     honest = gpu.run_part
 
     def one(name: str, arguments: list[str], rows: Path) -> list[dict[str, Any]]:

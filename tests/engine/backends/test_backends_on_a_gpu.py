@@ -15,9 +15,9 @@ import pytest
 from onnx import numpy_helper
 
 from degrade_engine.cli import main
-from degrade_engine.engine import artefact, backends, doctor, parity, spec
+from degrade_engine.engine import artefact, backends, parity, spec
+from degrade_engine.engine import machine as machines
 from degrade_engine.engine.api import Engine
-from degrade_engine.engine.backends import tensorrt as backend_tensorrt
 from degrade_engine.engine.build import build
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.verify import verify
@@ -25,7 +25,7 @@ from degrade_engine.engine.verify import verify
 from ..gpu_machine import Machine
 
 SIZE: dict[str, Any] = {"lr_size": 16, "batch": 4, "candidates": 2, "threads": 1}
-GPU_BACKENDS = ("onnxruntime-cuda", "onnxruntime-tensorrt", "tensorrt", "tensorrt-rtx")
+GPU_BACKENDS = tuple(one.name for one in backends.BACKENDS.values() if one.gpu)
 PLANS = ("tensorrt", "tensorrt-rtx")
 
 
@@ -134,11 +134,10 @@ def test_auto_takes_the_gpu_that_can_run_and_else_the_cpu(machine: Machine, monk
         (("tensorrt", "tensorrt-rtx"), "onnxruntime-cuda"),
         (("pycuda",), "onnxruntime"),
     ):
-        known = doctor.version_of
+        known = machines.version_of
         with monkeypatch.context() as patch:
-            for module in (doctor, backend_tensorrt):
-                patch.setattr(module, "version_of", lambda name, a=missing, b=known: None if name in a else b(name))
-            assert backends.best("fp32") == wanted
+            patch.setattr(machines, "version_of", lambda name, a=missing, b=known: None if name in a else b(name))
+            assert backends.best("fp32").name == wanted
 
 
 # ------------------------------------------------------------------------ the gate on plans of one batch

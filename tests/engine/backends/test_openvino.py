@@ -13,8 +13,8 @@ from degrade_engine.engine import build, spec
 from degrade_engine.engine.api import Engine
 from degrade_engine.engine.backends import openvino as backend_openvino
 from degrade_engine.engine.errors import DegradeError
-from degrade_engine.engine.executors import OnnxRuntimeExecutor
 from degrade_engine.engine.executors import openvino as module
+from degrade_engine.engine.executors.onnxruntime import OnnxRuntimeExecutor
 from degrade_engine.engine.verify import verify
 
 pytest.importorskip("openvino", reason="needs the extra openvino")

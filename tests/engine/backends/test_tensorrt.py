@@ -15,26 +15,28 @@ import pytest
 
 pytest.importorskip("tensorrt_rtx", reason="needs the extra rtx")  # polygraphy comes with it, and may not be first
 
-from degrade_engine.engine import artefact, backends, build, doctor, engine_spec, spec
+from degrade_engine.engine import artefact, backends, build, engine_spec, spec
+from degrade_engine.engine import machine as machines
 from degrade_engine.engine.api import Engine  # noqa: E402
 from degrade_engine.engine.backends import tensorrt_plan as tensorrt  # noqa: E402
 from degrade_engine.engine.backends.tensorrt_plan import RTX, PlanProof, compile_plan, parse, prove  # noqa: E402
 from degrade_engine.engine.errors import DegradeError  # noqa: E402
 from degrade_engine.engine.verify import verify  # noqa: E402
+from degrade_engine.kernels import loader  # noqa: E402
 
-NO_GPU = doctor.Gpus(reason="no NVIDIA driver is installed")
-ADA = doctor.Gpus((doctor.Gpu("NVIDIA L4", "8.9", 24 << 30),), "580.1", "13.0")
-HOPPER = doctor.Gpus((doctor.Gpu("NVIDIA H100", "9.0", 80 << 30),), "580.1", "13.0")
+NO_GPU = machines.Gpus(reason="no NVIDIA driver is installed")
+ADA = machines.Gpus((machines.Gpu("NVIDIA L4", "8.9", 24 << 30),), "580.1", "13.0")
+HOPPER = machines.Gpus((machines.Gpu("NVIDIA H100", "9.0", 80 << 30),), "580.1", "13.0")
 SMALL: dict[str, Any] = {"lr_size": 16, "batch": 2, "candidates": 2}
 AHEAD: dict[str, Any] = {"backend": "tensorrt-rtx", "target": "sm_89"}
 
 
 @pytest.fixture(autouse=True)
-def gpus(monkeypatch: pytest.MonkeyPatch) -> Callable[[doctor.Gpus], None]:
+def gpus(monkeypatch: pytest.MonkeyPatch) -> Callable[[machines.Gpus], None]:
     """No GPU, wherever the tests run; call it for a machine that has some."""
 
-    def have(found: doctor.Gpus) -> None:
-        monkeypatch.setattr(doctor, "nvidia", lambda: found)
+    def have(found: machines.Gpus) -> None:
+        monkeypatch.setattr(machines, "nvidia", lambda: found)
 
     have(NO_GPU)
     return have
@@ -45,7 +47,7 @@ def rtx_engine(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     """An engine of a few hundred weights in FP32, to be read only."""
     out = tmp_path_factory.mktemp("rtx") / "engine"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(doctor, "nvidia", lambda: NO_GPU)
+        patch.setattr(machines, "nvidia", lambda: NO_GPU)
         return build.build(tiny_bundle, out, **AHEAD, **SMALL).folder
 
 
@@ -251,12 +253,17 @@ def test_what_proves_a_plan() -> None:
         (NO_GPU, {"backend": "tensorrt-rtx", "target": "sm_90"}, "does not build for sm_90.*Hopper.*sm_75"),
         (HOPPER, {"backend": "tensorrt-rtx"}, "does not build for sm_90"),
         (NO_GPU, {"backend": "tensorrt-rtx", "target": "ada"}, "target is 'ada'"),
-        (NO_GPU, {"backend": "tensorrt"}, "needs the package tensorrt, which is not installed.*gpu"),
+        (NO_GPU, {"backend": "tensorrt"}, "tensorrt builds on the GPU that will run the engine.*no NVIDIA driver"),
         (NO_GPU, {"backend": "auto", "target": "sm_89"}, "leave --target away"),
     ],
 )
 def test_refusals_are_sentences(
-    tiny_bundle: Path, tmp_path: Path, gpus: Callable[[doctor.Gpus], None], found: doctor.Gpus, options: dict, said: str
+    tiny_bundle: Path,
+    tmp_path: Path,
+    gpus: Callable[[machines.Gpus], None],
+    found: machines.Gpus,
+    options: dict,
+    said: str,
 ) -> None:
     gpus(found)
     with pytest.raises(DegradeError, match=said) as error:
@@ -264,10 +271,10 @@ def test_refusals_are_sentences(
     assert "\n" not in str(error.value) and not list(tmp_path.iterdir())
 
 
-def test_classic_tensorrt_needs_its_gpu(monkeypatch: pytest.MonkeyPatch, gpus: Callable[[doctor.Gpus], None]) -> None:
-    from degrade_engine.engine.backends import tensorrt as backend_tensorrt
-
-    monkeypatch.setattr(backend_tensorrt, "version_of", lambda name: "11.1.0.106")
+def test_classic_tensorrt_needs_its_gpu(monkeypatch: pytest.MonkeyPatch, gpus: Callable[[machines.Gpus], None]) -> None:
+    monkeypatch.setattr(machines, "version_of", lambda name: "11.1.0.106")
+    monkeypatch.setattr(machines, "load_error", lambda module: "")
+    monkeypatch.setattr(loader, "cuda_status", lambda: loader.Status(Path("a.fatbin"), ""))
     classic = backends.named("tensorrt")
     with pytest.raises(DegradeError, match="builds on the GPU that will run the engine.*no NVIDIA driver"):
         classic.accept("fp16", None)
@@ -279,7 +286,7 @@ def test_classic_tensorrt_needs_its_gpu(monkeypatch: pytest.MonkeyPatch, gpus: C
     assert (here["gpu"], here["cuda"], here["driver"]) == ("NVIDIA H100", "13.0", "580.1")
 
 
-def test_the_gpu_that_is_here_is_the_target(gpus: Callable[[doctor.Gpus], None]) -> None:
+def test_the_gpu_that_is_here_is_the_target(gpus: Callable[[machines.Gpus], None]) -> None:
     gpus(ADA)
     rtx = backends.named("tensorrt-rtx")
     assert rtx.accept("fp16", None).target == "sm_89" and not rtx.accept("fp16", "8.9").notes
@@ -356,10 +363,10 @@ def test_a_key_that_does_not_fit_is_named_with_both_values(engine: Path, field: 
         assert repr(artefact.tool_versions()["tensorrt-rtx"]) in said
 
 
-def test_it_does_not_run_here_and_says_so(engine: Path, gpus: Callable[[doctor.Gpus], None]) -> None:
+def test_it_does_not_run_here_and_says_so(engine: Path, gpus: Callable[[machines.Gpus], None]) -> None:
     for use, said in ((Engine.open, "cannot run here"), (verify, "cannot be verified here")):
         gpus(NO_GPU)
-        with pytest.raises(DegradeError, match=f"{said}: TensorRT-RTX needs an NVIDIA GPU, and there is none"):
+        with pytest.raises(DegradeError, match=f"{said}: there is no NVIDIA GPU here"):
             use(engine)  # type: ignore[operator]
         gpus(ADA)
         with pytest.raises(DegradeError, match=rf"{said}: pycuda, cuda-bindings not installed.*\[rtx,cuda\]"):

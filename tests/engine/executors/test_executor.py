@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from degrade_engine.engine import executors as executor_module
 from degrade_engine.engine import spec
 from degrade_engine.engine.errors import DegradeError
-from degrade_engine.engine.executors import OnnxRuntimeExecutor, rows_a_call
+from degrade_engine.engine.executors import onnxruntime as executor_module
+from degrade_engine.engine.executors.onnxruntime import OnnxRuntimeExecutor, rows_a_call
 
 
 def open_part(bundle: Path, name: str, batch: int = 2, height: int = 8, width: int = 12, **options: object):  # type: ignore[no-untyped-def]

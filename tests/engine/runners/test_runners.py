@@ -17,7 +17,7 @@ import pytest
 
 from degrade_engine.bench.runs.kills import Campaign, Who, Work, descendants, names, tree
 from degrade_engine.cli import main
-from degrade_engine.engine import doctor
+from degrade_engine.engine import machine as machines
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.runners import cluster
 from degrade_engine.engine.runners import processes as runner_processes
@@ -193,7 +193,7 @@ def test_devices_are_counted_among_those_that_are_visible(monkeypatch):
         with pytest.raises(DegradeError, match="0 to 1"):
             runner_processes.on_gpus(wrong)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
-    monkeypatch.setattr(doctor, "nvidia", lambda: doctor.Gpus(reason="no NVIDIA driver is installed"))
+    monkeypatch.setattr(machines, "nvidia", lambda: machines.Gpus(reason="no NVIDIA driver is installed"))
     with pytest.raises(DegradeError, match="no NVIDIA driver"):
         runner_processes.on_gpus((0,))
 

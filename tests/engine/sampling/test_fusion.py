@@ -10,7 +10,7 @@ import pytest
 
 from degrade_engine.engine import spec
 from degrade_engine.engine.errors import DegradeError
-from degrade_engine.engine.executors import OnnxRuntimeExecutor
+from degrade_engine.engine.executors.onnxruntime import OnnxRuntimeExecutor
 from degrade_engine.engine.sampling.fusion import Fusion
 from degrade_engine.engine.sampling.sampler import Batch, Sampler
 from degrade_engine.engine.schedule import table

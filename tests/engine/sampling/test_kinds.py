@@ -15,7 +15,7 @@ from degrade_engine.engine import images
 from degrade_engine.engine.api import Engine
 from degrade_engine.engine.build import build
 from degrade_engine.engine.errors import DegradeError
-from degrade_engine.engine.executors import OnnxRuntimeExecutor
+from degrade_engine.engine.executors.onnxruntime import OnnxRuntimeExecutor
 from degrade_engine.engine.pipeline import records
 from degrade_engine.engine.recipe import RECIPES
 from degrade_engine.engine.spec import PARTS, Kind, open_bundle

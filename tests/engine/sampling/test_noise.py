@@ -14,7 +14,7 @@ from degrade_engine.engine import images, spec
 from degrade_engine.engine.api import Engine
 from degrade_engine.engine.build import build
 from degrade_engine.engine.errors import DegradeError
-from degrade_engine.engine.executors import OnnxRuntimeExecutor
+from degrade_engine.engine.executors.onnxruntime import OnnxRuntimeExecutor
 from degrade_engine.engine.sampling.feedforward import open_sampler
 from degrade_engine.engine.sampling.noise import STEP, WhiteNoise
 from degrade_engine.engine.sampling.sampler import Batch, BatchResult

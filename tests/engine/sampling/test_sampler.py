@@ -18,7 +18,7 @@ import pytest
 from degrade_engine.engine import spec
 from degrade_engine.engine.devices import HostDevice
 from degrade_engine.engine.errors import DegradeError
-from degrade_engine.engine.executors import OnnxRuntimeExecutor
+from degrade_engine.engine.executors.onnxruntime import OnnxRuntimeExecutor
 from degrade_engine.engine.sampling.sampler import Batch, BatchResult, Sampler
 from degrade_engine.engine.schedule import table
 from degrade_engine.kernels import philox

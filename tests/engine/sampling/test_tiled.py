@@ -19,7 +19,7 @@ from degrade_engine.engine.api import Engine
 from degrade_engine.engine.build import build
 from degrade_engine.engine.devices import HostDevice
 from degrade_engine.engine.errors import DegradeError
-from degrade_engine.engine.executors import OnnxRuntimeExecutor
+from degrade_engine.engine.executors.onnxruntime import OnnxRuntimeExecutor
 from degrade_engine.engine.pipeline import records
 from degrade_engine.engine.sampling import tiling
 from degrade_engine.engine.sampling.feedforward import open_sampler
