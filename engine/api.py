@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from . import backends, draws
 from .build import open_engine_part
-from .classical.degraders import Degrader
+from .classical.degrader import Degrader
 from .devices import Device
 from .engine_spec import EngineSpec, open_engine_spec
 from .errors import DegradeError

@@ -12,7 +12,7 @@ from typing import Literal, get_args
 
 from .artefact import from_json, parse_json, read_bytes, sha256_bytes
 from .errors import DegradeError
-from .schedule import Solver, Spacing
+from .schedule import Spacing
 
 Format = Literal["degrade-engine/calibration/1"]
 Reason = Literal["overflow", "not finite", "error"]
@@ -23,7 +23,7 @@ AGAIN = "calibrate again: `degrade-engine calibrate precision`"
 class Trajectory:
     """One way through the schedule, from tau down: solver, number of steps (None = every one), spacing. eta is 0."""
 
-    solver: Solver
+    solver: str
     tau: int
     steps: int | None
     spacing: Spacing

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from . import artefact
 from .artefact import sha256_json
-from .classical.degraders import Degrader
+from .classical.degrader import Degrader
 from .columns import Column, Cut
 from .draws import IMAGES, Draw, Photograph, Words, below, crop_of, noise_seed, taus
 from .errors import DegradeError

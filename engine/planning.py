@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import plan as plans
-from .classical import degraders
-from .classical.degraders import Degrader, DegraderKind
+from .classical.degrader import Degrader
+from .classical.degraders import open_degrader
 from .errors import DegradeError
 from .faults import PATIENCE_S, Patience
 from .images import PIXEL_LIMIT, Alpha
@@ -49,7 +49,7 @@ class Order:
     """
 
     engine: Path | None = None
-    degrader: DegraderKind | None = None
+    degrader: str | None = None
     hr: Where | None = None
     reference: Where | None = None
     pairs: int | None = None
@@ -142,7 +142,7 @@ def make_plan(
 def _without_networks(order: Order) -> _Maker:
     """tau 0, one candidate, no references."""
     assert order.degrader is not None
-    degrader = degraders.open_degrader(order.degrader, order.degrader_options, order.weights)
+    degrader = open_degrader(order.degrader, order.degrader_options, order.weights)
     given = [name for name in order.changes if name != "filter"]
     given += [name for name in ("reference", "tile_overlap") if getattr(order, name) is not None]
     if given:

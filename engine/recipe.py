@@ -13,12 +13,11 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, get_args
 
 from . import artefact
-from .classical.degraders import KINDS as DEGRADERS
-from .classical.degraders import DegraderKind
+from .classical.degraders import DEGRADERS
 from .errors import DegradeError
 from .sampling.noise import MOST_NOISE
 from .scalars import number, whole
-from .schedule import SOLVERS, SPACINGS, Schedule, Solver, SolverTable, Spacing, table
+from .schedule import SOLVERS, SPACINGS, Schedule, SolverTable, Spacing, check_eta, table
 from .spec import Kind, Start
 
 if TYPE_CHECKING:
@@ -41,7 +40,7 @@ class Recipe:
                    number stands for a range of itself. 0 gives the start image
     steps          network calls a candidate; None: tau of them
     spacing        of those calls, see `schedule.timesteps`
-    solver, eta    see `schedule.table`; eta is ddim's alone: 0 deterministic, 1 as much noise as ddpm
+    solver, eta    see `schedule.table`; eta is ddim's: 0 deterministic, 1 as much noise as ddpm
     start          the image that is noised: "reconstruction", the model's own LR; "bicubic", the HR at LR size; or what
                    that degrader makes of the HR. Of a run without networks it is the result
     candidates     K, made for each pair; one of them is kept
@@ -55,9 +54,9 @@ class Recipe:
     tau: tuple[int, int]
     steps: int | None
     spacing: Spacing
-    solver: Solver
+    solver: str
     eta: float
-    start: Start | DegraderKind
+    start: str
     candidates: int
     filter: bool
     fusion_weight: float | None = None
@@ -80,8 +79,7 @@ class Recipe:
                 raise DegradeError(f"The {name} is {word!r}", wanted=f"one of {', '.join(known)}")
         if not isinstance(self.filter, bool):
             raise DegradeError(f"filter is {self.filter!r}", wanted="True or False")
-        if self.eta and self.solver != "ddim":
-            raise DegradeError(f"eta is {self.eta:g} with the solver {self.solver}", wanted="the solver ddim")
+        check_eta(self.solver, self.eta)
 
     @classmethod
     def named(cls, kind: Kind, name: str) -> Recipe:
@@ -100,7 +98,7 @@ class Recipe:
         return settled
 
     @classmethod
-    def without_networks(cls, start: DegraderKind) -> Recipe:
+    def without_networks(cls, start: str) -> Recipe:
         """Of a run whose start images are its pairs."""
         return cls((0, 0), None, "even", "ddpm", 0.0, start, candidates=1, filter=False)
 

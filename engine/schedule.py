@@ -5,7 +5,8 @@ A **solver is a table of coefficients**. Every solver here has the form
     x0_hat = p·x + q·eps_hat  (clipped to [-1, 1] if the table says so)
     x'     = a·x + b·x0_hat + c·x0_prev + d·z,          x0_prev := x0_hat,   z ~ N(0, I)
 
-with six numbers (p, q, a, b, c, d) a step, so there is one update kernel and a new solver is a function.
+with six numbers (p, q, a, b, c, d) a step, so there is one update kernel, and a new solver is a function and a line in
+SOLVERS.
 
 Notation: abar_t = prod_{i<=t} (1 - beta_i), abar_0 = 1; a step goes from the timestep t to the next one
 s < t, the last one to s = 0. The network predicts eps, so always p = 1/sqrt(abar_t) and
@@ -17,6 +18,7 @@ sigma_t^2 = beta_t.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, get_args
@@ -28,8 +30,6 @@ from .errors import DegradeError
 
 Float64 = NDArray[np.float64]
 Int32 = NDArray[np.int32]
-Solver = Literal["ddpm", "ddim", "dpmpp"]
-SOLVERS: tuple[str, ...] = get_args(Solver)
 Spacing = Literal["even", "quadratic"]
 SPACINGS: tuple[str, ...] = get_args(Spacing)
 MOST_STEPS = 10**6
@@ -85,6 +85,14 @@ class Schedule:
             raise DegradeError(f"tau is {tau}", wanted=f"a start step from 0 (no diffusion) to T = {self.T}")
 
 
+@dataclass(frozen=True)
+class Solver:
+    """How a solver makes its coefficients, float64 [n, 6], of a schedule and timesteps; has_eta: and of an eta."""
+
+    coefficients: Callable[..., Float64]
+    has_eta: bool = False
+
+
 @dataclass(frozen=True, eq=False)
 class SolverTable:
     """One pair's way from x_tau to x_0.
@@ -94,7 +102,7 @@ class SolverTable:
     clip          x0_hat is clipped to [-1, 1]. The paper does not clip.
     """
 
-    solver: Solver
+    solver: str
     tau: int
     timesteps: Int32
     coefficients: Float64
@@ -131,7 +139,7 @@ def timesteps(tau: int, steps: int | None, spacing: Spacing = "even") -> Int32:
 
 def table(
     schedule: Schedule,
-    solver: Solver,
+    solver: str,
     tau: int,
     steps: int | None = None,
     eta: float = 0.0,
@@ -139,8 +147,8 @@ def table(
     spacing: Spacing = "even",
     clip: bool = False,
 ) -> SolverTable:
-    """The table of a solver from tau with so many steps (None = every step), spaced as `timesteps` says. eta is
-    DDIM's and only DDIM's.
+    """The table of a solver of SOLVERS from tau with so many steps (None = every step), spaced as `timesteps` says.
+    eta: of a solver that has one.
 
     Raises DegradeError for a tau outside 0..T, steps < 1, an unknown solver or spacing, or eta with another
     solver.
@@ -148,16 +156,17 @@ def table(
     schedule.check_tau(tau)
     if solver not in SOLVERS:
         raise DegradeError(f"The solver is {solver!r}", wanted=f"one of {', '.join(SOLVERS)}")
-    if eta and solver != "ddim":
-        raise DegradeError(f"eta is {eta} with the solver {solver}", wanted="eta with ddim only")
-    t = timesteps(tau, steps, spacing)
-    if solver == "ddpm":
-        coefficients = ddpm(schedule, t)
-    elif solver == "ddim":
-        coefficients = ddim(schedule, t, eta)
-    else:
-        coefficients = dpmpp(schedule, t)
+    check_eta(solver, eta)
+    t, one = timesteps(tau, steps, spacing), SOLVERS[solver]
+    coefficients = one.coefficients(schedule, t, eta) if one.has_eta else one.coefficients(schedule, t)
     return SolverTable(solver, tau, t, coefficients, clip)
+
+
+def check_eta(solver: str, eta: float) -> None:
+    """Raises DegradeError for an eta with a solver that has none."""
+    if eta and not SOLVERS[solver].has_eta:
+        with_eta = " or ".join(name for name, one in SOLVERS.items() if one.has_eta)
+        raise DegradeError(f"eta is {eta:g} with the solver {solver}", wanted=f"the solver {with_eta}")
 
 
 def ddpm(schedule: Schedule, timesteps: Int32) -> Float64:
@@ -227,3 +236,7 @@ def _x0_and_ends(schedule: Schedule, timesteps: Int32) -> tuple[Float64, Float64
     abar_s = schedule.alphas_bar[np.append(t[1:], 0)] if len(t) else abar_t
     p = 1 / np.sqrt(abar_t)
     return p, -np.sqrt(1 - abar_t) * p, abar_t, abar_s
+
+
+SOLVERS = {"ddim": Solver(ddim, has_eta=True), "dpmpp": Solver(dpmpp), "ddpm": Solver(ddpm)}
+"""By name, as `--solver` and the manifest have it. A new solver is a function here and its line."""

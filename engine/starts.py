@@ -6,8 +6,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from .classical import degraders
-from .classical.degraders import Degrader
+from .classical.degrader import Degrader
+from .classical.degraders import DEGRADERS, open_degrader
 from .errors import DegradeError
 from .images import Pixels
 from .recipe import CLASSICAL
@@ -15,14 +15,14 @@ from .recipe import CLASSICAL
 
 def open_start(start: str, options: Path | None = None, weights: Path | None = None) -> Degrader | None:
     """What makes the start images where an engine does not know them by name, or where there are settings for it; else
-    None. options, weights: see `degraders.open_degrader`. Raises DegradeError."""
+    None. options, weights: see `Degrader.open`. Raises DegradeError."""
     given = options is not None or weights is not None
     if start not in CLASSICAL and not given:
         return None
-    if start not in degraders.KINDS:
+    if start not in DEGRADERS:
         fact = f"{'weights' if options is None else 'options'} of a degrader came, and the start image is {start}"
         raise DegradeError(fact, wanted=f"the start {' or '.join(CLASSICAL)}")
-    return degraders.open_degrader(start, options, weights)
+    return open_degrader(start, options, weights)
 
 
 def start_image(
@@ -40,4 +40,4 @@ def start_image(
 
 @cache
 def _realesrgan() -> Degrader:
-    return degraders.open_degrader("realesrgan")
+    return open_degrader("realesrgan")

@@ -156,7 +156,7 @@ def of_preset(source: Source, name: str, recipe: Recipe, samples: Path, threads:
     yield {"what": "batch", "setting": name, **settings, **spread(measured.batches), "io": False,
            "steps_run": measured.steps, "images_a_second": digits(rate)}  # fmt: skip
     if measured.steps:
-        drawn = recipe.solver == "ddpm" or recipe.eta > 0
+        drawn = bool(recipe.table(source.schedule, recipe.tau[1]).coefficients[:, 5].any())
         yield from kernels(ledger, "with noise" if drawn else "without noise", most)
 
 

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
-
 from degrade_engine.engine.artefact import sha256_file
 from degrade_engine.engine.classical.binned import read_weights
-from degrade_engine.engine.classical.degraders import DegraderKind, open_degrader
+from degrade_engine.engine.classical.degraders import DEGRADERS, open_degrader
 from degrade_engine.engine.errors import DegradeError
-from degrade_engine.engine.images import resize_bicubic
 
 from .true_pairs import Image, Pairs
 
-BICUBIC, BLURRED = "bicubic", "bicubic, Gaussian sigma 0.5"
-KINDS: Mapping[str, DegraderKind] = {
-    "BSRGAN": "bsrgan",
-    "BSRGAN+": "bsrgan-plus",
-    "Real-ESRGAN": "realesrgan",
-    "binned, uniform": "binned",
-    "binned, calibrated": "binned",
+CALIBRATED = "binned, calibrated"
+KINDS = {
+    name: kind
+    for kind, one in DEGRADERS.items()
+    for name in (("binned, uniform", CALIBRATED) if kind == "binned" else (one.title,))
 }
-NAMES = (BICUBIC, BLURRED, *KINDS)
+NAMES = tuple(KINDS)
 
 
 @dataclass(frozen=True)
@@ -42,7 +36,7 @@ class Baseline:
 
     @property
     def needs_weights(self) -> bool:
-        return self.name == "binned, calibrated"
+        return self.name == CALIBRATED
 
     @property
     def about(self) -> dict[str, Any]:
@@ -55,9 +49,6 @@ class Baseline:
 
     def make(self, pairs: Pairs, seed: int) -> list[Image]:
         """The LR images of the pairs."""
-        if self.name in (BICUBIC, BLURRED):
-            small = [resize_bicubic(h, r.shape[:2]) for h, r in zip(pairs.hr, pairs.lr, strict=True)]
-            return small if self.name == BICUBIC else [cv2.GaussianBlur(image, (0, 0), 0.5) for image in small]
         degrader = open_degrader(KINDS[self.name], weights=self.weights if self.needs_weights else None)
         return [
             degrader.degrade(h, scale=pairs.scale, seed=seed, pair=i, noise_seed=i)[0] for i, h in enumerate(pairs.hr)

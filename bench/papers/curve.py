@@ -13,6 +13,7 @@ from functools import partial
 from html import escape
 
 from degrade_engine.engine import svg
+from degrade_engine.engine.schedule import SOLVERS
 
 from ..rows import Row
 
@@ -21,7 +22,6 @@ COLOURS = ("#2f6db3", "#d4540b", "#3a8f4d", "#7a4fa3", "#8a8a8a")
 STYLE = svg.STYLE + (
     ".title{font-size:16px;font-weight:600}.name{font-weight:600}.grid{stroke:#e4e4e4}polyline{fill:none;stroke-width:1.8}"
 )
-SOLVERS = ("ddim", "dpmpp", "ddpm")
 
 
 @dataclass(frozen=True)

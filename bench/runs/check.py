@@ -31,7 +31,7 @@ from typing import Literal
 import click
 import numpy as np
 
-from degrade_engine.engine.classical import degraders
+from degrade_engine.engine.classical.degraders import DEGRADERS
 from degrade_engine.engine.engine_spec import sealed_engine_spec
 from degrade_engine.engine.images import ENDINGS, Pixels, encode_png, read_rgb, read_size
 from degrade_engine.engine.sinks.alignment import bring_down
@@ -73,7 +73,7 @@ class Pair:
 @click.command()
 @click.option("--data", type=FOLDER, required=True)
 @click.option("--engine", "engines", type=FOLDER, multiple=True)
-@click.option("--degrader", "kinds", type=click.Choice(degraders.KINDS), multiple=True, default=degraders.KINDS,
+@click.option("--degrader", "kinds", type=click.Choice(tuple(DEGRADERS)), multiple=True, default=tuple(DEGRADERS),
               help="[default: all]")  # fmt: skip
 @click.option("--lr-size", "sizes", type=click.IntRange(16), multiple=True, default=(32, 64, 128), show_default=True)
 @click.option("--pairs", type=click.IntRange(4), default=100, show_default=True, help="A set.")

@@ -24,7 +24,6 @@ from typing import Any
 import click
 
 from degrade_engine.engine import run
-from degrade_engine.engine.classical.degraders import DegraderKind
 from degrade_engine.engine.cores import cores
 from degrade_engine.engine.engine_spec import open_engine_spec
 from degrade_engine.engine.pipeline import records
@@ -43,7 +42,7 @@ from ..rows import Row, write_rows
 from ..timing import clocked
 
 COUNTS = (1_000, 1_000_000)
-DEGRADERS: tuple[DegraderKind, ...] = ("bicubic", "realesrgan")
+DEGRADERS = ("bicubic", "realesrgan")
 
 
 def a_plan(order: Order, pairs: int) -> Plan:

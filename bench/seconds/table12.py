@@ -30,7 +30,6 @@ import torch
 from degrade_engine.engine import draws
 from degrade_engine.engine.api import Engine
 from degrade_engine.engine.classical import realesrgan
-from degrade_engine.engine.classical.degraders import DegraderKind
 from degrade_engine.engine.cores import cores
 from degrade_engine.engine.images import encode_png, read_rgb, resize_bicubic
 from degrade_engine.engine.pipeline.batches import Runs
@@ -151,7 +150,7 @@ def by_engine(engine: Engine, recipe: Recipe, scale: int, pairs: Sequence[Pair],
     return by_plan(make_plan(order, engine), engine, engine.spec.schedule, folder)
 
 
-def by_degrader(kind: DegraderKind, scale: int, lr_size: int, pairs: Sequence[Pair], folder: Path) -> Timed:
+def by_degrader(kind: str, scale: int, lr_size: int, pairs: Sequence[Pair], folder: Path) -> Timed:
     """A degradation without networks."""
     order = order_of(pairs, scale, folder, False, degrader=kind, lr_size=lr_size)
     return by_plan(make_plan(order, None), StartEngine(), Schedule(), folder)
@@ -240,7 +239,7 @@ def ways_of(
     """Every way, the cheapest first. also: engines of other precisions. images: of the quick ways; slow: of those that
     run every step."""
     ways, batch = [], engine.spec.batch
-    kinds: dict[str, DegraderKind] = {"BSRGAN": "bsrgan", "Real-ESRGAN": "realesrgan"}
+    kinds = {"BSRGAN": "bsrgan", "Real-ESRGAN": "realesrgan"}
     for name, kind in kinds.items():
         run = partial(by_degrader, kind, scale, engine.spec.lr_size)
         ways.append(Way(name, name, run, images, BATCH))

@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 from rich.console import Console
 
 from degrade_engine.engine import run
-from degrade_engine.engine.classical.degraders import DegraderKind
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.faults import PATIENCE_S
 from degrade_engine.engine.images import PIXEL_LIMIT, PNG_LEVEL, Alpha, Format
@@ -37,7 +36,7 @@ T = TypeVar("T")
 def plan(
     *,
     model: str | Path | None = None, precision: Precision | None = None, batch: int | None = None,
-    cache: str | Path | None = None, engine: str | Path | None = None, degrader: DegraderKind | None = None,
+    cache: str | Path | None = None, engine: str | Path | None = None, degrader: str | None = None,
     hr: Where | None = None, reference: Where | None = None, pairs: int | None = None,
     pair_list: str | Path | None = None, recipe: Recipe | str = "recommended", scale: int = 4, seed: int = 0,
     lr_size: int | None = None, tile_overlap: int | None = None, degrader_options: str | Path | None = None,
@@ -57,7 +56,7 @@ def generate(
     out: str | Path,
     *,
     model: str | Path | None = None, precision: Precision | None = None, batch: int | None = None,
-    cache: str | Path | None = None, engine: str | Path | None = None, degrader: DegraderKind | None = None,
+    cache: str | Path | None = None, engine: str | Path | None = None, degrader: str | None = None,
     hr: Where | None = None, reference: Where | None = None, pairs: int | None = None,
     pair_list: str | Path | None = None, recipe: Recipe | str = "recommended", scale: int = 4, seed: int = 0,
     lr_size: int | None = None, tile_overlap: int | None = None, degrader_options: str | Path | None = None,

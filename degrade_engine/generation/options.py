@@ -11,7 +11,7 @@ import click
 from degrade_engine.engine import plan as plans
 from degrade_engine.engine import sinks
 from degrade_engine.engine.artefact import CACHE
-from degrade_engine.engine.classical import degraders
+from degrade_engine.engine.classical.degraders import DEGRADERS
 from degrade_engine.engine.faults import PATIENCE_S
 from degrade_engine.engine.images import BYTES_A_PIXEL, FORMATS, PIXEL_LIMIT, Alpha
 from degrade_engine.engine.inputs.inventory import IDENTITIES
@@ -58,7 +58,7 @@ OPTIONS = (
                  help=f"With --model: where its engine is kept. [default: the variable {CACHE}, else the user's cache "
                  "folder; `degrade-engine models` shows it]"),
     click.option("--engine", type=FOLDER, help="Instead of --model: a folder made by `degrade-engine build`."),
-    click.option("--degrader", type=click.Choice(degraders.KINDS),
+    click.option("--degrader", type=click.Choice(tuple(DEGRADERS)),
                  help="Instead of a model: a degradation without networks, of --hr alone. It reads no reference "
                  "and none of the options from --preset to --no-filter."),
     click.option("--weights", type=FILE,
@@ -119,7 +119,8 @@ OPTIONS = (
     click.option("--spacing", type=click.Choice(SPACINGS),
                  help="Of the K calls: equal strides, or strides that shrink with the noise. "
                  + _presets(lambda p: p.spacing)),
-    click.option("--solver", type=click.Choice(SOLVERS), help="How x_tau is denoised. " + _presets(lambda p: p.solver)),
+    click.option("--solver", type=click.Choice(tuple(SOLVERS)),
+                 help="How x_tau is denoised. " + _presets(lambda p: p.solver)),
     click.option("--eta", type=click.FloatRange(0, 1), metavar="0..1",
                  help="Noise of ddim: 0 deterministic, 1 as much as ddpm."),
     click.option("--start", type=click.Choice(STARTS),

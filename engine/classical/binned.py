@@ -20,15 +20,17 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 
 from ..artefact import read_json
 from ..errors import DegradeError
+from . import pipeline
+from .degrader import Degrader
 from .dice import pick, throw
 from .pipeline import Grain, Jpeg, Pipeline, Scale, Sharpen, Step
-from .settings import preset
+from .settings import preset, read
 from .theta import Blur, Mode
 
 Edges = tuple[float, ...]
@@ -161,3 +163,31 @@ def draw(seed: int, index: int, space: Space = PAPER, weights: Sequence[float] |
     dice = throw(seed, index)
     bin = int(dice.integers(space.bins)) if weights is None else pick(dice, weights)
     return space.at(bin, dice.random(4).tolist())
+
+
+@dataclass(frozen=True)
+class Weighted:
+    """What the degrader draws from. weights: None = all bins the same."""
+
+    space: Space
+    weights: tuple[float, ...] | None
+
+
+class BinnedDegrader(Degrader):
+    """`--degrader binned`: with weights from `calibrate degradation`, which bring their own space, or uniform."""
+
+    kind, title = "binned", "binned"
+    theta = Pipeline
+    apply = staticmethod(pipeline.apply)
+
+    @classmethod
+    def open(cls, options: Path | None = None, weights: Path | None = None) -> Self:
+        if weights is None:
+            return cls(Weighted(read(Space, cls.kind, options), None))
+        if options is not None:
+            raise DegradeError("both weights and options were given", wanted="one: weights.json holds its own space")
+        found = read_weights(weights)
+        return cls(Weighted(found.space, found.weights))
+
+    def draw(self, seed: int, pair: int, scale: int) -> Pipeline:
+        return draw(seed, pair, self.ranges.space, self.ranges.weights)

@@ -25,6 +25,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import DegradeError
+from . import pipeline
+from .degrader import Degrader
 from .dice import chance, pick, throw, uniform
 from .pipeline import Grain, Jpeg, Matrix, Pipeline, Scale, Shot, Step, Subsample
 from .ranges import MOST_FACTOR, Range, check_probability, check_range, check_shares, check_sizes
@@ -227,3 +229,28 @@ def _jpeg(dice: np.random.Generator, qualities: tuple[int, int]) -> Jpeg:
 
 def _mode(dice: np.random.Generator, modes: tuple[Mode, ...]) -> Mode:
     return modes[int(dice.integers(len(modes)))]
+
+
+# ---- as degraders ----
+
+
+class BSRGANDegrader(Degrader):
+    """`--degrader bsrgan`."""
+
+    kind, title = "bsrgan", "BSRGAN"
+    settings_of, theta = BSRGANRanges, Pipeline
+    apply = staticmethod(pipeline.apply)
+
+    def draw(self, seed: int, pair: int, scale: int) -> Pipeline:
+        return draw(seed, pair, scale=scale, ranges=self.ranges)
+
+
+class BSRGANPlusDegrader(Degrader):
+    """`--degrader bsrgan-plus`."""
+
+    kind, title = "bsrgan-plus", "BSRGAN+"
+    settings_of, theta = BSRGANPlusRanges, Pipeline
+    apply = staticmethod(pipeline.apply)
+
+    def draw(self, seed: int, pair: int, scale: int) -> Pipeline:
+        return draw_plus(seed, pair, scale=scale, ranges=self.ranges)

@@ -20,14 +20,15 @@ which is several times faster.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from ..images import Pixels
 from . import operations
+from .degrader import Degrader
 from .dice import chance, pick, throw, uniform
 from .ranges import CAMERA, REALESRGAN, SecondOrderRanges, StageRanges
 from .theta import Blur, BlurKind, Mode, Noise, Resize, SecondOrder
 
-__all__ = ["CAMERA", "REALESRGAN", "Blur", "Noise", "Resize", "SecondOrder", "SecondOrderRanges",
+__all__ = ["CAMERA", "REALESRGAN", "Blur", "Noise", "RealESRGANDegrader", "Resize", "SecondOrder", "SecondOrderRanges",
            "StageRanges", "apply", "draw"]  # fmt: skip
 
 _KINDS: tuple[BlurKind, ...] = (
@@ -117,7 +118,7 @@ def _mode(dice: np.random.Generator, ranges: SecondOrderRanges) -> Mode:
 # ---- applying ----
 
 
-def apply(hr: npt.NDArray[np.uint8], theta: SecondOrder, *, scale: int, noise_seed: int) -> npt.NDArray[np.uint8]:
+def apply(hr: Pixels, theta: SecondOrder, *, scale: int, noise_seed: int) -> Pixels:
     """Degrade `hr` (uint8 [H, W, 3] RGB) to uint8 [H/scale, W/scale, 3] RGB by `theta`.
 
     The same arguments give the same bytes; `noise_seed` (>= 0) matters only where theta has noise. Raises
@@ -148,3 +149,14 @@ def apply(hr: npt.NDArray[np.uint8], theta: SecondOrder, *, scale: int, noise_se
     if theta.jpeg_last:
         image = operations.jpeg(image, theta.jpeg2)
     return operations.to_pixels(image)
+
+
+class RealESRGANDegrader(Degrader):
+    """`--degrader realesrgan`."""
+
+    kind, title = "realesrgan", "Real-ESRGAN"
+    settings_of, theta = SecondOrderRanges, SecondOrder
+    apply = staticmethod(apply)
+
+    def draw(self, seed: int, pair: int, scale: int) -> SecondOrder:
+        return draw(seed, pair, self.ranges)

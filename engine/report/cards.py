@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ..classical.degraders import title
 from ..errors import DegradeError
 from ..images import BadImage, encode_png, read_rgb, resize_bicubic
 from ..sinks.pairs import Sample
@@ -21,7 +22,7 @@ from .finished import MOST_SIDE, Row
 Pixels = NDArray[np.uint8]
 ZOOM = 32  # side of the zoomed region, LR pixels
 HR_VIEW = 320  # side of the HR thumbnail; its zoom is at full size
-_NAMES = {"reconstruction": "Rec_lr", "realesrgan": "second-order D", "bsrgan": "BSRGAN", "bsrgan-plus": "BSRGAN+"}
+_OWN = {"reconstruction": "Rec_lr"}  # starts that are no degrader's
 
 
 @dataclass(frozen=True)
@@ -101,8 +102,8 @@ def _said(row: Row, saved: bool) -> str:
 
 
 def start_name(kind: str) -> str:
-    """A start or a degrader as the report calls it: those that have no other name by their own."""
-    return _NAMES.get(kind, kind)
+    """A start or a degrader as the report calls it; a word that is none stands for itself."""
+    return _OWN.get(kind) or title(kind)
 
 
 def contact_sheet(files: Mapping[str, bytes], columns: int, side: int = 128) -> str:

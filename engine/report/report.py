@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ..artefact import write_bytes_atomic
 from ..errors import DegradeError
+from ..schedule import SOLVERS
 from ..sinks import pairs
 from ..spec import not_commercial
 from .cards import card, contact_sheet, counted, start_name
@@ -68,6 +69,7 @@ def facts(run: Finished) -> list[Fact]:
     """How, how long and how well."""
     plan, page = run.plan, run.page
     low, _, high = plan.tau.partition(":")
+    has_eta = plan.solver in SOLVERS and SOLVERS[plan.solver].has_eta
     speed, wall, full = page.pairs_per_second, page.seconds["wall"], plan.steps == "full"
     time = (f"{wall:.1f}", "s") if wall < 100 else (f"{wall / 60:.0f}", "min")
     found: list[Fact] = [
@@ -76,7 +78,7 @@ def facts(run: Finished) -> list[Fact]:
         ("Preset", page.preset, ""),
         ("Start step τ", low if low == high else f"{low}–{high}", ""),
         ("Network calls", "every step" if full else f"{plan.steps}", "" if full else f"{plan.spacing}, a candidate"),
-        ("Solver", plan.solver, f"η {plan.eta:g}" if plan.solver == "ddim" else ""),
+        ("Solver", plan.solver, f"η {plan.eta:g}" if has_eta else ""),
         ("Start image", start_name(plan.start), ""),
         ("Candidates", f"{plan.candidates}", "one kept" if plan.filter else "no filter"),
         *([("Noise", f"{plan.noise:g}", "grey levels, white, on each LR")] if plan.noise else []),

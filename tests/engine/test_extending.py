@@ -1,0 +1,147 @@
+"""docs/extending.md, done: a solver and a degrader of one file each, and an entry in the one list. The command line,
+the manifest, check and the report follow without a change.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .pair_sets import photographs
+
+DEGRADER = '''
+"""A degrader that takes contrast away."""
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from degrade_engine.engine.artefact import from_json
+from degrade_engine.engine.classical.degrader import Degrader
+from degrade_engine.engine.classical.degraders import DEGRADERS
+from degrade_engine.engine.classical.dice import throw, uniform
+from degrade_engine.engine.images import resize_bicubic
+
+
+@dataclass(frozen=True)
+class Faded:
+    contrast: float
+
+    def to_json(self):
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, record):
+        return from_json(cls, record, "fade")
+
+
+class FadeDegrader(Degrader):
+    kind, title, theta = "fade", "Faded <print>", Faded
+
+    def draw(self, seed, pair, scale):
+        return Faded(uniform(throw(seed, pair), 0.6, 0.9))
+
+    @staticmethod
+    def apply(hr, theta, *, scale, noise_seed):
+        small = resize_bicubic(hr, (hr.shape[0] // scale, hr.shape[1] // scale))
+        return np.rint(128 + theta.contrast * (small - 128.0)).astype(np.uint8)
+
+
+DEGRADERS["fade"] = FadeDegrader
+'''
+
+SOLVER = '''
+"""A solver that goes straight to x_0, without noise: x_s = sqrt(abar_s) x0_hat."""
+
+import numpy as np
+
+from degrade_engine.engine.schedule import SOLVERS, Solver
+
+
+def straight(schedule, timesteps):
+    abar_t = schedule.alphas_bar[timesteps]
+    abar_s = schedule.alphas_bar[np.append(timesteps[1:], 0)]
+    p = 1 / np.sqrt(abar_t)
+    none = np.zeros_like(p)
+    return np.stack([p, -np.sqrt(1 - abar_t) * p, none, np.sqrt(abar_s), none, none], axis=1)
+
+
+SOLVERS["straight"] = Solver(straight)
+'''
+
+
+def run(code: str, *words: object) -> subprocess.CompletedProcess[str]:
+    """The command line of a package that has this file as well."""
+    code += "\nimport sys\nfrom degrade_engine.cli import main\nsys.exit(main(sys.argv[1:]))\n"
+    return subprocess.run([sys.executable, "-c", code, *map(str, words)], capture_output=True, text=True, timeout=120)
+
+
+def make(code: str, out: Path, *words: object) -> list[dict[str, object]]:
+    """Pairs, checked and reported; the manifest's rows."""
+    for command in (
+        ("generate", "--out", out, "--pairs", 6, "--threads", 1, *words),
+        ("check", out),
+        ("report", out, "-o", out.with_suffix(".html")),
+    ):
+        done = run(code, *command)
+        assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in (out / "manifest.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def hr(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return photographs(tmp_path_factory.mktemp("hr") / "photos", 150)
+
+
+def test_a_degrader_is_one_file(hr: Path, tmp_path: Path) -> None:
+    out = tmp_path / "pairs"
+    rows = make(DEGRADER, out, "--degrader", "fade", "--hr", hr, "--lr-size", 32)
+    assert len(rows) == 6 and {row["start"]["kind"] for row in rows} == {"fade"}  # type: ignore[index]
+    assert len({row["start"]["parameters"]["contrast"] for row in rows}) == 6  # type: ignore[index]
+    assert "Faded &lt;print&gt;" in out.with_suffix(".html").read_text()
+    for command in ("generate", "bench"):
+        assert "fade" in run(DEGRADER, command, *(["check"] if command == "bench" else []), "--help").stdout
+    replayed = run(
+        DEGRADER
+        + f"""
+import json, sys
+from degrade_engine.engine.classical.degraders import replay
+from degrade_engine.engine.images import read_rgb
+for line in open({str(out / "manifest.jsonl")!r}):
+    row = json.loads(line)
+    gt, lq = (read_rgb({str(out)!r} + f"/{{one}}/{{row['name']}}.png") for one in ("gt", "lq"))
+    assert np.array_equal(replay(row["start"], gt, scale=4), lq)
+sys.exit(0)
+"""
+    )
+    assert replayed.returncode == 0, replayed.stderr
+
+
+def test_it_is_a_start_of_an_engine_as_well(hr: Path, tiny_engine: Path, tmp_path: Path) -> None:
+    words = ("--engine", tiny_engine, "--hr", hr, "--reference", hr, "--candidates", 2, "--start", "fade", "--tau", 3)
+    rows = make(DEGRADER, tmp_path / "pairs", *words)
+    assert {row["start"]["kind"] for row in rows} == {"fade"}  # type: ignore[index]
+
+
+def test_a_solver_is_one_file(hr: Path, tiny_engine: Path, tmp_path: Path) -> None:
+    words = ("--engine", tiny_engine, "--hr", hr, "--reference", hr, "--candidates", 2, "--tau", 9, "--steps", 3)
+    out = tmp_path / "pairs"
+    rows = make(SOLVER, out, *words, "--solver", "straight")
+    assert {row["solver"] for row in rows} == {"straight"} and len(rows) == 6
+    assert "straight" in out.with_suffix(".html").read_text() and "straight" in run(SOLVER, "generate", "--help").stdout
+    other = make("", tmp_path / "other", *words, "--solver", "ddim")
+    assert [row["tau"] for row in other] == [row["tau"] for row in rows]
+    for path in (out / "lq").iterdir():
+        assert path.read_bytes() != (tmp_path / "other" / "lq" / path.name).read_bytes()
+    refused = run(SOLVER, "generate", *words, "--solver", "straight", "--eta", 1, "--pairs", 2, "--out", tmp_path / "x")
+    assert refused.returncode == 2 and "eta is 1 with the solver straight" in refused.stderr
+
+
+def test_without_the_entry_there_is_neither(hr: Path, tmp_path: Path) -> None:
+    for words in (("--degrader", "fade"), ("--solver", "straight")):
+        done = run("", "generate", *words, "--hr", hr, "--pairs", 2, "--out", tmp_path / "out")
+        assert done.returncode == 2 and words[1] in done.stderr
