@@ -246,7 +246,7 @@ def measure_engine(
     """A row for the build, one for the denoiser and the matmul, one for each setting."""
     began, name = time.perf_counter(), {"backend": backend, "precision": precision}
     size: dict[str, Any] = {"lr_size": lr_size, "batch": batch, "candidates": candidates}
-    built = build(bundle, folder / "engine", backend=backend, precision=precision, **size)  # type: ignore[arg-type]
+    built = build(bundle, folder / "engine", backend=backend, precision=precision, **size)
     worst = next(m for m in built.spec.parity.measures if (m.part, m.against) == ("end to end", "reference"))
     about = name | size | {"engine": built.spec.key_sha256[:16], "parity_max_grey": worst.error.max}
     yield about | {"build_and_gate_s": round(time.perf_counter() - began, 1), "notes": built.notes}

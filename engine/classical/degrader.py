@@ -63,7 +63,7 @@ class Degrader(ABC):
 
     @staticmethod
     @abstractmethod
-    def apply(hr: Pixels, theta: Any, *, scale: int, noise_seed: int) -> Pixels:
+    def apply(hr: Pixels, theta: Any, /, *, scale: int, noise_seed: int) -> Pixels:
         """The LR, uint8 [h, w, 3] sRGB, of an HR, uint8 [scale*h, scale*w, 3]. noise_seed: 0 or more."""
 
     @property

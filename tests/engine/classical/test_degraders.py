@@ -172,6 +172,13 @@ def test_blur_bicubic_is_the_baseline_of_the_tables_and_its_sigma_may_be_drawn(t
         open_degrader("blur-bicubic", options)
 
 
+def test_the_page_of_degraders_names_every_one(root: Path):
+    rows = [line for line in (root / "docs" / "degraders.md").read_text().splitlines() if line.startswith("| `")]
+    assert {word for line in rows for word in line.split("|")[1].replace("`", "").replace(",", " ").split()} - {
+        "--degrader"
+    } == set(DEGRADERS)
+
+
 def test_a_record_of_no_kind_is_refused():
     with pytest.raises(DegradeError, match="of the kind 'magic'"):
         replay({"kind": "magic"}, photograph(0), scale=2)
