@@ -20,7 +20,7 @@ BF16 = " or ".join(backends.named(name).title for name in backends.with_precisio
 @click.command("build", short_help="Build an engine from a bundle, a checkpoint or a model's name.")
 @click.argument("source", type=click.Path(path_type=Path), metavar="NAME|BUNDLE|CHECKPOINT")
 @click.option("-o", "--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="The engine folder.")
-@click.option("--backend", type=click.Choice(backends.CHOICES), default="auto", show_default=True,
+@click.option("--backend", type=click.Choice(("auto", *backends.BACKENDS)), default="auto", show_default=True,
               help="What runs the networks; auto takes the best that is here.")  # fmt: skip
 @click.option("--target", metavar="SM",
               help=f"GPU to build for, such as sm_89 ({AHEAD}, on any machine). [default: the GPU that is here]"

@@ -15,13 +15,12 @@ BACKENDS: dict[str, Backend] = {
     for one in (OnnxRuntimeCpu(), OpenVino(), TensorRT(), TensorRTRTX(), OnnxRuntimeCuda(), OnnxRuntimeTensorRT())
 }
 """In the order in which `auto` tries them: on a machine with a GPU first those that run on one."""
-CHOICES = ("auto", *BACKENDS)
 
 
 def named(name: str) -> Backend:
     """The backend of that name. DegradeError for one that does not exist."""
     if name not in BACKENDS:
-        raise DegradeError(f"The backend is {name!r}", wanted=f"one of {', '.join(CHOICES)}")
+        raise DegradeError(f"The backend is {name!r}", wanted=f"one of {', '.join(('auto', *BACKENDS))}")
     return BACKENDS[name]
 
 

@@ -1,10 +1,11 @@
-"""docs/extending.md, done: a solver and a degrader of one file each, and an entry in the one list. The command line,
-the manifest, check and the report follow without a change.
+"""The code on docs/extending.md, run: a solver, a degrader and a backend of one file each, and an entry in one list.
+The command line, the manifest, check, the report and doctor follow without a change.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,65 +14,16 @@ import pytest
 
 from .pair_sets import photographs
 
-DEGRADER = '''
-"""A degrader that takes contrast away."""
-
-from dataclasses import asdict, dataclass
-
-import numpy as np
-
-from degrade_engine.engine.artefact import from_json
-from degrade_engine.engine.classical.degrader import Degrader
-from degrade_engine.engine.classical.degraders import DEGRADERS
-from degrade_engine.engine.classical.dice import throw, uniform
-from degrade_engine.engine.images import resize_bicubic
+ROOT = Path(__file__).parents[2]
 
 
-@dataclass(frozen=True)
-class Faded:
-    contrast: float
-
-    def to_json(self):
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, record):
-        return from_json(cls, record, "fade")
+def example(entry: str) -> str:
+    """The code on docs/extending.md that ends by adding to this list."""
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "extending.md").read_text(encoding="utf-8"), re.S)
+    return next(block for block in blocks if block.splitlines()[-1].startswith(entry))
 
 
-class FadeDegrader(Degrader):
-    kind, title, theta = "fade", "Faded <print>", Faded
-
-    def draw(self, seed, pair, scale):
-        return Faded(uniform(throw(seed, pair), 0.6, 0.9))
-
-    @staticmethod
-    def apply(hr, theta, *, scale, noise_seed):
-        small = resize_bicubic(hr, (hr.shape[0] // scale, hr.shape[1] // scale))
-        return np.rint(128 + theta.contrast * (small - 128.0)).astype(np.uint8)
-
-
-DEGRADERS["fade"] = FadeDegrader
-'''
-
-SOLVER = '''
-"""A solver that goes straight to x_0, without noise: x_s = sqrt(abar_s) x0_hat."""
-
-import numpy as np
-
-from degrade_engine.engine.schedule import SOLVERS, Solver
-
-
-def straight(schedule, timesteps):
-    abar_t = schedule.alphas_bar[timesteps]
-    abar_s = schedule.alphas_bar[np.append(timesteps[1:], 0)]
-    p = 1 / np.sqrt(abar_t)
-    none = np.zeros_like(p)
-    return np.stack([p, -np.sqrt(1 - abar_t) * p, none, np.sqrt(abar_s), none, none], axis=1)
-
-
-SOLVERS["straight"] = Solver(straight)
-'''
+DEGRADER, SOLVER, BACKEND = (example(entry) for entry in ("DEGRADERS[", "SOLVERS[", "BACKENDS["))
 
 
 def run(code: str, *words: object) -> subprocess.CompletedProcess[str]:
@@ -102,7 +54,7 @@ def test_a_degrader_is_one_file(hr: Path, tmp_path: Path) -> None:
     rows = make(DEGRADER, out, "--degrader", "fade", "--hr", hr, "--lr-size", 32)
     assert len(rows) == 6 and {row["start"]["kind"] for row in rows} == {"fade"}  # type: ignore[index]
     assert len({row["start"]["parameters"]["contrast"] for row in rows}) == 6  # type: ignore[index]
-    assert "Faded &lt;print&gt;" in out.with_suffix(".html").read_text()
+    assert "Faded" in out.with_suffix(".html").read_text()
     for command in ("generate", "bench"):
         assert "fade" in run(DEGRADER, command, *(["check"] if command == "bench" else []), "--help").stdout
     replayed = run(
@@ -139,6 +91,22 @@ def test_a_solver_is_one_file(hr: Path, tiny_engine: Path, tmp_path: Path) -> No
         assert path.read_bytes() != (tmp_path / "other" / "lq" / path.name).read_bytes()
     refused = run(SOLVER, "generate", *words, "--solver", "straight", "--eta", 1, "--pairs", 2, "--out", tmp_path / "x")
     assert refused.returncode == 2 and "eta is 1 with the solver straight" in refused.stderr
+
+
+def test_a_backend_is_one_file(hr: Path, tiny_bundle: Path, tmp_path: Path) -> None:
+    name, engine = "onnxruntime-plain", tmp_path / "engine"
+    sizes = ("--lr-size", 16, "--batch", 4, "--candidates", 2, "--threads", 1)
+    built = run(BACKEND, "build", tiny_bundle, "-o", engine, "--backend", name, *sizes)
+    assert built.returncode == 0 and "comparisons passed" in built.stdout, built.stderr
+    assert json.loads((engine / "engine.json").read_text())["key"]["backend"] == name
+    words = ("--engine", engine, "--hr", hr, "--reference", hr, "--candidates", 2)
+    assert len(make(BACKEND, tmp_path / "pairs", *words)) == 6
+    line = next(one for one in run(BACKEND, "doctor").stdout.splitlines() if name in one)
+    assert "runs on the CPU" in line
+    elsewhere = run("", "generate", *words, "--pairs", 2, "--out", tmp_path / "x")
+    assert elsewhere.returncode == 2 and f"The backend is '{name}'" in elsewhere.stderr
+    refused = run(BACKEND, "build", tiny_bundle, "-o", tmp_path / "e", "--backend", name, "--precision", "bf16", *sizes)
+    assert refused.returncode == 2 and "does not compute in bf16" in refused.stderr
 
 
 def test_without_the_entry_there_is_neither(hr: Path, tmp_path: Path) -> None:
