@@ -4,7 +4,6 @@ something is missing is an answer.
 
 from __future__ import annotations
 
-import ctypes
 import importlib
 import os
 import platform
@@ -12,7 +11,6 @@ import re
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 from .errors import DegradeError
 
@@ -78,44 +76,25 @@ def cpu_text() -> str:
 
 
 def nvidia() -> Gpus:
-    """The NVIDIA GPUs of this machine, through the driver's own library (what nvidia-smi asks)."""
+    """The NVIDIA GPUs of this machine, through the driver's own library (what nvidia-smi asks). A call that is refused
+    ends the listing and is named in `reason`."""
     try:
-        nvml = ctypes.CDLL("nvml.dll" if os.name == "nt" else "libnvidia-ml.so.1")
-    except OSError:
-        return Gpus(reason="no NVIDIA driver is installed")
-    return read_nvml(nvml)
-
-
-class _Memory(ctypes.Structure):
-    _fields_ = [("total", ctypes.c_uint64), ("free", ctypes.c_uint64), ("used", ctypes.c_uint64)]
-
-
-def read_nvml(nvml: Any) -> Gpus:
-    """What a loaded NVML says. A call that is refused ends the listing and is named in `reason`."""
-
-    def call(function: str, *arguments: Any) -> None:
-        code = getattr(nvml, function)(*arguments)
-        if code != 0:
-            raise OSError(f"{function} answered {code}")
-
+        import pynvml
+    except ImportError:  # `doctor` runs where packages are missing
+        return Gpus(reason="the package nvidia-ml-py is not installed")
     devices: list[Gpu] = []
-    text, number, other = ctypes.create_string_buffer(128), ctypes.c_int(), ctypes.c_int()
-    count, memory = ctypes.c_uint(), _Memory()
     try:
-        call("nvmlInit_v2")
-        call("nvmlSystemGetDriverVersion", text, 128)
-        driver = text.value.decode()
-        call("nvmlSystemGetCudaDriverVersion", ctypes.byref(number))
-        cuda = f"{number.value // 1000}.{number.value % 1000 // 10}"
-        call("nvmlDeviceGetCount_v2", ctypes.byref(count))
-        for index in range(count.value):
-            handle = ctypes.c_void_p()
-            call("nvmlDeviceGetHandleByIndex_v2", ctypes.c_uint(index), ctypes.byref(handle))
-            call("nvmlDeviceGetName", handle, text, 128)
-            call("nvmlDeviceGetCudaComputeCapability", handle, ctypes.byref(number), ctypes.byref(other))
-            call("nvmlDeviceGetMemoryInfo", handle, ctypes.byref(memory))
-            devices.append(Gpu(text.value.decode(), f"{number.value}.{other.value}", memory.total))
-        call("nvmlShutdown")
-    except (OSError, AttributeError) as error:
+        pynvml.nvmlInit()
+        driver, cuda = pynvml.nvmlSystemGetDriverVersion(), pynvml.nvmlSystemGetCudaDriverVersion()
+        for index in range(pynvml.nvmlDeviceGetCount()):
+            gpu = pynvml.nvmlDeviceGetHandleByIndex(index)
+            major, minor = pynvml.nvmlDeviceGetCudaComputeCapability(gpu)
+            memory = pynvml.nvmlDeviceGetMemoryInfo(gpu)
+            devices.append(Gpu(pynvml.nvmlDeviceGetName(gpu), f"{major}.{minor}", memory.total))
+        pynvml.nvmlShutdown()
+    except pynvml.NVMLError_LibraryNotFound:
+        return Gpus(reason="no NVIDIA driver is installed")
+    except pynvml.NVMLError as error:
         return Gpus(tuple(devices), reason=f"the NVIDIA driver does not answer ({error})")
-    return Gpus(tuple(devices), driver, cuda, "" if devices else "the NVIDIA driver finds no device")
+    reason = "" if devices else "the NVIDIA driver finds no device"
+    return Gpus(tuple(devices), driver, f"{cuda // 1000}.{cuda % 1000 // 10}", reason)

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pynvml
 import pytest
 
 from degrade_engine.engine import build, doctor, machine
@@ -198,7 +199,7 @@ class FakeNvml:
     def __getattr__(self, function: str) -> Any:
         def answer(*arguments: Any) -> int:
             if function == self.broken:
-                return 9
+                return int(pynvml.NVML_ERROR_DRIVER_NOT_LOADED)
             out = [argument._obj for argument in arguments if hasattr(argument, "_obj")]
             if function == "nvmlSystemGetDriverVersion":
                 arguments[0].value = b"580.65"
@@ -217,16 +218,31 @@ class FakeNvml:
         return answer
 
 
-def test_nvml_is_read() -> None:
-    assert machine.read_nvml(FakeNvml()) == machine.Gpus(
-        (machine.Gpu("NVIDIA H100", "9.0", 80 << 30),), "580.65", "12.8"
-    )
+def gpus_by(library: Any, monkeypatch: pytest.MonkeyPatch) -> machine.Gpus:
+    """What nvidia-ml-py makes of this libnvidia-ml."""
+    monkeypatch.setattr(pynvml, "nvmlLib", library)
+    monkeypatch.setattr(pynvml, "_nvmlGetFunctionPointer_cache", {})
+    return machine.nvidia()
 
 
-def test_a_driver_that_does_not_answer_is_a_finding() -> None:
-    gpus = machine.read_nvml(FakeNvml("nvmlInit_v2"))
-    assert gpus.devices == () and gpus.reason == "the NVIDIA driver does not answer (nvmlInit_v2 answered 9)"
+def test_nvml_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = gpus_by(FakeNvml(), monkeypatch)
+    assert found == machine.Gpus((machine.Gpu("NVIDIA H100", "9.0", 80 << 30),), "580.65", "12.8")
 
 
-def test_a_library_without_the_functions_is_a_finding() -> None:
-    assert "does not answer" in machine.read_nvml(ctypes.CDLL(None)).reason
+def test_a_driver_that_does_not_answer_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpus = gpus_by(FakeNvml("nvmlInitWithFlags"), monkeypatch)
+    assert gpus.devices == () and gpus.reason == "the NVIDIA driver does not answer (Driver Not Loaded)"
+    gpus = gpus_by(FakeNvml("nvmlDeviceGetMemoryInfo"), monkeypatch)
+    assert gpus.devices == () and "does not answer" in gpus.reason
+
+
+def test_a_library_without_the_functions_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "does not answer" in gpus_by(ctypes.CDLL(None), monkeypatch).reason
+
+
+def test_without_nvml_or_its_package_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pynvml, "CDLL", lambda name: ctypes.CDLL("libnothing.so"))
+    assert gpus_by(None, monkeypatch).reason == "no NVIDIA driver is installed"
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+    assert machine.nvidia().reason == "the package nvidia-ml-py is not installed"
