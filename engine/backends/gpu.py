@@ -41,7 +41,7 @@ class OnGpu(Backend):
     def missing(self) -> Iterator[str]:
         gpus, fatbin = machine.nvidia(), loader.cuda_status()
         if not gpus.devices:
-            yield f"there is no NVIDIA GPU here, {gpus.reason}"
+            yield f"there is no NVIDIA GPU here ({gpus.reason})"
         yield from super().missing()
         if fatbin.path is None:
             yield fatbin.reason
