@@ -163,6 +163,7 @@ def write_onnx(part: Part, lr_multiple: int, path: Path) -> None:
                 dim.dim_param = word
     del model.graph.value_info[:]  # they still name the exporter's own symbols
     del model.metadata_props[:]
+    del model.graph.metadata_props[:]  # the symbols again, in an order that changes from run to run
     for node in model.graph.node:  # the exporter's stack traces name files of the machine it ran on
         del node.metadata_props[:]
         node.doc_string = ""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -56,6 +59,73 @@ def test_the_wheel_carries_what_is_not_python(wheel: list[str]) -> None:
     for name in ("hr-0", "hr-1", "reference-0", "reference-1"):
         assert f"degrade_engine/engine/probe/{name}.png" in wheel
     assert "degrade_engine/py.typed" in wheel
+    assert "degrade_engine/originals/checkpoints/realdgen-tiny.safetensors" in wheel
+    assert not [name for name in wheel if "in-training" in name]
+
+
+@pytest.fixture(scope="module")
+def fresh(built: Path, root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `pip install 'degrade-engine[cpu]'` makes, as a folder: the wheel, and of the packages that lie here those
+    that the extra asks for."""
+    site = tmp_path_factory.mktemp("fresh")
+    with zipfile.ZipFile(built) as archive:
+        archive.extractall(site)
+    found = importlib.util.spec_from_file_location("closure", root / ".ci" / "closure.py")
+    assert found and found.loader
+    closure = importlib.util.module_from_spec(found)
+    found.loader.exec_module(closure)
+    for name in closure.closure("degrade-engine[cpu]"):
+        distribution = metadata.distribution(name)
+        for top in {file.parts[0] for file in distribution.files or ()} - {"..", "__pycache__"}:
+            there = Path(str(distribution.locate_file(top)))
+            if there.is_dir():
+                shutil.copytree(there, site / top, copy_function=link, dirs_exist_ok=True)
+            else:
+                link(there, site / top)
+    return site
+
+
+def link(source: str | Path, target: str | Path) -> None:
+    """A hard link, or a copy where the disk is another; OpenCV does not load through a symbolic one."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy(source, target)
+
+
+def test_a_fresh_installation_without_torch_makes_pairs_by_name(fresh: Path, samples: Path, tmp_path: Path) -> None:
+    """And starts the second time without building."""
+    environment = {"PYTHONPATH": str(fresh), "DEGRADE_ENGINE_CACHE": str(tmp_path / "cache"), "HOME": str(tmp_path)}
+
+    def call(*words: object) -> subprocess.CompletedProcess[str]:
+        # -S: without the site-packages of this Python; -P: nor the folder it is run in
+        command = [sys.executable, "-S", "-P", "-m", "degrade_engine", *map(str, words)]
+        return subprocess.run(command, capture_output=True, text=True, env=environment)
+
+    def generate(out: str) -> str:
+        places = ("--hr", samples / "hr", "--reference", samples / "reference", "--out", tmp_path / out)
+        sizes = ("--pairs", 2, "--lr-size", 32, "--batch", 2, "--threads", 1)
+        done = call("generate", "--model", "realdgen-tiny", *places, *sizes)
+        assert done.returncode == 0, done.stderr
+        assert len(list((tmp_path / out / "lq").iterdir())) == 2
+        return done.stderr
+
+    assert not (fresh / "torch").exists() and not (fresh / "onnx").exists()
+    said = generate("first")
+    assert "building it once" in said and "through its parity gate" in said
+    assert said.count("may not be used commercially") == 1
+    (engine,) = (tmp_path / "cache" / "engines").glob("realdgen-tiny-*")
+    stamp = (engine / "engine.json").stat().st_mtime_ns
+    again = generate("second")
+    assert "building" not in again and "commercially" not in again
+    assert (engine / "engine.json").stat().st_mtime_ns == stamp
+    for path in (tmp_path / "first" / "lq").iterdir():
+        assert path.read_bytes() == (tmp_path / "second" / "lq" / path.name).read_bytes()
+    models = json.loads(call("models", "--json").stdout)
+    assert [one["name"] for one in models["models"] if one["bundle"]] == ["realdgen-tiny"]
+    assert models["cache"]["entries"][0]["about"].startswith("engine: realdgen, onnxruntime")
+    refused = call("generate", "--model", "lway-tiny", "--hr", "h", "--reference", "r", "--out", "o", "--pairs", 1)
+    assert refused.returncode == 2 and "degrade-engine[train,cpu]" in refused.stderr
 
 
 @pytest.mark.skipif(find_nvcc() is None, reason="needs nvcc, which is not on PATH or in CUDA_HOME")
