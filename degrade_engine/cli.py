@@ -1,8 +1,8 @@
 """The command line: `degrade-engine COMMAND`.
 
-Each command lives in commands/NAME.py and is imported when it is called, so that `generate` never loads torch
-and `--help` is instant. A user's mistake, or what the machine cannot do, is one sentence on stderr and exit code 2;
-Ctrl-C is exit code 130; a traceback means a bug.
+Each command is a module commands/NAME.py. It is imported when it is called, so `generate` never loads torch and
+`--help` is fast. A user's mistake and a failure of the machine are one message on stderr and exit code 2. Ctrl-C is
+exit code 130. A traceback means a bug.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import importlib
 import io
 import logging
-import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -18,28 +17,34 @@ from pathlib import Path
 
 import click
 
-from degrade_engine.engine.errors import DegradeError
-from degrade_engine.engine.faults import no_memory, out_of_memory
+from degrade_engine.engine.faults import sentence_of
 from degrade_engine.engine.pipeline.stops import leave
 from degrade_engine.engine.secrecy import hidden
 from degrade_engine.guard import nul_in
-from degrade_engine.helptext import Context
+from degrade_engine.helptext import ENVIRONMENT, Context, dress, write_commands
 
-COMMANDS = {
-    "train": "Train the networks of a paper on photographs (needs torch).",
-    "calibrate": "Measure on your photographs: where FP16 does not do (precision), what degrades them (degradation).",
-    "adapt": "Fine-tune an SR model on test images alone, by LWay's reconstruction network (needs torch).",
-    "export": "Turn a checkpoint into a bundle: typed ONNX networks and one JSON page (needs torch).",
-    "build": "Build an engine from a bundle for one LR size, batch and number of candidates.",
-    "verify": "Run an engine's parity gate on this machine.",
-    "generate": "Make LR/HR training pairs with a model, from two folders of photographs.",
-    "models": "List the models by name: licences, sizes, and what the cache holds.",
-    "status": "Say which shards and pairs of a run are done, missing or failed.",
-    "check": "Read a set of pairs back and prove that trainers can use it.",
-    "report": "Write one self-contained HTML page that shows a run's pairs.",
-    "bench": "Measure: Table 12, speed, quality on true pairs; rows are JSON lines.",
-    "doctor": "Say what this machine can run, and why not the rest.",
+GROUPS = {
+    "Make pairs": {
+        "generate": "Make HR/LR training pairs from your photographs.",
+        "models": "List the models by name: licence, size, and what the cache holds.",
+        "status": "Show how far a run is: pairs, rate, time left, workers.",
+        "check": "Read a set of pairs back and name broken pairs.",
+        "report": "Write one HTML page that shows a run's pairs.",
+    },
+    "Your own models": {
+        "train": "Train a model on your photographs (needs torch).",
+        "calibrate": "Find layers that need FP32; fit a degradation distribution.",
+        "adapt": "Fine-tune an SR model on test images alone, with LWay (needs torch).",
+        "export": "Export a checkpoint to ONNX files (needs torch).",
+        "build": "Build an engine for this machine and one LR size.",
+        "verify": "Check an engine against its reference on this machine.",
+    },
+    "This machine": {
+        "doctor": "Say what this machine can run, and what would make it faster.",
+        "bench": "Run the benchmarks.",
+    },
 }
+COMMANDS = {name: said for group in GROUPS.values() for name, said in group.items()}
 
 EXIT_MISTAKE = 2
 EXIT_INTERRUPTED = 130
@@ -71,30 +76,30 @@ class Front(click.Group):
         if cmd_name not in available():
             return None
         command: click.Command = importlib.import_module(f"degrade_engine.commands.{cmd_name}").command
-        _dress(command)
+        dress(command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         # From the table, not from the commands: listing them must not import them.
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, COMMANDS[name]) for name in available()])
+        there = available()
+        write_commands(formatter, {
+            heading: {name: said for name, said in some.items() if name in there} for heading, some in GROUPS.items()
+        })  # fmt: skip
 
 
-def _dress(command: click.Command) -> None:
-    """Give a command, and the commands under it, the same help page as the group."""
-    command.context_class = Context
-    if isinstance(command, click.Group):  # one whose commands are lazy has none here, and dresses them itself
-        for child in command.commands.values():
-            _dress(child)
-
-
-@click.group(cls=Front, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Front, context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": ENVIRONMENT})
 @click.version_option(package_version(), message="degrade-engine %(version)s")
 def app() -> None:
-    """Super-resolution training pairs from learned degradation models, at the speed of the hardware.
+    """Make super-resolution training pairs that look like your camera's photographs.
 
-    The short way: generate --model NAME, then report. The whole way: train, export, build, generate, report.
-    `degrade-engine COMMAND --help` explains each.
+    \b
+    Example:
+      degrade-engine generate --model realdgen-tiny \\
+        --hr my/sharp --reference my/camera --out pairs --pairs 500
+      degrade-engine report pairs
+
+    `degrade-engine COMMAND --help` explains a command. Every option can also be set by an environment variable, such as
+    DEGRADE_ENGINE_GENERATE_THREADS=8.
     """
 
 
@@ -119,11 +124,6 @@ def _run(words: list[str]) -> int:
             raise click.UsageError(wrong)
         code = app.main(args=words, prog_name="degrade-engine", standalone_mode=False)
         return code if isinstance(code, int) else 0
-    except DegradeError as mistake:
-        return _refused(str(mistake))
-    except OSError as fault:  # the system's, of a kind that nobody below expects; never this program's
-        where = f"{os.fsdecode(fault.filename)}: " if isinstance(fault.filename, str | bytes) else ""
-        return _refused(f"{where}{fault.strerror or fault}. Fix: see to that file or disk, and try again.")
     except click.ClickException as mistake:
         mistake.message = hidden(mistake.message)  # type: ignore[misc]  # said to be final, and set by nobody else
         mistake.show(sys.stderr)
@@ -132,14 +132,11 @@ def _run(words: list[str]) -> int:
         click.echo("Interrupted.", err=True)
         return EXIT_INTERRUPTED
     except Exception as error:
-        if not out_of_memory(error):
+        said = sentence_of(error)
+        if said is None:
             raise
-        return _refused(str(no_memory(error)))
-
-
-def _refused(said: str) -> int:
-    click.echo(f"{click.style('Error:', fg='red', bold=True)} {hidden(said)}", err=True)
-    return EXIT_MISTAKE
+        click.echo(f"{click.style('Error:', fg='red', bold=True)} {said}", err=True)
+        return EXIT_MISTAKE
 
 
 def _without_secrets(record: logging.LogRecord) -> bool:

@@ -1,50 +1,43 @@
-"""The look of `--help`: click's own layout, with headings, option names and metavars set apart by colour.
-
-Click strips the colours where the output is not a terminal, so scripts see plain text.
-"""
+"""The look of `--help`: cloup's groups of options in 80 columns, in colour where the output is a terminal."""
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable
 from typing import Any
 
 import click
+import cloup
+from cloup import HelpFormatter, HelpTheme, Style
+from cloup.formatting import HelpSection
 
 from degrade_engine.guard import check
 
-_OPTION = re.compile(r"(?<![\w-])(--?[a-z][\w-]*)")
-_METAVAR = re.compile(r"(?<![\w-])((?:<[^>]+>)|(?:\[[a-z0-9_|:.-]+\])|(?:[A-Z][A-Z:|]+)(?![\w-]))")
+HYPHEN = "\ue000"  # stands for "-" while lines are wrapped: click cuts words at their hyphens
+ENVIRONMENT = "DEGRADE_ENGINE"  # DEGRADE_ENGINE_GENERATE_THREADS=8 is --threads 8 of `generate`
+_RANGE = re.compile(r"(?:; |(?<=\[))[\d.]*<?=?x[<>]?=?[\d.]*\]")  # such as 0<=x<=1, which click adds to the help
 
 
-class Formatter(click.HelpFormatter):
-    """Click's formatter with bold headings, cyan option names and yellow metavars; wider than click's 80
-    columns.
-    """
+class Formatter(HelpFormatter):
+    """Cloup's formatter, which never cuts a word."""
 
-    def __init__(self, indent_increment: int = 2, width: int | None = None, max_width: int | None = None) -> None:
-        if width is None:
-            width = min(terminal_width(), max_width or 110)
-        super().__init__(indent_increment=indent_increment, width=width, max_width=max_width or 110)
+    def __init__(self, **settings: Any) -> None:
+        theme = HelpTheme(heading=Style(bold=True), col1=Style(fg="cyan"))
+        super().__init__(**{"col1_max_width": 24, "theme": theme} | settings)
 
-    def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
-        super().write_usage(prog, args, prefix=click.style("Usage: ", bold=True) if prefix is None else prefix)
+    def write_text(self, text: str, *args: Any, **settings: Any) -> None:
+        super().write_text(text.replace("-", HYPHEN), *args, **settings)
 
-    def write_heading(self, heading: str) -> None:
-        self.write(" " * self.current_indent + click.style(heading, bold=True) + "\n")
+    def write_dl(self, rows: Iterable[Any], *args: Any, **settings: Any) -> None:
+        plain = [(term, _RANGE.sub("]", said).removesuffix("  []").replace("-", HYPHEN)) for term, said in rows]
+        super().write_dl(plain, *args, **settings)
 
-    def write_dl(self, rows: Iterable[tuple[str, str]], col_max: int = 34, col_spacing: int = 2) -> None:
-        styled = []
-        for term, text in rows:
-            term = _METAVAR.sub(lambda m: click.style(m.group(1), fg="yellow"), term)
-            styled.append((_OPTION.sub(lambda m: click.style(m.group(1), fg="cyan"), term), text))
-        if styled:
-            super().write_dl(styled, col_max=col_max, col_spacing=col_spacing)
+    def getvalue(self) -> str:
+        return super().getvalue().replace(HYPHEN, "-")
 
 
-class Context(click.Context):
-    """A click context whose help is written by `Formatter`, and whose values go through `guard.check`."""
+class Context(cloup.Context):
+    """A context whose help is written by `Formatter`, and whose values go through `guard.check`."""
 
     formatter_class = Formatter
 
@@ -53,9 +46,15 @@ class Context(click.Context):
         return super().invoke(*args, **kwargs)
 
 
-def terminal_width() -> int:
-    """Columns of the terminal, 100 where there is none."""
-    try:
-        return max(60, os.get_terminal_size().columns - 2)
-    except OSError:
-        return 100
+def dress(command: click.Command) -> None:
+    """Give a command, and the commands under it, this help page."""
+    command.context_class = Context
+    if isinstance(command, click.Group):  # one whose commands are lazy has none here, and dresses them itself
+        for child in command.commands.values():
+            dress(child)
+
+
+def write_commands(formatter: click.HelpFormatter, groups: dict[str, dict[str, str]]) -> None:
+    """Write lists of commands under their headings, in one column: {heading: {name: what it does}}."""
+    assert isinstance(formatter, HelpFormatter)
+    formatter.write_many_sections([HelpSection(heading, list(some.items())) for heading, some in groups.items()])

@@ -1,8 +1,8 @@
-"""What a machine fails at when it reads, and how long it is waited for.
+"""Failures of the machine while it reads, and how often a read is tried again.
 
-Only bytes that were read whole say something of a photograph. Whatever else comes of reading (a disk's error, a server
-that does not answer, no memory, too many open files, a folder that is away) is the machine's: the question is put again
-after a pause, for some seconds, and then it is a `MachineFault`.
+Only bytes that were read completely say something about a photograph. Any other failure (a disk error, a server that
+does not answer, no memory, too many open files, a folder that is not mounted) is the machine's. The read is tried again
+after a pause, for some seconds. After that it is a `MachineFault`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from .errors import BadImage, DegradeError, MachineFault
+from .secrecy import hidden
 
 T = TypeVar("T")
 MISSING = ("missing", "no_access")
@@ -40,11 +41,27 @@ _MENDS = {
 
 
 @dataclass(frozen=True)
-class Patience:
-    """How a machine's faults are met. seconds: for so long a question is put again.
+class Failing:
+    """What cannot be read just now and is tried again. since: time.monotonic() of the first failure."""
 
-    allow_missing: a file that is not there or may not be read, while its place is there, is a BadImage with a reason of
-    MISSING instead, for which nobody waits.
+    since: float
+    said: str
+
+
+_failing: dict[object, Failing] = {}  # by question; of all threads
+
+
+def failing() -> Failing | None:
+    """What has failed for the longest in this process and is being tried again; None where nothing is."""
+    return min(tuple(_failing.values()), key=lambda one: one.since, default=None)
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How failures of the machine are met. seconds: how long a read is tried again.
+
+    allow_missing: a file that does not exist or may not be read, in a folder that is there, is a BadImage with one of
+    the reasons MISSING; it is not tried again.
     """
 
     seconds: float = PATIENCE_S
@@ -53,28 +70,32 @@ class Patience:
     def ask(
         self, name: str, question: Callable[[], T], place: Callable[[], object] | None = None, short: str = ""
     ) -> T:
-        """What `question` returns. A DegradeError is an answer, whatever else it raises is not: MachineFault when time
-        is up. name: of what is read, for sentences; short: its last part. place: raises unless the place of the file
-        is there.
+        """What `question` returns. A DegradeError that it raises is final; anything else is tried again until time is
+        up, and is then a MachineFault. name: of what is read, for messages; short: its last part. place: raises unless
+        the folder of the file is there. Meanwhile `failing` tells of it.
         """
-        until, pause, looked = time.monotonic() + self.seconds, FIRST_PAUSE_S, False
-        while True:
-            try:
-                return question()
-            except DegradeError:
-                raise
-            except Exception as error:
-                reason = gone(error)
-                if reason and self.allow_missing and place is not None:
-                    if looked:
-                        raise BadImage(reason, f"{short or os.path.basename(name)} {_said(error)}") from None
-                    place()
-                    looked = True
-                    continue
-                if time.monotonic() + pause > until:
-                    raise fault(name, error, place is not None) from error
-            time.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE_S)
+        began, pause, looked, asked = time.monotonic(), FIRST_PAUSE_S, False, object()
+        try:
+            while True:
+                try:
+                    return question()
+                except DegradeError:
+                    raise
+                except Exception as error:
+                    reason = gone(error)
+                    if reason and self.allow_missing and place is not None:
+                        if looked:
+                            raise BadImage(reason, f"{short or os.path.basename(name)} {_said(error)}") from None
+                        place()
+                        looked = True
+                        continue
+                    if time.monotonic() + pause > began + self.seconds:
+                        raise fault(name, error, place is not None) from error
+                    _failing[asked] = Failing(began, hidden(f"{name} {_said(error)}"))
+                time.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE_S)
+        finally:
+            _failing.pop(asked, None)
 
 
 def fault(name: str, error: BaseException, may_go_on: bool = False) -> MachineFault:
@@ -96,6 +117,18 @@ def no_memory(error: BaseException) -> MachineFault:
     return MachineFault(
         f"there is not enough memory for it here ({said[0][:200]})", mend=f"{_MENDS[errno.ENOMEM]}; {AGAIN}"
     )
+
+
+def sentence_of(error: BaseException) -> str | None:
+    """The message for what may end a command: a mistake, a failure of the system, no memory. None: it is a bug."""
+    if isinstance(error, DegradeError):
+        return str(error)
+    if out_of_memory(error):
+        return str(no_memory(error))
+    if isinstance(error, OSError):
+        where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+        return hidden(f"{where}{error.strerror or error}. Fix: check that file or disk, and try again.")
+    return None
 
 
 def gone(error: BaseException) -> str:

@@ -54,7 +54,7 @@ LAYERS = {
         )
     ),
     "calib": Layer(names(".engine numpy"), names(".export .originals torch safetensors")),
-    FRONT_DOOR: Layer(names("click rich numpy .engine .kernels"), names(".calib .export .originals .bench")),
+    FRONT_DOOR: Layer(names("click cloup rich numpy .engine .kernels"), names(".calib .export .originals .bench")),
 }
 UNBOUNDED = "bench"  # may import anything but the front door
 BELOW = {*LAYERS, UNBOUNDED} - {FRONT_DOOR}

@@ -3,75 +3,156 @@
 from __future__ import annotations
 
 import os
-import time
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
+import cloup
 from rich.console import Console
 
 from degrade_engine.engine import run
-from degrade_engine.engine.inputs.sources import OnFiles
+from degrade_engine.engine.faults import sentence_of
+from degrade_engine.engine.pipeline.progress import Progress
+from degrade_engine.engine.planning import Planned
 from degrade_engine.engine.recipe import read_steps, read_tau
-from degrade_engine.engine.run import Telling
+from degrade_engine.engine.room import Room, room
+from degrade_engine.engine.run import Generated, Telling
+from degrade_engine.engine.runners.run_folder import PLAN_JSON
 from degrade_engine.engine.runners.workers import Workers
 from degrade_engine.engine.sinks import Output
 from degrade_engine.generation.calls import ordered, picked
-from degrade_engine.generation.live import live
+from degrade_engine.generation.live import State
+from degrade_engine.generation.logs import Log
 from degrade_engine.generation.options import generate_options
-from degrade_engine.generation.words import headline, in_full
+from degrade_engine.generation.words import forecast, headline, in_full, lack
 
 PAIRS_MISSING = 3
-SAY_EVERY_S = 10.0
+EXIT_MISTAKE = 2
+STOPPING = "Stopping after the current batch. A second signal stops at once."
 
 
-@click.command("generate", short_help="Make LR/HR training pairs with a model.")
+@cloup.command("generate")
 @generate_options
 @click.pass_context
 def command(ctx: click.Context, /, out: Path, **asked: Any) -> None:
-    """Make LR/HR training pairs: content from sharp photographs, degradation from real LR ones.
+    """Make HR/LR training pairs from your photographs.
 
-    What makes them is --model (a name such as realdgen-tiny: its engine is built at the first use), --engine, or
-    --degrader.
+    \b
+    Example:
+      degrade-engine generate --model realdgen-tiny \\
+        --hr my/sharp --reference my/camera --out pairs --pairs 500
 
-    OUT gets gt/ and lq/ (images only, same names) and meta_info files, or what --sink says; manifest.jsonl (how each
-    pair came about) and rejects.jsonl (what was left out and why). However a run was stopped, the same command goes on
-    and ends with the same bytes. Calls with one OUT at one time, on one machine or on several that mount it, share
-    the work.
+    Give one of --model, --engine and --degrader. OUT gets gt/ and lq/ (same file names), manifest.jsonl (how each pair
+    was made) and rejects.jsonl (what was left out, and why).
 
-    Exit code 0: every pair was made; 3: finished, and some pairs could not be made; 2: a mistake, a full disk, a
-    broken engine, no memory, or a photograph that cannot be read or is not there, as the message says; 130 and 143:
-    stopped by Ctrl-C or SIGTERM.
+    A stopped run continues with the same command, and ends with the same files. Several processes or machines may run
+    the same command on one OUT: they share the work.
+
+    Exit code 0: every pair was made. 3: finished, but some pairs could not be made. 2: an error; the message says
+    which. 130 and 143: stopped by Ctrl-C or SIGTERM.
     """
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    asked["changes"], say = changes(asked), partial(console.print, markup=False)
-    workers, order = picked(Workers, asked), ordered(asked, say)
-    output = Output(asked["sink"], asked["png_level"], asked["gt"], asked["file_format"])
-    from degrade_engine.engine.runners.runner import Interrupted  # here, so that --help needs no network runtime
-
-    with live(console, asked["log_every"]) as on_progress:
-        telling = Telling(saying_files(), lambda planned: console.print(headline(planned.plan)), on_progress,
-                          say_stopping, console.print)  # fmt: skip
+    log = Log(console, asked["log_format"], asked["quiet"], asked["verbose"], asked["log_every"])
+    with log.libraries():
         try:
-            if asked["dry_run"]:
-                planned = run.plan(order, out, workers=workers, output=output, rescan=asked["rescan"], telling=telling)
-                click.echo(in_full(planned.plan, planned.sources))
-                return
-            made = run.generate(order, out, workers=workers, output=output, rescan=asked["rescan"], telling=telling)
-        except Interrupted as stop:
-            console.print(stop)
-            ctx.exit(128 + stop.number)
-    for note in made.notes:
-        console.print(note)
-    click.echo(str(made))
-    if made.pairs < made.asked:
-        ctx.exit(PAIRS_MISSING)
+            code = Call(log, out, asked).run()
+        except Exception as error:
+            said = sentence_of(error)
+            if said is None or log.form == "text":
+                raise
+            log.error(said, EXIT_MISTAKE)
+            code = EXIT_MISTAKE
+    ctx.exit(code)
 
 
-def say_stopping(number: int) -> None:
-    """Called in the signal's handler, where only a plain write is safe."""
-    os.write(2, b"\nStopping after the batch in hand; once more stops at once.\n")
+class Call:
+    """One call of the command."""
+
+    def __init__(self, log: Log, out: Path, asked: dict[str, Any]) -> None:
+        self.log, self.out, self.asked = log, out, asked
+        self.output = Output(asked["sink"], asked["png_level"], asked["gt"], asked["file_format"])
+        self.state = State()
+        self.planned: Planned | None = None
+        self.forecast = self.warned = False  # whether it was said
+
+    def run(self) -> int:
+        """Returns the exit code. Raises DegradeError."""
+        from degrade_engine.engine.runners.runner import Interrupted  # here, so that --help needs no network runtime
+
+        asked, log = self.asked, self.log
+        asked["changes"] = changes(asked)
+        workers, order = picked(Workers, asked), ordered(asked, partial(log.say, "build"))
+        with log.watching() as state:
+            self.state = state
+            telling = Telling(state.on_files, self.on_plan, self.on_progress, self.on_stop, partial(log.say, "note"))
+            whole = {"workers": workers, "output": self.output, "rescan": asked["rescan"], "telling": telling}
+            try:
+                if asked["dry_run"]:
+                    run.plan(order, self.out, **whole)
+                else:
+                    made = run.generate(order, self.out, **whole)
+            except Interrupted as stop:
+                log.warn(str(stop), "stopped", exit_code=128 + stop.number)
+                return 128 + stop.number
+        return self.planned_only() if asked["dry_run"] else self.finished(made)
+
+    def planned_only(self) -> int:
+        """The end of a --dry-run."""
+        assert self.planned is not None
+        plan, found = self.planned.plan, self.room()
+        said = [in_full(plan, self.planned.sources), *([forecast(found)] if found else [])]
+        facts = asdict(found) if found else {}
+        self.log.result("dry-run", "\n".join(said), plan=plan.sha256, pairs=plan.options.pairs, **facts)
+        return 0
+
+    def finished(self, made: Generated) -> int:
+        """The end of a run."""
+        for note in made.notes:
+            self.log.say("note", note)
+        code = PAIRS_MISSING if made.pairs < made.asked else 0
+        self.log.result("finished", str(made), pairs=made.pairs, asked=made.asked, rejects=made.rejects,
+                        seconds=round(made.seconds, 1), exit_code=code)  # fmt: skip
+        return code
+
+    def on_plan(self, planned: Planned) -> None:
+        """What is going to be made."""
+        self.state.on_plan(planned)
+        self.planned = planned
+        self.log.say("plan", headline(planned.plan), plan=planned.plan.sha256, pairs=planned.plan.options.pairs)
+        if not (self.out / PLAN_JSON).exists():  # of a run that goes on, part is there already
+            self.room()
+        for one in planned.sources.rejects:
+            self.log.detail("left-out", f"left out: {one.role} {one.path}: {one.detail}", reason=one.reason)
+
+    def on_progress(self, now: Progress) -> None:
+        """After two batches: how long, and how much room."""
+        self.state.on_progress(now)
+        if self.forecast or self.planned is None or now.made < 2 * self.planned.plan.batch or now.settled >= now.pairs:
+            return
+        if now.flow is not None and now.bytes_per_pair is None:  # the first pair is still being written
+            return
+        self.forecast = True
+        if found := self.room(now):
+            self.log.say("forecast", forecast(found, now), seconds_left=now.seconds_left, **asdict(found))
+
+    def room(self, now: Progress | None = None) -> Room | None:
+        """The disk that is needed; warns once where it is too small. None where the disk does not answer."""
+        assert self.planned is not None
+        measured = {} if now is None else {"settled": now.settled, "bytes_per_pair": now.bytes_per_pair}
+        try:
+            found = room(self.planned.plan, self.output, self.out, **measured)
+        except OSError:
+            return None
+        if (text := lack(found)) and not self.warned:
+            self.warned = True
+            self.log.warn(text)
+        return found
+
+    def on_stop(self, number: int) -> None:
+        """Called in the signal's handler, where only a plain write is safe."""
+        os.write(2, self.log.line("stopping", STOPPING, signal=number))
 
 
 def changes(asked: dict[str, Any]) -> dict[str, Any]:
@@ -80,16 +161,3 @@ def changes(asked: dict[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {name: asked[name] for name in names if asked[name] is not None}
     given |= {name: read(asked[name]) for name, read in (("tau", read_tau), ("steps", read_steps)) if asked[name]}
     return given | ({"filter": False} if asked["no_filter"] else {})
-
-
-def saying_files() -> OnFiles:
-    """For a scan that takes long: says how far it is, on stderr."""
-    due = time.monotonic() + SAY_EVERY_S
-
-    def on_files(role: str, count: int) -> None:
-        nonlocal due
-        if time.monotonic() >= due:
-            due = time.monotonic() + SAY_EVERY_S
-            click.echo(f"{count} {role} files looked at", err=True)
-
-    return on_files

@@ -93,9 +93,13 @@ def generate(
         telling = Telling(on_progress=progress) if callable(progress) else Telling()
         return run.generate(order, Path(out), workers=workers, output=output, rescan=rescan, telling=telling)
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    with live(console, LOG_EVERY_S) as on_progress:
-        telling = Telling(on_plan=lambda planned: console.print(headline(planned.plan)), on_progress=on_progress,
-                          say=console.print)  # fmt: skip
+    with live(console, LOG_EVERY_S) as state:
+
+        def on_plan(planned: Planned) -> None:
+            state.on_plan(planned)
+            console.print(headline(planned.plan), markup=False)
+
+        telling = Telling(state.on_files, on_plan, state.on_progress, say=console.print)
         return run.generate(order, Path(out), workers=workers, output=output, rescan=rescan, telling=telling)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import click
+from cloup import option_group
 
 from degrade_engine.engine import plan as plans
 from degrade_engine.engine import sinks
@@ -22,6 +23,7 @@ from degrade_engine.engine.runners.claims import LEASE_S
 from degrade_engine.engine.schedule import SOLVERS, SPACINGS
 from degrade_engine.engine.sinks.sink import Gt
 from degrade_engine.engine.spec import Precision
+from degrade_engine.generation.logs import LogFormat
 from degrade_engine.models.ready import BATCH
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -46,140 +48,151 @@ def _presets(of: Callable[[Recipe], object]) -> str:
     return "[" + ", ".join(f"{name}: {of(recipe)}" for name, recipe in RECIPES["realdgen"].items()) + "]"
 
 
-OPTIONS = (
-    click.option("--model", type=click.Path(path_type=Path), metavar="NAME|PATH",
-                 help="A name that `degrade-engine models` lists, a checkpoint, a bundle folder or an engine folder. "
-                 "Its engine is built for this machine at the first use, and kept in the cache."),
-    click.option("--precision", type=click.Choice(get_args(Precision)),
-                 help="With --model, as of `degrade-engine build`. [default: fp32]"),
-    click.option("--batch", type=click.IntRange(1), metavar="N",
-                 help=f"With --model: pairs computed at a time. [default: {BATCH}]"),
-    click.option("--cache", type=FOLDER,
-                 help=f"With --model: where its engine is kept. [default: the variable {CACHE}, else the user's cache "
-                 "folder; `degrade-engine models` shows it]"),
-    click.option("--engine", type=FOLDER, help="Instead of --model: a folder made by `degrade-engine build`."),
-    click.option("--degrader", type=click.Choice(tuple(DEGRADERS)),
-                 help="Instead of a model: a degradation without networks, of --hr alone. It reads no reference "
-                 "and none of the options from --preset to --no-filter."),
-    click.option("--weights", type=FILE,
-                 help="Of --degrader or --start binned: made by `degrade-engine calibrate degradation`."),
-    click.option("--degrader-options", type=FILE,
-                 help="TOML laid over the published settings of --degrader or --start."),
-    click.option("--lr-size", type=click.IntRange(8), metavar="PX",
-                 help="LR size of the pairs. Larger than the engine's: made in tiles of its size, which overlap. "
-                 "[default: the engine's; 128 with --model or --degrader]"),
-    click.option("--tile-overlap", type=click.IntRange(1), metavar="PX",
-                 help="LR pixels that neighbouring tiles share at least. [default: a quarter of the engine's LR size]"),
-    click.option("--hr", metavar="WHERE",
-                 help="Sharp photographs: the content, and the GT of the pairs. A folder; a quoted glob "
-                 "('photos/**/*.jpg'); a .txt file with a path a line, relative to it; or a URL that fsspec reads "
-                 "(zip://::photos.zip, s3://bucket/a)."),
-    click.option("--reference", metavar="WHERE", help="Real LR photographs: the degradation to imitate. As --hr."),
-    click.option("--pair-list", type=FILE,
-                 help="CSV with the columns hr,reference, or hr alone where no reference is read: exactly these "
-                 "pairs, in this order. Paths are relative to --hr and --reference, or else to the CSV's folder."),
-    click.option("--alpha", type=click.Choice(get_args(Alpha)), default="white", show_default=True,
-                 help="Of partly transparent images: laid over white, or refused by name."),
-    click.option("--pixel-limit", type=click.IntRange(1), default=PIXEL_LIMIT, show_default=True, metavar="N",
-                 help="Images that say they have more pixels are refused before they are decoded, and so are pixels of "
-                 f"more than {BYTES_A_PIXEL} bytes: at most {PIXEL_LIMIT * BYTES_A_PIXEL / 1e9:g} GB an image by "
-                 "default."),
-    click.option("--identity", type=click.Choice(IDENTITIES), default="size", show_default=True,
-                 help="What tells, when a photograph is read, that it is the one that was planned: its length, its "
-                 "length and time, or its hash (then the scan reads every file whole)."),
-    click.option("--patience", type=click.FloatRange(0, 86400), default=PATIENCE_S, show_default=True,
-                 metavar="SECONDS",
-                 help="How long a photograph that cannot be read (a disk's error, no connection, not there) is tried "
-                 "again before the run stops."),
-    click.option("--allow-missing", is_flag=True,
-                 help="Go on without photographs that are not there or may not be read, instead of stopping: they are "
-                 "named in rejects.jsonl, counted in run.json, and other pairs are made in place of theirs."),
-    click.option("--rescan", is_flag=True,
-                 help="Look at all photographs again, though inventory.jsonl lies in OUT and answers the same "
-                 "question."),
-    click.option("--dry-run", is_flag=True,
-                 help="Plan, say what would be made, and write plan.json and inventory.jsonl only."),
-    click.option("--out", type=FOLDER, required=True, help="Where the pairs go; a run that stopped goes on."),
-    click.option("--sink", type=click.Choice(sinks.KINDS), default="folder", show_default=True,
-                 help="How: PNG files in gt/ and lq/; gt.lmdb and lq.lmdb, as BasicSR and its relatives read them; "
-                 "tars in webdataset/. All three hold the same images."),
-    click.option("--format", "file_format", type=click.Choice(FORMATS), default="png", show_default=True,
-                 help="Of GT and LQ. webp: lossless WebP, smaller files that take longer to write. BasicSR, "
-                 "Real-ESRGAN, neosr and traiNNer-redux read it; KAIR lists no .webp and finds no images."),
-    click.option("--pairs", type=click.IntRange(1), metavar="N", help="How many pairs to make."),
-    click.option("--preset", "recipe", type=click.Choice(list(RECIPES["realdgen"])), default="recommended",
-                 show_default=True,
-                 help="Settings to start from; each of the options up to --noise overrides one of them. Shown are "
-                 "RealDGen's."),
-    click.option("--tau", metavar="N|LOW:HIGH",
-                 help="Noising steps of the start image: one number, or a uniform range with both ends. 0 returns the "
-                 "start image. " + _presets(lambda p: f"{p.tau[0]}:{p.tau[1]}")),
-    click.option("--steps", metavar="full|K",
-                 help="Network calls a candidate: every timestep, or K. " + _presets(lambda p: p.steps or "full")),
-    click.option("--spacing", type=click.Choice(SPACINGS),
-                 help="Of the K calls: equal strides, or strides that shrink with the noise. "
-                 + _presets(lambda p: p.spacing)),
-    click.option("--solver", type=click.Choice(tuple(SOLVERS)),
-                 help="How x_tau is denoised. " + _presets(lambda p: p.solver)),
-    click.option("--eta", type=click.FloatRange(0, 1), metavar="0..1",
-                 help="Noise of ddim: 0 deterministic, 1 as much as ddpm."),
-    click.option("--start", type=click.Choice(STARTS),
-                 help="The image that is noised: the HR at LR size, the model's own feed-forward LR, or what a "
-                 "--degrader makes of the HR, with its --degrader-options or --weights. "
-                 + _presets(lambda p: p.start)),
-    click.option("--candidates", type=click.IntRange(1), metavar="K",
-                 help="Candidates a pair, of which the filter keeps one; at most as many as the engine was built for. "
-                 + _presets(lambda p: p.candidates)),
-    click.option("--fusion-weight", type=click.FloatRange(0, 1), metavar="0..1",
-                 help="Of an engine of the kind uddm: the share of P-DDM in each LR; 0 is DDM alone. [default: 0.5]"),
-    click.option("--noise", type=click.FloatRange(0), metavar="SIGMA",
-                 help="White noise on each finished LR: its standard deviation in grey levels; 0 is none. It is added "
-                 "after the filter has chosen. "
-                 f"[default: {RECIPES['lway']['recommended'].noise:g} for an engine of the kind lway, 0 for others]"),
-    click.option("--no-filter", is_flag=True, help="Keep the first candidate instead of the best one."),
-    click.option("--scale", type=click.Choice(["4", "2"]), default="4", show_default=True,
-                 callback=lambda *given: int(given[-1]), help="HR size over LR size."),
-    click.option("--seed", type=click.IntRange(0, 2**64 - 1), default=0, metavar="S",
-                 help="Decides every crop, pairing, tau and noise. [default: 0]"),
-    click.option("--shard-pairs", type=click.IntRange(1), metavar="N",
-                 help="Pairs committed at a time: what a stopped run may have to repeat. [default: an eighth of the "
-                 f"run, {plans.MOST_SHARD_PAIRS} at most]"),
-    click.option("--threads", type=click.IntRange(1), metavar="N",
-                 help="Threads of the engine, and of the image pool. [default: as many as there are cores]"),
-    click.option("--gt", type=click.Choice(get_args(Gt)), default="crop", show_default=True,
-                 help="crop: each GT is encoded. link: an HR file that is a whole GT and a plain 8-bit RGB PNG is "
-                 "hard-linked (or copied) as it is, others are encoded. none: lq/ alone, for a loader of your own "
-                 "that crops the HR by the manifest; no paired trainer reads it."),
-    click.option("--png-level", type=click.IntRange(0, 9), default=sinks.Output().png_level, show_default=True,
-                 help="zlib's level for all PNGs: 1 is written 1.6 times as fast as 2 and is a third larger, above 2 "
-                 "little is gained, 0 is as large as the pixels."),
-    click.option("--grace", type=click.FloatRange(0), default=GRACE_SECONDS, show_default=True, metavar="SECONDS",
-                 help="How long SIGTERM or Ctrl-C lets the batch in hand end; a second one stops at once."),
-    click.option("--log-every", type=click.FloatRange(0), default=30.0, show_default=True, metavar="SECONDS",
-                 help="A line about the run so often where stderr is no terminal; 0 for none."),
-    click.option("--save-candidates/--no-save-candidates", default=None,
-                 help="Keep start, reference and candidates in extra/ for the report. "
-                 f"[default: up to {SAVE_UP_TO} pairs]"),
-    click.option("--processes", type=click.IntRange(1), metavar="N",
-                 help="Worker processes that share the CPU's cores. [default: this one alone]"),
-    click.option("--devices", type=Numbers(),
-                 help="GPUs to use, a worker process each: 0,1. [default: the first, in this process]"),
-    click.option("--runner", type=click.Choice(["local", "ray"]), default="local", show_default=True,
-                 help="local: this machine. ray: actors on a Ray cluster, whose nodes reach --out, the photographs "
-                 "and the engine by the same paths."),
-    click.option("--ray-address", metavar="auto|local|HOST:PORT",
-                 help="auto: the cluster that is running, else a local one for this run. [default: auto]"),
-    click.option("--ray-actors", type=click.IntRange(1), metavar="N",
-                 help="How many. [default: one a GPU of the cluster, or as many as it has CPUs for --threads]"),
-    click.option("--lease", "lease_s", type=click.IntRange(5), default=int(LEASE_S), show_default=True,
-                 metavar="SECONDS",
-                 help="After so long without a sign of life a process on another machine that shares --out counts as "
-                 "dead, and others do its shards. The same for all."),
-)  # fmt: skip
+GROUPS = {
+    "The usual options": (
+        click.option("--hr", metavar="WHERE",
+                     help="Sharp photographs: they become the HR images. A folder, a quoted glob ('photos/**/*.jpg'), "
+                     "a .txt file with one path per line, or a URL that fsspec reads (s3://bucket/a)."),
+        click.option("--reference", metavar="WHERE",
+                     help="Real LR photographs of one camera, whose degradation is imitated. Given like --hr."),
+        click.option("--model", type=click.Path(path_type=Path), metavar="NAME|PATH",
+                     help="The model: a name that `degrade-engine models` lists, a checkpoint, or a bundle. Its engine "
+                     "is built at the first use and kept in the cache."),
+        click.option("--degrader", type=click.Choice(tuple(DEGRADERS)), metavar="KIND",
+                     help="Degrade without a model and without references: " + ", ".join(DEGRADERS) + "."),
+        click.option("--preset", "recipe", type=click.Choice(list(RECIPES["realdgen"])), default="recommended",
+                     show_default=True, metavar="NAME",
+                     help="Recipe to start from: " + " or ".join(RECIPES["realdgen"]) + "."),
+        click.option("--out", type=FOLDER, required=True,
+                     help="Folder for the pairs. A stopped run continues there."),
+        click.option("--pairs", type=click.IntRange(1), metavar="N", help="Number of pairs."),
+        click.option("--seed", type=click.IntRange(0, 2**64 - 1), default=0, metavar="S",
+                     help="Random seed. The same seed gives the same files. [default: 0]"),
+        click.option("--sink", type=click.Choice(sinks.KINDS), default="folder", show_default=True, metavar="KIND",
+                     help="Output layout: image folders (folder), BasicSR LMDB (lmdb), or WebDataset tars "
+                     "(webdataset)."),
+        click.option("--dry-run", is_flag=True,
+                     help="Make no pairs. Print the plan, the disk space and the files needed; write plan.json and "
+                     "inventory.jsonl."),
+    ),
+    "Input": (
+        click.option("--pair-list", type=FILE,
+                     help="CSV with the columns hr,reference (hr alone where no reference is read): make exactly these "
+                     "pairs, in this order. Paths are relative to --hr and --reference, or to the CSV's folder."),
+        click.option("--alpha", type=click.Choice(get_args(Alpha)), default="white", show_default=True,
+                     help="Transparent images: composite on white, or reject."),
+        click.option("--allow-missing", is_flag=True,
+                     help="Skip photographs that do not exist or may not be read, instead of stopping. Other "
+                     "photographs take their place. rejects.jsonl lists them."),
+    ),
+    "Output": (
+        click.option("--scale", type=click.Choice(["4", "2"]), default="4", show_default=True,
+                     callback=lambda *given: int(given[-1]), help="HR size divided by LR size."),
+        click.option("--lr-size", type=click.IntRange(8), metavar="PX",
+                     help="Side of the LR images in pixels. Larger than the engine's: computed in overlapping tiles. "
+                     "[default: the engine's; 128 with --model or --degrader]"),
+        click.option("--format", "file_format", type=click.Choice(FORMATS), default="png", show_default=True,
+                     help="File format. webp is lossless WebP: smaller and slower to write. KAIR does not read it."),
+        click.option("--gt", type=click.Choice(get_args(Gt)), default="crop", show_default=True,
+                     help="crop: encode each HR crop. link: hard-link an HR file that is used whole and is a plain "
+                     "8-bit RGB PNG. none: write lq/ only, for a loader that crops the HR itself."),
+        click.option("--save-candidates/--no-save-candidates", default=None,
+                     help="Keep start image, reference and candidates in extra/ for the report. "
+                     f"[default: for up to {SAVE_UP_TO} pairs]"),
+    ),
+    "Model and recipe": (
+        click.option("--engine", type=FOLDER, help="Engine folder made by `degrade-engine build`, instead of --model."),
+        click.option("--precision", type=click.Choice(get_args(Precision)),
+                     help="Precision of the engine that --model builds. [default: fp32]"),
+        click.option("--weights", type=FILE,
+                     help="For --degrader or --start binned: made by `degrade-engine calibrate degradation`."),
+        click.option("--degrader-options", type=FILE,
+                     help="TOML file that changes settings of --degrader or --start."),
+        click.option("--tau", metavar="N|LOW:HIGH",
+                     help="Number of noising steps: one number, or a range that is drawn from uniformly. 0 returns the "
+                     "start image. " + _presets(lambda p: f"{p.tau[0]}:{p.tau[1]}")),
+        click.option("--steps", metavar="full|K",
+                     help="Network calls per candidate: every time step, or K. "
+                     + _presets(lambda p: p.steps or "full")),
+        click.option("--start", type=click.Choice(STARTS), metavar="IMAGE",
+                     help="Image that is noised and then denoised: " + ", ".join(STARTS) + ". bicubic is the HR at LR "
+                     "size; reconstruction is the model's own feed-forward LR; the others are degraders. "
+                     + _presets(lambda p: p.start)),
+        click.option("--candidates", type=click.IntRange(1), metavar="K",
+                     help="Candidates per pair, of which the filter keeps the best. "
+                     + _presets(lambda p: p.candidates)),
+        click.option("--no-filter", is_flag=True, help="Keep the first candidate, not the best."),
+        click.option("--noise", type=click.FloatRange(0), metavar="SIGMA",
+                     help="White noise added to each finished LR: standard deviation in grey levels. "
+                     f"[default: {RECIPES['lway']['recommended'].noise:g} for LWay, 0 for other models]"),
+    ),
+    "Running": (
+        click.option("--threads", type=click.IntRange(1), metavar="N",
+                     help="Threads per process. [default: one per core]"),
+        click.option("--processes", type=click.IntRange(1), metavar="N",
+                     help="Worker processes on this machine's CPU. [default: this process only]"),
+        click.option("--devices", type=Numbers(),
+                     help="GPUs to use, one worker process each: 0,1. [default: the first GPU, in this process]"),
+        click.option("--runner", type=click.Choice(["local", "ray"]), default="local", show_default=True,
+                     help="local: this machine. ray: a Ray cluster whose nodes reach all paths."),
+        click.option("--ray-address", metavar="ADDRESS",
+                     help="auto (a running cluster, else a local one), local, or HOST:PORT. [default: auto]"),
+        click.option("--ray-actors", type=click.IntRange(1), metavar="N",
+                     help="Number of actors. [default: one per GPU; on CPUs, cores ÷ --threads]"),
+        click.option("-q", "--quiet", is_flag=True, help="Print only warnings and errors."),
+        click.option("-v", "--verbose", is_flag=True,
+                     help="Print also how busy each stage is and which photographs are left out."),
+        click.option("--log-format", type=click.Choice(get_args(LogFormat)), default="text", show_default=True,
+                     help="json: one JSON object per line on stderr."),
+        click.option("--log-every", type=click.FloatRange(0), default=30.0, show_default=True, metavar="SECONDS",
+                     help="Progress interval when stderr is not a terminal; 0 disables."),
+    ),
+    "Advanced": (
+        click.option("--spacing", type=click.Choice(SPACINGS),
+                     help="How the K steps are placed: at equal distances, or closer where there is little noise. "
+                     + _presets(lambda p: p.spacing)),
+        click.option("--solver", type=click.Choice(tuple(SOLVERS)),
+                     help="Sampler. " + _presets(lambda p: p.solver)),
+        click.option("--eta", type=click.FloatRange(0, 1), metavar="0..1",
+                     help="Noise of ddim: 0 is deterministic, 1 is as much as ddpm."),
+        click.option("--fusion-weight", type=click.FloatRange(0, 1), metavar="0..1",
+                     help="For UDDM: share of P-DDM in each LR; 0 is DDM alone. [default: 0.5]"),
+        click.option("--tile-overlap", type=click.IntRange(1), metavar="PX",
+                     help="Least overlap of neighbouring tiles in LR pixels. [default: a quarter of the engine's LR "
+                     "size]"),
+        click.option("--batch", type=click.IntRange(1), metavar="N",
+                     help=f"Pairs per batch of the engine that --model builds. [default: {BATCH}]"),
+        click.option("--cache", type=FOLDER,
+                     help=f"Cache folder for the engines of --model. [default: {CACHE}, or the user's cache folder]"),
+        click.option("--pixel-limit", type=click.IntRange(1), default=PIXEL_LIMIT, show_default=True, metavar="N",
+                     help="Reject images with more pixels, before they are decoded. Pixels of more than "
+                     f"{BYTES_A_PIXEL} bytes are rejected, too."),
+        click.option("--identity", type=click.Choice(IDENTITIES), default="size", show_default=True,
+                     help="How a changed photograph is noticed: by file size, by size and time, or by hash. hash reads "
+                     "every file once more."),
+        click.option("--patience", type=click.FloatRange(0, 86400), default=PATIENCE_S, show_default=True,
+                     metavar="SECONDS",
+                     help="How long a read that fails is tried again before the run stops."),
+        click.option("--rescan", is_flag=True, help="Scan the photographs again, although inventory.jsonl exists."),
+        click.option("--png-level", type=click.IntRange(0, 9), default=sinks.Output().png_level, show_default=True,
+                     metavar="N",
+                     help="zlib level of the PNG files. 1 writes 1.6 times as fast as 2, files a third larger. 0 does "
+                     "not compress."),
+        click.option("--shard-pairs", type=click.IntRange(1), metavar="N",
+                     help="Pairs per shard. A stopped run repeats at most one shard. [default: an eighth of the run, "
+                     f"at most {plans.MOST_SHARD_PAIRS}]"),
+        click.option("--grace", type=click.FloatRange(0), default=GRACE_SECONDS, show_default=True, metavar="SECONDS",
+                     help="Time for the current batch to end after Ctrl-C or SIGTERM. A second signal stops at once."),
+        click.option("--lease", "lease_s", type=click.IntRange(5), default=int(LEASE_S), show_default=True,
+                     metavar="SECONDS",
+                     help="Seconds without a heartbeat before a worker on another machine is presumed dead and its "
+                     "shards are reassigned. Use one value for all workers."),
+    ),
+}  # fmt: skip
 
 
 def generate_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds them to a command, in their order."""
-    for option in reversed(OPTIONS):
-        command = option(command)
+    for heading, options in reversed(GROUPS.items()):
+        command = option_group(heading, *options)(command)
     return command

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections import Counter
 
 from degrade_engine.engine.inputs.sources import Sources
+from degrade_engine.engine.pipeline.progress import Progress
 from degrade_engine.engine.plan import Plan
+from degrade_engine.engine.room import Room
 from degrade_engine.engine.sampling.layout import plan_row_steps
+from degrade_engine.generation.units import duration, size
 
 
 def headline(plan: Plan) -> str:
@@ -64,3 +67,36 @@ def calls(plan: Plan) -> str:
         return f"{batches}, no denoising steps"
     tiles = "" if plan.options.tile_overlap is None else ", each in tiles"
     return f"{batches}, {executed // plan.batch} denoiser calls{tiles}; {100 * useful / executed:.1f} % of rows useful"
+
+
+def forecast(room: Room, now: Progress | None = None) -> str:
+    """Hours, disk and files of what is left of a run. now: after some batches; None: before the first."""
+    if now is None or now.seconds_left is None or now.pairs_per_second is None:
+        time = "Time: known after the first two batches."
+    else:
+        left = now.pairs - now.settled
+        time = f"Time: {duration(now.seconds_left)} for {left:,} more pairs at {now.pairs_per_second:.2f} pairs/s."
+    reckoned = "" if room.share is None else f" (reckoned with {room.share:g} bytes per raw byte)"
+    counts: dict[int, list[str]] = {}
+    for folder, count in room.files.items():
+        if folder != "shards":
+            counts.setdefault(count, []).append(f"{folder}/")
+    files = ", ".join(
+        f"{count:,} in {'each of ' if len(some) > 1 else ''}{', '.join(some)}" for count, some in counts.items()
+    )
+    return f"{time} Disk: about {size(room.needed)} needed{reckoned}, {size(room.free)} free. Files: {files}."
+
+
+def lack(room: Room) -> str | None:
+    """A warning where the disk is too small; None where it is not."""
+    if room.lacking == "bytes":
+        return (
+            f"the disk is too small: about {size(room.needed)} needed, {size(room.free)} free. Make room now: a full "
+            "disk stops the run, and the same command continues it."
+        )
+    if room.lacking == "files":
+        return (
+            f"the file system has room for {room.free_files:,} more files, and the run makes "
+            f"{sum(room.files.values()):,}. Use --sink webdataset, or another disk."
+        )
+    return None

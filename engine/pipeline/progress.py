@@ -1,4 +1,4 @@
-"""Pairs, pairs a second and time left of a run.
+"""Pairs, pairs per second and time left of a run.
 
 Batches are sorted by steps, so the last ones are the slowest: the time left goes by the work left, where a batch's
 work is its network steps and one more for all that is done once a pair.
@@ -25,6 +25,8 @@ class Progress:
     pairs_per_second: float | None  # of this call; None until a batch has ended
     seconds_left: float | None
     flow: Flow | None = None  # None before the first batch
+    made: int = 0  # pairs of this call
+    bytes_per_pair: float | None = None  # on the disk, of the pairs that this process has encoded
 
 
 class Clock:
@@ -50,14 +52,14 @@ class Clock:
         self._made, self._settled = self._made + pairs, self._settled + pairs
         self._done, self._left = self._done + work, self._left - work
 
-    def progress(self, flow: Flow | None = None) -> Progress:
+    def progress(self, flow: Flow | None = None, bytes_per_pair: float | None = None) -> Progress:
         """Where the run is now."""
         rate = seconds_left = None
         if self._made:
             elapsed = time.perf_counter() - self._began
             rate = self._made / max(elapsed, 1e-9)
             seconds_left = elapsed * self._left / max(self._done, 1)
-        return Progress(self._settled, self._plan.options.pairs, rate, seconds_left, flow)
+        return Progress(self._settled, self._plan.options.pairs, rate, seconds_left, flow, self._made, bytes_per_pair)
 
     def _pairs_of(self, shard: int) -> int:
         first, last = self._plan.shard_range(shard)

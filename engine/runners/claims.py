@@ -24,6 +24,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
@@ -227,6 +228,39 @@ class Claims:
         """Whether a time of change lies within a lease, by the clock of the file system that wrote it."""
         self._touch()
         return self._heartbeat.stat().st_mtime - changed < self._lease_s
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process that works on a run, or did so until it was killed. silent_s: seconds since its last heartbeat, by the
+    clock of the machine that asks."""
+
+    name: str  # artefact.process_name
+    host: str
+    pid: int
+    silent_s: float
+    shards: tuple[int, ...]  # that it claims
+
+
+def at_work(out: Path) -> list[Process]:
+    """The processes that have a heartbeat in a run's folder, by name. Only reads."""
+    found, claims = [], dict[str, list[int]]()
+    try:
+        listing = sorted(os.scandir(out / FOLDER), key=lambda one: one.name)
+    except OSError:  # nobody is at work
+        return []
+    for one in listing:
+        if (claim := _CLAIM.fullmatch(one.name)) and claim[1].isdecimal() and len(claim[1]) < 10:
+            with suppress(OSError):
+                owner = Path(one.path).read_bytes()[:200].decode("ascii", "replace")
+                claims.setdefault(owner, []).append(int(claim[1]))
+    for one in listing:
+        if _PROCESS.fullmatch(one.name):
+            with suppress(OSError):
+                host, pid, _, _ = one.name.rsplit("-", 3)
+                silent = max(0.0, time.time() - one.stat().st_mtime)
+                found.append(Process(one.name, host, int(pid), silent, tuple(sorted(claims.get(one.name, ())))))
+    return found
 
 
 def _is_free(path: Path) -> bool:

@@ -43,14 +43,18 @@ from .watch import committed
 
 
 class Interrupted(Exception):
-    """A signal, SIGINT or SIGTERM: what is committed stays, the same call goes on. done of so many shards."""
+    """SIGINT or SIGTERM stopped the run; the same call continues it. pairs: of the shards that are committed (done), of
+    all that were asked for."""
 
-    def __init__(self, done: int, shards: int, number: int = signal.SIGINT) -> None:
-        super().__init__(done, shards, number)
-        self.done, self.shards, self.number = done, shards, number
+    def __init__(self, pairs: int, asked: int, done: int, shards: int, number: int = signal.SIGINT) -> None:
+        super().__init__(pairs, asked, done, shards, number)
+        self.pairs, self.asked, self.done, self.shards, self.number = pairs, asked, done, shards, number
 
     def __str__(self) -> str:
-        return f"Stopped: {self.done} of {self.shards} shards are done. The same command goes on from there."
+        return (
+            f"Stopped. {self.pairs} of {self.asked} pairs are committed ({self.done} of {self.shards} shards); pairs "
+            "of an unfinished shard are made again. Run the same command to continue."
+        )
 
 
 def run(
@@ -130,7 +134,7 @@ def make(
     def on_batch(outcomes: Sequence[loading.Outcome]) -> None:
         clock.batch([outcome.pair for outcome in outcomes])
         if on_progress:
-            on_progress(clock.progress(stages.flow()))
+            on_progress(clock.progress(stages.flow(), opened.sink.bytes_per_pair))
 
     if on_progress:
         on_progress(clock.progress())
@@ -164,10 +168,12 @@ def stopping(plan: Plan, out: Path, grace: float, on_stop: Callable[[int], None]
         try:
             yield stop
         except (Stopped, KeyboardInterrupt):
-            done = 0
+            done = set[int]()
             with suppress(OSError):  # there is none yet, or it is gone
-                done = len(committed(plan, out))
-            raise Interrupted(done, len(plan.shards), stop.signal or signal.SIGINT) from None
+                done = committed(plan, out)
+            pairs = sum(last - first for first, last in map(plan.shard_range, done))
+            number = stop.signal or signal.SIGINT
+            raise Interrupted(pairs, plan.options.pairs, len(done), len(plan.shards), number) from None
 
 
 def close(

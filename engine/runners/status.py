@@ -1,9 +1,13 @@
-"""How far a run is, by its plan and its shard records. Only reads, so that it may be asked of a run at work."""
+"""How far a run is, by its plan, its shard records and the heartbeats of its workers. Only reads, so that it may be
+asked of a run at work.
+"""
 
 from __future__ import annotations
 
 import os
 import re
+import time
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -13,8 +17,10 @@ from ..errors import DegradeError
 from ..pipeline import records
 from ..plan import FORMAT, Options, Plan
 from ..sinks import Output
+from .claims import Process, at_work
 from .run_folder import PLAN_JSON, RUN_JSON
 
+RATE_S = 900.0
 _RECORD = re.compile(r"[0-9]{5,9}\.json")
 
 
@@ -29,8 +35,8 @@ class Failed:
 
 @dataclass(frozen=True)
 class Status:
-    """A run's shards and pairs. torn: shards whose record is there and is not whole or not this plan's; they are among
-    the missing ones and will be made again. What is missing is listed when it is asked for: a plan may be long."""
+    """A run's shards and pairs. torn: shards whose record exists but is incomplete or of another plan; they count as
+    missing and are made again. What is missing is listed when it is asked for: a plan may be long."""
 
     plan: Plan
     sink: str
@@ -39,6 +45,10 @@ class Status:
     made: int  # pairs
     failed: tuple[Failed, ...]
     finished: bool  # every shard is done, and manifest and meta files are written
+    workers: tuple[Process, ...] = ()
+    pairs_per_second: float | None = (
+        None  # over the shards of the last RATE_S; None where fewer than two are that young
+    )
 
     @property
     def shards(self) -> int:
@@ -66,11 +76,25 @@ class Status:
         ranges = (self.plan.shard_range(shard) for shard in self.done)
         return self.pairs - sum(last - first for first, last in ranges)
 
+    @property
+    def seconds_left(self) -> float | None:
+        """At that rate; 0 where nothing is missing."""
+        if not self.missing:
+            return 0.0
+        return self.missing / self.pairs_per_second if self.pairs_per_second else None
+
     def to_json(self) -> dict[str, Any]:
         """The page of --json."""
         return {
             "format": "degrade-engine/status/1",
             "finished": self.finished,
+            "pairs_per_second": self.pairs_per_second,
+            "seconds_left": self.seconds_left,
+            "workers": [
+                {"name": one.name, "host": one.host, "pid": one.pid, "silent_s": round(one.silent_s, 1),
+                 "shards": list(one.shards)}
+                for one in self.workers
+            ],
             "sink": self.sink,
             "shards": {
                 "all": self.shards,
@@ -84,7 +108,36 @@ class Status:
                 "failed": [{"pair": one.pair, "reason": one.reason, "detail": one.detail} for one in self.failed],
                 "missing": list(self.missing_pairs),
             },
-        }
+        }  # fmt: skip
+
+    def to_metrics(self) -> str:
+        """The same as Prometheus's text format 0.0.4 has it. What is not known has no line."""
+        gauges: list[tuple[str, str, list[tuple[str, float | None]]]] = [
+            ("finished", "1 when the set is complete", [("", float(self.finished))]),
+            ("shards", "Shards, by state", [
+                ('state="done"', len(self.done)), ('state="missing"', self.shards - len(self.done)),
+                ('state="torn"', len(self.torn)),
+            ]),
+            ("pairs", "Pairs, by state", [
+                ('state="asked"', self.pairs), ('state="made"', self.made), ('state="failed"', len(self.failed)),
+                ('state="missing"', self.missing),
+            ]),
+            ("pairs_per_second", f"Rate over the last {RATE_S:.0f} s", [("", self.pairs_per_second)]),
+            ("seconds_left", "Seconds left at that rate", [("", self.seconds_left)]),
+            ("workers", "Processes with a heartbeat in the folder", [("", len(self.workers))]),
+            ("worker_silent_seconds", "Seconds since a worker's last heartbeat", [
+                (f'host="{one.host}",pid="{one.pid}",worker="{one.name}"', round(one.silent_s, 1))
+                for one in self.workers
+            ]),
+        ]  # fmt: skip
+        lines = []
+        for name, about, values in gauges:
+            known = [(labels, value) for labels, value in values if value is not None]
+            if known:
+                lines += [f"# HELP degrade_engine_{name} {about}.", f"# TYPE degrade_engine_{name} gauge"]
+            for labels, value in known:
+                lines.append(f"degrade_engine_{name}{f'{{{labels}}}' if labels else ''} {value:g}")
+        return "".join(line + "\n" for line in lines)
 
 
 def status(out: Path) -> Status:
@@ -94,6 +147,7 @@ def status(out: Path) -> Status:
     page = parse_json(read_bytes(out / PLAN_JSON), PLAN_JSON)
     plan, name, sink = _plan(page)
     done, torn, failed, made = set[int](), list[int](), list[Failed](), 0
+    ends: list[tuple[float, int]] = []
     for shard in _recorded(out, plan):
         head = records.read(out, name, shard)
         try:
@@ -105,12 +159,26 @@ def status(out: Path) -> Status:
             torn.append(shard)
             continue
         done.add(shard)
+        with suppress(OSError):
+            ends.append((records.shard_path(out, shard).stat().st_mtime, len(head.pairs)))
         made += len(head.pairs)
         failed += lost
     return Status(
         plan, sink, frozenset(done), tuple(torn), made, tuple(sorted(failed, key=lambda one: one.pair)),
         finished=len(done) == plan.shard_count and (out / RUN_JSON).is_file(),
+        workers=tuple(at_work(out)), pairs_per_second=_rate(ends),
     )  # fmt: skip
+
+
+def _rate(ends: list[tuple[float, int]]) -> float | None:
+    """Pairs per second, from when each shard was committed (seconds) and its pairs: those after the first of the
+    last RATE_S, over the time since then. None where nothing was committed in that time."""
+    ends = sorted(ends)
+    now = time.time()
+    young = [one for one in ends if now - one[0] <= RATE_S]
+    if len(young) < 2:
+        return None
+    return sum(pairs for _, pairs in young[1:]) / max(now - young[0][0], 1e-3)
 
 
 def _recorded(out: Path, plan: Plan) -> list[int]:

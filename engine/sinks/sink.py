@@ -14,6 +14,7 @@ import itertools
 import os
 import re
 import shutil
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -60,6 +61,7 @@ class Sink(ABC):
         self._format: Format = file_format
         self._scale: int | None = None
         self._count = itertools.count()
+        self._lock, self._pairs, self._bytes = threading.Lock(), 0, 0
         self.clean(alive)
         make_folder(self._partial)
         for folder in self.folders:
@@ -69,6 +71,12 @@ class Sink(ABC):
     def scratch(self) -> Path:
         """A folder for what is unfinished; it is removed when a run is finished, and after a kill."""
         return self._partial
+
+    @property
+    def bytes_per_pair(self) -> float | None:
+        """Mean size of what was written of a pair, extra images included, by this process; None before the first."""
+        with self._lock:
+            return self._bytes / self._pairs if self._pairs else None
 
     def clean(self, alive: Alive = tuple) -> None:
         """Remove what processes left unfinished, this one's included, but for those that are alive: asked after the
@@ -110,7 +118,11 @@ class Sink(ABC):
             sharp = gt_file
         elif self._gt != "none":
             sharp = encode(gt, self._format, self._png_level)
-        self._store(stem, sharp, encode(lq, self._format, self._png_level))
+        degraded = encode(lq, self._format, self._png_level)
+        self._store(stem, sharp, degraded)
+        with self._lock:  # a GT that is linked takes no room
+            self._pairs += 1
+            self._bytes += len(degraded) + (len(sharp) if isinstance(sharp, bytes) else 0)
 
     def write_extra(self, name: str, pixels: Pixels) -> None:
         """Another image of a pair, uint8 [H, W, 3], as extra/NAME.png; name is "KIND/STEM"."""
@@ -119,7 +131,10 @@ class Sink(ABC):
             raise DegradeError(f"{name!r} cannot name an extra image", wanted="KIND/STEM of a-z, 0-9, _ and -")
         path = self.out / "extra" / kind / f"{check_stem(stem)}.png"
         make_folder(path.parent, self.out)
-        self._put(path, encode_png(pixels, self._png_level))
+        data = encode_png(pixels, self._png_level)
+        self._put(path, data)
+        with self._lock:
+            self._bytes += len(data)
 
     def commit(self, shard: int, rows: Sequence[Row]) -> dict[str, list[int]]:
         """The images of a shard are all written; rows: those of its record. Returns, once all is on the disk, the sizes

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
-import io
 import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 import degrade_engine
 from degrade_engine import DegradeError
@@ -19,9 +17,7 @@ from degrade_engine.cli import main
 from degrade_engine.commands.generate import command
 from degrade_engine.engine import images
 from degrade_engine.engine.build import build
-from degrade_engine.engine.pipeline.progress import Progress
 from degrade_engine.engine.recipe import Recipe
-from degrade_engine.generation.live import live
 
 DEGRADER: dict[str, Any] = {"degrader": "camera", "lr_size": 16, "pairs": 9, "seed": 3, "threads": 1}
 
@@ -88,16 +84,6 @@ def test_a_run_without_networks_goes_on_and_says_how_far_it_is(
     assert "9 pairs at scale 4 from 3 HR images; degrader camera" in capsys.readouterr().err
 
 
-def test_a_terminal_gets_a_bar_and_a_log_its_lines() -> None:
-    now = Progress(settled=3, pairs=9, pairs_per_second=1.5, seconds_left=4.0)
-    for terminal, said in ((True, "3/9"), (False, "3 of 9 pairs, 1.50 pairs/s, 0:04 left")):
-        heard = io.StringIO()
-        with live(Console(file=heard, force_terminal=terminal, width=100), 1e-9) as say:
-            assert heard.getvalue() == ""
-            say(now)
-        assert said in heard.getvalue()
-
-
 def test_a_plan_writes_nothing_and_is_the_runs(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     order = {name: value for name, value in DEGRADER.items() if name != "threads"}
@@ -109,7 +95,14 @@ def test_a_plan_writes_nothing_and_is_the_runs(photos: Path, tmp_path: Path, mon
 
 def test_its_arguments_are_the_commands_options() -> None:
     """Recipe's fields are given as they are; two options are the command line's alone."""
-    options = {param.name for param in command.params} - {"log_every", "dry_run", "no_filter"}
+    options = {param.name for param in command.params} - {
+        "log_every",
+        "log_format",
+        "quiet",
+        "verbose",
+        "dry_run",
+        "no_filter",
+    }
     fields = set(inspect.signature(Recipe).parameters)
     called = set(inspect.signature(degrade_engine.generate).parameters) - {"changes", "progress"}
     assert options - fields == called

@@ -18,10 +18,9 @@ import pytest
 from degrade_engine.cli import main
 from degrade_engine.engine.api import Engine
 from degrade_engine.engine.inputs import sources
-from degrade_engine.engine.pipeline import batches, progress, stages
+from degrade_engine.engine.pipeline import batches, stages
 from degrade_engine.engine.runners import status
 from degrade_engine.engine.sinks import sink
-from degrade_engine.generation.live import figures, log
 
 from ..pair_sets import photographs, tree
 
@@ -233,33 +232,16 @@ def test_sigterm_lets_the_batch_in_hand_end_and_commits(tiny_engine, photos, who
     said = child.communicate(timeout=15)[1]
     assert child.returncode == 143 and "Traceback" not in said
     made = 1 if ending == "the batch ends" else 0
-    assert f"{made} of 6 shards are done" in said and "Stopping after the batch in hand" in said
+    assert f"({made} of 6 shards)" in said and "Stopping after the current batch" in said
     assert len(list(out.glob("shards/*.json"))) == made
     assert main(words(tiny_engine, photos, out, *one_batch_a_shard)) == 0
     assert tree(out).keys() == tree(whole).keys()
     assert (out / "manifest.jsonl").read_bytes() == (whole / "manifest.jsonl").read_bytes()
 
 
-def test_the_line_says_what_limits():
-    flow = stages.Flow(0.97, 0.02, 0.0, 2, 2, 5, 32)
-    now = progress.Progress(16, 64, 1.5, 65.0, flow)
-    assert figures(now) == (
-        "1.50 pairs/s, 1:05 left, engine 97 % busy, 2 of 2 batches read ahead, 5 of 32 pairs in writing, engine limits"
-    )
+def test_the_slowest_stage_is_named():
     assert stages.Flow(0.2, 0.7, 0.1, 0, 2, 0, 32).limit == "read"
     assert stages.Flow(0.2, 0.0, 0.7, 2, 2, 32, 32).limit == "write"
-
-
-def test_a_log_has_a_line_now_and_then(monkeypatch):
-    from rich.console import Console
-
-    now, console = [0.0], Console(record=True, width=200)
-    monkeypatch.setattr("degrade_engine.generation.live.time.monotonic", lambda: now[0])
-    say = log(console, 30)
-    for at in range(0, 100, 10):
-        now[0] = at
-        say(progress.Progress(at, 100, 1.0, 5.0))
-    assert [line.split()[0] for line in console.export_text().splitlines()] == ["30", "60", "90"]
 
 
 def test_queues_are_bounded_and_the_waits_are_told_apart():

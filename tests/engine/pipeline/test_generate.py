@@ -236,7 +236,9 @@ def test_ctrl_c_ends_cleanly_and_says_how_to_go_on(engines, photos, run, tmp_pat
     child = stopped(engines[4], photos, out, number, lambda: len(list(out.glob("shards/*.json"))) == 1)
     assert child.returncode == 128 + number
     said = child.stderr.read()
-    assert "Traceback" not in said and re.search("[123] of 4 shards are done. The same command goes on", said)
+    assert "Traceback" not in said and re.search(
+        r"\([123] of 4 shards\); pairs of an unfinished shard are made again", said
+    )
     assert generate(engines[4], photos, out, *USUAL) == 0
     assert tree(out, *FOREVER) == tree(run, *FOREVER)
 
@@ -250,7 +252,7 @@ def test_a_stop_just_after_a_shard_was_committed_counts_it(engines, photos, tmp_
 
     monkeypatch.setattr(records, "write", interrupted)
     assert generate(engines[4], photos, tmp_path / "pairs", *USUAL) == 130
-    assert "1 of 4 shards are done" in capsys.readouterr().err
+    assert "(1 of 4 shards)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -547,7 +549,7 @@ def test_the_time_left_goes_by_the_work_left(monkeypatch):
     assert clock.progress() == progress.Progress(4, 12, None, None)
     clock.batch((4, 5, 6, 7))
     now[0] += 10.0  # 5 units of work, and 10 more to do
-    assert clock.progress() == progress.Progress(8, 12, 0.4, 20.0)
+    assert clock.progress() == progress.Progress(8, 12, 0.4, 20.0, made=4)
     clock.elsewhere(2)
     assert clock.progress().seconds_left == 0.0 and clock.progress().settled == 12
 

@@ -56,7 +56,7 @@ def test_a_torn_record_and_the_page(photos, tmp_path, capsys):
     assert page["pairs"] == {"asked": 20, "made": 4, "failed": [], "missing": list(range(16))}
     assert main(["status", str(out)]) == 1
     said = capsys.readouterr().out
-    assert "1 with a record that is torn" in said and "the same generate command goes on" in said
+    assert "1 with a record that is incomplete" in said and "the same generate command" in said
     assert generate("folder", photos, out) == 0 and main(["status", str(out)]) == 0
 
 
@@ -135,4 +135,4 @@ def test_records_that_lie_are_torn(photos, tmp_path, capsys):
         body = json.dumps(facts | {"rejects": [reject]})[:-1].encode() + b",\n" + b'"rows": [\n],\n'
         record.write_bytes(body + b'"sha256": "' + sha256_bytes(body).encode() + b'"}\n')
         assert main(["status", str(out)]) == 1
-        assert "1 with a record that is torn" in capsys.readouterr().out
+        assert "1 with a record that is incomplete" in capsys.readouterr().out

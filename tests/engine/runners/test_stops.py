@@ -91,7 +91,7 @@ def test_a_decode_that_hangs_holds_no_stop_up(photos, whole, tmp_path, signals, 
         run.send_signal(number)
         time.sleep(0.2)
     said = ended(run, IN_TIME_S)
-    assert run.returncode == 128 + signals[0] and "0 of 6 shards are done" in said
+    assert run.returncode == 128 + signals[0] and "(0 of 6 shards)" in said
     assert main(words(photos, out)) == 0 and tree(out) == whole
 
 
@@ -161,7 +161,7 @@ def test_workers_that_all_hang_end_with_the_parent(photos, whole, tmp_path, sign
         parent.send_signal(number)
         time.sleep(0.2)
     said = ended(parent, IN_TIME_S)
-    assert parent.returncode == 128 + signals[0] and "of 6 shards are done" in said
+    assert parent.returncode == 128 + signals[0] and "of 6 shards)" in said
     assert not any(Path(f"/proc/{pid}").exists() for pid in hung)
     assert main(words(photos, out)) == 0 and tree(out) == whole
 
