@@ -56,16 +56,18 @@ def look(sample: Sample, scale: int | None, file_format: Format | None = "png") 
         problems.append(Problem(sample.stem, what, wanted, came))
 
     gt, lq = (_decode(data, role, file_format, say) for role, data in (("GT", sample.gt), ("LQ", sample.lq)))
-    for role, image in (("GT", gt), ("LQ", lq)):
-        if image is not None:
-            _flat(image, role, say)
     if gt is not None and lq is not None:
         ratio = gt.shape[0] // lq.shape[0] if scale is None else scale
         if ratio < 1 or gt.shape[:2] != (lq.shape[0] * ratio, lq.shape[1] * ratio):
             whole = "the same whole number of times" if scale is None else f"{scale} times"
             say("size", f"a GT {whole} as large as the LQ", f"{_size(gt)} and {_size(lq)}")
-        elif not problems:  # an image of one colour has no place
-            trace, doubt = _compared(gt, lq, say)
+        elif not problems:
+            sharp = alignment.bring_down(gt, lq)
+            one_colour = [_flat(image) for image in (gt, lq)]
+            if any(one_colour):  # it has no place
+                _constant(sharp, lq, one_colour, say)
+            else:
+                trace, doubt = _compared(sharp, lq, say)
     return Looked(
         sample.stem, tuple(problems), _shape(gt), _shape(lq), hashed(sample.gt), hashed(sample.lq),
         None if sample.row is None else hashed(sample.row), trace, doubt,
@@ -115,16 +117,28 @@ def _foreign(data: bytes, role: str, say: Any) -> Pixels | None:
         return None
 
 
-def _flat(image: Pixels, role: str, say: Any) -> None:
-    mean, deviation = (values.ravel() for values in cv2.meanStdDev(image))
-    if deviation.max() < FLAT:
-        came = "black" if mean.max() < 1 else f"one colour ({', '.join(f'{value:.0f}' for value in mean)})"
-        say("constant", f"a {role} with a picture", came)
+def _flat(image: Pixels) -> bool:
+    return float(cv2.meanStdDev(image)[1].max()) < FLAT
 
 
-def _compared(gt: Pixels, lq: Pixels, say: Any) -> tuple[bytes | None, Doubt | None]:
-    """(the trace of the GT, doubt on the LQ's picture), after what is wrong for certain is said."""
-    sharp = alignment.bring_down(gt, lq)
+def _constant(sharp: Pixels, lq: Pixels, flat: list[bool], say: Any) -> None:
+    """Of a pair whose GT or LQ is of one colour, as a clear sky is: what the other shows may be noise, or so faint that
+    a blur took it, and no picture. flat: whether each is. An LQ of one colour has no noise that moves its mean; what
+    noise does to a GT of one colour has no bound."""
+    difference, allowed = alignment.colour_shift(sharp, lq)
+    moved = flat[1] and bool((np.abs(difference) > allowed).any())
+    for role, one, other, alone in (("LQ", lq, sharp, flat[1]), ("GT", sharp, lq, flat[0])):
+        found = likeness(one, other) if alone else None
+        if (found and found.foreign) or (role == "LQ" and moved):
+            mean = one.mean(axis=(0, 1))
+            came = "black" if mean.max() < 1 else f"one colour ({', '.join(f'{value:.0f}' for value in mean)})"
+            say("constant", f"a {role} with a picture", came)
+            return
+
+
+def _compared(sharp: Pixels, lq: Pixels, say: Any) -> tuple[bytes | None, Doubt | None]:
+    """(the trace of the GT, doubt on the LQ's picture), after what is wrong for certain is said. sharp: the GT at LR
+    size."""
     found = likeness(sharp, lq)
     trace = found.traces[0] if found else None
     if found and found.turned:

@@ -65,6 +65,18 @@ def test_each_order_of_channels_is_named(right, order, share):
     assert len(named) >= 28 and np.mean(named) >= share
 
 
+@pytest.mark.parametrize("photograph", ["city", "flowers", "nyc", "waves"])
+def test_the_smaller_the_images_the_nearer_another_order_has_to_be(photograph):
+    """Colours of which a little more is swapped than is not: few pixels may show that by chance."""
+    whole = read_rgb(SAMPLES / f"{photograph}.png")[60:444, 80:464]
+    named = []
+    for side in (24, SIDE):
+        sharp = resize_bicubic(whole, (side, side))
+        lq = np.rint(0.4 * sharp + 0.6 * sharp[..., ::-1]).astype(np.uint8)
+        named += [likeness(sharp, lq).order, likeness(sharp, np.ascontiguousarray(sharp[..., ::-1])).order]
+    assert named == ["RGB", "BGR", "BGR", "BGR"]
+
+
 def test_the_lr_of_another_photograph_is_foreign(right):
     found = [likeness(sharp, right[n - 8][2]) for n, (_, sharp, _) in enumerate(right)]
     assert all(one.foreign and one.doubtful for one in found)
