@@ -210,7 +210,10 @@ def sealed_engine_spec(folder: Path) -> EngineSpec:
     """Reads engine.json and checks its seal alone: what an engine is, on a machine that need not be able to use it."""
     path = Path(folder) / ENGINE_JSON
     if not path.is_file():
-        raise DegradeError(f"{folder} holds no {ENGINE_JSON}", wanted="an engine made by `degrade-engine build`")
+        raise DegradeError(
+            f"{folder} holds no {ENGINE_JSON}", wanted="an engine made by `degrade-engine build`",
+            mend="for a model's name: `generate --model`, or `degrade_engine.open_model`",
+        )  # fmt: skip
     page = parse_json(read_bytes(path), ENGINE_JSON)
     wanted = get_args(Format)[0]
     if isinstance(page, dict) and page.get("format") != wanted:
