@@ -42,7 +42,7 @@ def test_bundle_to_engine(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFi
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (["--backend", "onnxruntime-cuda"], "onnxruntime-cuda cannot build here: ONNX Runtime's CUDAExecutionP"),
+        (["--backend", "onnxruntime-cuda"], "The backend onnxruntime-cuda builds on the GPU that will run the engine"),
         (["--target", "sm_89"], "leave --target away"),
         (["--lr-size", "15"], "multiple of 2"),
     ],
