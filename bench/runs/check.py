@@ -113,13 +113,17 @@ def photographs(data: Path, split: Split, made: Path) -> Path:
 
 
 def generated(run: Path, words: Sequence[str]) -> list[Pair]:
-    """The pairs of a run that is made anew."""
+    """The pairs of a run that is made anew, of each crop the first: `check` names the rest, rightly, as repeats."""
     shutil.rmtree(run, ignore_errors=True)
     words = ["generate", *words, "--out", str(run), "--log-every", "0", "--png-level", "1"]
     subprocess.run([sys.executable, "-m", "degrade_engine", *words], check=True, stdout=subprocess.DEVNULL,
                    stderr=subprocess.DEVNULL)  # fmt: skip
     rows = [json.loads(line) for line in (run / "manifest.jsonl").read_text().splitlines()]
-    return [Pair(run / f"gt/{row['name']}.png", run / f"lq/{row['name']}.png", row["hr"]["path"]) for row in rows]
+    first: dict[str, Pair] = {}
+    for row in rows:
+        pair = Pair(run / f"gt/{row['name']}.png", run / f"lq/{row['name']}.png", row["hr"]["path"])
+        first.setdefault(json.dumps(row["hr"]), pair)
+    return list(first.values())
 
 
 def measure(
@@ -130,7 +134,8 @@ def measure(
     for defect, pairs in (("none", None), *laid(right)):
         began = time.perf_counter()
         if pairs is None and run is not None:
-            problems, count = check(run).problems, len(right)
+            stems, count = {pair.gt.stem for pair in right}, len(right)
+            problems = tuple(one for one in check(run).problems if one.name in stems)
         else:
             where = written(folder / "set", pairs or [(pair, None) for pair in right])
             began = time.perf_counter()

@@ -51,3 +51,10 @@ def test_rows_count_what_is_named(data: Path, tmp_path: Path, capsys):
 def test_the_two_splits_share_no_photograph(data: Path, tmp_path: Path):
     lists = [check.photographs(data, split, tmp_path / split).read_text().split() for split in ("chosen", "reported")]
     assert len(lists[0]) == len(lists[1]) == 3 and not set(lists[0]) & set(lists[1])
+
+
+def test_of_pairs_of_one_crop_the_first_is_taken(tmp_path: Path):
+    (tmp_path / "hr").mkdir()
+    (tmp_path / "hr" / "a.png").write_bytes(encode_png(np.ascontiguousarray(photograph(0, 128)[:128, :128])))
+    words = ["--hr", str(tmp_path / "hr"), "--degrader", "bicubic", "--lr-size", "32", "--pairs", "3"]
+    assert [pair.gt.stem for pair in check.generated(tmp_path / "run", words)] == ["0000000"]
