@@ -23,7 +23,7 @@ for top in ("degrade_engine", "degrade_engine.engine", "degrade_engine.kernels")
     package = importlib.import_module(top)
     for found in pkgutil.walk_packages(package.__path__, top + "."):
         inside = found.name.split(".")
-        runtime = inside[1] in {"engine", "kernels", "commands", "cli", "helptext"}
+        runtime = inside[1] in {"engine", "kernels", "commands", "generation", "models", "cli", "helptext"}
         if runtime and inside[-1] != "__main__" and not inside[-1].startswith("lib"):  # a lib… is the kernels' library
             importlib.import_module(found.name)
             count += 1
