@@ -124,7 +124,9 @@ def test_a_fresh_installation_without_torch_makes_pairs_by_name(fresh: Path, sam
     models = json.loads(call("models", "--json").stdout)
     assert [one["name"] for one in models["models"] if one["bundle"]] == ["realdgen-tiny"]
     assert models["cache"]["entries"][0]["about"].startswith("engine: realdgen, onnxruntime")
-    refused = call("generate", "--model", "lway-tiny", "--hr", "h", "--reference", "r", "--out", "o", "--pairs", 1)
+    refused = call(
+        "generate", "--model", "lway-tiny", "--hr", samples, "--reference", samples, "--out", "o", "--pairs", 1
+    )
     assert refused.returncode == 2 and "degrade-engine[train,cpu]" in refused.stderr
 
 

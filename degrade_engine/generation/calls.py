@@ -13,6 +13,7 @@ from degrade_engine.engine import run
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.faults import PATIENCE_S
 from degrade_engine.engine.images import PIXEL_LIMIT, PNG_LEVEL, Alpha, Format
+from degrade_engine.engine.inputs import places
 from degrade_engine.engine.inputs.inventory import Identity
 from degrade_engine.engine.inputs.places import Where
 from degrade_engine.engine.pipeline.progress import Progress
@@ -114,6 +115,9 @@ def ordered(given: Mapping[str, Any], say: Callable[[str], None]) -> Order:
     if given["engine"] is not None or given["degrader"] is not None:
         raise DegradeError("--model was given with --engine or --degrader", wanted="one of them")
     order = picked(Order, {**given, "engine": model})  # what is wrong with it is said before anything is built
+    for where in (order.hr, order.reference) if order.pair_list is None else ():
+        if where is not None and not (place := places.at(where)).remote:
+            place.files(lambda *_: None)  # raises where there is no such folder, and reads nothing
     recipe, threads = order.recipe, given.get("threads")
     usual = recipe.candidates if isinstance(recipe, Recipe) else None
     engine = engine_of(

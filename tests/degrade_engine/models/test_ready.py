@@ -183,7 +183,17 @@ def test_what_needs_torch_is_said_before_anything_else(
 ) -> None:
     monkeypatch.setitem(sys.modules, "degrade_engine.export", None)
     monkeypatch.setenv("DEGRADE_ENGINE_CACHE", str(tmp_path / "cache"))
-    words = ["generate", "--model", "syndiff-canon", "--hr", "nothing", "--out", str(tmp_path / "out"), "--pairs", "1"]
+    words = [
+        "generate",
+        "--model",
+        "syndiff-canon",
+        "--hr",
+        str(tmp_path),
+        "--out",
+        str(tmp_path / "out"),
+        "--pairs",
+        "1",
+    ]
     assert main(words) == 2
     said = capsys.readouterr().err
     assert said.startswith("Error: syndiff-canon has to be exported first, which needs torch and onnx")
@@ -269,6 +279,8 @@ def test_a_run_by_name_is_the_run_of_its_engine(
         ({"degrader": "camera"}, "--model was given with --engine or --degrader"),
         ({"model": None, "degrader": "camera", "batch": 2}, "--batch was given without --model"),
         ({"pairs": 2.5}, "pairs is 2.5"),
+        ({"hr": "nowhere"}, "The folder nowhere is not there"),
+        ({"reference": "nothing.txt"}, "nothing.txt"),
         ({"candidates": 0}, "candidates is 0"),
         ({"batch": 1.5}, "batch is 1.5"),
         ({"precision": "fp8"}, "precision is 'fp8'"),
