@@ -8,7 +8,7 @@ costs range and, in fine-tuning, would change with every batch.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from degrade_engine.engine.images import resize_bicubic
 from .noise import Image
 from .photographs import StepDataset, tensor
 from .realdgen.content import silence
+from .stage import WholeModel
 
 Degrader = Literal["bicubic", "bsrgan"]
 
@@ -106,18 +107,11 @@ class SRBatches(StepDataset):
         return pipeline.apply(hr, theta, scale=scale, noise_seed=int(rng.integers(1 << 31))), hr
 
 
-class SRStage(nn.Module):
+class SRStage(WholeModel):
     """L1 of the SR image (the supervised pre-training of LWay's figure 2)."""
 
     batches = SRBatches
-
-    def __init__(self, model: SRResNet, lr: float) -> None:
-        super().__init__()
-        self.model, self.lr = model, lr
-
-    def groups(self) -> list[dict[str, Any]]:
-        """Every parameter, at one learning rate."""
-        return [{"params": [*self.model.parameters()], "lr": self.lr}]
+    model: SRResNet
 
     def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
         loss = F.l1_loss(self.model(batch["lr"]), batch["hr"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 
 from degrade_engine.engine.artefact import sha256_file
 from degrade_engine.originals.runs import Setup, train_one
+from degrade_engine.originals.stage import WholeModel
 
 from .config import LWayConfig
 from .data import LWayBatches, LWayData
@@ -35,19 +35,16 @@ TINY_OPTIONS = Options(lr=8e-4)
 OPTIONS = {"paper": PAPER_OPTIONS, "tiny": TINY_OPTIONS}
 
 
-class LWayStage(nn.Module):
+class LWayStage(WholeModel):
     """forward -> loss, "l1" and the perceptual distance under its own name; "identity" is the L1 of doing nothing."""
 
     batches = LWayBatches
+    model: LWay
 
     def __init__(self, model: LWay, options: Options, name: str, distance: Distance) -> None:
-        super().__init__()
-        self.model, self.options, self.name = model, options, name
+        super().__init__(model, options.lr)
+        self.options, self.name = options, name
         self.distance = [distance]  # in a list, so that LPIPS's weights are no part of this module's
-
-    def groups(self) -> list[dict[str, Any]]:
-        """E and R at one learning rate."""
-        return [{"params": [*self.model.parameters()], "lr": self.options.lr}]
 
     def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
         target = batch["target"]

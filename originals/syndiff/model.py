@@ -7,7 +7,6 @@ schedule, and denoised: what the noise has covered comes back as real LR look, w
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +16,7 @@ from degrade_engine.originals.photographs import RealBatches
 from degrade_engine.originals.realdgen import losses
 from degrade_engine.originals.realdgen.oracle import ancestral
 from degrade_engine.originals.realdgen.unet import UNet
+from degrade_engine.originals.stage import WholeModel
 
 from .config import SynDiffConfig
 
@@ -36,19 +36,16 @@ class SynDiff(nn.Module):
         return self.unet(x_t, t)
 
 
-class SynDiffStage(nn.Module):
+class SynDiffStage(WholeModel):
     """Ho et al. 2020, Algorithm 1, on {"image": real LR [B, 3, h, w] in [-1, 1]}. low_share of the rows have t at most
     a quarter of the schedule, where generation happens."""
 
     batches = RealBatches
+    model: SynDiff
 
     def __init__(self, model: SynDiff, lr: float, low_share: float = 0.0) -> None:
-        super().__init__()
-        self.model, self.lr, self.low_share = model, lr, low_share
-
-    def groups(self) -> list[dict[str, Any]]:
-        """The whole U-Net at one learning rate."""
-        return [{"params": [*self.model.parameters()], "lr": self.lr}]
+        super().__init__(model, lr)
+        self.low_share = low_share
 
     def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
         x_0, config = batch["image"], self.model.config

@@ -10,12 +10,12 @@ as one. The paper gives neither D nor alpha.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
+
+from degrade_engine.originals.stage import WholeModel
 
 from .data import PDDMBatches
 from .pddm import PDDM
@@ -47,19 +47,16 @@ def critical(of_real: Tensor, of_made: Tensor) -> Tensor:
     return (F.softplus(-of_real.float()).mean() + F.softplus(of_made.float()).mean()) / 2
 
 
-class PDDMStage(nn.Module):
+class PDDMStage(WholeModel):
     """eq. 5 on {"hr", "bicubic", "real"}. "loss" is minimised; "rec", "adv" and "critic" are its parts."""
 
     batches = PDDMBatches
+    model: PDDM
 
     def __init__(self, model: PDDM, lr: float, alpha: float = ALPHA) -> None:
-        super().__init__()
-        self.model, self.lr, self.alpha = model, lr, alpha
+        super().__init__(model, lr)
+        self.alpha = alpha
         self.critic = Critic(model.config.critic)
-
-    def groups(self) -> list[dict[str, Any]]:
-        """Both players at one learning rate."""
-        return [{"params": [*self.parameters()], "lr": self.lr}]
 
     def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
         target = batch["bicubic"]

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -28,6 +27,7 @@ from degrade_engine.originals.photographs import RealBatches
 from degrade_engine.originals.realdgen import losses
 from degrade_engine.originals.realdgen.oracle import ancestral
 from degrade_engine.originals.realdgen.unet import UNet
+from degrade_engine.originals.stage import WholeModel
 
 from .config import DDMConfig
 from .resample import Bicubic
@@ -55,18 +55,11 @@ class DDM(nn.Module):
         return self.unet(x_t, t, condition)
 
 
-class DDMStage(nn.Module):
+class DDMStage(WholeModel):
     """eq. 3 on {"image": real LR [B, 3, h, w] in [-1, 1]}."""
 
     batches = RealBatches
-
-    def __init__(self, model: DDM, lr: float) -> None:
-        super().__init__()
-        self.model, self.lr = model, lr
-
-    def groups(self) -> list[dict[str, Any]]:
-        """The whole U-Net at one learning rate."""
-        return [{"params": [*self.model.parameters()], "lr": self.lr}]
+    model: DDM
 
     def forward(self, batch: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
         x_0, T = batch["image"], self.model.config.diffusion.T
