@@ -44,8 +44,7 @@ def histogram(counts: Mapping[int, int], label: str) -> str:
         tick = -(-first // every) * every  # the first multiple in this bar, if any
         if tick < min(first + span, high + 1):
             parts.append(_text(LEFT + slot * (at + 0.5), HEIGHT - BOTTOM + 18, str(tick), "middle"))
-    parts.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 4, label, "middle"))
-    return _svg(f"Histogram of {label}", parts)
+    return _svg(f"Histogram of {label}", parts, label)
 
 
 def two_histograms(front: Mapping[int, int], behind: Mapping[int, int], a_decade: int, label: str) -> str:
@@ -72,8 +71,7 @@ def two_histograms(front: Mapping[int, int], behind: Mapping[int, int], a_decade
         anchor = "start" if edge == 0 else "end" if edge == slots else "middle"
         said = figure(10 ** ((low + edge * span) / a_decade))
         parts.append(_text(LEFT + slot * edge, HEIGHT - BOTTOM + 18, said, anchor))
-    parts.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 4, label, "middle"))
-    return _svg(f"Histogram of {label}", parts)
+    return _svg(f"Histogram of {label}", parts, label)
 
 
 def steps(lengths: Sequence[float], heights: Sequence[float], x_label: str) -> str:
@@ -85,11 +83,8 @@ def steps(lengths: Sequence[float], heights: Sequence[float], x_label: str) -> s
         ends = (LEFT + (WIDTH - LEFT - RIGHT) * one / right for one in (left, x))
         path += [f"{one:.1f},{_y(height, top):.1f}" for one in ends]
     parts.append(f'<polyline class="line" points="{" ".join(path)}"/>')
-    for share in (0.0, 0.5, 1.0):
-        anchor = "end" if share == 1 else "middle" if share else "start"
-        parts.append(_text(LEFT + (WIDTH - LEFT - RIGHT) * share, HEIGHT - BOTTOM + 18, figure(right * share), anchor))
-    parts.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 4, x_label, "middle"))
-    return _svg(f"Over {x_label}", parts)
+    parts += _ticks(right)
+    return _svg(f"Over {x_label}", parts, x_label)
 
 
 def lying(bars: Mapping[str, tuple[float, str, str]]) -> str:
@@ -120,8 +115,7 @@ def ranked(kept: Sequence[float], others: Sequence[Sequence[float]], x_label: st
         x = LEFT + step * (rank + 0.5)
         parts += [_dot(x, _y(score, top), radius * 0.85, "other") for score in others[pair]]
         parts.append(_dot(x, _y(kept[pair], top), radius, "kept"))
-    parts.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 4, x_label, "middle"))
-    return _svg("Score of the kept and the other candidates of each pair", parts)
+    return _svg("Score of the kept and the other candidates of each pair", parts, x_label)
 
 
 def scatter(
@@ -138,12 +132,8 @@ def scatter(
         return _dot(x, _y(point[1], top), 3.4 if len(best) <= 100 else 2.2, kind)
 
     parts += [dot(point, "other") for point in some] + [dot(point, "kept") for point in best]
-    for share in (0.0, 0.5, 1.0):
-        x = LEFT + (WIDTH - LEFT - RIGHT) * share
-        anchor = "end" if share == 1 else "middle" if share else "start"
-        parts.append(_text(x, HEIGHT - BOTTOM + 18, figure(right * share), anchor))
-    parts.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 4, x_label, "middle"))
-    return _svg(f"{y_label} against {x_label}", parts)
+    parts += _ticks(right)
+    return _svg(f"{y_label} against {x_label}", parts, x_label)
 
 
 def nice(value: float) -> float:
@@ -181,6 +171,15 @@ def _grid(low: float, top: float) -> str:
     return "".join(lines)
 
 
+def _ticks(right: float) -> list[str]:
+    """Numbers below the left end of the axis, its middle and its right end."""
+    anchors = {0.0: "start", 0.5: "middle", 1.0: "end"}
+    return [
+        _text(LEFT + (WIDTH - LEFT - RIGHT) * share, HEIGHT - BOTTOM + 18, figure(right * share), anchor)
+        for share, anchor in anchors.items()
+    ]
+
+
 def _dot(x: float, y: float, radius: float, kind: str) -> str:
     return f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}"/>'
 
@@ -196,6 +195,7 @@ def _spread(count: int, most: int) -> list[int]:
     return sorted({round(at * (count - 1) / (most - 1)) for at in range(most)})
 
 
-def _svg(title: str, parts: Sequence[str]) -> str:
-    body = "".join(parts)
+def _svg(title: str, parts: Sequence[str], x_label: str = "") -> str:
+    below = _text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 4, x_label, "middle") if x_label else ""
+    body = "".join(parts) + below
     return f'<svg viewBox="0 0 {WIDTH:.0f} {HEIGHT:.0f}" role="img" aria-label="{escape(title)}">{body}</svg>'
