@@ -14,9 +14,11 @@ import numpy as np
 
 from ..calib.frechet import Gaussian, fit, squared_distance
 from ..calib.frechet import frechet as frechet
+from ..engine.report.measures import bounds as bounds
+from ..engine.report.measures import gray as gray
+from ..engine.report.measures import spectrum as spectrum
 
 Image = np.ndarray
-LEVEL = 0.95  # of every interval
 BANDS = 8  # of the spectrum: the last ends at half a cycle a pixel
 
 
@@ -55,11 +57,6 @@ def studio_luma(a: Image) -> np.ndarray:
     return np.asarray(16 + a.astype(np.float64) @ np.array([65.481, 128.553, 24.966]) / 255)
 
 
-def gray(a: Image) -> np.ndarray:
-    """ITU-R 601 luma, float32 [h, w]."""
-    return cv2.cvtColor(a, cv2.COLOR_RGB2GRAY).astype(np.float32)
-
-
 def laplacian_std(a: Image) -> float:
     """Standard deviation of the 4-neighbour Laplacian of the gray image: sharpness (and noise), grey levels."""
     return float(cv2.Laplacian(gray(a), cv2.CV_32F, ksize=1).std())
@@ -84,23 +81,6 @@ def blockiness(a: Image) -> float:
     return total / 2
 
 
-def spectrum(a: Image) -> np.ndarray:
-    """Radially averaged power spectrum of the gray image in dB, one value a ring of 1 cycle an image, from 1 to half
-    the shorter side (Durall et al., CVPR 2020, section 3).
-
-    A Hann window keeps the image's borders from passing for edges. To every ring the power of rounding to whole grey
-    levels is added (a variance of 1/12), so that what is below it counts as nothing.
-    """
-    g = gray(a)
-    h, w = g.shape
-    window = np.outer(np.hanning(h), np.hanning(w))
-    power = np.square(np.abs(np.fft.fft2((g - g.mean()) * window))) / np.square(window).sum()
-    y, x = np.fft.fftfreq(h) * min(h, w), np.fft.fftfreq(w) * min(h, w)
-    ring = np.rint(np.hypot(y[:, None], x[None])).astype(int).ravel()
-    mean = np.bincount(ring, power.ravel()) / np.bincount(ring)
-    return np.asarray(10 * np.log10(mean[1 : min(h, w) // 2 + 1] + 1 / 12))
-
-
 def spectrum_distance(a: Image, b: Image) -> float:
     """Mean absolute difference of the two spectra over their rings, dB: 0 for the same sharpness, noise and texture at
     every frequency."""
@@ -119,12 +99,6 @@ def interval(values: np.ndarray, seed: int = 0, draws: int = 2000) -> tuple[floa
     rng = np.random.default_rng(seed)
     means = values[rng.integers(0, len(values), (draws, len(values)))].mean(1)
     return bounds(means)
-
-
-def bounds(drawn: np.ndarray) -> tuple[float, float]:
-    """The middle 95 % of what was drawn."""
-    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(low), float(high)
 
 
 def _gaussians(features: np.ndarray) -> Callable[[np.ndarray], Gaussian]:

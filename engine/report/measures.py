@@ -1,0 +1,222 @@
+"""What an image is like: sharpness, noise, noise in colour, fine detail, JPEG blocks. One number each, and how sure
+their mean over photographs is.
+
+LR and references show different scenes, so each measure keeps as much of the content out as it can: edges are divided
+by their own height, fine structure by coarse structure, steps at block borders by all other steps, and noise is read
+where an image is quietest. What is left of the content is in the interval over photographs.
+
+Images are uint8 RGB [h, w, 3].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8]
+Plane = NDArray[np.float32]
+Floats = NDArray[np.float64]
+
+SMALLEST = 32  # pixels of the shorter side: a smaller image shows too little
+LEVEL = 0.95  # of every interval
+DRAWS = 2000  # of a bootstrap
+BANDS = 16  # of a spectrum, up to half a cycle per pixel
+COARSE, FINE = slice(2, 4), slice(8, 16)  # bands: 1/16 to 1/8 cycles per pixel, and 1/4 to 1/2
+REACH = 4  # pixels on either side of an edge, between which its height is measured
+EDGE = 32.0  # grey levels: the height of an edge that noise does not make
+FEWEST_EDGES = 30
+WINDOW = 8  # side of a window, pixels
+QUIETEST = 0.1  # share of the windows
+CLIPPED = (12.0, 243.0)  # grey levels: beyond them noise is cut off
+STEP = 8.0  # grey levels: a larger step is an edge's, and counts as this
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One of them. how: it is measured; low, same, high: what LR are beside others, by it; alike: the difference that
+    still passes for none, in its unit, or as a share of the other value where that is more."""
+
+    key: str
+    name: str
+    unit: str
+    how: str
+    low: str
+    same: str
+    high: str
+    alike: float
+    share: float
+
+
+MEASURES = (
+    Measure("sharpness", "Sharpness", "%",
+            f"Edge slope: the largest step from one pixel to the next, as a share of the edge's whole height; the "
+            f"median over edges of at least {EDGE:.0f} grey levels. 100 % is an edge within one pixel.",
+            "softer", "as sharp", "sharper", 3.0, 0.08),
+    Measure("spectrum", "Fine detail", "dB",
+            "Power of fine structure (1/4 to 1/2 cycle per pixel) over that of coarse structure (1/16 to 1/8). Blur "
+            "lowers it; noise and sharpening raise it.",
+            "poorer in fine detail", "as rich in fine detail", "richer in fine detail", 2.0, 0.0),
+    Measure("noise", "Noise", "grey levels",
+            f"Standard deviation around a fitted plane in the quietest tenth of the {WINDOW} × {WINDOW} windows. Where "
+            "nothing is flat, some texture counts as noise.",
+            "less noisy", "as noisy", "noisier", 0.4, 0.2),
+    Measure("chroma", "Noise in colour", "grey levels",
+            "The same of Cb and Cr together, in the same windows.",
+            "less noisy in colour", "as noisy in colour", "noisier in colour", 0.4, 0.2),
+    Measure("blocks", "Blockiness", "%",
+            f"How much larger the steps at one phase in {WINDOW} pixels are than the others, wherever that grid lies: "
+            "JPEG. Chance alone gives a few percent; bicubic shows how many.",
+            "less blocky", "as blocky", "blockier", 4.0, 0.2),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Of one image: each measure by its key, nan where the image cannot tell; its spectrum in dB over the coarse bands,
+    [BANDS]."""
+
+    values: dict[str, float]
+    spectrum: Floats
+
+
+def measure(image: Pixels) -> Measured | None:
+    """None for an image that is too small."""
+    if min(image.shape[:2]) < SMALLEST:
+        return None
+    luma, bands = gray(image), banded(spectrum(image))
+    noise, chroma = quiet_noise(image)
+    level = bands[COARSE].mean()
+    values = {"sharpness": edge_slope(luma), "spectrum": float(bands[FINE].mean() - level), "noise": noise,
+              "chroma": chroma, "blocks": blocks(luma)}  # fmt: skip
+    return Measured(values, bands - level)
+
+
+def gray(image: Pixels) -> Plane:
+    """ITU-R 601 luma, float32 [h, w]."""
+    return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
+
+
+def edge_slope(luma: Plane) -> float:
+    """The median over strong edges of slope over height, %; nan where there are few edges.
+
+    Along rows and columns; an edge is where a step is the largest within REACH pixels and the values there span at
+    least EDGE. Under a Gaussian of sigma pixels a lone edge has 100 erf(0.5 / (sqrt(2) sigma)) %.
+    """
+    found = []
+    size = 2 * REACH + 1
+    for plane in (luma, luma.T):
+        step = np.abs(np.diff(plane, axis=1))
+        along = np.ones((1, size), np.uint8)
+        largest = step >= cv2.dilate(step, along)
+        height = (cv2.dilate(plane, along) - cv2.erode(plane, along))[:, :-1]
+        inside = np.zeros_like(largest)
+        inside[:, REACH:-REACH] = True
+        at = largest & inside & (height >= EDGE)
+        found.append(step[at] / height[at])
+    slopes = np.concatenate(found)
+    return float(100 * np.median(slopes)) if slopes.size >= FEWEST_EDGES else np.nan
+
+
+def quiet_noise(image: Pixels) -> tuple[float, float]:
+    """(luma's, chroma's) standard deviation in the quietest windows, grey levels; nan where all are clipped.
+
+    Windows are chosen by their luma, so that white noise reads a few percent low, in every image alike.
+    """
+    planes = cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2YCrCb) * 255
+    height, width = (side // WINDOW for side in image.shape[:2])
+    cut = planes[: height * WINDOW, : width * WINDOW].reshape(height, WINDOW, width, WINDOW, 3)
+    windows = cut.swapaxes(1, 2).reshape(height * width, WINDOW * WINDOW, 3).astype(np.float64)
+    mean = windows[..., 0].mean(axis=1)
+    windows = windows[(mean > CLIPPED[0]) & (mean < CLIPPED[1])]
+    if not len(windows):
+        return np.nan, np.nan
+    ramp = np.arange(WINDOW) - (WINDOW - 1) / 2
+    ramp /= np.sqrt(WINDOW * np.square(ramp).sum())
+    flat = np.full(WINDOW * WINDOW, 1 / WINDOW)
+    plane = np.stack([flat, np.repeat(ramp, WINDOW), np.tile(ramp, WINDOW)])  # orthonormal
+    rest = windows - np.einsum("kp,nkc->npc", plane, np.einsum("kp,npc->nkc", plane, windows))
+    variance = np.square(rest).sum(axis=1) / (WINDOW * WINDOW - len(plane))
+    quiet = variance[np.argsort(variance[:, 0], kind="stable")[: max(1, round(QUIETEST * len(windows)))]].mean(axis=0)
+    return float(np.sqrt(quiet[0])), float(np.sqrt(quiet[1] + quiet[2]))
+
+
+def blocks(luma: Plane) -> float:
+    """By how many percent the steps at the strongest of eight phases exceed the others, mean of rows and columns."""
+    total = 0.0
+    for plane in (luma, luma.T):
+        step = np.minimum(np.abs(np.diff(plane, axis=1)), STEP).mean(axis=0)
+        whole = step[: len(step) // WINDOW * WINDOW].reshape(-1, WINDOW).mean(axis=0)
+        at = int(np.argmax(whole))
+        others = np.delete(whole, at).mean()
+        total += float(whole[at] / others - 1) if others > 0 else 0.0
+    return 100 * total / 2
+
+
+def spectrum(a: Pixels) -> Floats:
+    """Radially averaged power spectrum of the gray image in dB, one value per ring of 1 cycle per image, from 1 to half
+    the shorter side (Durall et al., CVPR 2020, section 3).
+
+    A Hann window keeps the image's borders from passing for edges. To every ring the power of rounding to whole grey
+    levels is added (a variance of 1/12), so that what is below it counts as nothing.
+    """
+    g = gray(a)
+    h, w = g.shape
+    window = np.outer(np.hanning(h), np.hanning(w))
+    power = np.square(np.abs(np.fft.fft2((g - g.mean()) * window))) / np.square(window).sum()
+    y, x = np.fft.fftfreq(h) * min(h, w), np.fft.fftfreq(w) * min(h, w)
+    ring = np.rint(np.hypot(y[:, None], x[None])).astype(int).ravel()
+    mean = np.bincount(ring, power.ravel()) / np.bincount(ring)
+    return np.asarray(10 * np.log10(mean[1 : min(h, w) // 2 + 1] + 1 / 12))
+
+
+def banded(rings: Floats) -> Floats:
+    """The mean of a spectrum in each of BANDS bands of equal width."""
+    return np.array([band.mean() for band in np.array_split(rings, BANDS)])
+
+
+# ---- over photographs ----
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A mean with its 95 % interval (None for one photograph), of so many images and photographs. drawn: the
+    bootstrap's means."""
+
+    value: float
+    interval: tuple[float, float] | None
+    images: int
+    photographs: int
+    drawn: Floats
+
+    def against(self, other: Mean) -> tuple[float, float] | None:
+        """95 % interval of this mean less another's."""
+        return bounds(self.drawn - other.drawn) if self.interval and other.interval else None
+
+    def ratio(self, other: Mean) -> tuple[float, tuple[float, float] | None]:
+        """This mean over another, which is above 0, and its interval."""
+        both = self.interval and other.interval
+        return self.value / other.value, bounds(self.drawn / other.drawn) if both else None
+
+
+def mean(values: Sequence[float], photographs: Sequence[str], seed: int) -> Mean | None:
+    """Of a value per image and the photograph it is cut from; None where there is none. Photographs are drawn with
+    replacement, all images of one together: crops of one photograph tell less than as many photographs. The same seed
+    and photographs give the same draws, so that differences are of pairs."""
+    if not values:
+        return None
+    names = sorted(set(photographs))
+    at = np.array([names.index(one) for one in photographs])
+    sums, counts = np.bincount(at, values), np.bincount(at)
+    weights = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), DRAWS)
+    drawn = (weights @ sums) / (weights @ counts)
+    return Mean(float(np.mean(values)), bounds(drawn) if len(names) > 1 else None, len(values), len(names), drawn)
+
+
+def bounds(drawn: Floats) -> tuple[float, float]:
+    """The middle 95 % of what was drawn."""
+    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)
