@@ -45,12 +45,12 @@ with Engine.open(folder, threads=threads) as engine:
         found = [np.ascontiguousarray(i[:size, :size]) for i in found if min(i.shape[:2]) >= size]
         return [found[i % len(found)] for i in range(n)]
     hr, camera = squares("hr", 4 * side), squares("reference", side)
-    reference = camera if engine.spec.reads_reference else None
+    reference = camera if engine.spec.model_kind.reads_reference else None
     took = []
     for _ in range(repeats + 1):
         began = time.perf_counter()
-        engine.degrade(hr, reference, scale=4, tau=10 if engine.spec.has_steps else 0, steps=2, spacing="even",
-                       solver="ddpm", start=engine.spec.starts[0])
+        engine.degrade(hr, reference, scale=4, tau=10 if engine.spec.model_kind.has_steps else 0, steps=2,
+                       spacing="even", solver="ddpm", start=engine.spec.starts[0])
         took.append(time.perf_counter() - began)
 print(min(took[1:]))
 """

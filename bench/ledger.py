@@ -26,7 +26,6 @@ from degrade_engine.engine.build import open_engine_part
 from degrade_engine.engine.devices import Array, Device, Loop
 from degrade_engine.engine.engine_spec import open_engine_spec
 from degrade_engine.engine.executors import Executor
-from degrade_engine.engine.sampling.feedforward import open_sampler
 
 Act = Literal["allocate", "upload", "download", "launch", "network"]
 R = TypeVar("R")
@@ -152,10 +151,6 @@ def watched(folder: Path, ledger: Ledger, threads: int | None = None) -> Iterato
         device, parts = under_watch(
             own, {name: open_engine_part(folder, spec, name, own, threads=threads) for name in spec.parts}, ledger
         )
-        sampler = open_sampler(
-            device, parts, spec.parts, spec.schedule, spec.filter, batch=spec.batch, candidates=spec.candidates,
-            height=spec.lr_size, width=spec.lr_size,
-        )  # fmt: skip
-        yield Engine(folder, spec, device, sampler)
+        yield Engine(folder, spec, device, parts)
     finally:
         own.close()

@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from degrade_engine.engine import backends
+from degrade_engine.engine import backends, sampling
+from degrade_engine.engine.bundle import open_bundle
 from degrade_engine.engine.devices import Device
 from degrade_engine.engine.engine_spec import ENGINE_JSON, open_engine_spec
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.executors import Executor
-from degrade_engine.engine.sampling.feedforward import open_sampler
+from degrade_engine.engine.kinds import KINDS, ModelKind
 from degrade_engine.engine.schedule import Schedule
-from degrade_engine.engine.spec import FilterWeights, Kind, PartSpec, Precision, can_filter, open_bundle
+from degrade_engine.engine.spec import FilterWeights, PartSpec, Precision
 
 from .ledger import Ledger, under_watch
 
@@ -31,7 +32,7 @@ class Source:
     """An engine's or a bundle's networks. files: of each part; batch, candidates, lr_size: the engine's, or for a
     bundle those of `make demo`."""
 
-    kind: Kind
+    kind: str
     parts: dict[str, PartSpec]
     files: dict[str, Path]
     schedule: Schedule
@@ -44,8 +45,8 @@ class Source:
     sha256: str
 
     @property
-    def can_filter(self) -> bool:
-        return can_filter(self.parts)
+    def model_kind(self) -> ModelKind:
+        return KINDS[self.kind]
 
     def rows(self, part: str, batch: int, candidates: int) -> int:
         """Of one call: every candidate's for a part that runs each step, every pair's for the others."""
@@ -66,7 +67,7 @@ def read(folder: Path) -> Source:
     bundle = open_bundle(folder)
     parts, files = bundle.spec.parts, {name: bundle.file(name) for name in bundle.spec.parts}
     return Source(bundle.spec.kind, parts, files, bundle.spec.schedule, bundle.spec.filter, "onnxruntime", "fp32",
-                  BATCH, 3 if can_filter(parts) else 1, LR_SIZE, bundle.sha256)  # fmt: skip
+                  BATCH, 3 if bundle.spec.model_kind.can_filter else 1, LR_SIZE, bundle.sha256)  # fmt: skip
 
 
 def open_part(source: Source, part: str, device: Device, rows: int, lr_size: int, threads: int) -> Executor:
@@ -83,9 +84,6 @@ def opened(source: Source, ledger: Ledger, *, batch: int, candidates: int, lr_si
         rows = {name: source.rows(name, batch, candidates) for name in source.parts}
         executors = {name: open_part(source, name, own, rows[name], lr_size, threads) for name in source.parts}
         device, parts = under_watch(own, executors, ledger)
-        yield open_sampler(
-            device, parts, source.parts, source.schedule, source.filter, batch=batch, candidates=candidates,
-            height=lr_size, width=lr_size,
-        )  # fmt: skip
+        yield sampling.open(device, parts, source, candidates=candidates)
     finally:
         own.close()

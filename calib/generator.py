@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..engine import sampling
 from ..engine.calibration_spec import PrecisionOptions
 from ..engine.devices import HostDevice
-from ..engine.sampling.sampler import Batch, Sampler
-from ..engine.schedule import table
+from ..engine.kinds import KINDS, ModelKind
+from ..engine.sampling.batch import Batch
+from ..engine.schedule import Schedule, table
 from ..engine.spec import FilterWeights, PartSpec
 from .photographs import Pairs
 
@@ -31,6 +33,16 @@ if TYPE_CHECKING:
     from ..originals.realdgen.model import RealDGen
 
 Float32 = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class InTorch:
+    """A model as `sampling.open` takes it."""
+
+    model_kind: ModelKind
+    parts: dict[str, PartSpec]
+    schedule: Schedule
+    filter: FilterWeights = FilterWeights()
 
 
 class TorchExecutor:
@@ -55,16 +67,13 @@ class TorchExecutor:
 def generate(model: RealDGen, pairs: Pairs, options: PrecisionOptions) -> Float32:
     """float32 [trajectories, n, 3, s, s]: every pair along every trajectory, before quantisation. The noise depends
     on the seed, the pair and the timestep alone, so it is the same for every model."""
-    from ..export.parts import realdgen_parts
+    from ..export.kinds.realdgen import parts as parts_of
 
     schedule, count, side = model.config.diffusion, len(pairs.content), options.lr_size
-    parts = realdgen_parts(model)
-    sampler = Sampler(
-        HostDevice(),
-        {name: TorchExecutor(part, batch=count, height=side, width=side) for name, part in parts.items()},
-        {name: PartSpec(part.runs, part.inputs, part.outputs, {}) for name, part in parts.items()},
-        schedule, FilterWeights(), batch=count, candidates=1, height=side, width=side,
-    )  # fmt: skip
+    kind, parts = KINDS["realdgen"], parts_of(model)
+    executors = {name: TorchExecutor(part, batch=count, height=side, width=side) for name, part in parts.items()}
+    specs = {name: PartSpec(kind.parts[name], part.inputs, part.outputs, {}) for name, part in parts.items()}
+    sampler = sampling.open(HostDevice(), executors, InTorch(kind, specs, schedule), candidates=1)
     made = []
     with np.errstate(all="ignore"):  # a model that overflows is an answer here
         for way in options.trajectories:

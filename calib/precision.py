@@ -32,7 +32,7 @@ from ..engine.calibration_spec import (
     Trajectory,
 )
 from ..engine.errors import DegradeError
-from ..engine.recipe import RECIPES
+from ..engine.kinds import KINDS
 from .generator import Float32, Watch, first_overflow, generate, watched
 from .photographs import Pairs, read_pairs
 from .search import Smallest, finite_or_none, smallest
@@ -48,7 +48,7 @@ Say = Callable[[str], None]
 
 def trajectories(T: int) -> tuple[Trajectory, ...]:
     """What `generate` does by each preset, from its largest tau; and one through the whole schedule, from T."""
-    presets = (RECIPES["realdgen"][name] for name in ("paper", "recommended"))
+    presets = (KINDS["realdgen"].recipes[name] for name in ("paper", "recommended"))
     ways = (Trajectory(one.solver, min(one.tau[1], T), one.steps, one.spacing) for one in presets)
     return (*ways, Trajectory("ddim", T, THROUGH_THE_SCHEDULE_STEPS, "quadratic"))
 
@@ -95,7 +95,8 @@ class Precision:
     """One calibration: an FP32 model, the pairs, what the FP32 model made of them."""
 
     def __init__(self, model: RealDGen, inputs: Pairs, options: PrecisionOptions, say: Say = lambda line: None) -> None:
-        from ..export.half import layer_names, policy
+        from ..export.half import layer_names
+        from ..export.kinds.realdgen import HALF
 
         self.model, self.inputs, self.options, self.say = model, inputs, options, say
         say(f"{len(inputs.names)} pairs along {len(options.trajectories)} trajectories in FP32")
@@ -105,7 +106,7 @@ class Precision:
             raise DegradeError("the model gives values that are no numbers in FP32 already", mend="train it again")
         self.watch: Watch = watch
         self._known: dict[frozenset[str], tuple[PixelError, ...]] = {}
-        self.typed = {name: policy(name) for name in layer_names(model) if name in watch.layers}
+        self.typed = {name: HALF.policy(name) for name in layer_names(model) if name in watch.layers}
         self.free = [name for name in watch.layers if self.typed[name] in ("half", "enter")]  # policy leaves them FP16
 
     def calibrate(self, checkpoint_sha256: str) -> PrecisionCalibration:
@@ -180,8 +181,9 @@ class Precision:
     def half(self, islands: Collection[str]) -> RealDGen:
         """The module tree that `export` would write, FP16 layers computed as tensor cores do."""
         from ..export.half import half_typed, on_tensor_cores
+        from ..export.kinds.realdgen import HALF
 
-        return on_tensor_cores(half_typed(self.model, islands))
+        return on_tensor_cores(half_typed(self.model, HALF, islands))
 
     def everything_half(self) -> RealDGen:
         """The model with every layer FP16 and no island, for comparison."""

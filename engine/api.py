@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -12,29 +12,29 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import backends, draws
+from . import backends, draws, sampling
 from .build import open_engine_part
 from .classical.degrader import Degrader
 from .devices import Device
 from .engine_spec import EngineSpec, open_engine_spec
 from .errors import DegradeError
+from .executors import Executor
 from .recipe import Recipe
-from .sampling.feedforward import FeedForward, open_sampler
-from .sampling.sampler import Batch, BatchResult, Sampler
-from .sampling.tiled import TiledSampler
-from .sampling.tiling import grid_of
+from .sampling.batch import Batch, BatchResult, Runner
+from .sampling.tiling import Grid, grid_of, pairs_a_batch
 from .scalars import whole
 from .starts import open_start, start_image
 
 Bytes = NDArray[np.uint8]
-Runner = Sampler | FeedForward | TiledSampler
 MOST = 10**8  # the number of a pair
 
 
 class Engine:
     """An engine that is ready to run: networks loaded, buffers allocated. Made by `Engine.open`.
 
-    batch: pairs a run takes at most; lr_size: (height, width) of the LR; tile_overlap: LR pixels, None: no tiles.
+    batch: pairs a run takes at most with as many candidates as it was built for, `pairs` says how many with others;
+    lr_size: (height, width) of the LR; tile_overlap: LR pixels, None: no tiles. Buffers are made for each number of
+    candidates that is asked for, once.
 
     Threads may share it: their batches take turns, and each call returns what it would return alone. `close` waits for
     the batch in hand. It belongs to the process that opened it: in a fork of that process, which has the engine's
@@ -53,12 +53,21 @@ class Engine:
     """
 
     def __init__(
-        self, folder: Path, spec: EngineSpec, device: Device, sampler: Runner, tile_overlap: int | None = None
+        self,
+        folder: Path,
+        spec: EngineSpec,
+        device: Device,
+        executors: Mapping[str, Executor],
+        grid: Grid | None = None,
     ) -> None:
+        """executors: of each part, at its own rows (`build.open_engine_part`); grid: of the tiles, if any."""
         self.folder, self.spec = folder, spec
-        self.batch, self.lr_size, self.tile_overlap = sampler.batch, (sampler.height, sampler.width), tile_overlap
-        self._device = device
-        self._sampler: Runner | None = sampler
+        self._device, self._executors, self._grid = device, executors, grid
+        self._runners: dict[int, Runner] = {}  # by candidates
+        self._bound = self._runner(spec.candidates)
+        self._closed = False
+        self.batch, self.lr_size = self._bound.batch, (self._bound.height, self._bound.width)
+        self.tile_overlap = None if grid is None else grid.overlap
         self._process, self._turn = os.getpid(), threading.Lock()
 
     @classmethod
@@ -84,18 +93,10 @@ class Engine:
         device = backends.named(spec.key.backend).device(threads)
         try:
             executors = {name: open_engine_part(folder, spec, name, device, threads=threads) for name in spec.parts}
-            networks = (device, executors, spec.parts, spec.schedule, spec.filter)
-            sampler: Runner
-            if grid is None:
-                sampler = open_sampler(
-                    *networks, batch=spec.batch, candidates=spec.candidates, height=spec.lr_size, width=spec.lr_size
-                )
-            else:
-                sampler = TiledSampler(*networks, batch=spec.batch, candidates=spec.candidates, grid=grid)
+            return cls(folder, spec, device, executors, grid)
         except BaseException:
             device.close()
             raise
-        return cls(folder, spec, device, sampler, None if grid is None else grid.overlap)
 
     @property
     def sha256(self) -> str:
@@ -106,6 +107,10 @@ class Engine:
     def hr_scale(self) -> int | None:
         """HR over LR where the networks read the HR itself; None: any scale will do."""
         return self.spec.hr_scale
+
+    def pairs(self, candidates: int) -> int:
+        """Pairs that a run takes at most, with so many candidates each."""
+        return pairs_a_batch(self.spec.rows, candidates, self._grid)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -118,7 +123,7 @@ class Engine:
         if os.getpid() != self._process:
             return
         with self._turn:
-            self._sampler = None
+            self._closed, self._runners = True, {}
             self._device.close()
 
     def __enter__(self) -> Engine:
@@ -136,8 +141,9 @@ class Engine:
     def run(
         self, batch: Batch, *, filter: bool = True, candidates: int | None = None, inspect: bool = True
     ) -> BatchResult:
-        """Runs at most `batch` pairs. filter=False keeps candidate 0 and leaves scores NaN; candidates: one of
-        the first so many is kept, None = of all; inspect=False leaves `start` and `candidates` without rows.
+        """Runs at most `pairs(candidates)` pairs. filter=False keeps candidate 0 and leaves scores NaN; candidates: K,
+        made of each pair, None = as many as it was built for; inspect=False leaves `start` and `candidates` without
+        rows.
 
         Raises DegradeError for shapes that do not fit, or if the engine is closed, or was opened by another process.
         """
@@ -145,9 +151,22 @@ class Engine:
             fact = f"The engine {self.folder} was opened in process {self._process}, and this is a fork of it"
             raise DegradeError(fact, mend="open it in this process, or start processes by `spawn`")
         with self._turn:
-            if self._sampler is None:
+            if self._closed:
                 raise DegradeError(f"The engine {self.folder} is closed", mend="run it inside its `with` block")
-            return self._sampler.run(batch, filter=filter, candidates=candidates, inspect=inspect)
+            return self._runner(candidates or self.spec.candidates).run(batch, filter=filter, inspect=inspect)
+
+    def _runner(self, candidates: int) -> Runner:
+        """What makes so many candidates of each pair, with the networks bound to its buffers."""
+        if candidates not in self._runners:
+            if not 1 <= candidates <= self.spec.rows:
+                raise DegradeError(f"{candidates} candidates were asked for", wanted=f"1 to {self.spec.rows}")
+            self._bound = self._runners[candidates] = sampling.open(
+                self._device, self._executors, self.spec, candidates=candidates, grid=self._grid
+            )
+        elif self._bound is not self._runners[candidates]:
+            self._bound = self._runners[candidates]
+            self._bound.bind()
+        return self._bound
 
     def degrade(
         self,
@@ -189,13 +208,13 @@ class Engine:
         how = Recipe.of(self.spec, recipe, **changes)
         taus = draws.taus(seed, how.tau, first, n).tolist() if given is None else given
         degrader = open_start(how.start, degrader_options, weights)
-        results = []
-        for begin in range(0, n, self.batch):
-            rows = slice(begin, begin + self.batch)
+        results, at_a_time = [], self.pairs(how.candidates)
+        for begin in range(0, n, at_a_time):
+            rows = slice(begin, begin + at_a_time)
             seen = None if camera is None else camera[rows]
             batch = self._batch(how, degrader, sharp[rows], seen, taus[rows], scale, seed, first + begin)
             results.append(self.run(batch, filter=how.filter, candidates=how.candidates))
-        return _join(results, how.candidates)
+        return _join(results)
 
     def _batch(
         self, how: Recipe, degrader: Degrader | None, hr: list[Bytes], camera: list[Bytes] | None, taus: list[int],
@@ -223,9 +242,10 @@ class Engine:
 
     def _references(self, reference: Bytes | Sequence[Bytes] | None, n: int) -> list[Bytes] | None:
         """One a pair, where the engine reads them."""
-        if (reference is not None) != self.spec.reads_reference:
+        reads = self.spec.model_kind.reads_reference
+        if (reference is not None) != reads:
             came = "No references came" if reference is None else "References came"
-            needs = "needs" if self.spec.reads_reference else "reads no"
+            needs = "needs" if reads else "reads no"
             raise DegradeError(f"{came}, and an engine of the kind {self.spec.kind} {needs} reference")
         found = None if reference is None else _images("reference", reference, self.lr_size)
         if found is not None and len(found) != n:
@@ -261,22 +281,19 @@ def _shrink(hr: Bytes, size: tuple[int, int]) -> Bytes:
     return resize_bicubic(hr, size)
 
 
-def _join(results: list[BatchResult], count: int) -> BatchResult:
-    """Of all batches; the first so many candidates."""
+def _join(results: list[BatchResult]) -> BatchResult:
+    """Of all batches."""
 
-    def rows(name: str) -> NDArray[Any]:
-        return np.concatenate([getattr(r, name) for r in results])
-
-    def candidates(name: str) -> NDArray[Any]:
-        return np.concatenate([getattr(r, name)[:count] for r in results], axis=1)
+    def rows(name: str, axis: int = 0) -> NDArray[Any]:
+        return np.concatenate([getattr(r, name) for r in results], axis)
 
     return BatchResult(
         lr=rows("lr"),
         start=rows("start"),
-        candidates=candidates("candidates"),
-        degradation_error=candidates("degradation_error"),
-        content_error=candidates("content_error"),
-        score=candidates("score"),
+        candidates=rows("candidates", 1),
+        degradation_error=rows("degradation_error", 1),
+        content_error=rows("content_error", 1),
+        score=rows("score", 1),
         kept=rows("kept"),
         finite=rows("finite"),
         row_steps=sum(r.row_steps for r in results),

@@ -17,12 +17,13 @@ from typing import Any, get_args
 from . import backends, parity
 from .artefact import check_replaceable, move_folder, new_folder, sha256_file, sweep, tool_versions, write_json_atomic
 from .backends.backend import Accepted, Backend, Order
+from .bundle import Bundle, open_bundle
 from .devices import Device
 from .engine_spec import ENGINE_JSON, EngineKey, EngineSpec, Parity, differing, read_engine_spec, seal
 from .errors import DegradeError
 from .executors import Executor
 from .lock import only_one
-from .spec import Bundle, PartSpec, Precision, can_filter, file_ref, has_steps, not_commercial, open_bundle
+from .spec import PartSpec, Precision, file_ref, not_commercial
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def ask(
         raise DegradeError(
             f"The LR size is {lr_size}", wanted=f"a multiple of {multiple}, as the bundle's networks need"
         )
-    choose = can_filter(bundle.spec.parts)
+    choose = bundle.spec.model_kind.can_filter
     if candidates is None:
         candidates = 3 if choose else 1
     if candidates > 1 and not choose:
@@ -94,7 +95,7 @@ def ask(
         raise DegradeError(fact, wanted="1")
     if batch < 1 or candidates < 1:
         raise DegradeError(f"The batch is {batch} and the candidates are {candidates}", wanted="at least 1 of each")
-    if accepted.computed == "bf16" and not has_steps(bundle.spec.parts):
+    if accepted.computed == "bf16" and not bundle.spec.model_kind.has_steps:
         raise DegradeError(
             f"bf16 is asked for, and of the kind {bundle.spec.kind} nothing would compute in it: it is for networks "
             "that run each step", wanted="--precision fp32",

@@ -13,26 +13,13 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from . import backends
+from . import backends, kinds
 from .artefact import from_json, later, parse_json, read_bytes, sha256_json
 from .backends.tensorrt_plan import PlanProof
 from .errors import DegradeError
+from .kinds import ModelKind
 from .schedule import Schedule
-from .spec import (
-    FilterWeights,
-    Kind,
-    PartSpec,
-    Precision,
-    Preprocessing,
-    Start,
-    can_filter,
-    check_file,
-    check_parts,
-    fuses,
-    has_steps,
-    hr_scale,
-    reads_reference,
-)
+from .spec import FilterWeights, PartSpec, Precision, Preprocessing, Start, check_file, hr_scale
 
 ENGINE_JSON = "engine.json"
 REBUILD = "build it again, here, with `degrade-engine build BUNDLE -o ENGINE --rebuild`"
@@ -137,7 +124,7 @@ class EngineSpec:
     (`seal`).
     """
 
-    kind: Kind
+    kind: str
     schedule: Schedule
     preprocessing: Preprocessing
     starts: tuple[Start, ...]
@@ -153,27 +140,12 @@ class EngineSpec:
     format: Format = "degrade-engine/engine/2"
 
     def __post_init__(self) -> None:
-        check_parts(self.kind, self.parts, ENGINE_JSON)
+        self.model_kind.check(self.parts, ENGINE_JSON)
 
     @property
-    def reads_reference(self) -> bool:
-        """Whether a pair needs a real LR photograph."""
-        return reads_reference(self.parts)
-
-    @property
-    def has_steps(self) -> bool:
-        """Whether a start image is noised and denoised; tau is 0 without."""
-        return has_steps(self.parts)
-
-    @property
-    def can_filter(self) -> bool:
-        """Whether it can tell a pair's candidates apart."""
-        return can_filter(self.parts)
-
-    @property
-    def fuses(self) -> bool:
-        """Whether the LR is the weighted sum of two branches."""
-        return fuses(self.parts)
+    def model_kind(self) -> ModelKind:
+        """The page of its kind. DegradeError for one that does not exist."""
+        return kinds.named(self.kind, ENGINE_JSON)
 
     @property
     def hr_scale(self) -> int | None:
@@ -192,13 +164,18 @@ class EngineSpec:
 
     @property
     def batch(self) -> int:
-        """Pairs a batch."""
+        """Pairs a batch, with so many candidates each as it was built for."""
         return self.key.batch
 
     @property
     def candidates(self) -> int:
-        """Candidates a pair."""
+        """Candidates a pair that it was built for."""
         return self.key.candidates
+
+    @property
+    def rows(self) -> int:
+        """R, candidates of all pairs that a step takes; so `rows // K` pairs with K candidates each."""
+        return self.key.batch * self.key.candidates
 
 
 def seal(key: EngineKey, parts: Mapping[str, PartSpec]) -> str:

@@ -43,15 +43,16 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..kernels import pixels
+from . import sampling
+from .bundle import Bundle
 from .devices import Device, HostDevice
 from .engine_spec import Against, Bound, Measure, Parity, Unit
 from .errors import DegradeError
 from .executors import Executor
 from .executors.onnxruntime import OnnxRuntimeExecutor
-from .sampling.feedforward import open_sampler
-from .sampling.sampler import Batch
+from .sampling.batch import Batch
 from .schedule import table
-from .spec import IMAGES, Bundle, Precision, can_filter, fuses, has_steps, hr_scale
+from .spec import IMAGE_SHAPE, Precision, hr_scale, makes_image
 
 Float32 = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
@@ -104,7 +105,7 @@ def check(
     measures = _parts(bundle, exact, engine, yardstick, content, reference, hr, batch, candidates, fixed_batch,
                       precision)  # fmt: skip
 
-    tau = min(TAU, bundle.spec.schedule.T) if has_steps(bundle.spec.parts) else 0
+    tau = min(TAU, bundle.spec.schedule.T) if bundle.spec.model_kind.has_steps else 0
     pairs = np.arange(batch, dtype=np.uint32) % distinct
     whole = partial(_end_to_end, bundle, candidates=candidates, lr_size=lr_size, tau=tau)
     probe = Rows(content, reference, hr, np.arange(distinct, dtype=np.uint32))
@@ -164,7 +165,8 @@ def _parts(
         typed = wanted if yardstick is None else run_part(yardstick, name, inputs)
         for output in part.outputs:
             a, b, c = found[output.name], wanted[output.name], alone[output.name]
-            fp32, unit = (GREY_FP32, GREY) if output.name in IMAGES else (RELATIVE_FP32, RELATIVE)
+            pixel = output.shape == IMAGE_SHAPE and part.runs != "step"  # not eps
+            fp32, unit = (GREY_FP32, GREY) if pixel else (RELATIVE_FP32, RELATIVE)
             error = measure(name, "reference", typed[output.name], b, fp32, unit)
             tolerance = fp32 if yardstick is None else _typed(error, precision)
             measures.append(measure(name, "reference", a, b[which], tolerance, unit))
@@ -229,21 +231,18 @@ def _end_to_end(
     bundle: Bundle, side: Side, rows: Rows, *, candidates: int, lr_size: int, tau: int
 ) -> Float32:  # fmt: skip
     """float32 [K, batch, 3, h, w]: all candidates before quantisation."""
-    spec, batch = bundle.spec, len(rows.pairs)
+    spec, kind, batch = bundle.spec, bundle.spec.model_kind, len(rows.pairs)
     executors = {
         name: side.open(name, batch * candidates if part.runs == "step" else batch) for name, part in spec.parts.items()
     }
-    sampler = open_sampler(
-        side.device, executors, spec.parts, spec.schedule, spec.filter,
-        batch=batch, candidates=candidates, height=lr_size, width=lr_size,
-    )  # fmt: skip
+    sampler = sampling.open(side.device, executors, spec, candidates=candidates)
     tables = [table(spec.schedule, "ddpm", tau, STEPS)] * batch
     made = Batch(
         rows.content, rows.reference, rows.pairs, tables, seed=SEED, hr=rows.hr,
-        start=None if "reconstruction" in spec.parts else rows.content,
-        fusion_weight=FUSION_WEIGHT if fuses(spec.parts) else None,
+        start=None if any(makes_image(part) for part in spec.parts.values()) else rows.content,
+        fusion_weight=FUSION_WEIGHT if kind.fuses else None,
     )  # fmt: skip
-    sampler.run(made, filter=can_filter(spec.parts), inspect=False)
+    sampler.run(made, filter=kind.can_filter, inspect=False)
     return side.device.download(sampler.x)[0].reshape(candidates, batch, 3, lr_size, lr_size)
 
 

@@ -110,12 +110,14 @@ class _Maker:
 
 
 def make_plan(
-    order: Order, engine: Engine | Described | None, *, known: Path | None = None, on_files: OnFiles | None = None
-) -> Planned:
+    order: Order, engine: Engine | Described | None, *, begun: int | None = None, known: Path | None = None,
+    on_files: OnFiles | None = None,
+) -> Planned:  # fmt: skip
     """Checks the order, looks at the photographs, settles the plan. engine: the order's, open or described; None for a
-    degrader. known, on_files: see `sources.How`. Raises DegradeError before a single image is read where it can.
+    degrader. begun: pairs a batch of a run that is to go on. known, on_files: see `sources.How`. Raises DegradeError
+    before a single image is read where it can.
     """
-    maker = _without_networks(order) if engine is None else _with_networks(order, engine)
+    maker = _without_networks(order) if engine is None else _with_networks(order, engine, begun)
     patience = Patience(order.patience, order.allow_missing)
     found = _found(order, maker, How(order.identity, order.pixel_limit, known, on_files, patience))
     pairs = order.pairs if found.listed is None else len(found.listed)
@@ -152,18 +154,21 @@ def _without_networks(order: Order) -> _Maker:
     return _Maker(recipe, degrader, order.lr_size or LR_SIZE, BATCH, degrader.sha256)
 
 
-def _with_networks(order: Order, engine: Engine | Described) -> _Maker:
-    spec = engine.spec
+def _with_networks(order: Order, engine: Engine | Described, begun: int | None) -> _Maker:
+    spec, reads_reference = engine.spec, engine.spec.model_kind.reads_reference
     recipe = Recipe.of(spec, order.recipe, **order.changes)
     degrader = open_start(recipe.start, order.degrader_options, order.weights)
-    if order.reference is not None and not spec.reads_reference:
+    if order.reference is not None and not reads_reference:
         fact = f"--reference was given, and an engine of the kind {spec.kind} reads no reference"
         raise DegradeError(fact, mend="leave it out")
     if spec.hr_scale not in (None, order.scale):
         fact = f"the scale is {order.scale}, and the networks of this engine read an HR of {spec.hr_scale} times the LR"
         raise DegradeError(fact, wanted=f"--scale {spec.hr_scale}")
     lr_size, _ = engine.lr_size
-    return _Maker(recipe, degrader, lr_size, engine.batch, engine.sha256, spec.reads_reference, engine.tile_overlap)
+    batch = engine.pairs(recipe.candidates)
+    if begun is not None and begun < batch:  # by a release that had one number of pairs, whatever the candidates
+        batch = begun
+    return _Maker(recipe, degrader, lr_size, batch, engine.sha256, reads_reference, engine.tile_overlap)
 
 
 def _found(order: Order, maker: _Maker, how: How) -> Sources:

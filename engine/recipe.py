@@ -1,10 +1,11 @@
-"""How a pair is made, apart from the images, the seed and the sizes: a `Recipe`; and the named ones of each kind.
+"""How a pair is made, apart from the images, the seed and the sizes: a `Recipe`. The named ones are on the page of each
+kind (kinds/).
 
 tau is the number of noising steps that the start image gets (RealDGen, Algorithm 2 and Table 9): small keeps the start,
 large lets the diffusion rewrite it. `steps` is how many network calls bring it back: None means every timestep, as in
 the paper.
 
-Command line, Python and benchmarks all hold a Recipe, so a default stands once: here.
+Command line, Python and benchmarks all hold a Recipe, so a default stands once: there.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from .errors import DegradeError
 from .sampling.noise import MOST_NOISE
 from .scalars import number, whole
 from .schedule import SOLVERS, SPACINGS, Schedule, SolverTable, Spacing, check_eta, table
-from .spec import Kind, Start
+from .spec import Start
 
 if TYPE_CHECKING:
     from .engine_spec import EngineSpec
@@ -82,12 +83,14 @@ class Recipe:
         check_eta(self.solver, self.eta)
 
     @classmethod
-    def named(cls, kind: Kind, name: str) -> Recipe:
+    def named(cls, kind: str, name: str) -> Recipe:
         """A kind's preset, "recommended" or "paper". Raises DegradeError where the kind has none of that name."""
-        if name not in RECIPES[kind]:
-            fact = f"an engine of the kind {kind} has no preset {name}"
-            raise DegradeError(fact, wanted=" or ".join(RECIPES[kind]))
-        return RECIPES[kind][name]
+        from .kinds import KINDS  # here, since the pages of the kinds are made of recipes
+
+        found = KINDS[kind].recipes
+        if name not in found:
+            raise DegradeError(f"an engine of the kind {kind} has no preset {name}", wanted=" or ".join(found))
+        return found[name]
 
     @classmethod
     def of(cls, spec: EngineSpec, recipe: Recipe | str, **changes: Any) -> Recipe:
@@ -112,25 +115,25 @@ class Recipe:
 
     def check(self, spec: EngineSpec) -> None:
         """Raises DegradeError for what this engine cannot do."""
-        most, kind = spec.candidates, f"an engine of the kind {spec.kind}"
+        most, can, kind = spec.rows, spec.model_kind, f"an engine of the kind {spec.kind}"
         if self.candidates > most:
-            fact = f"{self.candidates} candidates are asked for and the engine makes {most}"
-            raise DegradeError(fact, wanted=f"candidates {most}", mend="ask for fewer, or build an engine with more")
-        if self.candidates > 1 and not spec.can_filter:
+            fact = f"{self.candidates} candidates are asked for and the engine makes {most} at a time"
+            raise DegradeError(fact, mend="ask for fewer, or build an engine with a larger --batch or --candidates")
+        if self.candidates > 1 and not can.can_filter:
             fact = f"{self.candidates} candidates are asked for, and {kind} has nothing to choose by"
             raise DegradeError(fact, wanted="candidates 1")
-        if self.filter and not spec.can_filter:
+        if self.filter and not can.can_filter:
             raise DegradeError(f"{kind} has nothing to filter by", wanted="no filter")
         starts = spec.starts + (CLASSICAL if "realesrgan" in spec.starts else ())
         if self.start not in starts:
             raise DegradeError(f"the start image {self.start} does not fit this engine", wanted=" or ".join(starts))
         spec.schedule.check_tau(self.tau[1])
-        if self.tau[1] and not spec.has_steps:
+        if self.tau[1] and not can.has_steps:
             raise DegradeError(f"tau is {self.tau[1]}, and {kind} has no steps", wanted="tau 0")
-        if self.fusion_weight is not None and not spec.fuses:
+        if self.fusion_weight is not None and not can.fuses:
             fact = f"The fusion weight is {self.fusion_weight:g}, and {kind} fuses nothing"
             raise DegradeError(fact, mend="leave it out")
-        if self.fusion_weight is None and spec.fuses:
+        if self.fusion_weight is None and can.fuses:
             raise DegradeError(f"{kind} fuses two images, and there is no fusion weight", wanted="0 to 1")
 
     def table(self, schedule: Schedule, tau: int) -> SolverTable:
@@ -144,7 +147,9 @@ class Recipe:
     @property
     def label(self) -> str:
         """The preset, of any kind of engine, that this is but for the filter; or "custom"."""
-        presets = (one for of_kind in RECIPES.values() for one in of_kind.items())
+        from .kinds import KINDS
+
+        presets = (one for kind in KINDS.values() for one in kind.recipes.items())
         return next((name for name, recipe in presets if replace(recipe, filter=self.filter) == self), "custom")
 
     def to_json(self) -> dict[str, Any]:
@@ -189,30 +194,3 @@ def read_steps(text: str) -> int | None:
     if not (text.isascii() and text.isdecimal() and 0 < len(text) < 10) or int(text) < 1:
         raise DegradeError(f"steps is {text[:60]!r}", wanted="full, or how many network calls a candidate takes")
     return int(text)
-
-
-_PAPER = Recipe((1, 30), None, "even", "ddpm", 0.0, "realesrgan", candidates=3, filter=True)
-_RECOMMENDED = Recipe((200, 200), 5, "quadratic", "ddim", 0.0, "bicubic", candidates=3, filter=True)
-"""Chosen on the development scenes (bench/results/choice.jsonl and references_choice.jsonl), among settings that make
-their own start more real: few calls smooth a weak noise of the reference away (a call gives the mean of what its x_t
-leaves open; here the last is at t = 8), many from a small tau keep the start's sharpness. A start at Rec_lr with a
-small tau is a little nearer to the truth there, but its start is already as sharp as real LR and the diffusion only
-adds to it."""
-_SYNDIFF_PAPER = _PAPER.but(tau=(1, 125), candidates=1, filter=False)
-"""A random strength up to a quarter of the schedule, from a classical degradation of the HR (Yang et al. 2023, as
-RealDGen describes it)."""
-_SYNDIFF = _RECOMMENDED.but(tau=40, steps=1, candidates=1, filter=False)
-"""One call from a weak noise: the mean of what a model of one camera's LR takes for it. Chosen on the development
-scenes with such a model (bench/results/syndiff_choice.jsonl; docs/other-checkpoints.md)."""
-_LWAY = Recipe((0, 0), None, "even", "ddpm", 0.0, "reconstruction", candidates=1, filter=False, noise=1.0)
-"""All that LWay has: its own reconstruction. The paper makes no pairs; this is its one setting. The noise is ours: of
-0 to 3, what makes LR most like the camera's on the scenes for choosing (docs/worth.md)."""
-_UDDM_PAPER = Recipe((200, 200), None, "even", "ddpm", 0.0, "bicubic", 1, filter=False, fusion_weight=0.5)
-"""From noise, all 200 steps of DDPM (UDDM, implementation details), w = 0.5 (Table 2)."""
-_UDDM = _UDDM_PAPER.but(steps=10, spacing="quadratic", solver="ddim")
-RECIPES: dict[Kind, dict[str, Recipe]] = {
-    "realdgen": {"recommended": _RECOMMENDED, "paper": _PAPER},
-    "syndiff": {"recommended": _SYNDIFF, "paper": _SYNDIFF_PAPER},
-    "lway": {"recommended": _LWAY},
-    "uddm": {"recommended": _UDDM, "paper": _UDDM_PAPER},
-}

@@ -6,13 +6,17 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .inputs.sources import OnFiles
 from .pipeline.progress import Progress
 from .planning import Order, Planned, make_plan
 from .runners.workers import Workers
 from .sinks import Output
+
+if TYPE_CHECKING:
+    from .api import Engine
+    from .runners.job import Described
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ def plan(
 ) -> Planned:  # fmt: skip
     """What a run would make. out: gets plan.json and inventory.jsonl; None: nothing is written. Raises DegradeError."""
     with workers.engine(order) as engine:
-        planned = make_plan(order, engine, known=None if rescan else out, on_files=telling.on_files)
+        planned = _planned(order, engine, out, rescan, telling)
     telling.on_plan(planned)
     if out is not None:
         _open(planned, out, output, workers)
@@ -97,7 +101,7 @@ def generate(
         telling.on_progress(now)
 
     with workers.engine(order) as engine:
-        planned = make_plan(order, engine, known=None if rescan else out, on_files=telling.on_files)
+        planned = _planned(order, engine, out, rescan, telling)
         workers.check(order.engine)
         telling.on_plan(planned)
         _open(planned, out, output, workers)
@@ -107,6 +111,16 @@ def generate(
         seconds = time.perf_counter() - began
     rate = None if last is None else last.pairs_per_second
     return Generated(out, page["pairs"], page["pairs_asked"], page["rejects"], seconds, rate, page, notes)
+
+
+def _planned(
+    order: Order, engine: Engine | Described | None, out: Path | None, rescan: bool, telling: Telling
+) -> Planned:
+    """The plan of a run in `out`, which may have begun."""
+    from .runners.run_folder import batch_of
+
+    begun = None if out is None else batch_of(out)
+    return make_plan(order, engine, begun=begun, known=None if rescan else out, on_files=telling.on_files)
 
 
 def _open(planned: Planned, out: Path, output: Output, workers: Workers) -> None:

@@ -1,25 +1,11 @@
-"""What a bundle says about itself: `bundle.json` as frozen dataclasses (engine.json is in engine_spec.py).
+"""The words of bundle.json and engine.json for a network part, its tensors and its files, as frozen dataclasses.
 
-A bundle holds the network parts of one model as ONNX files with dynamic batch, height and width. For each
-part it says how often it runs, and that word lets one runtime drive every kind of model:
+For each part they say how often it runs, and that word lets one runtime drive every kind of model (kinds/):
 
-    reference   once a reference image      degradation:    image -> f_deg
-    pair        once a pair                 content:        image -> f_cont
-                                            modulation:     f_cont, f_deg -> condition
-                                            reconstruction: f_cont, f_deg -> image
-    candidate   once a candidate            (none in RealDGen; the filter runs the extractors again by itself)
-    step        once a denoising step       denoiser:       x_t, t, condition -> eps
-
-These are RealDGen's. SynDiff has a denoiser alone, x_t, t -> eps: it reads no reference, and there is nothing to filter
-by. LWay has no steps: two calls make a pair,
-
-    reference   degradation: image -> f_deg       pair    reconstruction: content, f_deg -> image
-
-where content is what RealDGen's E_cont sees, the HR brought to LR size.
-UDDM has two branches, whose weighted sum is the LR:
-
-    pair        condition: image -> condition    pddm: hr, z -> lr_pddm    (the HR at its own size, and noise)
-    step        denoiser:  x_t, t, condition -> eps
+    reference   once a reference image
+    pair        once a pair
+    candidate   once a candidate           (none so far; a filter runs its extractors again by itself)
+    step        once a denoising step
 
 Parts are listed in the order in which they run. Their outer tensors are float32 (t int32) whatever the
 precision within.
@@ -28,29 +14,18 @@ precision within.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal, get_args
+from typing import Literal
 
-from .artefact import from_json, later, parse_json, read_bytes, sha256_bytes, sha256_file
+from .artefact import sha256_file
 from .errors import DegradeError
-from .schedule import Schedule
 
-BUNDLE_JSON = "bundle.json"
-Format = Literal["degrade-engine/bundle/2"]
 Precision = Literal["fp32", "fp16", "bf16"]
 Start = Literal["reconstruction", "bicubic", "realesrgan"]
 Runs = Literal["reference", "pair", "candidate", "step"]
-Kind = Literal["realdgen", "syndiff", "lway", "uddm"]
-PARTS: dict[Kind, tuple[str, ...]] = {
-    "realdgen": ("degradation", "content", "modulation", "reconstruction", "denoiser"),
-    "syndiff": ("denoiser",),
-    "lway": ("degradation", "reconstruction"),
-    "uddm": ("condition", "pddm", "denoiser"),
-}
-IMAGES = ("image", "lr_pddm")  # outputs of a part that are LR images
-OUTER = ("image", "content", "hr", "z", "x_t", "t")  # tensors that no part makes
-EXTRACTORS = ("degradation", "content")  # what the filter runs again on every candidate
+IMAGE_SHAPE = ("batch", 3, "height", "width")
+OUTER = ("image", "content", "hr", "x_t", "t")  # tensors that no part makes and every sampler has
 
 
 @dataclass(frozen=True)
@@ -133,73 +108,6 @@ class FilterWeights:
     content: float = 1.0
 
 
-@dataclass(frozen=True)
-class BundleSpec:
-    """bundle.json.
-
-    schedule: of the diffusion; not read where a kind has no steps. lr_multiple: LR height and width must be multiples
-    of it. starts: the start images that make sense. licence: of the weights, an SPDX identifier or words; commercial:
-    whether they may be used commercially, None where the checkpoint's card does not say. card: free form, the training
-    card. parent: {"checkpoint_sha256": …}, and "calibration_sha256" where one was used. tools: the versions that made
-    it. islands: layers that a calibration keeps in FP32 in the fp16 files, beyond those that always are.
-    """
-
-    kind: Kind
-    schedule: Schedule
-    lr_multiple: int
-    starts: tuple[Start, ...]
-    parts: dict[str, PartSpec]
-    licence: str
-    card: dict[str, Any]
-    parent: dict[str, str]
-    tools: dict[str, str]
-    filter: FilterWeights = field(default_factory=FilterWeights)
-    preprocessing: Preprocessing = field(default_factory=Preprocessing)
-    islands: tuple[str, ...] = ()
-    commercial: bool | None = later(None)
-    format: Format = "degrade-engine/bundle/2"
-
-    def __post_init__(self) -> None:
-        check_parts(self.kind, self.parts, BUNDLE_JSON)
-        if self.lr_multiple < 1:
-            raise DegradeError(f"{BUNDLE_JSON}: lr_multiple is {self.lr_multiple}", wanted="1 or more")
-
-
-@dataclass(frozen=True)
-class Bundle:
-    """An opened bundle. sha256 is that of bundle.json, which holds the hash of every other file."""
-
-    folder: Path
-    spec: BundleSpec
-    sha256: str
-
-    def file(self, part: str, precision: Precision = "fp32") -> Path:
-        """The ONNX file of a part. DegradeError if the bundle has none in that precision."""
-        files = self.spec.parts[part].files
-        if precision not in files:
-            raise DegradeError(f"{self.folder} has no {precision} file of {part}", wanted=f"one of {', '.join(files)}")
-        return self.folder / files[precision].path
-
-
-def open_bundle(folder: Path, *, verify: bool = True) -> Bundle:
-    """Reads bundle.json and (verify) checks every file's size and hash. DegradeError for what is off."""
-    path = Path(folder) / BUNDLE_JSON
-    if not path.is_file():
-        raise DegradeError(f"{folder} holds no {BUNDLE_JSON}", wanted="a bundle made by `degrade-engine export`")
-    data = read_bytes(path)
-    page = parse_json(data, BUNDLE_JSON)
-    wanted = get_args(Format)[0]
-    if isinstance(page, dict) and page.get("format") != wanted:
-        mend = "export the checkpoint again: `degrade-engine export`"
-        raise DegradeError(f"{path} has the format {page.get('format')!r}", wanted=repr(wanted), mend=mend)
-    spec = from_json(BundleSpec, page, BUNDLE_JSON)
-    if verify:
-        for part in spec.parts.values():
-            for reference in part.files.values():
-                check_file(path.parent, reference)
-    return Bundle(path.parent, spec, sha256_bytes(data))
-
-
 def file_ref(folder: Path, path: str) -> FileRef:
     """The FileRef of a file that is already there."""
     return FileRef(path, sha256_file(folder / path), (folder / path).stat().st_size)
@@ -234,26 +142,6 @@ def not_commercial(licence: str, commercial: bool | None) -> str:
     return f"These weights may not be used commercially. Their licence: {licence}" if commercial is False else ""
 
 
-def reads_reference(parts: dict[str, PartSpec]) -> bool:
-    """Whether a pair needs a real LR photograph."""
-    return any(part.runs == "reference" for part in parts.values())
-
-
-def can_filter(parts: dict[str, PartSpec]) -> bool:
-    """Whether candidates can be told apart: both extractors are there."""
-    return all(name in parts for name in EXTRACTORS)
-
-
-def has_steps(parts: dict[str, PartSpec]) -> bool:
-    """Whether a start image is noised and denoised; without, tau is 0 and the model's LR is the result."""
-    return any(part.runs == "step" for part in parts.values())
-
-
-def fuses(parts: dict[str, PartSpec]) -> bool:
-    """Whether the LR is the weighted sum of two branches (UDDM, eq. 1)."""
-    return "pddm" in parts
-
-
 def hr_scale(parts: dict[str, PartSpec]) -> int | None:
     """HR over LR of a kind that reads the HR itself; None for one that sees it at LR size alone, at any scale."""
     for part in parts.values():
@@ -263,23 +151,6 @@ def hr_scale(parts: dict[str, PartSpec]) -> int | None:
     return None
 
 
-def check_parts(kind: Kind, parts: dict[str, PartSpec], where: str) -> None:
-    """DegradeError unless the parts are the kind's, with files, in an order in which they can run."""
-    wanted = PARTS[kind]
-    for name in wanted:
-        if name not in parts:
-            raise DegradeError(f"{where}: the part {name!r} is missing", wanted=", ".join(wanted))
-    for name, part in parts.items():
-        if name not in wanted:
-            raise DegradeError(f"{where}: the part {name!r} is unknown", wanted=", ".join(wanted))
-        if "fp32" not in part.files and "engine" not in part.files:
-            raise DegradeError(f"{where}: the part {name!r} has no file", wanted="an fp32 file, or an engine's")
-    made = set(OUTER)
-    for name, part in parts.items():
-        lacking = [tensor.name for tensor in part.inputs if tensor.name not in made]
-        if lacking:
-            raise DegradeError(
-                f"{where}: {name} reads {lacking[0]!r}, which no part before it makes",
-                wanted="parts in the order in which they run",
-            )
-        made |= {tensor.name for tensor in part.outputs}
+def makes_image(part: PartSpec) -> bool:
+    """Whether a part makes an LR image that needs no step: a start image, or the result."""
+    return any(tensor.name == "image" for tensor in part.outputs)

@@ -13,10 +13,10 @@ from pathlib import Path
 from . import backends
 from .artefact import write_json_atomic
 from .build import gate, quarantine
+from .bundle import Bundle, BundleSpec, open_bundle
 from .engine_spec import ENGINE_JSON, EngineSpec, read_engine_spec
 from .errors import DegradeError
 from .lock import only_one
-from .spec import Bundle, BundleSpec, open_bundle
 
 
 def verify(

@@ -19,40 +19,22 @@ import torch
 from torch import nn
 from torch.export import Dim
 
+from degrade_engine.engine import kinds
 from degrade_engine.engine.artefact import new_folder, sha256_file, tool_versions, write_json_atomic
+from degrade_engine.engine.bundle import BUNDLE_JSON, BundleSpec
 from degrade_engine.engine.calibration_spec import read_precision
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.schedule import Schedule
-from degrade_engine.engine.spec import (
-    BUNDLE_JSON,
-    BundleSpec,
-    Kind,
-    PartSpec,
-    Precision,
-    Start,
-    TensorSpec,
-    file_ref,
-    not_commercial,
-    read_dimension,
-)
+from degrade_engine.engine.spec import PartSpec, Precision, TensorSpec, file_ref, not_commercial, read_dimension
 from degrade_engine.originals.checkpoint import load
-from degrade_engine.originals.lway.config import LWayConfig
-from degrade_engine.originals.realdgen.config import RealDGenConfig
-from degrade_engine.originals.syndiff.config import SynDiffConfig
-from degrade_engine.originals.uddm.config import UDDMConfig
 
 from .half import half_layers, half_typed
+from .kinds import page_of
 from .parity import check_parity
-from .parts import Part, parts_of
+from .parts import Part
 from .spelled import spelled_out
 from .trials import trials
 
-STARTS: dict[Kind, tuple[Start, ...]] = {  # that make sense for a kind of model, the model's own first
-    "realdgen": ("reconstruction", "bicubic", "realesrgan"),
-    "syndiff": ("realesrgan", "bicubic"),
-    "lway": ("reconstruction",),
-    "uddm": ("bicubic",),
-}
 OPSET = 22  # the first whole set after GroupNormalization with FP32 statistics (21); TensorRT 10.12 and later read it
 
 
@@ -71,8 +53,8 @@ def export_checkpoint(
     else, or an ONNX file that does not agree with PyTorch.
     """
     model, record = load(checkpoint, nn.Module)
-    exact = parts_of(model)
-    config = cast(RealDGenConfig | SynDiffConfig | LWayConfig | UDDMConfig, record.config)
+    page = page_of(record.kind)
+    kind, config, exact = kinds.KINDS[record.kind], cast(Any, record.config), page.parts(model)
     parent = {"checkpoint_sha256": sha256_file(checkpoint)}
     islands: tuple[str, ...] = ()
     if calibration is not None:
@@ -80,14 +62,14 @@ def export_checkpoint(
         islands = tuple(island.layer for island in found.islands)
     models: dict[Precision, nn.Module] = {"fp32": spelled_out(model)}
     if "fp16" in precisions:
-        models["fp16"] = half_typed(model, islands)
+        models["fp16"] = half_typed(model, page.HALF, islands)
         halves, layers = half_layers(models["fp16"])
         if not halves:
             raise DegradeError("no layer of this model would run in FP16", wanted="a layer outside the FP32 islands")
         say(f"{halves} of {layers} convolutions and linear layers in FP16, the rest are FP32 islands")
     with new_folder(out, BUNDLE_JSON) as folder:
         parts, agreement = {}, {}
-        written = {precision: parts_of(m) for precision, m in models.items()}
+        written = {precision: page.parts(m) for precision, m in models.items()}
         inputs = trials(exact, config.lr_multiple)
         for name, part in exact.items():
             files: dict[Precision, Path] = {p: folder / f"{name}.{p}.onnx" for p in written}
@@ -96,14 +78,13 @@ def export_checkpoint(
             report = check_parity(name, part, inputs[name], files, islands)
             agreement[name] = report
             say(f"{name}: RMS from PyTorch " + ", ".join(f"{r['error']:.1e} in {p}" for p, r in report.items()))
-            parts[name] = PartSpec(
-                part.runs, part.inputs, part.outputs, {p: file_ref(folder, f.name) for p, f in files.items()}
-            )
+            refs = {str(p): file_ref(folder, f.name) for p, f in files.items()}
+            parts[name] = PartSpec(kind.parts[name], part.inputs, part.outputs, refs)
         spec = BundleSpec(
-            kind=cast(Kind, record.kind),
-            schedule=Schedule() if isinstance(config, LWayConfig) else config.diffusion,
+            kind=kind.name,
+            schedule=config.diffusion if kind.has_steps else Schedule(),
             lr_multiple=config.lr_multiple,
-            starts=STARTS[cast(Kind, record.kind)],
+            starts=kind.starts,
             parts=parts,
             licence=str(record.card.get("licence", "not stated in the checkpoint's card")),
             commercial=stated(record.card),

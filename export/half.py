@@ -11,13 +11,14 @@ A calibration (`calib/`) adds islands of its own: each becomes an Exit, FP32 fro
 sums of a residual stream between them included. Rounded to FP16 at once, its output could not hold what made it one.
 
 Group normalisation keeps its statistics, attention its softmax, pooling its sums in FP32 by the originals' own code.
-What is listed as `islands` (the timestep embedding, E_deg's mapping) is left alone.
+What a kind's page lists as `islands` (the timestep embedding, E_deg's mapping) is left alone.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 import torch
@@ -74,27 +75,32 @@ class TensorCore(nn.Module):
 M = TypeVar("M", bound=nn.Module)
 Policy = Literal["half", "enter", "exit", "island"]
 
-# Names of the layers of our models that are not simply Inside; a name stands for everything below it.
-ENTER = ("vqvae.encoder.down.0", "degradation.features", "modulation.inp", "modulation.layers.*.unit", "unet.from_x",
-         "unet.*.embed", "reconstructor.inp", "reconstructor.blocks.*.unit", "pddm.parameters_of.inp")  # fmt: skip
-EXIT = (
-    "vqvae.encoder.out",
-    "modulation.out.0",
-    "modulation.image",
-    "unet.from_c",
-    "unet.out",
-    "reconstructor.out",
-    "pddm.parameters_of.maps",
-    "pddm.parameters_of.colour",
-)
-ISLANDS = ("unet.embed", "noise", "degradation.mapping", "vqvae.decoder", "vqvae.quantiser")
+
+@dataclass(frozen=True)
+class Half:
+    """Names of a model's layers that are not simply Inside; a name stands for all below it, `*` for any part of a path.
+    islands: left alone."""
+
+    enter: tuple[str, ...] = ()
+    exit: tuple[str, ...] = ()
+    islands: tuple[str, ...] = ()
+
+    def __add__(self, other: Half) -> Half:
+        return Half(self.enter + other.enter, self.exit + other.exit, self.islands + other.islands)
+
+    def under(self, prefix: str) -> Half:
+        """Of a model that has these layers a level deeper."""
+        return Half(*(tuple(f"{prefix}.{name}" for name in names) for names in (self.enter, self.exit, self.islands)))
+
+    def policy(self, name: str) -> Policy:
+        """What a layer is in every typed graph, by its name in the model: Inside, Enter, Exit or left alone."""
+        kinds: tuple[tuple[Policy, tuple[str, ...]], ...] = (
+            ("island", self.islands), ("enter", self.enter), ("exit", self.exit)
+        )  # fmt: skip
+        return next((kind for kind, names in kinds if any(_matches(name, n) for n in names)), "half")
 
 
-def policy(name: str) -> Policy:
-    """What a layer is in every typed graph, by its name in the model: Inside, Enter, Exit or left alone."""
-    name = name.removeprefix("ddm.")  # UDDM has its U-Net a level deeper
-    kinds: tuple[tuple[Policy, tuple[str, ...]], ...] = (("island", ISLANDS), ("enter", ENTER), ("exit", EXIT))
-    return next((kind for kind, names in kinds if any(_matches(name, n) for n in names)), "half")
+UNET = Half(("unet.from_x", "unet.*.embed"), ("unet.from_c", "unet.out"), ("unet.embed",))  # of every kind with steps
 
 
 def layer_names(model: nn.Module) -> list[str]:
@@ -102,10 +108,11 @@ def layer_names(model: nn.Module) -> list[str]:
     return [name for name, m in model.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)]
 
 
-def half_typed(model: M, islands: Collection[str] = ()) -> M:
+def half_typed(model: M, half: Half, islands: Collection[str] = ()) -> M:
     """A copy of the model, typed as above; its inputs and outputs stay FP32.
 
-    islands: names of further layers that become an Exit, from a calibration. DegradeError for one that is none.
+    half: its kind's; islands: names of further layers that become an Exit, from a calibration. DegradeError for one
+    that is none.
     """
     names = layer_names(model)
     if unknown := sorted(set(islands) - set(names)):
@@ -113,7 +120,7 @@ def half_typed(model: M, islands: Collection[str] = ()) -> M:
         raise DegradeError(fact, wanted="a convolution or linear layer of this checkpoint")
     typed = copy.deepcopy(model)
     for name in names:
-        kind = policy(name)
+        kind = half.policy(name)
         if kind == "island":
             continue
         parent, _, leaf = name.rpartition(".")

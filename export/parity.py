@@ -29,14 +29,13 @@ import torch
 from torch import Tensor, nn
 
 from degrade_engine.engine.errors import DegradeError
-from degrade_engine.engine.spec import Precision
+from degrade_engine.engine.spec import IMAGE_SHAPE, Precision
 
 from .parts import Part
 from .trials import Inputs
 
 FLOOR = 2 / 255 / 1000
 NUDGES = 3  # times that weights and inputs are moved, for each trial
-IMAGES = ("image", "eps", "lr_pddm")  # outputs whose unit is 1
 
 
 def check_parity(
@@ -50,7 +49,7 @@ def check_parity(
         raise DegradeError(
             f"{name} of this checkpoint gives NaN or infinity, in PyTorch already", wanted="weights of a trained model"
         )
-    units = [1.0 if part.outputs[0].name in IMAGES else rms([found]) or 1.0 for found in exact]
+    units = [1.0 if part.outputs[0].shape == IMAGE_SHAPE else rms([found]) or 1.0 for found in exact]
 
     def less_exact(found: Sequence[np.ndarray]) -> list[np.ndarray]:
         return [(one - right) / unit for one, right, unit in zip(found, exact, units, strict=True)]

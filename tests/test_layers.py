@@ -50,7 +50,8 @@ LAYERS = {
     "export": Layer(
         names(
             "torch onnx onnxscript onnxruntime numpy .originals"
-            " .engine.spec .engine.calibration_spec .engine.schedule .engine.errors .engine.artefact"
+            " .engine.spec .engine.bundle .engine.kinds .engine.calibration_spec .engine.schedule .engine.errors"
+            " .engine.artefact"
         )
     ),
     "calib": Layer(names(".engine numpy"), names(".export .originals torch safetensors")),

@@ -15,7 +15,7 @@ torch = pytest.importorskip("torch", reason="needs the extra train")
 from degrade_engine.engine.api import Engine  # noqa: E402
 from degrade_engine.engine.build import build  # noqa: E402
 from degrade_engine.engine.images import read_rgb, resize_bicubic  # noqa: E402
-from degrade_engine.engine.sampling.sampler import Batch, BatchResult  # noqa: E402
+from degrade_engine.engine.sampling.batch import Batch, BatchResult  # noqa: E402
 from degrade_engine.engine.schedule import table  # noqa: E402
 from degrade_engine.export import export_checkpoint  # noqa: E402
 from degrade_engine.kernels import philox, pixels  # noqa: E402

@@ -11,9 +11,9 @@ torch = pytest.importorskip("torch", reason="needs the extra train")
 
 from degrade_engine.engine.api import Engine  # noqa: E402
 from degrade_engine.engine.build import build  # noqa: E402
+from degrade_engine.engine.bundle import open_bundle  # noqa: E402
 from degrade_engine.engine.errors import DegradeError  # noqa: E402
 from degrade_engine.engine.images import read_rgb, resize_bicubic  # noqa: E402
-from degrade_engine.engine.spec import open_bundle  # noqa: E402
 from degrade_engine.export import export_checkpoint  # noqa: E402
 from degrade_engine.originals.checkpoint import load, save  # noqa: E402
 from degrade_engine.originals.lway.config import TINY  # noqa: E402
@@ -75,6 +75,6 @@ def test_the_bundle_holds_two_parts_in_both_precisions(bundle: Path) -> None:
 def test_an_sr_model_is_not_exported(tmp_path: Path) -> None:
     config = SRResNetConfig("test", 8, 1)
     save(SRResNet(config).state_dict(), config, tmp_path / "sr.safetensors", [], {})
-    with pytest.raises(DegradeError, match="SRResNet cannot be exported"):
+    with pytest.raises(DegradeError, match="A checkpoint of srresnet cannot be exported"):
         export_checkpoint(tmp_path / "sr.safetensors", tmp_path / "bundle")
     assert not (tmp_path / "bundle").exists()

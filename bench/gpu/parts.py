@@ -22,13 +22,15 @@ from typing import Any
 import click
 import numpy as np
 
-from degrade_engine.engine import backends
+from degrade_engine.engine import backends, sampling
 from degrade_engine.engine.backends.backend import Order
 from degrade_engine.engine.build import build, open_engine_part
+from degrade_engine.engine.bundle import open_bundle
 from degrade_engine.engine.devices.cuda import CudaDevice
-from degrade_engine.engine.recipe import RECIPES, Recipe
-from degrade_engine.engine.sampling.sampler import Batch, Sampler
-from degrade_engine.engine.spec import PartSpec, TensorSpec, open_bundle
+from degrade_engine.engine.kinds import KINDS
+from degrade_engine.engine.recipe import Recipe
+from degrade_engine.engine.sampling.batch import Batch, Runner
+from degrade_engine.engine.spec import PartSpec, TensorSpec
 from degrade_engine.kernels import tiles
 
 from ..onnx_work import count
@@ -256,16 +258,13 @@ def measure_engine(
         spec = built.spec
         executors = {part: open_engine_part(built.folder, spec, part, device) for part in spec.parts}
 
-        def sampler(graphs: bool) -> Sampler:
+        def sampler(graphs: bool) -> Runner:
             device.graphs = graphs
-            return Sampler(
-                device, executors, spec.parts, spec.schedule, spec.filter, batch=batch, candidates=candidates,
-                height=lr_size, width=lr_size,
-            )  # fmt: skip
+            return sampling.open(device, executors, spec, candidates=candidates)
 
         content, reference = photographs(samples, lr_size, batch)
         denoiser_ms = {}
-        for label, recipe in RECIPES["realdgen"].items():
+        for label, recipe in KINDS["realdgen"].recipes.items():
             work = one_batch(recipe, spec.schedule, content, reference)
             times = {}
             for way, graphs in (("replayed", True), ("launched", False)):

@@ -28,8 +28,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from degrade_engine.engine.artefact import tool_versions
 from degrade_engine.engine.cores import cores
 from degrade_engine.engine.devices import HostDevice
-from degrade_engine.engine.recipe import RECIPES, Recipe
-from degrade_engine.engine.spec import has_steps
+from degrade_engine.engine.kinds import KINDS
+from degrade_engine.engine.recipe import Recipe
 from degrade_engine.kernels import philox
 
 from .. import onnx_work, rig
@@ -131,13 +131,13 @@ def jobs(sources: list[Source], samples: Path, threads: int, most: Ceiling) -> l
     for source in sources:
         for name in source.parts:
             found.append((f"{source.kind}: {name}", partial(part, source, name, threads, most)))
-    if first.backend == "onnxruntime" and has_steps(first.parts):
+    if first.backend == "onnxruntime" and first.model_kind.has_steps:
         found.append(("the denoiser's operators", partial(operators, first)))
-    for name, recipe in RECIPES[first.kind].items():
+    for name, recipe in KINDS[first.kind].recipes.items():
         found.append((f"a batch, {name}", partial(of_preset, first, name, recipe, samples, threads, most)))
     found.append(("normals", partial(normals, first.batch * first.candidates, first.lr_size, threads, most)))
     base = scaling.Size(min(first.batch, 2), first.candidates, first.lr_size, 2)
-    for over in scaling.SCALES if has_steps(first.parts) else ("batch", "lr_size"):
+    for over in scaling.SCALES if first.model_kind.has_steps else ("batch", "lr_size"):
         small = replace(base, batch=1) if over == "lr_size" else base
         found.append((f"scaling over {over}", partial(scaling.series, first, over, small, threads)))
     return found

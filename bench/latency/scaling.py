@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from degrade_engine.engine.sampling.sampler import Batch
+from degrade_engine.engine.sampling.batch import Batch
 from degrade_engine.engine.schedule import table
-from degrade_engine.engine.spec import fuses, has_steps, hr_scale, reads_reference
+from degrade_engine.engine.spec import hr_scale
 
 from .. import rig
 from ..ledger import Ledger
@@ -32,33 +32,33 @@ class Size:
 
 def random_batch(source: Source, size: Size) -> Batch:
     """Pixels of no meaning: what they are changes no time."""
-    random, spec = np.random.default_rng(0), source.parts
+    random, kind = np.random.default_rng(0), source.model_kind
 
     def images(side: int) -> np.ndarray:
         return random.integers(0, 256, (size.batch, side, side, 3), dtype=np.uint8)
 
-    steps = table(source.schedule, "ddpm", size.steps if has_steps(spec) else 0)
+    steps = table(source.schedule, "ddpm", size.steps if kind.has_steps else 0)
     return Batch(
         content=images(size.lr_size),
-        reference=images(size.lr_size) if reads_reference(spec) else None,
+        reference=images(size.lr_size) if kind.reads_reference else None,
         pairs=np.arange(size.batch, dtype=np.uint32),
         tables=[steps] * size.batch,
-        start=images(size.lr_size) if has_steps(spec) else None,
-        hr=None if (scale := hr_scale(spec)) is None else images(scale * size.lr_size),
-        fusion_weight=0.5 if fuses(spec) else None,
+        start=images(size.lr_size) if kind.has_steps else None,
+        hr=None if (scale := hr_scale(source.parts)) is None else images(scale * size.lr_size),
+        fusion_weight=0.5 if kind.fuses else None,
     )
 
 
 def series(source: Source, over: str, base: Size, threads: int, repeats: int = 3) -> Iterator[Row]:
     """Batches of each value, the rest as in `base`, and the straight line through them: for the size, in pixels."""
-    values = [v for v in SCALES[over] if over != "candidates" or v == 1 or source.can_filter]
+    values = [v for v in SCALES[over] if over != "candidates" or v == 1 or source.model_kind.can_filter]
     found: list[tuple[int, float]] = []
     for value in values:
         size = replace(base, **{over: value})
         where = {"batch": size.batch, "candidates": size.candidates, "lr_size": size.lr_size}
         with rig.opened(source, Ledger(), threads=threads, **where) as sampler:
             batch = random_batch(source, size)
-            times = timed(lambda: sampler.run(batch, filter=source.can_filter, inspect=False), repeats)  # noqa: B023
+            times = timed(lambda: sampler.run(batch, filter=source.model_kind.can_filter, inspect=False), repeats)  # noqa: B023
         row = {"what": "scaling", "over": over, "value": value, "steps": size.steps, **where, **spread(times)}
         found.append((value**2 if over == "lr_size" else value, row["p50_ms"]))
         yield row

@@ -20,7 +20,7 @@ from degrade_engine.engine.pipeline.batches import assemble
 from degrade_engine.engine.recipe import Recipe
 from degrade_engine.engine.sinks import open_sink
 from degrade_engine.engine.sinks.sink import Sink
-from degrade_engine.engine.spec import hr_scale, reads_reference
+from degrade_engine.engine.spec import hr_scale
 
 from .. import rig
 from ..ledger import Ledger
@@ -105,7 +105,7 @@ def inside(batch: Ledger, whole: float) -> dict[str, float]:
 
 def the_plan(source: Source, recipe: Recipe, samples: Path, scale: int) -> tuple[plan.Plan, sources.Sources]:
     """PAIRS pairs of the bundled photographs: enough that the middle batch is one of middling taus."""
-    size, reads = source.lr_size, reads_reference(source.parts)
+    size, reads = source.lr_size, source.model_kind.reads_reference
     reference = samples / "reference" if reads else None
     found = sources.from_folders(samples / "hr", reference, hr_size=scale * size, reference_size=size)
     options = plan.Options(seed=0, pairs=PAIRS, scale=scale, recipe=recipe, shard_pairs=PAIRS, save_candidates=False)

@@ -39,7 +39,7 @@ class Job:
 def generated(engine: Engine, pairs: Pairs, setting: Setting, seed: int) -> tuple[list[Image], dict[str, Any]]:
     """The engine's images and how they were made. Its kind may read no reference and have no filter."""
     setting = settings.fit(setting, engine.spec)
-    reference = pairs.references[setting.reference] if engine.spec.reads_reference else None
+    reference = pairs.references[setting.reference] if engine.spec.model_kind.reads_reference else None
     result = engine.degrade(pairs.hr, reference, recipe=setting.recipe, scale=pairs.scale, seed=seed)
     return list(result.lr), cost(setting, len(pairs.hr), seed)
 

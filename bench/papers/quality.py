@@ -42,7 +42,7 @@ def seconds_a_call(engines: Sequence[Engine], pairs: Pairs) -> float:
     for engine in engines:
         spec, few = engine.spec, pairs.first(min(engine.spec.batch, len(pairs.hr)))
         took = []
-        for tau in (0, 1) if spec.has_steps else ():
+        for tau in (0, 1) if spec.model_kind.has_steps else ():
             began = time.perf_counter()
             generated(engine, few, settings.made(start=spec.starts[0], tau=tau, steps=1, filter=False), seed=0)
             took.append(time.perf_counter() - began)

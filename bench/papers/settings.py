@@ -18,8 +18,8 @@ from degrade_engine.engine import draws
 from degrade_engine.engine.artefact import parse_json
 from degrade_engine.engine.engine_spec import EngineSpec
 from degrade_engine.engine.errors import DegradeError
-from degrade_engine.engine.recipe import RECIPES, Recipe
-from degrade_engine.engine.spec import Kind
+from degrade_engine.engine.kinds import KINDS
+from degrade_engine.engine.recipe import Recipe
 
 Without = Literal["degradation", "content"]
 Name = Literal["table3", "table4", "table5", "table7", "curve", "fusion"]
@@ -75,20 +75,20 @@ def made(reference: str = "other", **changes: Any) -> Setting:
     return Setting(BASE.but(**changes), reference)
 
 
-def of_preset(kind: Kind, name: str, reference: str = "other") -> Setting:
+def of_preset(kind: str, name: str, reference: str = "other") -> Setting:
     """A kind's preset as a setting."""
     return Setting(Recipe.named(kind, name).but(candidates=1, fusion_weight=None), reference)
 
 
 def fit(setting: Setting, spec: EngineSpec) -> Setting:
     """The setting as an engine can run it, with all candidates that it makes."""
-    recipe = setting.recipe.but(candidates=spec.candidates, filter=setting.recipe.filter and spec.can_filter)
-    if spec.fuses and recipe.fusion_weight is None:
+    recipe = setting.recipe.but(candidates=spec.candidates, filter=setting.recipe.filter and spec.model_kind.can_filter)
+    if spec.model_kind.fuses and recipe.fusion_weight is None:
         recipe = recipe.but(fusion_weight=Recipe.named(spec.kind, "recommended").fusion_weight)
-    return replace(setting, recipe=recipe, reference=setting.reference if spec.reads_reference else "none")
+    return replace(setting, recipe=recipe, reference=setting.reference if spec.model_kind.reads_reference else "none")
 
 
-def settings_of(name: Name, kind: Kind) -> list[Setting]:
+def settings_of(name: Name, kind: str) -> list[Setting]:
     """The settings of a set for a kind of engine, none where the set says nothing about it."""
     if name == "table3":
         return table3(kind)
@@ -97,13 +97,13 @@ def settings_of(name: Name, kind: Kind) -> list[Setting]:
     return {"table4": TABLE4, "table5": TABLE5, "table7": TABLE7, "curve": CURVE}[name] * (kind == "realdgen")
 
 
-def table3(kind: Kind) -> list[Setting]:
+def table3(kind: str) -> list[Setting]:
     """Every preset; every protocol of what is recommended; and for RealDGen the images that it starts from."""
     protocols = ("other", "paired", "clean")
     if kind == "lway":
         return [of_preset(kind, "recommended", protocol) for protocol in protocols]
     if kind != "realdgen":
-        return [of_preset(kind, name) for name in RECIPES[kind]]
+        return [of_preset(kind, name) for name in KINDS[kind].recipes]
     return [
         *(of_preset(kind, "recommended", protocol) for protocol in protocols),
         *(made(protocol, tau=0) for protocol in protocols),

@@ -30,7 +30,6 @@ from degrade_engine.engine.api import Engine
 from degrade_engine.engine.build import open_engine_part
 from degrade_engine.engine.engine_spec import open_engine_spec
 from degrade_engine.engine.errors import DegradeError
-from degrade_engine.engine.sampling.tiled import TiledSampler
 from degrade_engine.engine.sampling.tiling import Grid, Line, grid
 
 from ..machine import stamp
@@ -81,8 +80,7 @@ def opened(folder: Path, place: Grid) -> Iterator[Engine]:
     device = backends.named(spec.key.backend).device(None)
     try:
         parts = {name: open_engine_part(folder, spec, name, device) for name in spec.parts}
-        networks = (device, parts, spec.parts, spec.schedule, spec.filter)
-        yield Engine(folder, spec, device, TiledSampler(*networks, batch=spec.batch, candidates=1, grid=place))
+        yield Engine(folder, spec, device, parts, place)
     finally:
         device.close()
 
@@ -108,7 +106,7 @@ def main(tiled: Path, whole: Path, samples: Path, count: int | None, out: Path) 
     scale = specs[0].hr_scale or 4
     photographs = np.stack([*squares(samples / "hr", scale * size).values()][:count])
     references = None
-    if specs[0].reads_reference:
+    if specs[0].model_kind.reads_reference:
         references = np.stack([*squares(samples / "reference", size).values()][: len(photographs)])
     rows = []
     for subject, hr in (("photographs", photographs), ("one grey", np.full_like(photographs[:1], GREY))):

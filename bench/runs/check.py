@@ -92,7 +92,7 @@ def main(
         runs = [(kind, size, ["--degrader", kind, "--lr-size", str(size)]) for size in sizes for kind in kinds]
         for engine in engines:
             spec, more = sealed_engine_spec(engine), ["--engine", str(engine), "--no-save-candidates"]
-            if spec.reads_reference:
+            if spec.model_kind.reads_reference:
                 more += ["--reference", str(data / "lr_digicams")]
             runs.append((spec.kind, spec.lr_size, more))
         for name, size, more in runs:

@@ -21,7 +21,6 @@ from degrade_engine.engine.build import open_engine_part, rows_of
 from degrade_engine.engine.devices import HostDevice
 from degrade_engine.engine.executors.onnxruntime import OnnxRuntimeExecutor
 from degrade_engine.engine.parity import Side, run_part
-from degrade_engine.engine.sampling.sampler import Sampler
 from degrade_engine.kernels import pixels
 
 TIMESTEPS = (1, 4, 8, 15, 30, 60, 100)
@@ -79,6 +78,4 @@ def engine_with(engine: Engine, denoiser: Path, threads: int) -> Engine:
     parts["denoiser"] = OnnxRuntimeExecutor(
         denoiser, part, batch=rows_of(part, spec.key), height=size, width=size, threads=threads
     )
-    sampler = Sampler(device, parts, spec.parts, spec.schedule, spec.filter, batch=spec.batch,
-                      candidates=spec.candidates, height=size, width=size)  # fmt: skip
-    return Engine(engine.folder, spec, device, sampler)
+    return Engine(engine.folder, spec, device, parts)

@@ -31,7 +31,7 @@ from degrade_engine.engine.artefact import tool_versions
 from degrade_engine.engine.cores import cores
 from degrade_engine.engine.images import resize_bicubic
 from degrade_engine.engine.recipe import Recipe
-from degrade_engine.engine.sampling.sampler import Batch
+from degrade_engine.engine.sampling.batch import Batch
 from degrade_engine.engine.schedule import SolverTable, table
 
 from ..machine import context, processor

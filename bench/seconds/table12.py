@@ -32,11 +32,12 @@ from degrade_engine.engine.api import Engine
 from degrade_engine.engine.classical import realesrgan
 from degrade_engine.engine.cores import cores
 from degrade_engine.engine.images import encode_png, read_rgb, resize_bicubic
+from degrade_engine.engine.kinds import KINDS
 from degrade_engine.engine.pipeline.batches import Runs
 from degrade_engine.engine.planning import BATCH, Order, Planned, make_plan
-from degrade_engine.engine.recipe import RECIPES, Recipe
+from degrade_engine.engine.recipe import Recipe
 from degrade_engine.engine.runners import runner
-from degrade_engine.engine.sampling.sampler import Batch, BatchResult
+from degrade_engine.engine.sampling.batch import Batch, BatchResult
 from degrade_engine.engine.sampling.starts import StartEngine
 from degrade_engine.engine.schedule import Schedule
 from degrade_engine.kernels import pixels
@@ -146,7 +147,7 @@ def by_plan(planned: Planned, engine: Any, schedule: Schedule, folder: Path) -> 
 
 def by_engine(engine: Engine, recipe: Recipe, scale: int, pairs: Sequence[Pair], folder: Path) -> Timed:
     """An engine of any kind."""
-    order = order_of(pairs, scale, folder, engine.spec.reads_reference, engine=engine.folder, recipe=recipe)
+    order = order_of(pairs, scale, folder, engine.spec.model_kind.reads_reference, engine=engine.folder, recipe=recipe)
     return by_plan(make_plan(order, engine), engine, engine.spec.schedule, folder)
 
 
@@ -244,11 +245,11 @@ def ways_of(
         run = partial(by_degrader, kind, scale, engine.spec.lr_size)
         ways.append(Way(name, name, run, images, BATCH))
     if syndiff is not None:
-        for name, recipe in RECIPES["syndiff"].items():
+        for name, recipe in KINDS["syndiff"].recipes.items():
             run = partial(by_engine, syndiff, recipe, scale)
             count = slow if recipe.steps is None else images
             ways.append(Way(f"SynDiff, engine, {name}", "SynDiff", run, count, syndiff.spec.batch, recipe))
-    recommended, paper = (RECIPES["realdgen"][name] for name in ("recommended", "paper"))
+    recommended, paper = (KINDS["realdgen"].recipes[name] for name in ("recommended", "paper"))
     run = partial(by_engine, engine, recommended, scale)
     ways.append(Way("RealDGen, engine, recommended", "RealDGen", run, images, batch, recommended))
     for one in also:

@@ -16,9 +16,10 @@ from degrade_engine.engine.classical.degraders import DEGRADERS
 from degrade_engine.engine.faults import PATIENCE_S
 from degrade_engine.engine.images import BYTES_A_PIXEL, FORMATS, PIXEL_LIMIT, Alpha
 from degrade_engine.engine.inputs.inventory import IDENTITIES
+from degrade_engine.engine.kinds import KINDS
 from degrade_engine.engine.pipeline.stops import GRACE_SECONDS
 from degrade_engine.engine.planning import SAVE_UP_TO
-from degrade_engine.engine.recipe import RECIPES, STARTS, Recipe
+from degrade_engine.engine.recipe import STARTS, Recipe
 from degrade_engine.engine.runners.claims import LEASE_S
 from degrade_engine.engine.schedule import SOLVERS, SPACINGS
 from degrade_engine.engine.sinks.sink import Gt
@@ -45,7 +46,7 @@ class Numbers(click.ParamType):  # type: ignore[type-arg]  # generic in click 8.
 
 def _presets(of: Callable[[Recipe], object]) -> str:
     """What each preset of RealDGen sets, for an option's help: "[recommended: 2, paper: full]"."""
-    return "[" + ", ".join(f"{name}: {of(recipe)}" for name, recipe in RECIPES["realdgen"].items()) + "]"
+    return "[" + ", ".join(f"{name}: {of(recipe)}" for name, recipe in KINDS["realdgen"].recipes.items()) + "]"
 
 
 GROUPS = {
@@ -60,9 +61,9 @@ GROUPS = {
                      "is built at the first use and kept in the cache."),
         click.option("--degrader", type=click.Choice(tuple(DEGRADERS)), metavar="KIND",
                      help="Degrade without a model and without references: " + ", ".join(DEGRADERS) + "."),
-        click.option("--preset", "recipe", type=click.Choice(list(RECIPES["realdgen"])), default="recommended",
+        click.option("--preset", "recipe", type=click.Choice(list(KINDS["realdgen"].recipes)), default="recommended",
                      show_default=True, metavar="NAME",
-                     help="Recipe to start from: " + " or ".join(RECIPES["realdgen"]) + "."),
+                     help="Recipe to start from: " + " or ".join(KINDS["realdgen"].recipes) + "."),
         click.option("--out", type=FOLDER, required=True,
                      help="Folder for the pairs. A stopped run continues there."),
         click.option("--pairs", type=click.IntRange(1), metavar="N", help="Number of pairs."),
@@ -124,7 +125,7 @@ GROUPS = {
         click.option("--no-filter", is_flag=True, help="Keep the first candidate, not the best."),
         click.option("--noise", type=click.FloatRange(0), metavar="SIGMA",
                      help="White noise added to each finished LR: standard deviation in grey levels. "
-                     f"[default: {RECIPES['lway']['recommended'].noise:g} for LWay, 0 for other models]"),
+                     f"[default: {Recipe.named('lway', 'recommended').noise:g} for LWay, 0 for other models]"),
     ),
     "Running": (
         click.option("--threads", type=click.IntRange(1), metavar="N",

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from degrade_engine.engine.bundle import open_bundle
 from degrade_engine.engine.engine_spec import sealed_engine_spec
 from degrade_engine.engine.errors import DegradeError
-from degrade_engine.engine.spec import open_bundle
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from degrade_engine.engine.artefact import parse_json, read_bytes
-from degrade_engine.engine.spec import BUNDLE_JSON, PARTS
+from degrade_engine.engine.bundle import BUNDLE_JSON
+from degrade_engine.engine.kinds import KINDS
 
 TRAINED_ON = {
     "hr": "sharp photographs",
@@ -38,7 +39,7 @@ class Model:
 
     @property
     def makes_pairs(self) -> bool:
-        return self.kind in PARTS
+        return self.kind in KINDS
 
     def to_json(self) -> dict[str, Any]:
         """As `models --json` shows it."""

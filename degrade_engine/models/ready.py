@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from degrade_engine.engine.artefact import cache_folder, sha256_file, sha256_json, sweep, tool_versions
+from degrade_engine.engine.bundle import BUNDLE_JSON, open_bundle
 from degrade_engine.engine.engine_spec import ENGINE_JSON
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.lock import only_one
 from degrade_engine.engine.scalars import whole
-from degrade_engine.engine.spec import BUNDLE_JSON, Precision, open_bundle
+from degrade_engine.engine.spec import Precision
 
 from .catalogue import Model, bundled
 

@@ -18,7 +18,7 @@ from ..faults import no_memory, out_of_memory
 from ..inputs.loading import Inputs, Outcome
 from ..inputs.photographs import Reject
 from ..plan import Plan
-from ..sampling.sampler import Batch, BatchResult
+from ..sampling.batch import Batch, BatchResult
 from ..schedule import Schedule
 
 ENGINE_ERROR = "engine_error"

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from ..inputs.loading import Inputs, Outcome
 from ..inputs.photographs import Reject
 from ..plan import Plan
-from ..sampling.sampler import BatchResult
+from ..sampling.batch import BatchResult
 from ..sinks.contract import stem_of
 from . import records
 from .batches import Batches
@@ -103,7 +103,7 @@ def run(
                 draft.rejects.append(_not_finite(inputs.draw.pair))
                 continue
             figures = (result.degradation_error, result.content_error, result.score)
-            errors, content, score = (one[: plan.options.recipe.candidates, at].tolist() for one in figures)
+            errors, content, score = (one[:, at].tolist() for one in figures)
             draft.rows.append(records.row(plan, inputs, errors, content, score, kept))
             draft.writes.append(stages.write(write_pair, plan, sink, inputs, result, at))
         on_batch(outcomes)

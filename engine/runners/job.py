@@ -15,7 +15,7 @@ from ..inputs.loading import Folders
 from ..inputs.photographs import Reject
 from ..pipeline.stops import GRACE_SECONDS
 from ..plan import Plan
-from ..sampling.tiling import grid_of
+from ..sampling.tiling import Grid, grid_of, pairs_a_batch
 from ..schedule import Schedule
 from ..sinks import Output
 from .claims import LEASE_S
@@ -26,18 +26,27 @@ class Described:
     """What planning asks of an engine, by its page alone: the machine that plans need not be able to run it."""
 
     spec: EngineSpec
-    batch: int
-    lr_size: tuple[int, int]
-    tile_overlap: int | None
+    grid: Grid | None
 
     @classmethod
     def read(cls, folder: Path, lr_size: int | None = None, tile_overlap: int | None = None) -> Described:
         """As `Engine.open` would be at that size. Raises DegradeError."""
         spec = sealed_engine_spec(folder)
-        grid = grid_of(lr_size, spec.lr_size, tile_overlap)
-        if grid is None:
-            return cls(spec, spec.batch, (spec.lr_size, spec.lr_size), None)
-        return cls(spec, grid.images(spec.batch), (grid.y.size, grid.x.size), grid.overlap)
+        return cls(spec, grid_of(lr_size, spec.lr_size, tile_overlap))
+
+    @property
+    def lr_size(self) -> tuple[int, int]:
+        """(height, width) of the LR, in pixels."""
+        return (self.spec.lr_size,) * 2 if self.grid is None else (self.grid.y.size, self.grid.x.size)
+
+    @property
+    def tile_overlap(self) -> int | None:
+        """LR pixels that tiles share; None: the LR is one tile."""
+        return None if self.grid is None else self.grid.overlap
+
+    def pairs(self, candidates: int) -> int:
+        """Pairs a batch, with so many candidates each."""
+        return pairs_a_batch(self.spec.rows, candidates, self.grid)
 
     @property
     def sha256(self) -> str:

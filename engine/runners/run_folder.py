@@ -57,6 +57,14 @@ class RunFolder:
         self.done.add(draft.shard)
 
 
+def batch_of(out: Path) -> int | None:
+    """Pairs a batch of the run in `out`, which it goes on with; None where there is none. Raises DegradeError."""
+    path = out / PLAN_JSON
+    page = parse_json(read_bytes(path), PLAN_JSON) if path.is_file() else None
+    batch = page.get("batch") if isinstance(page, dict) else None
+    return batch if type(batch) is int and batch > 0 else None
+
+
 @contextmanager
 def opening(out: Path, plan: Plan, output: Output, lease_s: float = LEASE_S) -> Iterator[None]:
     """Puts the plan's page into `out`; in the block no other process does. Raises DegradeError."""

@@ -22,11 +22,11 @@ NOISE, SUM = 0, 1  # the rows of the tables
 
 
 class Fusion:
-    """Buffers of the fusion for R rows, made once. z: float32 [R, 3, h, w], P-DDM's noise."""
+    """Buffers of the fusion for R rows, made once. shape: (R, 3, h, w); z: float32 of it, P-DDM's noise."""
 
-    def __init__(self, device: Device, rows: int, planes: tuple[int, int, int], T: int) -> None:
-        self._device, self._rows = device, rows
-        self.z, self._scratch = (device.allocate((rows, *planes), np.float32) for _ in range(2))
+    def __init__(self, device: Device, shape: tuple[int, ...], T: int) -> None:
+        self._device, self._rows = device, (rows := shape[0])
+        self.z, self._scratch = (device.allocate(shape, np.float32) for _ in range(2))
         self._coefficients = device.allocate((2, rows, 6), np.float32)
         self._timesteps, self._steps = device.allocate((2, rows), np.int32), device.allocate((2,), np.int32)
         device.upload(self._timesteps, np.full((2, rows), T + 1, np.int32))

@@ -16,25 +16,28 @@ from ..schedule import IDENTITY, SolverTable
 Float32 = NDArray[np.float32]
 
 
-def lay_out(tables: Sequence[SolverTable | None], batch: int, candidates: int) -> tuple[Float32, NDArray[np.int32]]:
-    """(coefficients float32 [S, R, 6], timesteps int32 [S, R]) of n <= batch tables, S the longest one's length.
+def lay_out(
+    tables: Sequence[SolverTable | None], batch: int, candidates: int, rows: int | None = None
+) -> tuple[Float32, NDArray[np.int32]]:
+    """(coefficients float32 [S, R, 6], timesteps int32 [S, R]) of n <= batch tables, S the longest one's length; rows:
+    R, of which the first candidates·batch are used; None: just these.
 
     Tables are aligned at their end. A row that waits has identity coefficients and the timestep at which it
     will join, so that the network sees nothing unusual. None is a row that failed; it waits to the end, as
     padding does.
     """
     steps = max((len(table) for table in tables if table is not None), default=0)
-    coefficients = np.empty((steps, candidates, batch, 6), np.float32)
+    used = candidates * batch
+    rows = rows or used
+    coefficients, timesteps = np.empty((steps, rows, 6), np.float32), np.ones((steps, rows), np.int32)
     coefficients[:] = IDENTITY
-    timesteps = np.ones((steps, candidates, batch), np.int32)
     for i, table in enumerate(tables):
         if table is not None and len(table):
             joins = steps - len(table)
-            coefficients[joins:, :, i] = table.coefficients[:, None].astype(np.float32)
-            timesteps[:joins, :, i] = table.timesteps[0]
-            timesteps[joins:, :, i] = table.timesteps[:, None]
-    rows = candidates * batch
-    return coefficients.reshape(steps, rows, 6), timesteps.reshape(steps, rows)
+            coefficients[joins:, i:used:batch] = table.coefficients[:, None].astype(np.float32)
+            timesteps[:joins, i:used:batch] = table.timesteps[0]
+            timesteps[joins:, i:used:batch] = table.timesteps[:, None]
+    return coefficients, timesteps
 
 
 def plan_row_steps(steps: Sequence[int], batch: int) -> tuple[int, int]:

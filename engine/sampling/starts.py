@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..errors import DegradeError
-from .sampler import Batch, BatchResult
+from .batch import Batch, BatchResult
 
 
 class StartEngine:

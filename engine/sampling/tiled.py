@@ -17,19 +17,21 @@ times its size in large images), and one network batch of inputs and outputs.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..devices import Device
 from ..errors import DegradeError
-from ..executors import Executor
-from ..schedule import Schedule
-from ..spec import FilterWeights, PartSpec, TensorSpec
-from .feedforward import FeedForward, open_sampler
-from .sampler import Batch, BatchResult, Sampler
+from ..spec import PartSpec, TensorSpec
+from .batch import Batch, BatchResult, Model
+from .sampler import rows_of
 from .tiling import Grid
+
+if TYPE_CHECKING:
+    from ..executors import Executor
 
 TABLES = ("tops", "cover_y", "weights_y", "lefts", "cover_x", "weights_x")
 
@@ -48,17 +50,22 @@ class TiledExecutor:
             fact = f"{large[0]} of an LR of {height}x{width} has {math.prod(self.shapes[large[0]][1:]):.1e} elements"
             raise DegradeError(fact, wanted="less than 2^32", mend="ask for a smaller LR size")
         self._rows = inner.shapes[specs[0].name][0]
-        self._calls = grid.calls(images, self._rows)
+        self.calls = grid.calls(images, self._rows)  # of the network, for all tiles once
         self._bound: dict[str, Any] = {}
         self._places = {tensor.name: self._upload(tensor, grid) for tensor in specs}
         self._slots, self._tiles = {}, {}
         for tensor in specs:
             name, (rows, *rest) = tensor.name, inner.shapes[tensor.name]
             self._slots[name] = device.allocate((rows, *rest), np.dtype(tensor.dtype))
-            inner.bind(name, self._slots[name])
             if tensor in part.outputs:
-                all_of_them = (self._calls * rows, *rest)
-                self._tiles[name] = device.allocate(all_of_them, np.float32) if self._calls > 1 else self._slots[name]
+                all_of_them = (self.calls * rows, *rest)
+                self._tiles[name] = device.allocate(all_of_them, np.float32) if self.calls > 1 else self._slots[name]
+        self.bind_inner()
+
+    def bind_inner(self) -> None:
+        """Points the network at these slots."""
+        for name, slot in self._slots.items():
+            self._inner.bind(name, slot)
 
     def bind(self, name: str, buffer: Any) -> None:
         if name not in self.shapes or buffer.shape != self.shapes[name]:
@@ -67,7 +74,7 @@ class TiledExecutor:
 
     def enqueue(self, stream: Any = None) -> None:
         launch = self._device.launch
-        for call in range(self._calls):
+        for call in range(self.calls):
             first = call * self._rows
             for tensor in self._inputs:
                 places = self._places[tensor.name]
@@ -76,7 +83,7 @@ class TiledExecutor:
                     lefts=places["lefts"], first=first,
                 )  # fmt: skip
             self._inner.enqueue(stream)
-            if self._calls > 1:
+            if self.calls > 1:
                 for tensor in self._outputs:
                     made, tiles = self._slots[tensor.name], self._tiles[tensor.name]
                     launch("tile", source=made, out=tiles[first : first + self._rows])
@@ -96,36 +103,37 @@ class TiledExecutor:
 
 
 class TiledSampler:
-    """What `open_sampler` makes, for images of a grid; counts are of the networks' own rows and calls.
+    """A sampler for images of a grid; counts are of the networks' own rows and calls.
 
-    batch: images a run takes, by `Grid.images`; height, width: of the LR, in pixels.
+    networks: as `sampling.open`, executors of one tile. batch: images a run takes, by `Grid.images`; height, width: of
+    the LR, in pixels.
     """
 
     def __init__(
-        self, device: Device, executors: dict[str, Executor], parts: dict[str, PartSpec], schedule: Schedule,
-        weights: FilterWeights, *, batch: int, candidates: int, grid: Grid,
-    ) -> None:  # fmt: skip
-        self.batch, self.height, self.width = grid.images(batch), grid.y.size, grid.x.size
-        self._grid, self._calls = grid, grid.calls(self.batch, batch)
-        self._rows = self._calls * batch * candidates  # of the denoiser, for all tiles once
-        whole: dict[str, Executor] = {
+        self, device: Device, executors: Mapping[str, Executor], model: Model, *, candidates: int, grid: Grid
+    ) -> None:
+        self._grid, self._rows = grid, max(rows_of(one) for one in executors.values())
+        self.batch, self.height, self.width = grid.images(self._rows // candidates), grid.y.size, grid.x.size
+        self._whole = {
             name: TiledExecutor(
                 device, executors[name], part, grid, self.batch * (candidates if part.runs == "step" else 1)
             )
-            for name, part in parts.items()
+            for name, part in model.parts.items()
         }
-        self._whole: Sampler | FeedForward = open_sampler(
-            device, whole, parts, schedule, weights, batch=self.batch, candidates=candidates, height=self.height,
-            width=self.width,
-        )  # fmt: skip
+        self._sampler = model.model_kind.sampler(device, self._whole, model, candidates=candidates)
+        self.x = self._sampler.x
 
-    def run(
-        self, batch: Batch, *, filter: bool = True, candidates: int | None = None, inspect: bool = True
-    ) -> BatchResult:
+    def bind(self) -> None:
+        """Points the networks at these buffers."""
+        for whole in self._whole.values():
+            whole.bind_inner()
+        self._sampler.bind()
+
+    def run(self, batch: Batch, *, filter: bool = True, inspect: bool = True) -> BatchResult:
         """As `Sampler.run`."""
-        result = self._whole.run(batch, filter=filter, candidates=candidates, inspect=inspect)
-        steps = result.calls.get("denoiser", 0)
+        result = self._sampler.run(batch, filter=filter, inspect=inspect)
+        calls = {name: count * self._whole[name].calls for name, count in result.calls.items()}
         return replace(
-            result, row_steps=result.row_steps * self._grid.tiles, executed_row_steps=steps * self._rows,
-            calls={name: count * self._calls for name, count in result.calls.items()},
+            result, row_steps=result.row_steps * self._grid.tiles, calls=calls,
+            executed_row_steps=calls.get("denoiser", 0) * self._rows,
         )  # fmt: skip

@@ -107,6 +107,11 @@ def grid_of(lr_size: int | tuple[int, int] | None, tile: int, overlap: int | Non
     return grid(height, width, tile, overlap)
 
 
+def pairs_a_batch(rows: int, candidates: int, grid: Grid | None) -> int:
+    """Pairs that an engine of so many rows takes at a time, with so many candidates each, on tiles or on none."""
+    return rows // candidates if grid is None else grid.images(rows // candidates)
+
+
 def default_overlap(tile: int) -> int:
     """A quarter of the tile, LR pixels."""
     return tile // 4

@@ -9,7 +9,6 @@ from __future__ import annotations
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import pytest
@@ -18,21 +17,20 @@ from degrade_engine.bench.ledger import MOVED, Ledger, R, Watched, watched
 from degrade_engine.engine.api import Engine
 from degrade_engine.engine.build import build
 from degrade_engine.engine.devices.launches import CALLS
-from degrade_engine.engine.sampling.sampler import Batch, BatchResult
+from degrade_engine.engine.kinds import KINDS
+from degrade_engine.engine.sampling.batch import Batch, BatchResult
 from degrade_engine.engine.schedule import table
-from degrade_engine.engine.spec import Kind
 from degrade_engine.kernels import loader
 
 from ..engine import tiny_bundle
 
-KINDS: tuple[Kind, ...] = get_args(Kind)
 LR, B = 32, 4
 PLANES = 3 * LR * LR  # values of an image
 LOOP = ["load", "denoiser", "update", "advance"]
 
 
 @pytest.fixture(scope="module")
-def engines(tmp_path_factory: pytest.TempPathFactory) -> dict[Kind, Path]:
+def engines(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """An engine of each kind: B pairs, as many candidates as it can choose among."""
     folder = tmp_path_factory.mktemp("counts")
     return {
@@ -53,23 +51,23 @@ def run(engine: Engine, taus: list[int], *, start: bool = False, first: int = 0,
 
     batch = Batch(
         content=images(),
-        reference=images() if spec.reads_reference else None,
+        reference=images() if spec.model_kind.reads_reference else None,
         pairs=np.arange(first, first + n, dtype=np.uint32),
         tables=[table(spec.schedule, "ddpm", tau) for tau in taus],
-        start=images() if start or (spec.has_steps and spec.kind != "realdgen") else None,
+        start=images() if start or (spec.model_kind.has_steps and spec.kind != "realdgen") else None,
         hr=None if spec.hr_scale is None else images(spec.hr_scale * LR),
-        fusion_weight=0.5 if spec.fuses else None,
+        fusion_weight=0.5 if spec.model_kind.fuses else None,
     )
-    return engine.run(batch, filter=spec.can_filter, **how)
+    return engine.run(batch, filter=spec.model_kind.can_filter, **how)
 
 
-def steps_of(kind: Kind) -> list[int]:
+def steps_of(kind: str) -> list[int]:
     """Steps of the pairs of a full batch: S is the largest."""
     return [0] * B if kind == "lway" else [5, 2, 0, 5]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_network_calls(kind: Kind, engines: dict[Kind, Path]) -> None:
+def test_network_calls(kind: str, engines: dict[str, Path]) -> None:
     """Features once a reference or pair, the denoiser once a step for all rows, extractors once a candidate more."""
     ledger = Ledger()
     with watched(engines[kind], ledger, threads=1) as engine:
@@ -85,7 +83,7 @@ def test_network_calls(kind: Kind, engines: dict[Kind, Path]) -> None:
     assert ledger.count("network") == wanted[kind] == result.calls
 
 
-def test_a_start_image_that_comes_is_not_reconstructed(engines: dict[Kind, Path]) -> None:
+def test_a_start_image_that_comes_is_not_reconstructed(engines: dict[str, Path]) -> None:
     ledger = Ledger()
     with watched(engines["realdgen"], ledger, threads=1) as engine:
         ledger.clear()
@@ -95,7 +93,7 @@ def test_a_start_image_that_comes_is_not_reconstructed(engines: dict[Kind, Path]
 
 @pytest.mark.parametrize("inspect", [True, False])
 @pytest.mark.parametrize("kind", KINDS)
-def test_launches(kind: Kind, inspect: bool, engines: dict[Kind, Path]) -> None:
+def test_launches(kind: str, inspect: bool, engines: dict[str, Path]) -> None:
     """Three a step; the rest do not depend on S, B or K."""
     ledger = Ledger()
     with watched(engines[kind], ledger, threads=1) as engine:
@@ -114,7 +112,7 @@ def test_launches(kind: Kind, inspect: bool, engines: dict[Kind, Path]) -> None:
 
 @pytest.mark.parametrize("inspect", [True, False])
 @pytest.mark.parametrize("kind", KINDS)
-def test_bytes_to_and_from_the_device(kind: Kind, inspect: bool, engines: dict[Kind, Path]) -> None:
+def test_bytes_to_and_from_the_device(kind: str, inspect: bool, engines: dict[str, Path]) -> None:
     """Up: each image once, as bytes, and 28 more a row and step. Down: the result, once, as bytes."""
     ledger = Ledger()
     with watched(engines[kind], ledger, threads=1) as engine:
@@ -129,15 +127,15 @@ def test_bytes_to_and_from_the_device(kind: Kind, inspect: bool, engines: dict[K
         hr = B * PLANES * spec.hr_scale**2 if spec.hr_scale else 0
         tables = rows * S * (6 * 4 + 4) + rows * (2 * 4 + 4) + 4  # coefficients and timesteps; starts and pairs; step
         up = 2 * B * PLANES + hr + tables
-        up += 2 * rows * 6 * 4 if spec.fuses else 0
-        up += 0 if spec.can_filter else 3 * 4 * rows + 4 * B  # nothing scored, the first is kept
+        up += 2 * rows * 6 * 4 if spec.model_kind.fuses else 0
+        up += 0 if spec.model_kind.can_filter else 3 * 4 * rows + 4 * B  # nothing scored, the first is kept
         down = B * PLANES + figures + ((B + rows) * PLANES if inspect else 0)
     assert (ledger.bytes("upload"), ledger.bytes("download")) == (up, down)
     assert ledger.count("download") == {"": 1} and ledger.entries[-1].act == "download"
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_loop_is_the_same_four_acts_each_step(kind: Kind, engines: dict[Kind, Path]) -> None:
+def test_the_loop_is_the_same_four_acts_each_step(kind: str, engines: dict[str, Path]) -> None:
     """No host read, no copy, no allocation from the first step's launch to the last one's; no batch allocates."""
     ledger = Ledger()
     with watched(engines[kind], ledger, threads=1) as engine:
@@ -168,7 +166,7 @@ class Traced(Ledger):
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "lway"])
-def test_a_step_on_the_host_makes_no_array_of_pixels(kind: Kind, engines: dict[Kind, Path]) -> None:
+def test_a_step_on_the_host_makes_no_array_of_pixels(kind: str, engines: dict[str, Path]) -> None:
     """What it does ask for are a few counters a row."""
     if loader.library() is None:
         pytest.skip("the numpy twins of the kernels make arrays: needs a C++ compiler")
@@ -183,7 +181,7 @@ def test_a_step_on_the_host_makes_no_array_of_pixels(kind: Kind, engines: dict[K
     assert 0 < ledger.most < 4 * PLANES
 
 
-def test_useful_row_steps(engines: dict[Kind, Path]) -> None:
+def test_useful_row_steps(engines: dict[str, Path]) -> None:
     """Sixteen pairs, each tau of 0:7 twice, sorted and cut into batches of 4: 112 of 128 row-steps a candidate."""
     useful = executed = 0
     with Engine.open(engines["realdgen"], threads=1) as engine:
@@ -194,7 +192,7 @@ def test_useful_row_steps(engines: dict[Kind, Path]) -> None:
     assert useful == K * 2 * sum(range(8)) and executed == K * B * (1 + 3 + 5 + 7)
 
 
-def test_padding_costs_rows_and_nothing_else(engines: dict[Kind, Path]) -> None:
+def test_padding_costs_rows_and_nothing_else(engines: dict[str, Path]) -> None:
     """One pair in a batch of four: as many calls, launches and bytes as four."""
     ledger, acts = Ledger(), []
     with watched(engines["realdgen"], ledger, threads=1) as engine:
@@ -202,7 +200,7 @@ def test_padding_costs_rows_and_nothing_else(engines: dict[Kind, Path]) -> None:
             ledger.clear()
             result = run(engine, taus)
             acts.append([(e.act, e.name, e.bytes) for e in ledger.entries])
-        assert (result.row_steps, result.executed_row_steps) == (5 * engine.spec.candidates, 5 * engine._sampler.rows)  # type: ignore[union-attr]
+        assert (result.row_steps, result.executed_row_steps) == (5 * engine.spec.candidates, 5 * engine.spec.rows)
     assert acts[0] == acts[1]
 
 

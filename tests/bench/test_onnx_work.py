@@ -69,20 +69,20 @@ def test_products_are_those_that_pytorch_counts(kind: str, root: Path, realdgen_
 
     from degrade_engine.engine.spec import PartSpec
     from degrade_engine.export.bundle import write_onnx
-    from degrade_engine.export.parts import parts_of
+    from degrade_engine.export.kinds import page_of
     from degrade_engine.export.spelled import spelled_out
     from degrade_engine.originals.checkpoint import load
 
     model, record = load(root / "originals" / "checkpoints" / f"{kind}-tiny.safetensors", torch.nn.Module)
     multiple = record.config.lr_multiple  # type: ignore[attr-defined]
     height, width = 4 * multiple, 6 * multiple
-    for name, part in parts_of(spelled_out(model)).items():
+    for name, part in page_of(kind).parts(spelled_out(model)).items():
         file = realdgen_bundle / f"{name}.fp32.onnx"
         if kind != "realdgen":
             file = tmp_path / f"{name}.onnx"
             write_onnx(part, multiple, file)
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
             part.module(*part.example(2, height, width))
-        work = count(file, PartSpec(part.runs, part.inputs, part.outputs, {}), 2, height, width)
+        work = count(file, PartSpec("pair", part.inputs, part.outputs, {}), 2, height, width)
         assert work.product_flops == counter.get_total_flops() > 0, name
         assert work.io_bytes < work.activation_bytes + work.weight_bytes < work.moved_bytes

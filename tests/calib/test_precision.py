@@ -17,17 +17,17 @@ from degrade_engine.calib import figure  # noqa: E402
 from degrade_engine.calib.precision import HALF_MAX, Precision, trajectories  # noqa: E402
 from degrade_engine.cli import main  # noqa: E402
 from degrade_engine.engine.artefact import sha256_file, write_json_atomic  # noqa: E402
+from degrade_engine.engine.bundle import open_bundle  # noqa: E402
 from degrade_engine.engine.calibration_spec import PrecisionCalibration, read_precision  # noqa: E402
 from degrade_engine.engine.errors import DegradeError  # noqa: E402
-from degrade_engine.engine.recipe import RECIPES  # noqa: E402
-from degrade_engine.engine.spec import open_bundle  # noqa: E402
+from degrade_engine.engine.kinds import KINDS  # noqa: E402
 from degrade_engine.export import bundle as exporting  # noqa: E402
 from degrade_engine.originals.checkpoint import save  # noqa: E402
 
 Micro, Ask = Callable[[str], Any], Callable[..., Precision]
 LOUD, COARSE = "unet.middle.0.conv1", "unet.up.3.0.conv1"
-RECOMMENDED = RECIPES["realdgen"]["recommended"]
-PAPER = RECIPES["realdgen"]["paper"]
+RECOMMENDED = KINDS["realdgen"].recipes["recommended"]
+PAPER = KINDS["realdgen"].recipes["paper"]
 LOUD_BLOCK = ("degradation.blocks.0.conv1", "degradation.blocks.0.conv2")
 FLOAT, HALF = 1, 10  # onnx.TensorProto
 

@@ -171,14 +171,15 @@ def test_closing_waits_for_the_batch_in_hand(
 ) -> None:
     began, go_on = threading.Event(), threading.Event()
     engine = api.Engine.open(tiny_engine, threads=1)
-    run = engine._sampler.run  # type: ignore[union-attr]
+    runner = engine._runner(TWO.candidates)
+    run = runner.run
 
     def slow(*args: object, **how: object) -> api.BatchResult:
         began.set()
         assert go_on.wait(30)
         return run(*args, **how)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(engine._sampler, "run", slow)
+    monkeypatch.setattr(runner, "run", slow)
     with ThreadPoolExecutor(2) as pool:
         hr, camera = photographs
         made = pool.submit(engine.degrade, hr[:1], camera[:1], recipe=TWO)

@@ -7,7 +7,7 @@ import json
 import re
 from pathlib import Path
 from types import ModuleType
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,10 +17,9 @@ from degrade_engine.engine import images
 from degrade_engine.engine.api import Engine
 from degrade_engine.engine.build import build
 from degrade_engine.engine.errors import DegradeError
-from degrade_engine.engine.recipe import CLASSICAL, RECIPES
-from degrade_engine.engine.spec import PARTS, Kind
+from degrade_engine.engine.kinds import KINDS
+from degrade_engine.engine.recipe import CLASSICAL
 
-KINDS: tuple[Kind, ...] = get_args(Kind)
 STARTS = {
     "realdgen": ("reconstruction", "bicubic", "realesrgan", *CLASSICAL),
     "syndiff": ("bicubic", "realesrgan", *CLASSICAL),
@@ -31,7 +30,7 @@ PAIRS, SEED, LR = 7, 11, 16
 
 
 @pytest.fixture(scope="session")
-def engines(tiny_bundle_module: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> dict[Kind, Path]:
+def engines(tiny_bundle_module: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("api-engines")
     bundles = {kind: tiny_bundle_module.make(folder / f"{kind}-bundle", kind=kind) for kind in KINDS}
     return {kind: build(bundles[kind], folder / kind, lr_size=LR, batch=4, threads=1).folder for kind in KINDS}
@@ -51,10 +50,10 @@ def photos(samples: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def made_by_generate(
-    engine: Path, kind: Kind, photos: Path, out: Path, *options: object
+    engine: Path, kind: str, photos: Path, out: Path, *options: object
 ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
     """HR, reference and LR of each pair, in their order, out of a whole run."""
-    reads = "degradation" in PARTS[kind]
+    reads = "degradation" in KINDS[kind].parts
     reference = ["--reference", photos / "reference"] if reads else []
     words = ["generate", "--engine", engine, "--hr", photos / "hr", *reference, "--out", out, "--pairs", PAIRS,
              "--seed", SEED, "--threads", 1, *options]  # fmt: skip
@@ -79,9 +78,9 @@ def same_in_parts(folder: Path, made: tuple[np.ndarray, np.ndarray | None, np.nd
             np.testing.assert_array_equal(found.lr, lr[first:])
 
 
-@pytest.mark.parametrize(("kind", "preset"), [(kind, preset) for kind in KINDS for preset in RECIPES[kind]])
+@pytest.mark.parametrize(("kind", "preset"), [(kind, preset) for kind in KINDS for preset in KINDS[kind].recipes])
 def test_a_preset_is_the_same_in_both(
-    kind: Kind, preset: str, engines: dict[Kind, Path], photos: Path, tmp_path: Path
+    kind: str, preset: str, engines: dict[str, Path], photos: Path, tmp_path: Path
 ) -> None:
     made = made_by_generate(engines[kind], kind, photos, tmp_path / "pairs", "--preset", preset)
     same_in_parts(engines[kind], made, recipe=preset)
@@ -89,17 +88,17 @@ def test_a_preset_is_the_same_in_both(
 
 @pytest.mark.parametrize(("kind", "start"), [(kind, start) for kind in KINDS for start in STARTS[kind]])
 def test_a_start_image_is_the_same_in_both(
-    kind: Kind, start: str, engines: dict[Kind, Path], photos: Path, tmp_path: Path
+    kind: str, start: str, engines: dict[str, Path], photos: Path, tmp_path: Path
 ) -> None:
     """With a range of tau, so that the drawn ones matter; without steps it is 0."""
-    tau = (2, 9) if "denoiser" in PARTS[kind] else (0, 0)
+    tau = (2, 9) if "denoiser" in KINDS[kind].parts else (0, 0)
     options = ("--start", start, "--tau", f"{tau[0]}:{tau[1]}", "--steps", 2)
     made = made_by_generate(engines[kind], kind, photos, tmp_path / "pairs", *options)
     same_in_parts(engines[kind], made, start=start, tau=tau, steps=2)
 
 
 def test_a_start_with_settings_of_its_own_is_the_same_in_both(
-    engines: dict[Kind, Path], photos: Path, tmp_path: Path
+    engines: dict[str, Path], photos: Path, tmp_path: Path
 ) -> None:
     own = tmp_path / "own.toml"
     own.write_text("noise_level = [50]\n")
@@ -112,7 +111,7 @@ def test_a_start_with_settings_of_its_own_is_the_same_in_both(
 
 
 def test_the_pages_example_makes_the_first_pairs_of_the_command_line(
-    root: Path, engines: dict[Kind, Path], photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    root: Path, engines: dict[str, Path], photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = (root / "docs/python.md").read_text()
     example = next(code for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "Engine.open" in code)
@@ -125,7 +124,7 @@ def test_the_pages_example_makes_the_first_pairs_of_the_command_line(
     np.testing.assert_array_equal(names["result"].lr, lr)
 
 
-def test_what_no_recipe_has_is_named(engines: dict[Kind, Path]) -> None:
+def test_what_no_recipe_has_is_named(engines: dict[str, Path]) -> None:
     hr, camera = np.zeros((1, 4 * LR, 4 * LR, 3), np.uint8), np.zeros((1, LR, LR, 3), np.uint8)
     with Engine.open(engines["realdgen"], threads=1) as engine:
         for change, said in (

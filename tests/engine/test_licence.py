@@ -12,8 +12,8 @@ import pytest
 from degrade_engine.cli import main
 from degrade_engine.engine.artefact import from_json, to_json
 from degrade_engine.engine.build import build
+from degrade_engine.engine.bundle import BUNDLE_JSON, BundleSpec, open_bundle
 from degrade_engine.engine.engine_spec import open_engine_spec
-from degrade_engine.engine.spec import BUNDLE_JSON, BundleSpec, open_bundle
 
 RESEARCH = 'for "research" & evaluation'
 SMALL = {"lr_size": 16, "batch": 2, "threads": 1}

@@ -13,6 +13,7 @@ import pytest
 from degrade_engine.bench.papers.settings import parse_settings
 from degrade_engine.bench.rows import read_rows
 from degrade_engine.engine import artefact, limits
+from degrade_engine.engine.bundle import open_bundle
 from degrade_engine.engine.calibration_spec import read_precision
 from degrade_engine.engine.classical import degraders
 from degrade_engine.engine.classical.binned import read_weights
@@ -24,7 +25,6 @@ from degrade_engine.engine.pipeline import records
 from degrade_engine.engine.report.finished import open_run
 from degrade_engine.engine.runners.status import status
 from degrade_engine.engine.sinks import check
-from degrade_engine.engine.spec import open_bundle
 
 BOMBS = {
     "lists": "[" * 100_000,

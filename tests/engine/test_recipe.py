@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,25 +13,25 @@ import pytest
 from degrade_engine.engine import draws
 from degrade_engine.engine.artefact import sha256_json
 from degrade_engine.engine.errors import DegradeError
+from degrade_engine.engine.kinds import KINDS
 from degrade_engine.engine.plan import FORMAT, Options
-from degrade_engine.engine.recipe import RECIPES, Recipe
+from degrade_engine.engine.recipe import Recipe
 from degrade_engine.engine.schedule import Schedule, table
-from degrade_engine.engine.spec import Kind
 
 PAPER = Recipe.named("realdgen", "paper")
 
 
 def spec(**change: Any) -> Any:
-    """An engine of RealDGen with three candidates."""
-    abilities = {"kind": "realdgen", "candidates": 3, "can_filter": True, "has_steps": True, "fuses": False,
-                 "starts": ("reconstruction", "bicubic", "realesrgan"), "schedule": Schedule()}  # fmt: skip
-    return SimpleNamespace(**abilities | change)
+    """An engine of RealDGen with three rows."""
+    can = SimpleNamespace(**{"can_filter": True, "has_steps": True, "fuses": False} | change)
+    return SimpleNamespace(kind="realdgen", rows=3, model_kind=can, schedule=Schedule(),
+                           starts=change.get("starts", KINDS["realdgen"].starts))  # fmt: skip
 
 
 def test_every_kind_has_a_recommended_recipe_and_each_recipe_is_known_by_its_name() -> None:
-    assert set(RECIPES) == set(get_args(Kind)) and all("recommended" in names for names in RECIPES.values())
-    for kind, names in RECIPES.items():
-        for name, recipe in names.items():
+    assert all("recommended" in kind.recipes for kind in KINDS.values())
+    for kind, page in KINDS.items():
+        for name, recipe in page.recipes.items():
             assert Recipe.named(kind, name) is recipe and recipe.label == name
             assert recipe.but(filter=not recipe.filter).label == name, "plans of before said so too"
             assert recipe.but(noise=recipe.noise + 1).label == "custom"
@@ -40,8 +40,8 @@ def test_every_kind_has_a_recommended_recipe_and_each_recipe_is_known_by_its_nam
 
 
 def test_it_stands_on_a_page_and_is_read_from_it() -> None:
-    for names in RECIPES.values():
-        for recipe in names.values():
+    for kind in KINDS.values():
+        for recipe in kind.recipes.values():
             page = json.loads(json.dumps(recipe.to_json()))
             assert Recipe.from_json(page, "page") == recipe
             assert ("noise" in page) == (recipe.noise != 0) and ("fusion_weight" in page) == bool(recipe.fusion_weight)
@@ -75,7 +75,7 @@ def test_numpys_numbers_become_pythons() -> None:
 
 
 def test_its_table_is_the_schedules() -> None:
-    for recipe in (PAPER, RECIPES["realdgen"]["recommended"], PAPER.but(solver="ddim", eta=0.5, steps=4)):
+    for recipe in (PAPER, KINDS["realdgen"].recipes["recommended"], PAPER.but(solver="ddim", eta=0.5, steps=4)):
         ours, wanted = recipe.table(Schedule(), 30), table(
             Schedule(), recipe.solver, 30, recipe.steps, recipe.eta, spacing=recipe.spacing
         )  # fmt: skip
@@ -86,7 +86,11 @@ def test_its_table_is_the_schedules() -> None:
 @pytest.mark.parametrize(
     ("abilities", "changes", "said"),
     [
-        ({"candidates": 2}, {}, "3 candidates are asked for and the engine makes 2. Expected: candidates 2"),
+        (
+            {},
+            {"candidates": 4},
+            "4 candidates are asked for and the engine makes 3 at a time. Fix: ask",
+        ),
         ({"can_filter": False}, {}, "has nothing to choose by"),
         ({"can_filter": False}, {"candidates": 1}, "has nothing to filter by"),
         ({"starts": ("bicubic",)}, {}, "the start image realesrgan does not fit this engine. Expected: bicubic"),

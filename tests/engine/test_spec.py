@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from degrade_engine.engine import artefact, spec
+from degrade_engine.engine.bundle import BUNDLE_JSON, BundleSpec, open_bundle
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.schedule import Schedule
 
@@ -14,7 +15,7 @@ def image(name: str) -> spec.TensorSpec:
     return spec.TensorSpec(name, "float32", ("batch", 3, "height", "width"))
 
 
-def a_bundle(folder: Path) -> spec.BundleSpec:
+def a_bundle(folder: Path) -> BundleSpec:
     f_deg = spec.TensorSpec("f_deg", "float32", ("batch", 8))
     f_cont = spec.TensorSpec("f_cont", "float32", ("batch", 4, "height/2", "width/2"))
     condition = spec.TensorSpec("condition", "float32", ("batch", 6, "height", "width"))
@@ -31,7 +32,7 @@ def a_bundle(folder: Path) -> spec.BundleSpec:
         (folder / f"{name}.onnx").write_bytes(name.encode())
         files = {"fp32": spec.file_ref(folder, f"{name}.onnx")}
         parts[name] = spec.PartSpec(runs, inputs, outputs, files)
-    return spec.BundleSpec(
+    return BundleSpec(
         kind="realdgen", schedule=Schedule(), lr_multiple=2, starts=("reconstruction", "bicubic"),
         parts=parts, licence="Apache-2.0", card={"steps": 1}, parent={"checkpoint_sha256": "0"}, tools={},
     )  # fmt: skip
@@ -39,10 +40,10 @@ def a_bundle(folder: Path) -> spec.BundleSpec:
 
 def test_open_bundle_round_trip(tmp_path: Path) -> None:
     made = a_bundle(tmp_path)
-    artefact.write_json_atomic(tmp_path / spec.BUNDLE_JSON, made)
-    opened = spec.open_bundle(tmp_path)
+    artefact.write_json_atomic(tmp_path / BUNDLE_JSON, made)
+    opened = open_bundle(tmp_path)
     assert opened.spec == made
-    assert opened.sha256 == artefact.sha256_file(tmp_path / spec.BUNDLE_JSON)
+    assert opened.sha256 == artefact.sha256_file(tmp_path / BUNDLE_JSON)
     assert opened.file("content") == tmp_path / "content.onnx"
     with pytest.raises(DegradeError, match="no fp16 file"):
         opened.file("content", "fp16")
@@ -51,21 +52,21 @@ def test_open_bundle_round_trip(tmp_path: Path) -> None:
 def test_a_bundle_of_an_older_format_is_refused(tmp_path: Path) -> None:
     page = artefact.to_json(a_bundle(tmp_path)) | {"format": "degrade-engine/bundle/1"}
     del page["islands"]
-    artefact.write_json_atomic(tmp_path / spec.BUNDLE_JSON, page)
+    artefact.write_json_atomic(tmp_path / BUNDLE_JSON, page)
     with pytest.raises(DegradeError, match="bundle/1.*degrade-engine export"):
-        spec.open_bundle(tmp_path)
+        open_bundle(tmp_path)
 
 
 @pytest.mark.parametrize("damage", ["cut", "changed", "missing"])
 def test_damaged_files_are_refused(tmp_path: Path, damage: str) -> None:
-    artefact.write_json_atomic(tmp_path / spec.BUNDLE_JSON, a_bundle(tmp_path))
+    artefact.write_json_atomic(tmp_path / BUNDLE_JSON, a_bundle(tmp_path))
     file = tmp_path / "denoiser.onnx"
     if damage == "missing":
         file.unlink()
     else:
         file.write_bytes(b"denoise" if damage == "cut" else b"denoisez")
     with pytest.raises(DegradeError, match="denoiser.onnx"):
-        spec.open_bundle(tmp_path)
+        open_bundle(tmp_path)
 
 
 def test_paths_stay_within_the_folder(tmp_path: Path) -> None:
@@ -76,7 +77,7 @@ def test_paths_stay_within_the_folder(tmp_path: Path) -> None:
 
 def test_no_bundle(tmp_path: Path) -> None:
     with pytest.raises(DegradeError, match="holds no bundle.json"):
-        spec.open_bundle(tmp_path)
+        open_bundle(tmp_path)
 
 
 def test_resolve() -> None:

@@ -14,12 +14,14 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from degrade_engine.engine import artefact, spec
+from degrade_engine.engine.bundle import BUNDLE_JSON, BundleSpec
+from degrade_engine.engine.kinds import KINDS
 from degrade_engine.engine.schedule import Schedule
 
 F_DEG, F_CONT, CONDITION, HIDDEN = 8, 6, 6, 8
 
 
-def make(folder: Path, *, kind: spec.Kind = "realdgen", seed: int = 0, schedule: Schedule | None = None) -> Path:
+def make(folder: Path, *, kind: str = "realdgen", seed: int = 0, schedule: Schedule | None = None) -> Path:
     """Writes the bundle into `folder` and returns it. LR height and width must be even."""
     folder.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(seed)
@@ -32,31 +34,27 @@ def make(folder: Path, *, kind: spec.Kind = "realdgen", seed: int = 0, schedule:
         "condition": _condition(random),
         "pddm": _pddm(random),
     }
-    runs: dict[str, spec.Runs] = {
-        "degradation": "reference", "content": "pair", "modulation": "pair", "reconstruction": "pair",
-        "denoiser": "step", "condition": "pair", "pddm": "pair",
-    }  # fmt: skip
     parts = {}
-    for name in spec.PARTS[kind]:
+    for name, runs in KINDS[kind].parts.items():
         graph = graphs[name]
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
         onnx.checker.check_model(model, full_check=True)
         onnx.save(model, str(folder / f"{name}.onnx"))
         inputs, outputs = ([_tensor(value) for value in values] for values in (graph.input, graph.output))
         files = {"fp32": spec.file_ref(folder, f"{name}.onnx")}
-        parts[name] = spec.PartSpec(runs[name], tuple(inputs), tuple(outputs), files)
-    bundle = spec.BundleSpec(
+        parts[name] = spec.PartSpec(runs, tuple(inputs), tuple(outputs), files)
+    bundle = BundleSpec(
         kind=kind,
         schedule=schedule or (Schedule(T=200, beta_1=5e-4, beta_T=0.1) if kind == "uddm" else Schedule()),
         lr_multiple=2,
-        starts=STARTS[kind],
+        starts=KINDS[kind].starts,
         parts=parts,
         licence="Apache-2.0",
         card={"about": "random weights, for tests"},
         parent={"checkpoint_sha256": "0" * 64},
         tools=artefact.tool_versions(),
     )
-    artefact.write_json_atomic(folder / spec.BUNDLE_JSON, bundle)
+    artefact.write_json_atomic(folder / BUNDLE_JSON, bundle)
     return folder
 
 
@@ -105,12 +103,6 @@ class Graph:
         return helper.make_graph(self.nodes, name, ends[0], ends[1], self.weights)
 
 
-STARTS: dict[spec.Kind, tuple[spec.Start, ...]] = {
-    "realdgen": ("reconstruction", "bicubic", "realesrgan"),
-    "syndiff": ("realesrgan", "bicubic"),
-    "lway": ("reconstruction",),
-    "uddm": ("bicubic",),
-}
 IMAGE = ["batch", 3, "height", "width"]
 HALF = ["batch", F_CONT, "height/2", "width/2"]
 DEG = ["batch", F_DEG]

@@ -11,12 +11,12 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra train")
 onnx = pytest.importorskip("onnx", reason="needs the extra train")
 
+from degrade_engine.engine.bundle import open_bundle  # noqa: E402
 from degrade_engine.engine.errors import DegradeError  # noqa: E402
-from degrade_engine.engine.spec import open_bundle  # noqa: E402
 from degrade_engine.export import bundle as exporting  # noqa: E402
 from degrade_engine.export import parity  # noqa: E402
 from degrade_engine.export.half import half_layers, half_typed  # noqa: E402
-from degrade_engine.export.parts import realdgen_parts  # noqa: E402
+from degrade_engine.export.kinds import realdgen  # noqa: E402  # noqa: E402
 from degrade_engine.export.spelled import SpelledGroupNorm, SpelledUpsample  # noqa: E402
 from degrade_engine.originals.checkpoint import load  # noqa: E402
 from degrade_engine.originals.realdgen.model import RealDGen  # noqa: E402
@@ -63,7 +63,7 @@ def test_nothing_of_the_machine_is_in_the_files(realdgen_bundle: Path, root: Pat
 
 def test_islands_are_left_alone(checkpoint: Path) -> None:
     model = load(checkpoint, RealDGen)[0]
-    typed = half_typed(model)
+    typed = half_typed(model, realdgen.HALF)
     halves, layers = half_layers(typed)
     assert 0.6 * layers < halves < layers
     for name in ("unet.embed.0", "degradation.mapping.0"):
@@ -102,7 +102,7 @@ def test_a_damaged_bundle_is_refused(realdgen_bundle: Path, tmp_path: Path) -> N
 def test_parts_share_the_oracle_s_arithmetic(checkpoint: Path) -> None:
     """The cut into parts changes nothing: the parts in order are the model."""
     model = load(checkpoint, RealDGen)[0]
-    parts = realdgen_parts(model)
+    parts = realdgen.parts(model)
     x, reference = torch.rand(1, 3, 16, 16) * 2 - 1, torch.rand(1, 3, 16, 16) * 2 - 1
     with torch.no_grad():
         f_deg, f_cont = parts["degradation"].module(reference), parts["content"].module(x)

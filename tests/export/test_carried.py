@@ -11,9 +11,10 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra train")
 pytest.importorskip("onnx", reason="needs the extra train")
 
-from degrade_engine.engine.spec import Bundle, Precision, open_bundle  # noqa: E402
+from degrade_engine.engine.bundle import Bundle, open_bundle  # noqa: E402
+from degrade_engine.engine.spec import Precision  # noqa: E402
+from degrade_engine.export.kinds.realdgen import parts as realdgen_parts  # noqa: E402
 from degrade_engine.export.parity import rms, run_onnx  # noqa: E402
-from degrade_engine.export.parts import realdgen_parts  # noqa: E402
 from degrade_engine.export.trials import trials  # noqa: E402
 from degrade_engine.models.catalogue import bundled  # noqa: E402
 from degrade_engine.originals.checkpoint import load  # noqa: E402

@@ -16,9 +16,9 @@ from degrade_engine.export.half import (  # noqa: E402
     half_typed,
     layer_names,
     on_tensor_cores,
-    policy,
 )
-from degrade_engine.export.parts import realdgen_parts  # noqa: E402
+from degrade_engine.export.kinds.realdgen import HALF  # noqa: E402
+from degrade_engine.export.kinds.realdgen import parts as realdgen_parts  # noqa: E402
 from degrade_engine.originals.checkpoint import load  # noqa: E402
 from degrade_engine.originals.realdgen.model import RealDGen  # noqa: E402
 
@@ -47,7 +47,7 @@ def test_what_fp16_cannot_hold_overflows() -> None:
 def test_a_whole_network_is_as_far_from_fp32_as_with_pytorch_s_half_precision(checkpoint: Path) -> None:
     """An implementation of its own, with other orders and roundings of sums: the errors differ, their size does not."""
     model = load(checkpoint, RealDGen)[0]
-    typed = half_typed(model)
+    typed = half_typed(model, HALF)
     inputs = realdgen_parts(model)["degradation"].example(1, 16, 16)
     with torch.no_grad():
         exact, plain = (realdgen_parts(m)["degradation"].module(*inputs) for m in (model, typed))
@@ -59,7 +59,7 @@ def test_a_whole_network_is_as_far_from_fp32_as_with_pytorch_s_half_precision(ch
 def test_islands_of_a_calibration_are_fp32_and_the_rest_is_as_before(checkpoint: Path) -> None:
     model = load(checkpoint, RealDGen)[0]
     islands = ("unet.middle.0.conv1", "unet.from_x")  # one that would be FP16, one whose output would be
-    plain, typed = half_typed(model), half_typed(model, islands)
+    plain, typed = half_typed(model, HALF), half_typed(model, HALF, islands)
     for name in layer_names(model):
         before, after = plain.get_submodule(name), typed.get_submodule(name)
         assert type(after) is (Exit if name in islands else type(before)), name
@@ -67,9 +67,9 @@ def test_islands_of_a_calibration_are_fp32_and_the_rest_is_as_before(checkpoint:
     kinds = [type(typed.get_submodule(name)) for name in layer_names(model)]
     assert Inside not in kinds and TensorCore in kinds
     with pytest.raises(DegradeError, match="no layer 'unet.nothing'"):
-        half_typed(model, ("unet.nothing",))
+        half_typed(model, HALF, ("unet.nothing",))
 
 
 def test_policy_is_told_by_name() -> None:
     names = ("unet.from_x", "unet.embed.0", "unet.up.0.0.embed", "unet.out", "unet.up.2")
-    assert [policy(name) for name in names] == ["enter", "island", "enter", "exit", "half"]
+    assert [HALF.policy(name) for name in names] == ["enter", "island", "enter", "exit", "half"]

@@ -18,10 +18,12 @@ from onnx import numpy_helper  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
 
 from degrade_engine.engine.artefact import sha256_file  # noqa: E402
+from degrade_engine.engine.bundle import open_bundle  # noqa: E402
 from degrade_engine.engine.errors import DegradeError  # noqa: E402
-from degrade_engine.engine.spec import TensorSpec, open_bundle  # noqa: E402
+from degrade_engine.engine.spec import TensorSpec  # noqa: E402
+from degrade_engine.export.kinds.realdgen import parts as realdgen_parts  # noqa: E402
 from degrade_engine.export.parity import FLOOR, check_parity, nudged  # noqa: E402
-from degrade_engine.export.parts import IMAGE, Part, realdgen_parts  # noqa: E402
+from degrade_engine.export.parts import IMAGE, Part  # noqa: E402
 from degrade_engine.export.spelled import spelled_out  # noqa: E402
 from degrade_engine.export.trials import trials  # noqa: E402
 from degrade_engine.originals.checkpoint import load  # noqa: E402

@@ -149,7 +149,7 @@ def test_a_true_pair_loses_its_exposure_and_keeps_its_noise() -> None:
 
 
 def test_export_says_that_it_does_not_take_such_a_model_yet() -> None:
-    from degrade_engine.export.parts import parts_of
+    from degrade_engine.export.kinds.realdgen import parts
 
     with pytest.raises(DegradeError, match="preset small"):
-        parts_of(RealDGen(LITTLE))
+        parts(RealDGen(LITTLE))

@@ -140,7 +140,7 @@ def reads_reference(engine: Path) -> bool:
     from degrade_engine.engine.api import Engine
 
     with Engine.open(engine) as opened:
-        return bool(opened.spec.reads_reference)
+        return bool(opened.spec.model_kind.reads_reference)
 
 
 def write_pairs(folder: Path, named: list[tuple[str, np.ndarray, np.ndarray]]) -> None:

@@ -21,7 +21,7 @@ from degrade_engine.bench.gpu import parts as gpu_parts
 from degrade_engine.bench.onnx_work import count_model
 from degrade_engine.engine import backends
 from degrade_engine.engine import machine as machines
-from degrade_engine.engine.recipe import RECIPES
+from degrade_engine.engine.kinds import KINDS
 from degrade_engine.kernels.grids import KERNELS
 
 from ...engine.gpu_machine import ADA, Machine
@@ -103,7 +103,7 @@ def test_an_engine_is_measured(machine: Machine, tiny_bundle_: Path, samples: Pa
         repeats=2, side=16,
     ))  # fmt: skip
     assert [row.get("setting") for row in rows] == [None, "recommended", "paper", None]
-    steps = [RECIPES["realdgen"]["recommended"].steps, 30]
+    steps = [KINDS["realdgen"].recipes["recommended"].steps, 30]
     assert [row["steps"] for row in rows[1:3]] == steps and rows[1]["notes"] == ()
     assert all(row["pairs_a_second"] > 0 and row["outside_denoiser"] < 1 for row in rows[1:3])
     assert rows[3]["denoiser_tflop_s"] > 0 and rows[3]["matmul_tflop_s"] > 0

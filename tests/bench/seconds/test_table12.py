@@ -16,13 +16,11 @@ from degrade_engine.bench.seconds import table12  # noqa: E402
 from degrade_engine.engine import images  # noqa: E402
 from degrade_engine.engine.build import build  # noqa: E402
 from degrade_engine.engine.errors import DegradeError  # noqa: E402
-from degrade_engine.engine.recipe import (
-    RECIPES,  # noqa: E402
-    Recipe,  # noqa: E402
-)
+from degrade_engine.engine.kinds import KINDS  # noqa: E402
+from degrade_engine.engine.recipe import Recipe  # noqa: E402
 
-RECOMMENDED = RECIPES["realdgen"]["recommended"]
-PAPER = RECIPES["realdgen"]["paper"]
+RECOMMENDED = KINDS["realdgen"].recipes["recommended"]
+PAPER = KINDS["realdgen"].recipes["paper"]
 SIDE = 16
 
 

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from degrade_engine.engine import build, spec
+from degrade_engine.engine import build
 from degrade_engine.engine.api import Engine
 from degrade_engine.engine.backends import openvino as backend_openvino
+from degrade_engine.engine.bundle import open_bundle
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.executors import openvino as module
 from degrade_engine.engine.executors.onnxruntime import OnnxRuntimeExecutor
@@ -34,13 +35,13 @@ def run(executor: Any, seed: int = 0) -> np.ndarray:
 
 
 def denoiser(bundle: Path, **options: Any) -> Any:
-    part = spec.open_bundle(bundle, verify=False).spec.parts["denoiser"]
+    part = open_bundle(bundle, verify=False).spec.parts["denoiser"]
     sizes: dict[str, Any] = {"batch": 5, "height": 16, "width": 24, "threads": 2}
     return module.OpenVinoExecutor(bundle / "denoiser.onnx", part, **sizes | options)
 
 
 def test_agrees_with_onnxruntime(tiny_bundle: Path) -> None:
-    part = spec.open_bundle(tiny_bundle, verify=False).spec.parts["denoiser"]
+    part = open_bundle(tiny_bundle, verify=False).spec.parts["denoiser"]
     other = OnnxRuntimeExecutor(tiny_bundle / "denoiser.onnx", part, batch=5, height=16, width=24, threads=1)
     np.testing.assert_allclose(run(denoiser(tiny_bundle)), run(other), rtol=1e-5, atol=1e-5)
 
@@ -69,7 +70,7 @@ def test_mistakes_are_sentences(tiny_bundle: Path, tmp_path: Path) -> None:
     with pytest.raises(DegradeError, match="unbound"):
         executor.enqueue()
     (tmp_path / "denoiser.onnx").write_bytes(b"no network")
-    part = spec.open_bundle(tiny_bundle, verify=False).spec.parts["denoiser"]
+    part = open_bundle(tiny_bundle, verify=False).spec.parts["denoiser"]
     with pytest.raises(DegradeError, match="OpenVINO cannot load") as error:
         module.OpenVinoExecutor(tmp_path / "denoiser.onnx", part, batch=1, height=16, width=16)
     assert "\n" not in str(error.value)

@@ -20,6 +20,7 @@ from degrade_engine.engine import machine as machines
 from degrade_engine.engine.api import Engine  # noqa: E402
 from degrade_engine.engine.backends import tensorrt_plan as tensorrt  # noqa: E402
 from degrade_engine.engine.backends.tensorrt_plan import RTX, PlanProof, compile_plan, parse, prove  # noqa: E402
+from degrade_engine.engine.bundle import BUNDLE_JSON
 from degrade_engine.engine.errors import DegradeError  # noqa: E402
 from degrade_engine.engine.verify import verify  # noqa: E402
 from degrade_engine.kernels import loader  # noqa: E402
@@ -109,7 +110,8 @@ def paper_unet(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch = pytest.importorskip("torch", reason="needs the extra train")
     from degrade_engine.export.bundle import write_onnx
     from degrade_engine.export.half import half_typed
-    from degrade_engine.export.parts import realdgen_parts
+    from degrade_engine.export.kinds.realdgen import HALF
+    from degrade_engine.export.kinds.realdgen import parts as realdgen_parts
     from degrade_engine.originals.realdgen.config import PAPER
     from degrade_engine.originals.realdgen.model import RealDGen
 
@@ -119,7 +121,7 @@ def paper_unet(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for p in model.unet.parameters():
             if p.ndim > 1 and not p.any():  # zero-initialised: a builder stores such a kernel once
                 torch.nn.init.normal_(p, std=0.01)
-    part = realdgen_parts(half_typed(model))["denoiser"]
+    part = realdgen_parts(half_typed(model, HALF))["denoiser"]
     path = tmp_path_factory.mktemp("paper") / "denoiser.fp16.onnx"
     write_onnx(part, PAPER.lr_multiple, path)
     return path
@@ -201,7 +203,7 @@ def test_the_builders_settings(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatc
 def relabelled(bundle: Path, out: Path, precision: str) -> Path:
     """A bundle whose file of that precision is its other one: labelled, and not what the label says."""
     shutil.copytree(bundle, out)
-    path = out / spec.BUNDLE_JSON
+    path = out / BUNDLE_JSON
     page = json.loads(path.read_text())
     for part in page["parts"].values():
         part["files"][precision] = part["files"]["fp16" if precision == "fp32" else "fp32"]

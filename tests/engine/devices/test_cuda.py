@@ -15,7 +15,7 @@ import pytest
 
 from degrade_engine.engine.devices.cuda import CudaBuffer, CudaDevice
 from degrade_engine.engine.errors import DegradeError
-from degrade_engine.engine.sampling.sampler import BatchResult
+from degrade_engine.engine.sampling.batch import BatchResult
 from degrade_engine.engine.schedule import Schedule, table
 from degrade_engine.kernels import loader
 
@@ -49,7 +49,7 @@ def test_batch_after_batch_is_the_hosts_to_the_last_byte(tiny_bundle: Path, cuda
     runs: list[tuple[Any, dict[str, Any]]] = [
         (first, {}),
         (replace(first, valid=np.array([True, False, True])), {}),
-        (replace(first, seed=2**63 + 1), {"candidates": 1}),
+        (replace(first, seed=2**63 + 1), {}),
         (replace(first, tables=clipped, seed=2**63 + 1), {"inspect": False}),
         (replace(make_batch(3, [30, 9, 2], start=True), tables=ddim), {"filter": False}),
         (make_batch(2, [0, 0]), {}),
@@ -86,8 +86,8 @@ def test_a_replayed_step_is_the_hosts_to_the_last_byte(tiny_bundle: Path, cuda_r
     found = []
     for rig in (Host(), cuda_rig):
         sampler = open_sampler(tiny_bundle, 2, 2, rig)
-        sampler._executors["denoiser"] = OnDevice(rig.device, sampler._executors["denoiser"])
-        sampler._bind_denoiser()
+        sampler.executors["denoiser"] = OnDevice(rig.device, sampler.executors["denoiser"])
+        sampler.bind()
         found.append([sampler.run(make_batch(2, [9, 4], seed=seed)) for seed in (5, 5, 6)])
     for on_gpu, on_host in zip(found[1], found[0], strict=True):
         same_bytes(on_gpu, on_host)
@@ -165,14 +165,14 @@ class Refusing:
 @pytest.mark.parametrize("error", [DegradeError("TensorRT refused to run denoiser.plan"), RuntimeError("refused")])
 def test_a_network_that_refuses_the_capture(tiny_bundle: Path, stand_in: StandIn, error: Exception) -> None:
     sampler, host = open_sampler(tiny_bundle, 2, 2, stand_in), open_sampler(tiny_bundle, 2, 2)
-    sampler._executors["denoiser"] = Refusing(sampler._executors["denoiser"], error)
+    sampler.executors["denoiser"] = Refusing(sampler.executors["denoiser"], error)
     same_bytes(sampler.run(make_batch(2, [5, 2])), host.run(make_batch(2, [5, 2])))
     assert stand_in.gpu.capturing is None and "refused" in stand_in.device.notes[0]
 
 
 def test_ctrl_c_in_a_capture_ends_it_and_goes_on_up(tiny_bundle: Path, stand_in: StandIn) -> None:
     sampler, host = open_sampler(tiny_bundle, 2, 2, stand_in), open_sampler(tiny_bundle, 2, 2)
-    sampler._executors["denoiser"] = Refusing(sampler._executors["denoiser"], KeyboardInterrupt())
+    sampler.executors["denoiser"] = Refusing(sampler.executors["denoiser"], KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
         sampler.run(make_batch(2, [5, 2]))
     assert stand_in.gpu.capturing is None and stand_in.device.notes == ()

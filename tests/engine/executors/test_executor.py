@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from degrade_engine.engine import spec
+from degrade_engine.engine.bundle import open_bundle
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.executors import onnxruntime as executor_module
 from degrade_engine.engine.executors.onnxruntime import OnnxRuntimeExecutor, rows_a_call
 
 
 def open_part(bundle: Path, name: str, batch: int = 2, height: int = 8, width: int = 12, **options: object):  # type: ignore[no-untyped-def]
-    part = spec.open_bundle(bundle, verify=False).spec.parts[name]
+    part = open_bundle(bundle, verify=False).spec.parts[name]
     return OnnxRuntimeExecutor(
         bundle / f"{name}.onnx", part, batch=batch, height=height, width=width, **{"threads": 1, **options}
     )
@@ -136,7 +136,7 @@ def test_size_that_does_not_divide(tiny_bundle: Path) -> None:
 
 
 def test_spec_and_file_disagree(tiny_bundle: Path) -> None:
-    part = spec.open_bundle(tiny_bundle, verify=False).spec.parts["content"]
+    part = open_bundle(tiny_bundle, verify=False).spec.parts["content"]
     for shape in (("batch", 3, "height", 16), ("batch", 4, "height", "width"), ("batch", 3, "height")):
         wrong = replace(part, inputs=(replace(part.inputs[0], shape=shape),))
         if shape[-1] == 16:  # a fixed number where the file is free is fine
@@ -152,7 +152,7 @@ def test_spec_and_file_disagree(tiny_bundle: Path) -> None:
 def test_a_damaged_file_is_one_sentence(tiny_bundle: Path, tmp_path: Path) -> None:
     file = tmp_path / "content.onnx"
     file.write_bytes((tiny_bundle / "content.onnx").read_bytes()[:100])
-    part = spec.open_bundle(tiny_bundle, verify=False).spec.parts["content"]
+    part = open_bundle(tiny_bundle, verify=False).spec.parts["content"]
     with pytest.raises(DegradeError, match="cannot load") as error:
         OnnxRuntimeExecutor(file, part, batch=1, height=16, width=16)
     assert "\n" not in str(error.value)

@@ -30,14 +30,15 @@ from degrade_engine.engine import plan as plans
 from degrade_engine.engine.build import build
 from degrade_engine.engine.classical import degraders
 from degrade_engine.engine.inputs import inventory
+from degrade_engine.engine.kinds import KINDS
 from degrade_engine.engine.pipeline import generate as shards
 from degrade_engine.engine.pipeline import progress, records
-from degrade_engine.engine.recipe import RECIPES, Recipe
-from degrade_engine.engine.sampling.sampler import BatchResult
+from degrade_engine.engine.recipe import Recipe
+from degrade_engine.engine.sampling.batch import BatchResult
 from degrade_engine.kernels import select
 
 LR, K = 16, 3
-RECOMMENDED = RECIPES["realdgen"]["recommended"]
+RECOMMENDED = KINDS["realdgen"].recipes["recommended"]
 USUAL = ("--pairs", 30, "--seed", 5, "--shard-pairs", 8)  # four shards of two batches
 FOREVER = ("shards", "run.json")  # hold seconds, which differ from run to run
 
@@ -438,7 +439,7 @@ def test_no_usable_input_is_an_error(engines, photos, odd, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--candidates", 4), "the engine makes 3"),
+        (("--candidates", 13), "13 candidates are asked for and the engine makes 12 at a time"),
         (("--tau", "9:3"), "tau is '9:3'"),
         (("--tau", 501), "tau is 501"),
         (("--steps", "0"), "steps is '0'"),

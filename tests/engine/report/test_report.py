@@ -18,12 +18,12 @@ from degrade_engine.cli import main
 from degrade_engine.engine import images
 from degrade_engine.engine.build import build
 from degrade_engine.engine.errors import DegradeError
-from degrade_engine.engine.recipe import RECIPES
+from degrade_engine.engine.kinds import KINDS
 from degrade_engine.engine.report import cards, figures, report
 from degrade_engine.engine.report.finished import open_run
 from degrade_engine.engine.sinks.pairs import pick
 
-RECOMMENDED = RECIPES["realdgen"]["recommended"]
+RECOMMENDED = KINDS["realdgen"].recipes["recommended"]
 LR = 48  # larger than a zoomed region
 
 

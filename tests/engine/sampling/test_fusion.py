@@ -8,12 +8,13 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from degrade_engine.engine import spec
+from degrade_engine.engine import sampling
+from degrade_engine.engine.bundle import open_bundle
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.executors.onnxruntime import OnnxRuntimeExecutor
+from degrade_engine.engine.sampling.batch import Batch, Runner
 from degrade_engine.engine.sampling.fusion import Fusion
-from degrade_engine.engine.sampling.sampler import Batch, Sampler
-from degrade_engine.engine.schedule import table
+from degrade_engine.engine.schedule import Schedule, table
 from degrade_engine.kernels import philox
 
 from ..rigs import Host
@@ -35,7 +36,7 @@ class Board:
     def __init__(self, rig: Host) -> None:
         random, self.rig = np.random.default_rng(0), rig
         self.x, self.other, self.finite = (random.uniform(-1, 1, (ROWS, *PLANES)).astype(np.float32) for _ in range(3))
-        self.fusion = Fusion(rig.device, ROWS, PLANES, T)
+        self.fusion = Fusion(rig.device, (ROWS, *PLANES), T)
         self.noise = (SEED, self.buffer(PAIRS), self.buffer(np.zeros(ROWS, np.uint32)))
 
     def buffer(self, values: np.ndarray) -> object:
@@ -74,19 +75,18 @@ def test_its_noise_is_that_of_a_step_that_no_diffusion_has(rig: Host) -> None:
     assert np.array_equal(board.rig.read(board.fusion.z), expected)
 
 
-def sampler(bundle: Path, rig: Host) -> Sampler:
-    about = spec.open_bundle(bundle).spec
+def sampler(bundle: Path, rig: Host) -> Runner:
+    about = open_bundle(bundle).spec
     executors = {
         name: rig.executor(OnnxRuntimeExecutor(bundle / f"{name}.onnx", part, batch=4, height=H, width=W, threads=1))
         for name, part in about.parts.items()
     }
-    return Sampler(rig.device, executors, about.parts, about.schedule, about.filter,
-                   batch=4, candidates=1, height=H, width=W)  # fmt: skip
+    return sampling.open(rig.device, executors, about, candidates=1)
 
 
 def batch(seed: int = 0, **changes: object) -> Batch:
     """Three pairs, the second a late joiner."""
-    random, schedule = np.random.default_rng(seed), spec.Schedule(T=200, beta_1=5e-4, beta_T=0.1)
+    random, schedule = np.random.default_rng(seed), Schedule(T=200, beta_1=5e-4, beta_T=0.1)
     content, hr = (random.integers(0, 256, (3, k * H, k * W, 3), dtype=np.uint8) for k in (1, 4))
     tables = [table(schedule, "ddpm", tau) for tau in (5, 2, 5)]
     whole = {"content": content, "reference": None, "pairs": PAIRS, "tables": tables, "start": content, "seed": SEED,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from types import ModuleType
-from typing import get_args
 
 import numpy as np
 import pytest
@@ -14,28 +13,27 @@ from degrade_engine.cli import main
 from degrade_engine.engine import images
 from degrade_engine.engine.api import Engine
 from degrade_engine.engine.build import build
+from degrade_engine.engine.bundle import open_bundle
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.executors.onnxruntime import OnnxRuntimeExecutor
+from degrade_engine.engine.kinds import KINDS
 from degrade_engine.engine.pipeline import records
-from degrade_engine.engine.recipe import RECIPES
-from degrade_engine.engine.spec import PARTS, Kind, open_bundle
 from degrade_engine.kernels import philox, pixels
 
-KINDS: tuple[Kind, ...] = get_args(Kind)
 LR = 16
-STEPLESS = [kind for kind in KINDS if "denoiser" not in PARTS[kind]]
-ALONE = [kind for kind in KINDS if "degradation" not in PARTS[kind]]  # read no reference
-FUSED = [kind for kind in KINDS if "pddm" in PARTS[kind]]
+STEPLESS = [kind for kind in KINDS if "denoiser" not in KINDS[kind].parts]
+ALONE = [kind for kind in KINDS if "degradation" not in KINDS[kind].parts]  # read no reference
+FUSED = [kind for kind in KINDS if "pddm" in KINDS[kind].parts]
 
 
 @pytest.fixture(scope="session")
-def bundles(tiny_bundle_module: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> dict[Kind, Path]:
+def bundles(tiny_bundle_module: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("kinds")
     return {kind: tiny_bundle_module.make(folder / kind, kind=kind) for kind in KINDS}
 
 
 @pytest.fixture(scope="session")
-def engines(bundles: dict[Kind, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[Kind, int], Path]:
+def engines(bundles: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, int], Path]:
     """Of each kind, batches of 1 and 4."""
     folder = tmp_path_factory.mktemp("engines")
     made = {}
@@ -65,7 +63,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def generate(kind: Kind, engine: Path, photos: Path, out: Path, *options: object) -> int:
+def generate(kind: str, engine: Path, photos: Path, out: Path, *options: object) -> int:
     reference = [] if kind in ALONE else ["--reference", photos / "reference"]
     words = ["generate", "--engine", engine, "--hr", photos / "hr", *reference, "--out", out, "--pairs", 10,
              "--threads", 1, "--shard-pairs", 4, "--seed", 3, *options]  # fmt: skip
@@ -77,7 +75,7 @@ def pairs_of(out: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_bundle_of_another_kind_is_refused(kind: Kind, bundles: dict[Kind, Path], tmp_path: Path) -> None:
+def test_a_bundle_of_another_kind_is_refused(kind: str, bundles: dict[str, Path], tmp_path: Path) -> None:
     page = json.loads((bundles[kind] / "bundle.json").read_text())
     other = next(one for one in KINDS if one != kind)
     (tmp_path / "bundle.json").write_text(json.dumps(page | {"kind": other}))
@@ -87,25 +85,28 @@ def test_a_bundle_of_another_kind_is_refused(kind: Kind, bundles: dict[Kind, Pat
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_is_built_through_the_gate_with_as_many_candidates_as_it_can_choose_among(
-    kind: Kind, engines: dict[tuple[Kind, int], Path]
+    kind: str, engines: dict[tuple[str, int], Path]
 ) -> None:
     with Engine.open(engines[kind, 4], threads=1) as engine:
         spec = engine.spec
-        assert spec.kind == kind and spec.parity.passed and tuple(spec.parts) == PARTS[kind]
-        assert {m.part for m in spec.parity.measures} == {*PARTS[kind], "end to end"}
-        assert spec.candidates == (3 if spec.can_filter else 1)
-        assert spec.reads_reference == (kind not in ALONE) and spec.can_filter == (kind == "realdgen")
+        assert spec.kind == kind and spec.parity.passed
+        assert {name: part.runs for name, part in spec.parts.items()} == KINDS[kind].parts
+        assert {m.part for m in spec.parity.measures} == {*KINDS[kind].parts, "end to end"}
+        assert spec.candidates == (3 if spec.model_kind.can_filter else 1)
+        assert spec.model_kind.reads_reference == (kind not in ALONE) and spec.model_kind.can_filter == (
+            kind == "realdgen"
+        )
 
 
-@pytest.mark.parametrize(("kind", "preset"), [(kind, preset) for kind in KINDS for preset in RECIPES[kind]])
+@pytest.mark.parametrize(("kind", "preset"), [(kind, preset) for kind in KINDS for preset in KINDS[kind].recipes])
 def test_its_presets_run_and_are_named(
-    kind: Kind, preset: str, engines: dict[tuple[Kind, int], Path], photos: Path, tmp_path: Path
+    kind: str, preset: str, engines: dict[tuple[str, int], Path], photos: Path, tmp_path: Path
 ) -> None:
     assert generate(kind, engines[kind, 4], photos, tmp_path / "pairs", "--preset", preset) == 0
     page = json.loads((tmp_path / "pairs" / "run.json").read_text())
     assert (page["pairs"], page["preset"]) == (10, preset)
     rows = [json.loads(line) for line in (tmp_path / "pairs" / "manifest.jsonl").read_text().splitlines()]
-    settings = RECIPES[kind][preset]
+    settings = KINDS[kind].recipes[preset]
     assert all(settings.tau[0] <= row["tau"] <= settings.tau[1] for row in rows)
     assert {row["start"]["kind"] for row in rows} == {settings.start}
     assert all((row["reference"] is None) == (kind in ALONE) for row in rows)
@@ -113,7 +114,7 @@ def test_its_presets_run_and_are_named(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_stopped_run_goes_on_to_the_same_bytes(
-    kind: Kind, engines: dict[tuple[Kind, int], Path], photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str, engines: dict[tuple[str, int], Path], photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert generate(kind, engines[kind, 4], photos, tmp_path / "whole") == 0
     write = records.write
@@ -131,7 +132,7 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_batch_changes_no_pixel_by_more_than_one_level(
-    kind: Kind, engines: dict[tuple[Kind, int], Path], photos: Path, tmp_path: Path
+    kind: str, engines: dict[tuple[str, int], Path], photos: Path, tmp_path: Path
 ) -> None:
     steps = [] if kind in STEPLESS else ["--tau", "0:9", "--steps", "full"]
     for batch in (1, 4):
@@ -151,7 +152,7 @@ def test_the_batch_changes_no_pixel_by_more_than_one_level(
     ],
 )
 def test_what_it_has_no_use_for_is_refused(
-    kind: Kind, options: tuple, said: str, engines: dict[tuple[Kind, int], Path], photos: Path, tmp_path: Path,
+    kind: str, options: tuple, said: str, engines: dict[tuple[str, int], Path], photos: Path, tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     given = [photos / word if str(word).startswith("hr") else word for word in options]
@@ -170,7 +171,7 @@ def test_what_it_has_no_use_for_is_refused(
     ],
 )
 def test_without_steps_there_is_nothing_to_noise_and_one_candidate(
-    kind: Kind, options: tuple, said: str, engines: dict[tuple[Kind, int], Path], photos: Path, tmp_path: Path,
+    kind: str, options: tuple, said: str, engines: dict[tuple[str, int], Path], photos: Path, tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     assert generate(kind, engines[kind, 4], photos, tmp_path / "pairs", *options) == 2
@@ -188,7 +189,7 @@ def test_without_steps_there_is_nothing_to_noise_and_one_candidate(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_pair_list_has_a_reference_where_one_is_read(
-    kind: Kind, engines: dict[tuple[Kind, int], Path], photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    kind: str, engines: dict[tuple[str, int], Path], photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lists = {name: tmp_path / f"{name}.csv" for name in ("alone", "both")}
     lists["alone"].write_text("hr\nhr/3.png\nhr/1.png\nhr/3.png\n")
@@ -209,26 +210,24 @@ def test_a_pair_list_has_a_reference_where_one_is_read(
 
 @pytest.mark.parametrize("kind", ALONE)
 def test_more_candidates_than_it_can_choose_among_are_not_built(
-    kind: Kind, bundles: dict[Kind, Path], tmp_path: Path
+    kind: str, bundles: dict[str, Path], tmp_path: Path
 ) -> None:
     with pytest.raises(DegradeError, match="3 candidates are asked for"):
         build(bundles[kind], tmp_path / "engine", lr_size=LR, batch=2, candidates=3)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_references_come_where_they_are_read_and_nowhere_else(
-    kind: Kind, engines: dict[tuple[Kind, int], Path]
-) -> None:
+def test_references_come_where_they_are_read_and_nowhere_else(kind: str, engines: dict[tuple[str, int], Path]) -> None:
     hr, reference = photographs(3, 4 * LR, 1), photographs(3, LR, 2)
     with Engine.open(engines[kind, 4], threads=1) as engine:
         tau = 0 if kind in STEPLESS else 4
         given, other = (None, reference) if kind in ALONE else (reference, None)
         result = engine.degrade(hr, given, tau=tau, seed=1)
         assert result.lr.shape == (3, LR, LR, 3) and result.finite.all()
-        assert np.isfinite(result.score).all() == engine.spec.can_filter
+        assert np.isfinite(result.score).all() == engine.spec.model_kind.can_filter
         with pytest.raises(DegradeError, match="reference"):
             engine.degrade(hr, other, tau=tau)
-        if not engine.spec.can_filter:
+        if not engine.spec.model_kind.can_filter:
             with pytest.raises(DegradeError, match="nothing to filter by"):
                 engine.degrade(hr, given, tau=tau, filter=True)
 
@@ -242,7 +241,7 @@ def fused(engine: Engine, w: float, tau: int = 6) -> np.ndarray:
 
 
 @pytest.mark.parametrize("kind", FUSED)
-def test_the_fused_lr_lies_between_its_branches(kind: Kind, engines: dict[tuple[Kind, int], Path]) -> None:
+def test_the_fused_lr_lies_between_its_branches(kind: str, engines: dict[tuple[str, int], Path]) -> None:
     """eq. 1, where neither branch was clipped to a byte; and 0.5 is the default."""
     with Engine.open(engines[kind, 4], threads=1) as engine:
         ddm, pddm, quarter = (fused(engine, w).astype(float) for w in (0.0, 1.0, 0.25))
@@ -254,7 +253,7 @@ def test_the_fused_lr_lies_between_its_branches(kind: Kind, engines: dict[tuple[
 
 
 @pytest.mark.parametrize("kind", FUSED)
-def test_each_end_is_one_branch_alone(kind: Kind, engines: dict[tuple[Kind, int], Path]) -> None:
+def test_each_end_is_one_branch_alone(kind: str, engines: dict[tuple[str, int], Path]) -> None:
     """w = 1 does not depend on the diffusion, w = 0 with tau = 0 is the start image, to the byte."""
     hr = photographs(3, 4 * LR, 1)
     with Engine.open(engines[kind, 4], threads=1) as engine:
@@ -265,7 +264,7 @@ def test_each_end_is_one_branch_alone(kind: Kind, engines: dict[tuple[Kind, int]
 
 @pytest.mark.parametrize("kind", FUSED)
 def test_the_noise_of_the_second_branch_is_the_pairs_own(
-    kind: Kind, engines: dict[tuple[Kind, int], Path], bundles: dict[Kind, Path]
+    kind: str, engines: dict[tuple[str, int], Path], bundles: dict[str, Path]
 ) -> None:
     """The same HR three times: the same LR but for P-DDM's noise, which is that of the counter T + 1."""
     hr = np.repeat(photographs(1, 4 * LR, 1), 3, axis=0)
@@ -287,7 +286,7 @@ def test_the_noise_of_the_second_branch_is_the_pairs_own(
 
 @pytest.mark.parametrize("kind", FUSED)
 def test_the_fusion_weight_is_part_of_the_plan_and_of_the_manifest(
-    kind: Kind, engines: dict[tuple[Kind, int], Path], photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    kind: str, engines: dict[tuple[str, int], Path], photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert generate(kind, engines[kind, 4], photos, tmp_path, "--fusion-weight", "0.25") == 0
     rows = [json.loads(line) for line in (tmp_path / "manifest.jsonl").read_text().splitlines()]
@@ -298,7 +297,7 @@ def test_the_fusion_weight_is_part_of_the_plan_and_of_the_manifest(
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in FUSED])
 def test_a_kind_that_fuses_nothing_refuses_a_weight(
-    kind: Kind, engines: dict[tuple[Kind, int], Path], photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    kind: str, engines: dict[tuple[str, int], Path], photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert generate(kind, engines[kind, 4], photos, tmp_path, "--fusion-weight", "0.5") == 2
     assert f"an engine of the kind {kind} fuses nothing" in capsys.readouterr().err
@@ -310,7 +309,7 @@ def test_a_kind_that_fuses_nothing_refuses_a_weight(
 
 @pytest.mark.parametrize("kind", FUSED)
 def test_networks_that_read_the_hr_have_one_scale(
-    kind: Kind, engines: dict[tuple[Kind, int], Path], photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    kind: str, engines: dict[tuple[str, int], Path], photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert generate(kind, engines[kind, 4], photos, tmp_path, "--scale", "2") == 2
     assert "the scale is 2, and the networks of this engine read an HR of 4 times the LR" in capsys.readouterr().err

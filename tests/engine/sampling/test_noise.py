@@ -10,33 +10,32 @@ import numpy as np
 import pytest
 
 from degrade_engine.cli import main
-from degrade_engine.engine import images, spec
+from degrade_engine.engine import images, sampling
 from degrade_engine.engine.api import Engine
 from degrade_engine.engine.build import build
+from degrade_engine.engine.bundle import open_bundle
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.executors.onnxruntime import OnnxRuntimeExecutor
-from degrade_engine.engine.sampling.feedforward import open_sampler
+from degrade_engine.engine.sampling.batch import Batch, BatchResult
 from degrade_engine.engine.sampling.noise import STEP, WhiteNoise
-from degrade_engine.engine.sampling.sampler import Batch, BatchResult
 from degrade_engine.engine.schedule import table
-from degrade_engine.engine.spec import Kind
 from degrade_engine.kernels import philox, pixels
 
 from ..rigs import Host
 
-KINDS: tuple[Kind, ...] = ("lway", "realdgen")  # without steps, and with steps, candidates and a filter
+KINDS = ("lway", "realdgen")  # without steps, and with steps, candidates and a filter
 LR, SEED, SIGMA = 16, 7, 6.0
 PAIRS = np.array([4, 9, 2], np.uint32)
 
 
 @pytest.fixture(scope="module")
-def bundles(tiny_bundle_module: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> dict[Kind, Path]:
+def bundles(tiny_bundle_module: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("noise")
     return {kind: tiny_bundle_module.make(folder / kind, kind=kind) for kind in KINDS}
 
 
 @pytest.fixture(scope="module")
-def engines(bundles: dict[Kind, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[Kind, int], Path]:
+def engines(bundles: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, int], Path]:
     """Of each kind, batches of 1 and 4."""
     folder = tmp_path_factory.mktemp("engines")
     return {
@@ -75,16 +74,15 @@ def test_it_is_a_sum_and_nothing_at_sigma_0(rig: Host) -> None:
         assert np.array_equal(rig.read(x), expected)
 
 
-def made(kind: Kind, bundle: Path, rig: Host, noise: float, shown: bool = True) -> BatchResult:
+def made(kind: str, bundle: Path, rig: Host, noise: float, shown: bool = True) -> BatchResult:
     """Three pairs of an engine for four."""
-    about, candidates = spec.open_bundle(bundle).spec, 2 if kind == "realdgen" else 1
+    about, candidates = open_bundle(bundle).spec, 2 if kind == "realdgen" else 1
     executors = {}
     for name, part in about.parts.items():
         rows = candidates * 4 if part.runs == "step" else 4
         network = OnnxRuntimeExecutor(bundle / f"{name}.onnx", part, batch=rows, height=LR, width=LR, threads=1)
         executors[name] = rig.executor(network)
-    sampler = open_sampler(rig.device, executors, about.parts, about.schedule, about.filter,
-                           batch=4, candidates=candidates, height=LR, width=LR)  # fmt: skip
+    sampler = sampling.open(rig.device, executors, about, candidates=candidates)
     tau = 0 if kind == "lway" else 3
     batch = Batch(photographs(3, LR, 0), photographs(3, LR, 1), PAIRS, [table(about.schedule, "ddpm", tau)] * 3,
                   seed=SEED, noise=noise)  # fmt: skip
@@ -94,7 +92,7 @@ def made(kind: Kind, bundle: Path, rig: Host, noise: float, shown: bool = True) 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_batch_gets_the_same_bytes_on_every_device(kind: Kind, bundles: dict[Kind, Path], rig: Host) -> None:
+def test_a_batch_gets_the_same_bytes_on_every_device(kind: str, bundles: dict[str, Path], rig: Host) -> None:
     plain, noisy = (made(kind, bundles[kind], rig, sigma) for sigma in (0.0, SIGMA))
     assert np.array_equal(noisy.lr, made(kind, bundles[kind], Host(), SIGMA).lr)
     assert np.array_equal(noisy.lr, made(kind, bundles[kind], rig, SIGMA, shown=False).lr)
@@ -108,7 +106,7 @@ def test_a_batch_gets_the_same_bytes_on_every_device(kind: Kind, bundles: dict[K
 
 @pytest.mark.parametrize("sigma", [-1.0, np.nan, np.inf])
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_is_no_standard_deviation_is_refused(kind: Kind, sigma: float, bundles: dict[Kind, Path]) -> None:
+def test_what_is_no_standard_deviation_is_refused(kind: str, sigma: float, bundles: dict[str, Path]) -> None:
     with pytest.raises(DegradeError, match="The noise is"):
         made(kind, bundles[kind], Host(), sigma)
 
@@ -117,7 +115,7 @@ def test_what_is_no_standard_deviation_is_refused(kind: Kind, sigma: float, bund
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_pair_has_its_own_noise_whatever_the_batch(kind: Kind, engines: dict[tuple[Kind, int], Path]) -> None:
+def test_a_pair_has_its_own_noise_whatever_the_batch(kind: str, engines: dict[tuple[str, int], Path]) -> None:
     hr, reference = (np.repeat(photographs(1, side, 2), 3, axis=0) for side in (4 * LR, LR))
     settings = {"tau": 0, "start": "reconstruction", "seed": SEED}
     found = []
@@ -154,7 +152,7 @@ def lq(out: Path) -> list[bytes]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_noise_is_part_of_the_plan_and_of_the_manifest(
-    kind: Kind, engines: dict[tuple[Kind, int], Path], photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    kind: str, engines: dict[tuple[str, int], Path], photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert generate(engines[kind, 4], photos, tmp_path, "--pairs", 6, "--noise", 1.5) == 0
     assert "noise 1.5" in capsys.readouterr().err
@@ -166,7 +164,7 @@ def test_the_noise_is_part_of_the_plan_and_of_the_manifest(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_without_noise_plan_and_manifest_do_not_name_it(
-    kind: Kind, engines: dict[tuple[Kind, int], Path], photos: Path, tmp_path: Path
+    kind: str, engines: dict[tuple[str, int], Path], photos: Path, tmp_path: Path
 ) -> None:
     assert generate(engines[kind, 4], photos, tmp_path, "--pairs", 2, "--noise", 0) == 0
     assert "noise" not in json.loads((tmp_path / "plan.json").read_text())
@@ -174,7 +172,7 @@ def test_without_noise_plan_and_manifest_do_not_name_it(
 
 
 def test_more_pairs_and_a_larger_seed_draw_as_before_and_anew(
-    engines: dict[tuple[Kind, int], Path], photos: Path, tmp_path: Path
+    engines: dict[tuple[str, int], Path], photos: Path, tmp_path: Path
 ) -> None:
     for name, pairs, seed in (("few", 4, 3), ("more", 8, 3), ("other", 4, 4)):
         assert generate(engines["lway", 4], photos, tmp_path / name, "--pairs", pairs, "--seed", seed) == 0
@@ -184,7 +182,7 @@ def test_more_pairs_and_a_larger_seed_draw_as_before_and_anew(
 
 @pytest.mark.parametrize("sigma", ["-1", "nan", "inf"])
 def test_an_option_that_is_no_standard_deviation_is_refused_before_the_run(
-    sigma: str, engines: dict[tuple[Kind, int], Path], photos: Path, tmp_path: Path
+    sigma: str, engines: dict[tuple[str, int], Path], photos: Path, tmp_path: Path
 ) -> None:
     assert generate(engines["lway", 4], photos, tmp_path / "pairs", "--pairs", 2, "--noise", sigma) == 2
     assert not (tmp_path / "pairs" / "plan.json").exists()

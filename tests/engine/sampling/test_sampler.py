@@ -15,12 +15,13 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from degrade_engine.engine import spec
+from degrade_engine.engine import sampling
+from degrade_engine.engine.bundle import open_bundle
 from degrade_engine.engine.devices import HostDevice
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.executors.onnxruntime import OnnxRuntimeExecutor
-from degrade_engine.engine.sampling.sampler import Batch, BatchResult, Sampler
-from degrade_engine.engine.schedule import table
+from degrade_engine.engine.sampling.batch import Batch, BatchResult, Runner
+from degrade_engine.engine.schedule import Schedule, table
 from degrade_engine.kernels import philox
 
 from ..rigs import Host, Network
@@ -28,20 +29,17 @@ from ..rigs import Host, Network
 H, W = 8, 12  # not square: a swap of the two would show
 
 
-def open_sampler(bundle: Path, batch: int, candidates: int, rig: Host | None = None, **spoilt: Network) -> Sampler:
+def open_sampler(bundle: Path, batch: int, candidates: int, rig: Host | None = None, **spoilt: Network) -> Runner:
     """spoilt: networks that take the place of the bundle's, by part."""
-    rig, about = rig or Host(), spec.open_bundle(bundle).spec
+    rig, about = rig or Host(), open_bundle(bundle).spec
     executors = {
         name: rig.executor(spoilt.get(name) or open_network(bundle, name, batch, candidates)) for name in about.parts
     }
-    return Sampler(
-        rig.device, executors, about.parts, about.schedule, about.filter,
-        batch=batch, candidates=candidates, height=H, width=W,
-    )  # fmt: skip
+    return sampling.open(rig.device, executors, about, candidates=candidates)
 
 
 def open_network(bundle: Path, name: str, batch: int, candidates: int) -> OnnxRuntimeExecutor:
-    part = spec.open_bundle(bundle).spec.parts[name]
+    part = open_bundle(bundle).spec.parts[name]
     rows = batch * candidates if part.runs == "step" else batch
     return OnnxRuntimeExecutor(bundle / f"{name}.onnx", part, batch=rows, height=H, width=W, threads=1)
 
@@ -49,7 +47,7 @@ def open_network(bundle: Path, name: str, batch: int, candidates: int) -> OnnxRu
 def make_batch(n: int, taus: list[int], *, seed: int = 5, start: bool = False, first: int = 100) -> Batch:
     random = np.random.default_rng(n)
     images = random.integers(0, 256, (3, n, H, W, 3), dtype=np.uint8)
-    schedule = spec.Schedule()
+    schedule = Schedule()
     return Batch(
         content=images[0],
         reference=images[1],
@@ -67,7 +65,7 @@ class Oracle:
     bundle: Path
 
     def __post_init__(self) -> None:
-        about = spec.open_bundle(self.bundle).spec
+        about = open_bundle(self.bundle).spec
         self.schedule = about.schedule
         self.sessions = {n: onnxruntime.InferenceSession(self.bundle / f"{n}.onnx") for n in about.parts}
 
@@ -227,7 +225,7 @@ def test_seed_and_pair_change_the_noise(tiny_bundle: Path, rig: Host) -> None:
 
 def test_other_solvers_run(tiny_bundle: Path, rig: Host) -> None:
     sampler, batch = open_sampler(tiny_bundle, 2, 2, rig), make_batch(2, [9, 9])
-    schedule, found = spec.Schedule(), []
+    schedule, found = Schedule(), []
     for solver in ("ddim", "dpmpp"):
         rows = [table(schedule, solver, tau, 3) for tau in (30, 2)]  # type: ignore[arg-type]
         result = sampler.run(replace(batch, tables=rows))

@@ -8,34 +8,33 @@ import json
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pytest
 
 from degrade_engine.cli import main
-from degrade_engine.engine import images, spec
+from degrade_engine.engine import images, sampling
 from degrade_engine.engine.api import Engine
 from degrade_engine.engine.build import build
+from degrade_engine.engine.bundle import open_bundle
 from degrade_engine.engine.devices import HostDevice
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.executors.onnxruntime import OnnxRuntimeExecutor
+from degrade_engine.engine.kinds import KINDS
 from degrade_engine.engine.pipeline import records
 from degrade_engine.engine.sampling import tiling
-from degrade_engine.engine.sampling.feedforward import open_sampler
-from degrade_engine.engine.sampling.sampler import Batch, BatchResult
-from degrade_engine.engine.sampling.tiled import TiledExecutor, TiledSampler
+from degrade_engine.engine.sampling.batch import Batch, BatchResult
+from degrade_engine.engine.sampling.tiled import TiledExecutor
 from degrade_engine.engine.schedule import table
-from degrade_engine.engine.spec import Kind
 
 from ..rigs import Host, StandIn
 
 TILE, HALF, SIZE = 16, 8, (28, 36)  # 2 x 3 tiles of 16 with a quarter of overlap
-KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 @pytest.fixture(scope="module")
-def bundles(tiny_bundle_module: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> dict[Kind, Path]:
+def bundles(tiny_bundle_module: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("tiled")
     return {kind: tiny_bundle_module.make(folder / kind, kind=kind) for kind in KINDS}
 
@@ -43,8 +42,8 @@ def bundles(tiny_bundle_module: ModuleType, tmp_path_factory: pytest.TempPathFac
 def sampler(bundle: Path, rig: Host, size: tuple[int, int], grid: tiling.Grid | None, *, batch: int = 4) -> Any:
     """On tiles of that grid; or without, on the whole, but for the degradation of a reference, which is the mean over
     tiles that overlap by half: a whole has another."""
-    about = spec.open_bundle(bundle).spec
-    candidates = 2 if spec.can_filter(about.parts) else 1
+    about = open_bundle(bundle).spec
+    candidates = 2 if about.model_kind.can_filter else 1
     executors = {}
     for name, part in about.parts.items():
         rows = batch * (candidates if part.runs == "step" else 1)
@@ -53,20 +52,17 @@ def sampler(bundle: Path, rig: Host, size: tuple[int, int], grid: tiling.Grid | 
             bundle / f"{name}.onnx", part, batch=rows, height=seen[0], width=seen[1], threads=1
         )
         executors[name] = rig.executor(network)
-    networks = (rig.device, executors, about.parts, about.schedule, about.filter)
-    if grid is not None:
-        return TiledSampler(*networks, batch=batch, candidates=candidates, grid=grid)
-    if "degradation" in executors:
+    if grid is None and "degradation" in executors:
         part = about.parts["degradation"]
         executors["degradation"] = TiledExecutor(
             rig.device, executors["degradation"], part, tiling.grid(*size, TILE, HALF), batch
         )
-    return open_sampler(*networks, batch=batch, candidates=candidates, height=size[0], width=size[1])
+    return sampling.open(rig.device, executors, about, candidates=candidates, grid=grid)
 
 
 def make_batch(bundle: Path, n: int, size: tuple[int, int], *, tau: int = 5, flat: bool = False) -> Batch:
     """Smooth images, or one light grey; tau and 3 in turn, every step or five."""
-    about, (height, width) = spec.open_bundle(bundle).spec, size
+    about, (height, width) = open_bundle(bundle).spec, size
     random = np.random.default_rng(0)
 
     def images(scale: int) -> np.ndarray:
@@ -75,11 +71,11 @@ def make_batch(bundle: Path, n: int, size: tuple[int, int], *, tau: int = 5, fla
         waves = 127 + 90 * np.sin(a * x[..., None] + b * y[..., None] + c)
         return np.full(waves.shape, 200, np.uint8) if flat else waves.astype(np.uint8)
 
-    fused, steps = spec.fuses(about.parts), spec.has_steps(about.parts)
+    fused, steps = about.model_kind.fuses, about.model_kind.has_steps
     content = images(1)
     return Batch(
         content=content,
-        reference=images(1) if spec.reads_reference(about.parts) else None,
+        reference=images(1) if about.model_kind.reads_reference else None,
         pairs=np.arange(7, 7 + n, dtype=np.uint32),
         tables=[
             table(about.schedule, "ddim", (tau, 3)[i % 2] if steps else 0, 5, spacing="quadratic") for i in range(n)
@@ -91,13 +87,13 @@ def make_batch(bundle: Path, n: int, size: tuple[int, int], *, tau: int = 5, fla
     )
 
 
-def run(sampler: Any, batch: Batch, kind: Kind) -> BatchResult:
+def run(sampler: Any, batch: Batch, kind: str) -> BatchResult:
     result: BatchResult = sampler.run(batch, filter=kind == "realdgen")
     return result
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_image_of_one_tile_has_the_bytes_of_the_plain_engine(kind: Kind, bundles: dict[Kind, Path]) -> None:
+def test_an_image_of_one_tile_has_the_bytes_of_the_plain_engine(kind: str, bundles: dict[str, Path]) -> None:
     size = (TILE, TILE)
     batch = make_batch(bundles[kind], 3, size)
     plain = run(sampler(bundles[kind], Host(), size, None), batch, kind)
@@ -107,7 +103,7 @@ def test_an_image_of_one_tile_has_the_bytes_of_the_plain_engine(kind: Kind, bund
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_tiles_give_the_whole(kind: Kind, bundles: dict[Kind, Path]) -> None:
+def test_tiles_give_the_whole(kind: str, bundles: dict[str, Path]) -> None:
     """These networks see up to four pixels around, and the four at a tile's edge count little in a sum: with half a
     tile of overlap, less than a thousandth."""
     batch = make_batch(bundles[kind], 1, SIZE)
@@ -120,7 +116,7 @@ def test_tiles_give_the_whole(kind: Kind, bundles: dict[Kind, Path]) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_pairs_bytes_depend_neither_on_the_batch_nor_on_the_device(
-    kind: Kind, rig: Host, bundles: dict[Kind, Path]
+    kind: str, rig: Host, bundles: dict[str, Path]
 ) -> None:
     """On the host, one network row at a time, against four or three on every device, over several runs."""
     grid, batch = tiling.grid(*SIZE, TILE), make_batch(bundles[kind], 3, SIZE)
@@ -140,14 +136,14 @@ def test_a_pairs_bytes_depend_neither_on_the_batch_nor_on_the_device(
                 np.testing.assert_array_equal(result.score[:, at], singles[first + at].score[:, 0])
 
 
-def test_a_step_on_tiles_is_replayed(bundles: dict[Kind, Path], grids_library: ctypes.CDLL) -> None:
+def test_a_step_on_tiles_is_replayed(bundles: dict[str, Path], grids_library: ctypes.CDLL) -> None:
     rig = StandIn(grids_library)
     run(sampler(bundles["uddm"], rig, SIZE, tiling.grid(*SIZE, TILE)), make_batch(bundles["uddm"], 1, SIZE), "uddm")
     assert rig.gpu.log.count("cuGraphLaunch") == 4 and rig.device.notes == ()
     rig.close()
 
 
-def test_counts_are_of_the_networks_own_rows(bundles: dict[Kind, Path]) -> None:
+def test_counts_are_of_the_networks_own_rows(bundles: dict[str, Path]) -> None:
     made = sampler(bundles["syndiff"], Host(), SIZE, tiling.grid(*SIZE, TILE))
     assert made.batch == 2  # 12 tiles in 3 calls of 4
     result = run(made, make_batch(bundles["syndiff"], 2, SIZE), "syndiff")
@@ -159,7 +155,7 @@ def test_counts_are_of_the_networks_own_rows(bundles: dict[Kind, Path]) -> None:
 
 
 @pytest.fixture(scope="module")
-def engines(bundles: dict[Kind, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[Kind, Path]:
+def engines(bundles: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """LR 16, 4 pairs a batch."""
     folder = tmp_path_factory.mktemp("engines")
     return {kind: build(bundles[kind], folder / kind, lr_size=TILE, batch=4, threads=1).folder for kind in KINDS}
@@ -176,7 +172,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def generate(kind: Kind, engine: Path, photos: Path, out: Path, *options: object) -> int:
+def generate(kind: str, engine: Path, photos: Path, out: Path, *options: object) -> int:
     reference = [] if kind in ("syndiff", "uddm") else ["--reference", photos / "reference"]
     words = ["generate", "--engine", engine, "--hr", photos / "hr", *reference, "--out", out, "--pairs", 5,
              "--threads", 1, "--shard-pairs", 1, "--seed", 3, *options]  # fmt: skip
@@ -189,7 +185,7 @@ def pairs_of(out: Path) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_larger_pairs_by_the_command_stopped_and_gone_on_with(
-    kind: Kind, engines: dict[Kind, Path], photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str, engines: dict[str, Path], photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert generate(kind, engines[kind], photos, tmp_path / "whole", "--lr-size", 36) == 0
     rows = [json.loads(line) for line in (tmp_path / "whole" / "manifest.jsonl").read_text().splitlines()]
@@ -213,7 +209,7 @@ def test_larger_pairs_by_the_command_stopped_and_gone_on_with(
 
 
 def test_the_engines_own_size_makes_the_plan_and_the_pairs_of_before(
-    engines: dict[Kind, Path], photos: Path, tmp_path: Path
+    engines: dict[str, Path], photos: Path, tmp_path: Path
 ) -> None:
     assert generate("uddm", engines["uddm"], photos, tmp_path / "plain") == 0
     assert generate("uddm", engines["uddm"], photos, tmp_path / "said", "--lr-size", TILE) == 0
@@ -223,7 +219,7 @@ def test_the_engines_own_size_makes_the_plan_and_the_pairs_of_before(
 
 
 def test_the_overlap_is_part_of_the_plan(
-    engines: dict[Kind, Path], photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    engines: dict[str, Path], photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert generate("uddm", engines["uddm"], photos, tmp_path / "pairs", "--lr-size", 32) == 0
     assert "LR size 32 in tiles that share 4" in capsys.readouterr().err
@@ -242,7 +238,7 @@ def test_the_overlap_is_part_of_the_plan(
     ],
 )
 def test_what_does_not_fit_is_refused(
-    kind: Kind, options: tuple, said: str, engines: dict[Kind, Path], photos: Path, tmp_path: Path,
+    kind: str, options: tuple, said: str, engines: dict[str, Path], photos: Path, tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     assert generate(kind, engines[kind], photos, tmp_path / "pairs", *options) == 2
@@ -254,7 +250,7 @@ def test_too_large_for_this_machine_is_said() -> None:
         HostDevice().allocate((2**55,), np.uint8)
 
 
-def test_the_api_takes_images_that_are_not_square(engines: dict[Kind, Path]) -> None:
+def test_the_api_takes_images_that_are_not_square(engines: dict[str, Path]) -> None:
     hr = np.random.default_rng(0).integers(0, 256, (3, 4 * 20, 4 * 36, 3), dtype=np.uint8)
     with Engine.open(engines["uddm"], threads=1, lr_size=(20, 36), tile_overlap=6) as engine:
         assert (engine.lr_size, engine.tile_overlap) == ((20, 36), 6)
@@ -287,7 +283,7 @@ def boxes(height: int, width: int) -> tiling.Grid:
 
 @pytest.mark.parametrize("flat", [True, False])
 @pytest.mark.parametrize("kind", ["syndiff", "lway"])
-def test_no_seam_shows_where_boxes_side_by_side_have_one(kind: Kind, flat: bool, bundles: dict[Kind, Path]) -> None:
+def test_no_seam_shows_where_boxes_side_by_side_have_one(kind: str, flat: bool, bundles: dict[str, Path]) -> None:
     size = (32, 48)
     batch = make_batch(bundles[kind], 1, size, tau=200, flat=flat)
     whole = run(sampler(bundles[kind], Host(), size, None), batch, kind).lr.astype(int)
