@@ -40,6 +40,56 @@ def diagnose() -> list[Line]:
     return [*machine_lines(), *package_lines(backends), *kernel_lines(), *map(backend_line, backends)]
 
 
+@dataclass(frozen=True)
+class Verdict:
+    """machine: one clause. backend, precision: what is best here, None where nothing works. faster: what would make it
+    faster, sentences."""
+
+    machine: str
+    backend: str | None
+    precision: str | None
+    faster: tuple[str, ...]
+
+
+def verdict(lines: list[Line]) -> Verdict:
+    """What the findings come to."""
+    state = {(line.section, line.name): line for line in lines}
+    backends = {one.name: one for one in known_backends()}
+    running = [one for name, one in backends.items() if state["backend", name].state == "ok"]
+    features, gpus = machine.cpu_features(), machine.nvidia().devices
+    quick = [one for one in running if not one.gpu and "bf16" in one.precisions]
+    fast = any(name in features for name in machine.BF16)
+    best = next((one for one in running if one.gpu), None) or (quick[0] if quick and fast else None)
+    best = best or next(iter(running), None)
+    bf16 = best is not None and not best.gpu and best in quick and fast
+    count = machine.cpu_count()
+    named = ", ".join(gpu.name for gpu in gpus) or "no GPU"
+    instructions = f" with {features[0]}" if features else ""
+    said = f"{count} core{'s' if count > 1 else ''}{instructions}, {named}"
+    precision = None if best is None else "bf16" if bf16 else "fp32"
+    return Verdict(said, best and best.name, precision, tuple(_faster(state, running, list(backends.values()), fast)))
+
+
+def _faster(
+    state: dict[tuple[str, str], Line], running: list[Backend], backends: list[Backend], fast: bool
+) -> Iterator[str]:
+    """What would make it faster here."""
+    gpus = machine.nvidia().devices
+    if gpus and not any(one.gpu for one in running):
+        first = next((one for one in backends if one.gpu), None)
+        if first is not None:
+            yield f"The GPU is not used. {first.title}: {state['backend', first.name].text}."
+    slow = not any("bf16" in one.precisions and not one.gpu for one in running)
+    if fast and slow and (able := [one for one in backends if "bf16" in one.precisions and not one.gpu]):
+        yield (
+            f"This processor computes in bf16, about three times as fast: {able[0].install}, and then "
+            "`generate --precision bf16`."
+        )
+    for name in ("host", "CUDA") if gpus else ("host",):
+        if state["kernels", name].state != "ok":
+            yield f"The compiled kernels ({name}) are missing: {state['kernels', name].text}."
+
+
 def works(lines: list[Line]) -> bool:
     """Whether at least one backend runs here."""
     return any(line.section == "backend" and line.state == "ok" for line in lines)

@@ -14,6 +14,9 @@ from pathlib import Path
 
 from .errors import DegradeError
 
+CPU_FLAGS = {"amx_bf16": "AMX", "avx512_bf16": "AVX-512 BF16", "avx512f": "AVX-512", "avx2": "AVX2"}
+BF16 = ("AMX", "AVX-512 BF16")  # either multiplies in bf16
+
 
 @dataclass(frozen=True)
 class Gpu:
@@ -67,12 +70,24 @@ def load_error(module: str) -> str:
     return ""
 
 
+def cpu_count() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def cpu_text() -> str:
     """Cores that this process may use, and the processor's name where the system tells it."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     info = Path("/proc/cpuinfo")
     names = re.findall(r"^model name\s*:\s*(.+)$", info.read_text(), re.M) if info.is_file() else []
-    return f"{cores} cores, {names[0] if names else platform.machine()}"
+    return f"{cpu_count()} cores, {names[0] if names else platform.machine()}"
+
+
+def cpu_features() -> tuple[str, ...]:
+    """The processor's instructions that matter here, the fastest first. None where the system does not tell."""
+    info = Path("/proc/cpuinfo")
+    found = re.search(r"^flags\s*:\s*(.+)$", info.read_text(), re.M) if info.is_file() else None
+    flags = set(found[1].split()) if found else set()
+    return tuple(name for flag, name in CPU_FLAGS.items() if flag in flags)
 
 
 def nvidia() -> Gpus:

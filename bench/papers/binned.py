@@ -31,6 +31,7 @@ from degrade_engine.engine.classical.binned import PAPER, Space
 from ..machine import machine
 from ..options import AT_LEAST_1, EITHER, FOLDER, OUT, SEED
 from ..rows import Row, read_rows, write_rows
+from .corpus import CORPUS
 
 SETTINGS = {
     1: Space((0, 1), (0, 10), (80, 90), PAPER.downsample),
@@ -116,7 +117,7 @@ def picture_of(rows: Sequence[Row]) -> str:
 
 
 @click.command()
-@click.option("--data", type=FOLDER, required=True, help="The development corpus.")
+@click.option("--data", type=FOLDER, required=True, help=CORPUS)
 @click.option("--features", "name", type=click.Choice(NAMES), required=True)
 @click.option("--features-from", "path", type=EITHER, help="As in calibrate.")
 @click.option("--degraded", "kept", type=OUT, help="An .npz that keeps the crops.")

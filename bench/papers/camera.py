@@ -32,7 +32,7 @@ from .. import metrics
 from ..machine import machine
 from ..options import AT_LEAST_1, FOLDER, OUT
 from ..rows import Row, write_rows
-from .corpus import TRAINED, canon
+from .corpus import CORPUS, TRAINED, canon
 from .true_pairs import Image, nikon_at_2
 
 BANDS = np.linspace(0, 0.5, 11)  # cycles per LR pixel
@@ -45,7 +45,7 @@ luma's standard deviation below 64 and above 192 by that between."""
 
 
 @click.command()
-@click.option("--data", type=FOLDER, required=True, help="The development corpus.")
+@click.option("--data", type=FOLDER, required=True, help=CORPUS)
 @click.option("--cameras", type=AT_LEAST_1, default=CAMERAS, show_default=True)
 @click.option("-o", "--out", type=OUT, required=True, help="JSONL; its rows are replaced.")
 def main(data: Path, cameras: int, out: Path) -> None:

@@ -1,5 +1,8 @@
 """The development corpus as the training commands want it, with its split: Canon 001 to 020 may be trained on.
 
+Its folder holds pairs_realsr_canon_x4/HR and LR (Canon_001_LR4.png to Canon_050_LR4.png, RealSR's), and what some
+measurements need: pairs_polyu_noise, pairs_city100_nikond5500, hr_* (sharp photographs) and lr_* (real LR photographs).
+
     python -m degrade_engine.bench.papers.corpus DATA -o pairs.csv
 
 writes the table of true pairs for `train realdgen --pairs`. City100 is left for the report (the only pairs at scale 2).
@@ -12,6 +15,10 @@ from pathlib import Path
 
 import click
 
+CORPUS = (
+    "Folder of the development corpus: RealSR's Canon pairs in pairs_realsr_canon_x4/HR and LR, and more, which "
+    "bench/papers/corpus.py lists."
+)
 TRAINED, CHOSEN, REPORTED = range(1, 21), range(21, 31), range(31, 51)  # Canon numbers
 
 

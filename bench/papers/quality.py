@@ -29,6 +29,7 @@ from ..options import EITHER, FILE, FOLDER, OUT, SEED
 from ..rows import read_rows, replaced, write_rows
 from . import baselines, settings
 from .baselines import Baseline
+from .corpus import CORPUS
 from .jobs import Bench, Job, asked_again, facts, generated, lacking
 from .scores import Scores, open_scores
 from .true_pairs import SPLITS, Pairs, read_folder, read_pairs
@@ -81,7 +82,7 @@ def line(row: dict[str, Any]) -> str:
 
 
 @click.command()
-@click.option("--data", type=FOLDER, help="The development corpus, whose --split is measured.")
+@click.option("--data", type=FOLDER, help=CORPUS)
 @click.option("--pairs", "folder", type=FOLDER, help="Or a folder of true pairs: HR/NAME and LR/NAME, aligned.")
 @click.option("--split", type=click.Choice(SPLITS), default="reported", show_default=True)
 @click.option("--engine", "engines", type=FOLDER, multiple=True, help="Of any kind (repeatable).")

@@ -19,29 +19,38 @@ if TYPE_CHECKING:
 
 
 @click.command("adapt")
-@click.option("--sr", type=FILE, required=True, help="An SRResNet of `train srresnet`, or a file that spandrel reads.")
+@click.option("--sr", type=FILE, required=True,
+              help="SR model: an SRResNet of `train srresnet`, or a file that spandrel reads.")  # fmt: skip
 @click.option("--lway", type=FILE, required=True, help="Checkpoint of `train lway`.")
 @click.option("--lr", "lr_", type=FOLDERS, multiple=True, required=True,
-              help="Folder of the test images, LR (repeatable).")  # fmt: skip
+              help="Folder of the LR test images (repeatable).")  # fmt: skip
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True,
-              help="The adapted model, .safetensors; with --per-image a folder of them.")  # fmt: skip
-@click.option("--per-image", is_flag=True, help="A model of its own for each test image.")
-@click.option("--steps", type=click.IntRange(1), default=300, show_default=True, help="The paper: 150 to 500.")
-@click.option("--batch", type=click.IntRange(1), default=6, show_default=True, help="Patches a step.")
-@click.option("--crop", type=click.IntRange(35), default=128, show_default=True, help="LR pixels a side of a patch.")
-@click.option("--learning-rate", type=click.FloatRange(0, min_open=True), default=2e-6, show_default=True)
-@click.option("--share", type=click.FloatRange(0, 1, min_open=True), default=0.65, show_default=True,
-              help="Share of the parameters that move: the last layers.")  # fmt: skip
+              help="File for the adapted model, .safetensors. With --per-image: folder for the models.")  # fmt: skip
+@click.option("--per-image", is_flag=True, help="Make one model per test image.")
+@click.option("--steps", type=click.IntRange(1), metavar="N", default=300, show_default=True,
+              help="Optimiser steps. The paper: 150 to 500.")  # fmt: skip
+@click.option("--batch", type=click.IntRange(1), metavar="N", default=6, show_default=True, help="Patches per step.")
+@click.option("--crop", type=click.IntRange(35), metavar="PX", default=128, show_default=True,
+              help="Side of a patch in LR pixels.")  # fmt: skip
+@click.option("--learning-rate", type=click.FloatRange(0, min_open=True), metavar="X", default=2e-6, show_default=True,
+              help="Learning rate.")  # fmt: skip
+@click.option("--share", type=click.FloatRange(0, 1, min_open=True), metavar="0..1", default=0.65, show_default=True,
+              help="Share of the parameters that are trained: those of the last layers.")  # fmt: skip
 @click.option("--lpips", type=(FILE, FILE), metavar="ALEXNET LINEAR",
-              help="LPIPS's weights, as for `train lway`. [default: a substitute, named in the log]")  # fmt: skip
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
-@click.option("--threads", type=click.IntRange(1), help="CPU threads.")
+              help="Weights of LPIPS, as for `train lway`. [default: a substitute, named in the log]")  # fmt: skip
+@click.option("--seed", type=click.IntRange(0), metavar="S", default=0, show_default=True, help="Random seed.")
+@click.option("--threads", type=click.IntRange(1), metavar="N", help="CPU threads. [default: PyTorch's choice]")
 def command(sr: Path, lway: Path, lr_: tuple[Path, ...], out: Path, per_image: bool,
             lpips: tuple[Path, Path] | None, threads: int | None, **given: Any) -> None:  # fmt: skip
-    """Fine-tune an SR model on the LR images that it is to be used on, without any HR (LWay).
+    """Fine-tune an SR model on the LR images that it will be used on, without any HR (LWay).
 
-    What it makes of them, brought back to LR by LWay's frozen reconstruction network, must be the images themselves,
-    most of all where they have detail. Writes the model and OUT.jsonl, its losses.
+    \b
+    Example:
+      degrade-engine adapt --sr model.pth --lway training/lway.safetensors \\
+        --lr my/camera -o adapted.safetensors
+
+    The SR model's output, reduced to LR again by LWay, should equal the test images. Writes the model, and its losses
+    to OUT.jsonl. Needs torch.
     """
     with training_extra("adapting"):
         from degrade_engine.originals.lway.adapt import AdaptOptions

@@ -14,30 +14,30 @@ import click
 from degrade_engine.engine.errors import DegradeError
 
 MEASUREMENTS = {
-    "table12": ("seconds", "Seconds an image and PSNR of each generator, beside RealDGen's Table 12."),
-    "speed": ("seconds", "The engine against PyTorch, same noise and pixels, without file I/O."),
-    "latency": ("latency", "Time, FLOPs and bytes of every network and kernel; where a pair's time goes; scaling."),
-    "gpu": ("gpu", "Every check and benchmark of a GPU."),
+    "table12": ("seconds", "Seconds per image and PSNR of each generator (RealDGen's Table 12)."),
+    "speed": ("seconds", "The engine against PyTorch, with the same noise, without file I/O."),
+    "latency": ("latency", "Time, FLOPs and bytes of every network and kernel; scaling."),
+    "gpu": ("gpu", "All checks and benchmarks of a GPU."),
     "kernels": ("gpu", "Registers and spills of the CUDA kernels (needs nvcc)."),
-    "compare": ("", "Two commits run in turn, or two files of rows: faster, slower, or noise."),
-    "tables": ("", "Write the tables of README.md from the rows in bench/results, or a page of one's own rows."),
-    "check": ("runs", "Wrong pairs that `check` names, by the defect, and right ones that it accuses."),
-    "kills": ("runs", "kill -9 at random moments: the runs that go on end with the same bytes."),
-    "faults": ("runs", "One system call fails: the next run ends with the same bytes (Linux, needs a C compiler)."),
-    "durability": ("runs", "What it costs that a committed shard outlives a power cut."),
-    "inventory": ("runs", "Seconds and memory of looking at many files, and of a plan of a million pairs."),
-    "pipeline": ("runs", "Planning and closing a million pairs; how busy a run keeps the engine; image I/O."),
-    "formats": ("runs", "Bytes and processor seconds of PNG and lossless WebP."),
+    "compare": ("", "Compare two commits, or two files of rows: faster, slower, or noise."),
+    "tables": ("", "Write the tables of README.md and docs/ from the rows in bench/results."),
+    "check": ("runs", "Which broken pairs `check` finds, and which good ones it accuses."),
+    "kills": ("runs", "Kill runs at random moments: continued, they end with the same bytes."),
+    "faults": ("runs", "Let one system call fail: the next run ends with the same bytes (Linux)."),
+    "durability": ("runs", "Cost of writing shards so that they survive a power cut."),
+    "inventory": ("runs", "Time and memory of scanning many files, and of planning a million pairs."),
+    "pipeline": ("runs", "Planning and closing a million pairs; how busy the engine is; image I/O."),
+    "formats": ("runs", "Size and CPU time of PNG and lossless WebP."),
 }
 """By name: the room of bench/ in which the module lies, and what it measures."""
 PAPERS = {
-    "quality": ("papers", "Each degrader against true pairs: fidelity and realism (RealDGen's Table 3)."),
-    "worth": ("papers.worth", "One SR network trained on each generator's pairs (RealDGen's Table 1)."),
-    "references": ("papers", "What the output takes over from references of known noise, blur and JPEG."),
-    "binned": ("papers", "The binned distribution on settings that are known (its Table 1)."),
-    "lway": ("papers", "LWay: an SR model before and after adapting to test images."),
-    "camera": ("papers", "Real cameras and drawn ones: filter, noise, variety."),
-    "tiles": ("papers", "Seams of images made in tiles, and their difference from the whole."),
+    "quality": ("papers", "Each degrader against true pairs (RealDGen's Table 3)."),
+    "worth": ("papers.worth", "An SR network trained on each generator's pairs (RealDGen's Table 1)."),
+    "references": ("papers", "What the output takes over from references with known degradation."),
+    "binned": ("papers", "The binned distribution on known settings (its Table 1)."),
+    "lway": ("papers", "An SR model before and after `adapt`."),
+    "camera": ("papers", "Real cameras and synthetic ones: filter, noise, variety."),
+    "tiles": ("papers", "Seams of images made in tiles, and their difference from whole ones."),
 }
 """Likewise; what reproduces the papers' tables, most of it on the development corpus."""
 
@@ -69,14 +69,26 @@ class Measurements(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         rows = [(name, said) for name, (_, said) in self.table.items()]
         with formatter.section("Measurements"):
-            formatter.write_dl(rows + [(name, one.get_short_help_str(90)) for name, one in self.commands.items()])
+            formatter.write_dl(rows + [(name, one.get_short_help_str(200)) for name, one in self.commands.items()])
 
 
 @click.group("bench", cls=Measurements, table=MEASUREMENTS)
 def command() -> None:
-    """Measure on this machine; rows are JSON lines that say how, when and on what they were made."""
+    """Run the benchmarks behind README and docs.
+
+    \b
+    Example:
+      degrade-engine bench speed --help
+
+    Each result is a line of JSON that says how, when and on what machine it was measured.
+    """
 
 
 @command.group("papers", cls=Measurements, table=PAPERS)
 def papers() -> None:
-    """The papers' tables, anew: quality on true pairs, what pairs are worth, the ablations."""
+    """Reproduce the papers' tables: quality on true pairs, worth of pairs, ablations.
+
+    \b
+    Example:
+      degrade-engine bench papers quality --help
+    """

@@ -13,35 +13,46 @@ from degrade_engine.engine.engine_spec import Parity
 from degrade_engine.engine.spec import Precision
 from degrade_engine.models.ready import bundle_of
 
+NAMES = ("auto", *backends.BACKENDS)
 AHEAD = " or ".join(one.name for one in backends.BACKENDS.values() if one.builds_with)
 BF16 = " or ".join(backends.named(name).title for name in backends.with_precision("bf16"))
 
 
-@click.command("build", short_help="Build an engine from a bundle, a checkpoint or a model's name.")
+@click.command("build", short_help="Build an engine for this machine and one LR size.")
 @click.argument("source", type=click.Path(path_type=Path), metavar="NAME|BUNDLE|CHECKPOINT")
-@click.option("-o", "--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="The engine folder.")
-@click.option("--backend", type=click.Choice(("auto", *backends.BACKENDS)), default="auto", show_default=True,
-              help="What runs the networks; auto takes the best that is here.")  # fmt: skip
-@click.option("--target", metavar="SM",
-              help=f"GPU to build for, such as sm_89 ({AHEAD}, on any machine). [default: the GPU that is here]"
+@click.option("-o", "--out", type=click.Path(file_okay=False, path_type=Path), required=True,
+              help="Folder for the engine.")  # fmt: skip
+@click.option("--backend", type=click.Choice(NAMES), default="auto", show_default=True, metavar="NAME",
+              help="What runs the networks: " + ", ".join(NAMES) + ". auto takes the fastest that works here."
               )  # fmt: skip
+@click.option("--target", metavar="SM",
+              help=f"GPU to build for, such as sm_89. {AHEAD} can build for a GPU that is not here. "
+              "[default: the GPU of this machine]")  # fmt: skip
 @click.option("--precision", type=click.Choice(get_args(Precision)), default="fp32", show_default=True,
-              help="Of the networks. On a CPU, fp16 computes in FP32 and says so; bf16 is for processors with AMX or "
-              f"AVX-512 BF16, by {BF16}, about three times as fast.")  # fmt: skip
-@click.option("--lr-size", type=click.IntRange(1), default=128, show_default=True, help="Side of an LR image, pixels.")
-@click.option("--batch", type=click.IntRange(1), default=16, show_default=True, help="Pairs computed at a time.")
-@click.option("--candidates", type=click.IntRange(1),
-              help="Candidates a pair, of which the filter keeps one. [default: 3; 1 without a filter]")  # fmt: skip
-@click.option("--rebuild", is_flag=True, help="Build again even where nothing has changed.")
-@click.option("--threads", type=click.IntRange(1), help="Threads of the parity run. [default: one a physical core]")
+              help=f"Precision of the networks. bf16 needs {BF16} and a CPU with AMX or AVX-512 BF16; it is about "
+              "three times as fast as fp32. On a CPU, fp16 computes in FP32.")  # fmt: skip
+@click.option("--lr-size", type=click.IntRange(1), metavar="PX", default=128, show_default=True,
+              help="Side of the LR images in pixels.")  # fmt: skip
+@click.option("--batch", type=click.IntRange(1), metavar="N", default=16, show_default=True, help="Pairs per batch.")
+@click.option("--candidates", type=click.IntRange(1), metavar="K",
+              help="Candidates per pair, of which the filter keeps the best. [default: 3; 1 without a filter]"
+              )  # fmt: skip
+@click.option("--rebuild", is_flag=True, help="Build again, although nothing has changed.")
+@click.option("--threads", type=click.IntRange(1), metavar="N",
+              help="Threads of the comparison with the reference. [default: one per core]")  # fmt: skip
 def command(source: Path, out: Path, **options: Any) -> None:
-    """Build an engine from a bundle, from a model by its name (`degrade-engine models`), or, where torch is installed,
-    straight from a checkpoint, whose bundle then stays in the cache.
+    """Build an engine for this machine and one LR size.
 
-    The engine is valid for this bundle, these sizes and this machine's runtime; it is refused elsewhere,
-    with the reason. Before it is accepted, it must agree with FP32 ONNX Runtime on real photographs, part
-    by part and as a whole; one that does not is kept aside as OUT.quarantine. One that this machine can build
-    and cannot run (tensorrt-rtx without a GPU) needs `degrade-engine verify` on the machine that will use it.
+    \b
+    Example:
+      degrade-engine build realdgen-tiny -o engine --lr-size 128
+
+    The source is a model's name (`degrade-engine models`), a bundle, or a checkpoint (needs torch). `generate --model`
+    builds its engine by itself; `build` is for more control.
+
+    The engine is compared with FP32 ONNX Runtime on real photographs before it is accepted. One that differs too much
+    is renamed to OUT.quarantine. An engine works only with the runtime version and the machine that it was built for;
+    elsewhere it is refused, with the reason. One built for a GPU that is not here needs `degrade-engine verify` there.
     """
 
     def say(text: str) -> None:

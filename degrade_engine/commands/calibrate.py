@@ -9,7 +9,13 @@ from degrade_engine.commands import calibrate_degradation, calibrate_precision
 
 @click.group("calibrate")
 def command() -> None:
-    """Measure on your own photographs what an engine or a degrader is to be given."""
+    """Find layers that need FP32; fit a degradation distribution.
+
+    \b
+    Example:
+      degrade-engine calibrate degradation \\
+        --reference my/camera --hr my/sharp -o weights.json
+    """
 
 
 command.add_command(calibrate_precision.command)

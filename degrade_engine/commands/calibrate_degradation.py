@@ -21,44 +21,62 @@ FINE = Path("fine")
 NAMES = ("random-alexnet", "e-deg", "alexnet", "vgg19-2-2", "vgg19-5-4")  # of calib.features, loaded when it is called
 
 
-@click.command("degradation", short_help="Weights of a binned degradation space, from real LR photographs.")
-@click.option("--reference", type=FOLDER, required=True, help="Folder of real LR photographs; 100 to 150 suffice.")
+@click.command("degradation", short_help="Fit the binned degrader to the photographs of a camera.")
+@click.option(
+    "--reference", type=FOLDER, required=True, help="Folder of real LR photographs. 100 to 150 are enough.",
+)  # fmt: skip
 @click.option(
     "--hr", type=FOLDER, required=True,
-    help="Folder of sharp photographs, of other scenes. Sharper ones than the camera's own make the weights blur more.",
+    help="Folder of sharp photographs of other scenes. The sharper they are, the more blur is chosen.",
 )  # fmt: skip
-@click.option("-o", "--out", type=FILE, required=True, help="weights.json; the heat-map goes beside it as .svg.")
 @click.option(
-    "--features", "name", type=click.Choice(NAMES), default="random-alexnet", show_default=True,
-    help="What tells degradations apart. random-alexnet needs no file and torch; e-deg of an engine needs no torch.",
+    "-o", "--out", type=FILE, required=True, help="File for the weights, .json. A picture of them is written as .svg.",
+)  # fmt: skip
+@click.option(
+    "--features", "name", type=click.Choice(NAMES), default="random-alexnet", show_default=True, metavar="NAME",
+    help="Features that tell degradations apart: " + ", ".join(NAMES) + ". random-alexnet needs torch and no file. "
+    "e-deg of an engine needs no torch.",
 )  # fmt: skip
 @click.option(
     "--features-from", "path", type=click.Path(path_type=Path), metavar="PATH",
-    help="Engine folder or checkpoint for e-deg; file of ImageNet weights for alexnet and vgg19.",
+    help="For e-deg: an engine folder or a checkpoint. For alexnet and vgg19: a file of ImageNet weights.",
 )  # fmt: skip
 @click.option(
     "--space", "options", type=FILE, metavar="fine|FILE",
-    help="fine: 315 bins, closer at weak blur, noise and JPEG, and with the sharpening that cameras do; or a TOML of "
-    "your own. [default: the paper's 75 bins]",
+    help="Degradations to choose from. fine: 315, closer together where blur, noise and JPEG are weak, and with "
+    "sharpening. FILE: a TOML file of your own. [default: the paper's 75]",
 )  # fmt: skip
 @click.option(
-    "--alpha", type=click.FloatRange(0), default=25.0, show_default=True,
-    help="How narrow: 0 gives all bins the same weight, a large one all weight to the nearest.",
+    "--alpha", type=click.FloatRange(0), metavar="X", default=25.0, show_default=True,
+    help="How selective the weights are. 0: all bins weigh the same. Large: only the nearest bin counts.",
 )  # fmt: skip
-@click.option("--scale", type=click.Choice(["4", "2"]), default="4", show_default=True, help="HR size over LR size.")
-@click.option("--crop", type=click.IntRange(32), metavar="PX", help="LR side of a crop. [default: 72 or the engine's]")
-@click.option("--crops", type=click.IntRange(2), default=150, show_default=True, help="Crops a side, at most.")
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, metavar="S", help="[default: 0]")
-@click.option("--threads", type=click.IntRange(1), metavar="N", help="[default: as many as there are cores]")
+@click.option(
+    "--scale", type=click.Choice(["4", "2"]), default="4", show_default=True, help="HR size divided by LR size.",
+)  # fmt: skip
+@click.option(
+    "--crop", type=click.IntRange(32), metavar="PX",
+    help="Side of the LR crops in pixels. [default: 72 or the engine's]",
+)  # fmt: skip
+@click.option(
+    "--crops", type=click.IntRange(2), metavar="N", default=150, show_default=True, help="Crops per folder, at most.",
+)  # fmt: skip
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, metavar="S", help="Random seed. [default: 0]")
+@click.option("--threads", type=click.IntRange(1), metavar="N", help="CPU threads. [default: one per core]")
 def command(
     reference: Path, hr: Path, out: Path, name: str, path: Path | None, options: Path | None, alpha: float, scale: str,
     crop: int | None, crops: int, seed: int, threads: int | None,
 ) -> None:  # fmt: skip
-    """Weigh the bins of a degradation space by how near each comes to real LR photographs.
+    """Fit the binned degrader to the photographs of a camera.
 
-    Every bin degrades crops of the sharp photographs; the Fréchet distance of deep features to the references
-    becomes its weight ("Crafting Training Degradation Distribution", eq. 3 and 4). Then:
-    `degrade-engine generate --degrader binned --weights weights.json ...`.
+    \b
+    Example:
+      degrade-engine calibrate degradation \\
+        --reference my/camera --hr my/sharp -o weights.json
+      degrade-engine generate --degrader binned --weights weights.json …
+
+    Each bin, a range of degradations, is applied to crops of the sharp photographs. Its weight follows from the Fréchet
+    distance between the deep features of these crops and of the references ("Crafting Training Degradation
+    Distribution", eq. 3 and 4).
     """
     from degrade_engine.calib import degradation, heatmap
     from degrade_engine.calib.features import open_features

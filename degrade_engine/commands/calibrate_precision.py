@@ -13,23 +13,32 @@ if TYPE_CHECKING:
     from degrade_engine.engine.calibration_spec import PrecisionCalibration
 
 
-@click.command("precision")
+@click.command("precision", short_help="Find the layers of a checkpoint that need FP32.")
 @click.argument("checkpoint", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--hr", type=click.Path(path_type=Path), required=True, help="Folder of sharp photographs.")
 @click.option("--reference", type=click.Path(path_type=Path), required=True, help="Folder of real LR photographs.")
 @click.option("-o", "--out", type=click.Path(dir_okay=False, path_type=Path), default=Path("calibration.json"),
-              show_default=True, help="What was found; a picture of it is written beside it, as .svg.")  # fmt: skip
-@click.option("--bound", "bound_grey", type=click.FloatRange(0), default=0.5, show_default=True,
-              help="Mean pixel error to stay below, grey levels of 0..255.")  # fmt: skip
-@click.option("--pairs", type=click.IntRange(1), default=4, show_default=True, help="Photographs of each kind.")
-@click.option("--lr-size", type=click.IntRange(1), default=64, show_default=True, help="Side of an LR image, pixels.")
-@click.option("--seed", type=click.IntRange(0, 2**64 - 1), default=0, show_default=True, help="Of the noise.")
-@click.option("--threads", type=click.IntRange(1), help="Threads of the networks. [default: PyTorch's choice]")
+              show_default=True, help="File for the result. A picture of it is written as .svg.")  # fmt: skip
+@click.option("--bound", "bound_grey", type=click.FloatRange(0), metavar="X", default=0.5, show_default=True,
+              help="Largest mean pixel error that is allowed, in grey levels (0 to 255).")  # fmt: skip
+@click.option("--pairs", type=click.IntRange(1), metavar="N", default=4, show_default=True,
+              help="Photographs of each kind.")  # fmt: skip
+@click.option("--lr-size", type=click.IntRange(1), metavar="PX", default=64, show_default=True,
+              help="Side of the LR images in pixels.")  # fmt: skip
+@click.option("--seed", type=click.IntRange(0, 2**64 - 1), metavar="S", default=0, show_default=True,
+              help="Random seed of the noise.")  # fmt: skip
+@click.option("--threads", type=click.IntRange(1), metavar="N", help="CPU threads. [default: PyTorch's choice]")
 def command(checkpoint: Path, out: Path, threads: int | None, **asked: Any) -> None:
-    """Find the layers of CHECKPOINT that must stay FP32 for its FP16 engine to make the same pixels.
+    """Find the layers of CHECKPOINT that must stay FP32 in an FP16 engine.
 
-    FP16 is computed here as tensor cores do (FP16 factors, FP32 sums), so no GPU is needed. Use the result with
-    `degrade-engine export CHECKPOINT --calibration calibration.json`.
+    \b
+    Example:
+      degrade-engine calibrate precision realdgen.safetensors \\
+        --hr my/sharp --reference my/camera -o calibration.json
+      degrade-engine export realdgen.safetensors -o bundle \\
+        --calibration calibration.json
+
+    FP16 is computed as tensor cores do it (FP16 factors, FP32 sums). No GPU is needed. Needs torch.
     """
     try:
         from degrade_engine.calib import figure

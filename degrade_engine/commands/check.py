@@ -11,23 +11,28 @@ import click
 PROBLEMS = 1
 
 
-@click.command("check", short_help="Read a set of pairs back and name what trainers would learn wrongly from.")
+@click.command("check", short_help="Read a set of pairs back and name broken pairs.")
 @click.argument("pairs", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--threads", type=click.IntRange(1), metavar="N", help="That decode. [default: one a physical core]")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of lines.")
+@click.option("--threads", type=click.IntRange(1), metavar="N", help="Threads that decode. [default: one per core]")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_context
 def command(ctx: click.Context, pairs: Path, threads: int | None, as_json: bool) -> None:
-    """Read every pair in PAIRS back and name what a trainer would stumble over or learn wrongly from.
+    """Read a set of pairs back and name broken pairs.
 
-    PAIRS is what `generate` wrote (PNG folders, LMDB or WebDataset), or any folder whose names say which images are HR
-    or GT and which LR or LQ, such as DIV2K's and BasicSR's.
+    \b
+    Example:
+      degrade-engine check pairs
 
-    Looked at are: images that cannot be decoded; a GT that is no exact multiple of the LQ; an LQ that shows another
-    picture than its GT (and which GT's it is), the same one turned or mirrored, with swapped channels, three quarters
-    of a pixel or more beside it, or in other colours; black or constant images; the same image twice. Of what
-    `generate` wrote also names, files and counts against manifest and meta files, and 8-bit RGB without profile or
-    EXIF. What cannot be seen, as under strong noise or blur, is not named. One line a problem; exit code 0 without
-    any, 1 with some, 2 where there is nothing to check.
+    PAIRS is what `generate` wrote (image folders, LMDB or WebDataset), or a folder of pairs from elsewhere whose names
+    say which images are HR or GT and which are LR or LQ (DIV2K, BasicSR).
+
+    Found are: images that cannot be decoded; a GT whose size is no multiple of the LQ's; an LQ of another scene (and
+    whose it is); an LQ that is turned, mirrored, shifted by three quarters of a pixel or more, has swapped channels or
+    other colours; black or constant images; the same image twice. For sets of `generate` also: names, counts and file
+    sizes, and anything but 8-bit RGB without profile and EXIF.
+
+    Strong noise or blur can hide a broken pair. Exit code 0: no problem. 1: problems, one per line. 2: there is nothing
+    to check.
     """
     from degrade_engine.engine.sinks.check import check  # here, so that --help needs no image library
     from degrade_engine.engine.sinks.pairs import Problem

@@ -12,12 +12,19 @@ from degrade_engine.models.ready import checkpoint_of, exporter
 @click.command("export")
 @click.argument("model", type=click.Path(path_type=Path), metavar="NAME|CHECKPOINT")
 @click.option("-o", "--out", type=click.Path(file_okay=False, path_type=Path), required=True,
-              help="The bundle's folder.")  # fmt: skip
+              help="Folder for the bundle.")  # fmt: skip
 @click.option("--calibration", type=click.Path(dir_okay=False, path_type=Path),
-              help="calibration.json of this checkpoint: its islands stay FP32 in the FP16 files.")  # fmt: skip
+              help="calibration.json of this checkpoint: the layers that it names stay FP32 in the FP16 files."
+              )  # fmt: skip
 def command(model: Path, out: Path, calibration: Path | None) -> None:
-    """Export a checkpoint, or a model by its name (`degrade-engine models`), to a bundle of ONNX files, FP32 and
-    FP16-typed (needs the extra `train`)."""
+    """Export a checkpoint, or a model by its name, to ONNX files in FP32 and FP16.
+
+    \b
+    Example:
+      degrade-engine export training/realdgen.safetensors -o bundle
+
+    Needs torch: pip install 'degrade-engine[train]'. `degrade-engine models` lists the names.
+    """
     checkpoint = checkpoint_of(model)
     exporter(model)(checkpoint, out, say=click.echo, calibration=calibration)
     click.echo(f"wrote {out}")

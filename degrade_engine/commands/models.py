@@ -14,14 +14,20 @@ from degrade_engine.models.catalogue import Model, bundled
 USE = {True: "yes", False: "no", None: "not stated"}
 
 
-@click.command("models", short_help="List the models by name: licences, sizes, and what the cache holds.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.command("models", short_help="List the models by name.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option(
-    "--cache", type=click.Path(file_okay=False, path_type=Path), help="The cache to look at, as of `generate`."
+    "--cache", type=click.Path(file_okay=False, path_type=Path), help="Cache folder to look at, if not the usual one."
 )
 def command(as_json: bool, cache: Path | None) -> None:
-    """List the models that come with the package, by the names that `generate --model`, `build` and `export` take:
-    kind, size, licence, what they were trained on, and whether torch is needed; and the engines in the cache.
+    """List the models that come with the package, and the engines in the cache.
+
+    \b
+    Example:
+      degrade-engine models
+
+    The names are those that `generate --model`, `build` and `export` take. For each model: kind, size, licence, what it
+    was trained on, and whether it needs torch.
     """
     models, where = bundled(), cache_path(cache)
     found = entries(where)

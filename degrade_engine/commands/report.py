@@ -16,19 +16,27 @@ import click
     type=click.Path(dir_okay=False, path_type=Path),
     default=Path("report.html"),
     show_default=True,
-    help="The page: one file, images inside, nothing loaded from elsewhere.",
+    help="File for the page. It needs no other file and no network.",
 )
 @click.option(
     "--limit",
     type=click.IntRange(0),
+    metavar="N",
     default=24,
     show_default=True,
-    help="Pairs that get a card with images.",
+    help="Number of pairs that are shown large.",
 )
-@click.option("--json", "as_json", is_flag=True, help="The page's facts as one JSON object on stdout, and no page.")
+@click.option("--json", "as_json", is_flag=True, help="Print the facts as one JSON object, and write no page.")
 def command(pairs: Path, out: Path, limit: int, as_json: bool) -> None:
-    """Write one self-contained HTML page about the run in PAIRS, the --out folder of `generate`: speed over time, time
-    by stage, what was left out and why, tau and scores, a contact sheet, and the first pairs up close."""
+    """Write one HTML page that shows a run's pairs.
+
+    \b
+    Example:
+      degrade-engine report pairs -o report.html
+
+    PAIRS is the --out folder of `generate`. The page shows pairs beside their references, what was left out and why,
+    the recipe's draws, and where the time went.
+    """
     from degrade_engine.engine.report import finished, report  # here, so that --help needs no image library
 
     if as_json:

@@ -8,43 +8,66 @@ import json
 from typing import Any
 
 import click
+import cloup
 
 from . import train_lway, train_syndiff, train_uddm
-from .training import FOLDERS, HR, PAIRS, common, setup, training_extra
+from .training import FOLDERS, HR, PAIRS, setup, trained, training_extra
 
 SHARE = click.FloatRange(0, 1)
 
 
 @click.group("train")
 def command() -> None:
-    """Train one of the originals (needs the extra `train`)."""
+    """Train a model on your photographs.
+
+    \b
+    Example:
+      degrade-engine train syndiff --lr my/camera --out training
+
+    Needs torch: pip install 'degrade-engine[train]'. A stopped training continues with the same command.
+    """
 
 
-@command.command("realdgen")
-@click.option("--stage", type=click.Choice(["vqvae", "content", "degradation", "ddpm", "sample"]), required=True)
-@click.option("--preset", type=click.Choice(["paper", "tiny", "small"]), default="tiny", show_default=True)
-@HR
-@click.option("--lr", type=FOLDERS, multiple=True, help="Folder of real LR photographs, unpaired (repeatable).")
-@PAIRS
-@click.option("--crop", type=click.IntRange(8), default=64, show_default=True, help="LR pixels a side.")
-@click.option("--reference-crop", type=click.IntRange(8), help="LR pixels a side of what E_deg sees (default: --crop).")
-@click.option("--mix", type=(SHARE, SHARE, SHARE), default=(0.5, 0.25, 0.25), show_default=True,
-              help="Stage ddpm: weights of synthetic, unpaired, true pairs.")  # fmt: skip
-@click.option("--camera", type=SHARE,
-              help="Share of synthetic rows by the synthetic camera. [default: 0.7 for small, else 0]")  # fmt: skip
-@click.option("--without", type=click.Choice(["degradation", "content"]), multiple=True,
-              help="Ablate an extractor (Table 5).")  # fmt: skip
-@click.option("--no-pretraining", is_flag=True, help="Stage ddpm: extractors from scratch (Table 15).")
-@click.option("--no-finetuning", is_flag=True, help="Stage ddpm: extractors frozen (Table 15).")
-@click.option("--dry-run", is_flag=True, help="Print the resolved options and stop.")
-@common(batch=None)
+@command.command("realdgen", cls=cloup.Command, short_help="RealDGen, one stage at a time.")
+@trained(
+    click.option("--stage", type=click.Choice(["vqvae", "content", "degradation", "ddpm", "sample"]), required=True,
+                 metavar="STAGE", help="vqvae, content, degradation, ddpm, in this order; or sample, for the preset "
+                 "small."),
+    click.option("--preset", type=click.Choice(["paper", "tiny", "small"]), default="tiny", show_default=True,
+                 help="Size of the networks."),
+    HR,
+    click.option("--lr", type=FOLDERS, multiple=True, help="Folder of real LR photographs, unpaired (repeatable)."),
+    PAIRS,
+    click.option("--crop", type=click.IntRange(8), metavar="PX", default=64, show_default=True,
+                 help="Side of the LR crops in pixels."),
+    click.option("--reference-crop", type=click.IntRange(8), metavar="PX",
+                 help="Side of the reference crops that E_deg reads. [default: --crop]"),
+    click.option("--mix", type=(SHARE, SHARE, SHARE), metavar="A B C", default=(0.5, 0.25, 0.25), show_default=True,
+                 help="Stage ddpm: weights of synthetic, unpaired and true pairs."),
+    click.option("--camera", type=SHARE, metavar="0..1",
+                 help="Share of the synthetic pairs that the synthetic camera makes. [default: 0.7 for small, else 0]"),
+    click.option("--without", type=click.Choice(["degradation", "content"]), multiple=True,
+                 help="Leave out an extractor (the paper's Table 5)."),
+    click.option("--no-pretraining", is_flag=True, help="Stage ddpm: extractors from scratch (Table 15)."),
+    click.option("--no-finetuning", is_flag=True, help="Stage ddpm: extractors frozen (Table 15)."),
+    click.option("--dry-run", is_flag=True, help="Print all settings as JSON, and stop."),
+    batch=None,
+)  # fmt: skip
 def realdgen(stage: str, preset: str, crop: int, reference_crop: int | None, mix: tuple[float, float, float],
              camera: float | None, without: tuple[str, ...], no_pretraining: bool, no_finetuning: bool, dry_run: bool,
              **given: Any) -> None:  # fmt: skip
-    """RealDGen, stage by stage: vqvae, content, degradation, ddpm. HR and LR folders are unpaired; earlier stages are
-    read from the run's folder.
+    """Train RealDGen, one stage at a time.
 
-    Several GPUs: torchrun --nproc-per-node N -m degrade_engine train realdgen …
+    \b
+    Example:
+      degrade-engine train realdgen --stage vqvae \\
+        --hr my/sharp --lr my/camera --out training
+
+    The photographs of --hr and --lr need not show the same scenes. Each stage reads the earlier ones from --out.
+
+    \b
+    On several GPUs:
+      torchrun --nproc-per-node N -m degrade_engine train realdgen …
     """
     with training_extra():
         from degrade_engine.originals.realdgen.config import PRESETS

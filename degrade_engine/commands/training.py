@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from cloup import option_group
 
 from degrade_engine.engine.errors import DegradeError
 
@@ -21,35 +22,44 @@ HR = click.option("--hr", type=FOLDERS, multiple=True, required=True, help="Fold
 LR = click.option("--lr", type=FOLDERS, multiple=True, required=True,
                   help="Folder of real LR photographs (repeatable).")  # fmt: skip
 PAIRS = click.option("--pairs", type=FILE, multiple=True,
-                     help="CSV hr,lr,group of true pairs, where you have some (repeatable).")  # fmt: skip
-PRESET = click.option("--preset", type=click.Choice(["paper", "tiny"]), default="tiny", show_default=True)
+                     help="CSV with the columns hr,lr,group: true pairs, if you have some (repeatable).")  # fmt: skip
+PRESET = click.option("--preset", type=click.Choice(["paper", "tiny"]), default="tiny", show_default=True,
+                      help="Size of the networks.")  # fmt: skip
+Option = Callable[[Any], Any]
 
 
-def common(batch: int | None = 16) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """The options of every training. batch: its default; None: the preset's."""
-    options = [
-        click.option("--hold-out", type=FOLDERS, multiple=True,
-                     help="Photographs not to train on; copies of them are left out (repeatable)."),
+def trained(*own: Option, batch: int | None = 16) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """The options of a training: its own, and those of every one. batch: its default; None: the preset's."""
+    hold_out = click.option("--hold-out", type=FOLDERS, multiple=True,
+                            help="Photographs not to train on. Copies of them are left out (repeatable).")  # fmt: skip
+    training = [
         click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True,
-                     help="The run's folder."),
-        click.option("--steps", type=click.IntRange(1), default=20_000, show_default=True),
-        click.option("--batch", type=click.IntRange(1), default=batch, show_default=True,
-                     help="Rows a step." if batch else "Rows a step. [default: the preset's]"),
-        click.option("--learning-rate", type=click.FloatRange(0, min_open=True), help="Peak. [default: the preset's]"),
-        click.option("--minutes", type=click.FloatRange(0), default=0.0,
-                     help="End after this long (cosine over time; not exactly resumable)."),
-        click.option("--ema", type=click.FloatRange(0, 1), default=0.999, show_default=True),
-        click.option("--seed", type=click.IntRange(0), default=0, show_default=True),
-        click.option("--workers", type=click.IntRange(0), default=1, show_default=True,
-                     help="Processes that make batches."),
-        click.option("--threads", type=click.IntRange(1), help="CPU threads of the networks."),
+                     help="Folder of the training. A stopped training continues there."),
+        click.option("--steps", type=click.IntRange(1), metavar="N", default=20_000, show_default=True,
+                     help="Number of optimiser steps."),
+        click.option("--batch", type=click.IntRange(1), metavar="N", default=batch, show_default=True,
+                     help="Images per step." if batch else "Images per step. [default: the preset's]"),
+        click.option("--learning-rate", type=click.FloatRange(0, min_open=True), metavar="X",
+                     help="Highest learning rate. [default: the preset's]"),
+        click.option("--minutes", type=click.FloatRange(0), metavar="X", default=0.0,
+                     help="End after this time; the learning rate falls accordingly. Not exactly repeatable."),
+        click.option("--ema", type=click.FloatRange(0, 1), metavar="0..1", default=0.999, show_default=True,
+                     help="Decay of the moving average of the weights."),
+        click.option("--seed", type=click.IntRange(0), metavar="S", default=0, show_default=True, help="Random seed."),
+    ]  # fmt: skip
+    running = [
+        click.option("--workers", type=click.IntRange(0), metavar="N", default=1, show_default=True,
+                     help="Processes that prepare batches."),
+        click.option("--threads", type=click.IntRange(1), metavar="N",
+                     help="CPU threads of the networks. [default: PyTorch's choice]"),
         click.option("--bf16/--no-bf16", default=None,
-                     help="Autocast. [default: where this machine is faster with it]"),
+                     help="Train in bfloat16 where possible. [default: if this machine is faster with it]"),
     ]  # fmt: skip
 
     def dressed(function: Callable[..., None]) -> Callable[..., None]:
-        for option in reversed(options):
-            function = option(function)
+        groups = {"Data and model": [*own, hold_out], "Training": training, "Running": running}
+        for heading, options in reversed(groups.items()):
+            function = option_group(heading, *options)(function)
         return function
 
     return dressed

@@ -187,7 +187,7 @@ def test_a_broken_numpy_is_a_finding_and_no_crash() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
     numpy = next(one for one in done.stdout.splitlines() if " numpy " in one)
-    assert "does not load" in numpy and done.stdout.splitlines()[-1].startswith("No backend works here")
+    assert "does not load" in numpy and "\nNo backend works here" in done.stdout
 
 
 class FakeNvml:
@@ -246,3 +246,27 @@ def test_without_nvml_or_its_package_there_is_no_gpu(monkeypatch: pytest.MonkeyP
     assert gpus_by(None, monkeypatch).reason == "no NVIDIA driver is installed"
     monkeypatch.setitem(sys.modules, "pynvml", None)
     assert machine.nvidia().reason == "the package nvidia-ml-py is not installed"
+
+
+def test_the_verdict_names_the_best_and_what_would_be_faster(have: Have, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "cpu_count", lambda: 2)
+    monkeypatch.setattr(machine, "cpu_features", lambda: ("AVX2",))
+    have()
+    assert doctor.verdict(doctor.diagnose()) == doctor.Verdict("2 cores with AVX2, no GPU", "onnxruntime", "fp32", ())
+    monkeypatch.setattr(machine, "cpu_features", lambda: ("AMX", "AVX-512"))
+    have(host=Status(None, "no compiler"))
+    found = doctor.verdict(doctor.diagnose())
+    assert (found.machine, found.backend) == ("2 cores with AMX, no GPU", "onnxruntime")
+    assert "degrade-engine[openvino]" in found.faster[0] and "no compiler" in found.faster[1]
+    have(installed={"numpy", "onnxruntime", "openvino"})
+    found = doctor.verdict(doctor.diagnose())
+    assert (found.backend, found.precision, found.faster) == ("openvino", "bf16", ())
+    have(gpus=GPU)
+    found = doctor.verdict(doctor.diagnose())
+    assert (
+        found.machine.endswith("NVIDIA L4") and found.backend == "onnxruntime" and "GPU is not used" in found.faster[0]
+    )
+    have(**FULL)
+    assert doctor.verdict(doctor.diagnose()).backend == "tensorrt"
+    have(set(), broken={"numpy": "x", "onnxruntime": "x"})
+    assert doctor.verdict(doctor.diagnose()).backend is None

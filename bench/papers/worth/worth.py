@@ -30,6 +30,7 @@ from ... import metrics
 from ...machine import stamp
 from ...options import FOLDER, OUT, WORK
 from ...rows import Row, add_row, read_rows
+from ..corpus import CORPUS
 from ..true_pairs import Pairs, read_pairs
 from .sets import SCALE, Maker, likeness
 from .trainer import PRESETS, Image, Preset, read_set, train
@@ -140,7 +141,7 @@ def kind_of(engine: Path) -> str:
 
 
 @click.command()
-@click.option("--data", type=FOLDER, required=True, help="The development corpus.")
+@click.option("--data", type=FOLDER, required=True, help=CORPUS)
 @click.option("--engine", "folders", multiple=True, metavar="[NAME=]FOLDER",
               help="Built with --lr-size 64 (repeatable); its name is its kind where none is given.")  # fmt: skip
 @click.option("--weights", "files", multiple=True, metavar="[NAME=]FILE",
