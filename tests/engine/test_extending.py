@@ -1,4 +1,4 @@
-"""The code on docs/extending.md, run: a solver, a degrader and a backend of one file each, and an entry in one list.
+"""The code on docs/extending.md, run: a solver, degrader, backend and kind of one file each, and an entry in one list.
 The command line, the manifest, check, the report and doctor follow without a change.
 """
 
@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -18,12 +19,12 @@ ROOT = Path(__file__).parents[2]
 
 
 def example(entry: str) -> str:
-    """The code on docs/extending.md that ends by adding to this list."""
+    """The code on docs/extending.md that adds to this list."""
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "extending.md").read_text(encoding="utf-8"), re.S)
-    return next(block for block in blocks if block.splitlines()[-1].startswith(entry))
+    return next(block for block in blocks if f"\n{entry}" in block)
 
 
-DEGRADER, SOLVER, BACKEND = (example(entry) for entry in ("DEGRADERS[", "SOLVERS[", "BACKENDS["))
+DEGRADER, SOLVER, BACKEND, KIND = (example(entry) for entry in ("DEGRADERS[", "SOLVERS[", "BACKENDS[", "KINDS["))
 
 
 def run(code: str, *words: object) -> subprocess.CompletedProcess[str]:
@@ -107,6 +108,21 @@ def test_a_backend_is_one_file(hr: Path, tiny_bundle: Path, tmp_path: Path) -> N
     assert elsewhere.returncode == 2 and f"The backend is '{name}'" in elsewhere.stderr
     refused = run(BACKEND, "build", tiny_bundle, "-o", tmp_path / "e", "--backend", name, "--precision", "bf16", *sizes)
     assert refused.returncode == 2 and "does not compute in bf16" in refused.stderr
+
+
+def test_a_kind_is_a_page(hr: Path, tiny_bundle_module: ModuleType, tmp_path: Path) -> None:
+    bundle: Path = tiny_bundle_module.make(tmp_path / "bundle", kind="syndiff")
+    page = json.loads((bundle / "bundle.json").read_text())
+    (bundle / "bundle.json").write_text(json.dumps(page | {"kind": "plain", "starts": ["bicubic"]}))
+    built = run(KIND, "build", bundle, "-o", tmp_path / "engine", "--lr-size", 16, "--batch", 4, "--threads", 1)
+    assert built.returncode == 0, built.stderr
+    rows = make(KIND, tmp_path / "pairs", "--engine", tmp_path / "engine", "--hr", hr)
+    assert {(row["tau"], row["steps"], row["start"]["kind"]) for row in rows} == {(20, 3, "bicubic")}  # type: ignore[index]
+    refused = run(KIND, "generate", "--engine", tmp_path / "engine", "--hr", hr, "--reference", hr, "--pairs", 2,
+                  "--out", tmp_path / "x")  # fmt: skip
+    assert refused.returncode == 2 and "of the kind plain reads no reference" in refused.stderr
+    elsewhere = run("", "build", bundle, "-o", tmp_path / "e", "--lr-size", 16)
+    assert elsewhere.returncode == 2 and "the kind is 'plain'" in elsewhere.stderr
 
 
 def test_without_the_entry_there_is_neither(hr: Path, tmp_path: Path) -> None:
