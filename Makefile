@@ -1,6 +1,7 @@
 # demo   from a clean clone to a page of pairs      test   everything that proves it
 # lint   ruff and mypy                               bench  the tables of speed for this machine, beside the paper's
 # quality the rows of quality on true pairs, anew     tables what README.md and docs/ show of the committed rows
+# docs   the documentation as a site: build/site/index.html
 # worth  an SR network trained on each kind's pairs, and its table (needs the corpus, as quality does: DATA=…)
 # bench-gpu  every check and benchmark of a GPU, on a machine that has one; rows go into bench/results/gpu.jsonl
 # Everything is installed into .venv; nothing outside this folder changes.
@@ -13,7 +14,7 @@ OUT ?= out
 
 SHELL := bash
 .DEFAULT_GOAL := demo
-.PHONY: hashes demo test test-slow lint types tables quality bench worth bench-gpu clean
+.PHONY: hashes demo test test-slow lint types docs tables quality bench worth bench-gpu clean
 
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet -c constraints.txt
@@ -42,7 +43,7 @@ TORCH := --no-deps --retries 1 --timeout 30 --extra-index-url "$(TORCH_INDEX)"
 	$(PIP) --no-build-isolation -e '.[cpu,train]'; \
 	touch $@; printf '== done in %d s\n' $$SECONDS
 
-EXTRAS := cpu,train,test,metrics,rtx,openvino
+EXTRAS := cpu,train,test,metrics,rtx,openvino,docs
 .venv/test: .venv/base .ci/test.txt $(SOURCES)
 	@set -eu; echo "Installing the package and what the tests need"; \
 	$(HASHED) -r .ci/test.txt; \
@@ -97,6 +98,11 @@ types:
 	@rm -rf build/types
 	mkdir -p build/types/degrade_engine
 	ln -s "$(CURDIR)"/degrade_engine/* $(addprefix "$(CURDIR)"/,$(FOLDERS)) build/types/degrade_engine/
+
+# Nothing is fetched; a broken link or a warning ends it.
+docs: .venv/test types
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	@echo "The site: $(CURDIR)/build/site/index.html"
 
 tables: .venv/test
 	$(BIN)/degrade-engine bench tables

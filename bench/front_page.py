@@ -13,7 +13,7 @@ CHOICES = (
     ("the same", "`--model lway-tiny`", "lway"),
     ("references, no model", "`--degrader binned`, [fitted](docs/degraders.md) to your camera", "binned"),
     ("a model of the one camera, no references", "`--model syndiff-canon`", "syndiff"),
-    ("nothing but sharp photographs", "bicubic with one fixed blur", "bicubic, Gaussian sigma 0.5"),
+    ("nothing but sharp photographs", "`--degrader blur-bicubic`, one fixed blur", "bicubic, Gaussian sigma 0.5"),
     ("", "`--degrader bicubic`", "bicubic"),
     ("", "`--degrader realesrgan`, for photographs of unknown history", "realesrgan"),
     ("", "`--degrader bsrgan`, likewise", "bsrgan"),

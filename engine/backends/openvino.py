@@ -2,8 +2,8 @@
 
 It is there for bf16: see `executors/openvino.py`. In bf16 runs what runs each step, the denoiser, which is nearly
 all of the time. The parts that run once stay FP32: E_deg's pooled features are a few numbers that steer every pixel,
-and with them in bf16 the result is two grey levels off (mean), without them 0.02 (docs/design.md, section 5). The files
-stay the bundle's, for the reasons of `onnxruntime.py`; a compiled blob would be one processor's and one release's.
+and with them in bf16 the result is two grey levels off (mean), without them 0.02 (docs/decisions.md, "The CPU"). The
+files stay the bundle's, for the reasons of `onnxruntime.py`: a compiled blob belongs to one processor and one release.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 ONNX Runtime's CPU provider computes in FP32 alone. OpenVINO compiles the same file for the processor it finds, and in
 bf16 its convolutions run on AMX tiles: a 8-bit significand with FP32 sums. On the `tiny` denoiser that is 3.5 times as
-fast (docs/design.md, section 5), and FP32 is no faster than ONNX Runtime's.
+fast (docs/decisions.md, "The CPU"), and FP32 is no faster than ONNX Runtime's.
 
 Each row is a call of its own, and calls run side by side, one thread each: so a row's bytes depend neither on its
 neighbours nor on the batch. A single row gets all threads.
