@@ -102,7 +102,7 @@ types:
 # Nothing is fetched; a broken link or a warning ends it.
 docs: .venv/test types
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
-	@echo "The site: $(CURDIR)/build/site/index.html"
+	@echo "The site: $(CURDIR)/build/site/index.html (its search needs a server: python3 -m http.server -d build/site)"
 
 tables: .venv/test
 	$(BIN)/degrade-engine bench tables

@@ -59,7 +59,7 @@ def markdown(docstring: str) -> str:
     lines: list[str] = []
     inside = ""  # "definition" or "code", until the block ends
     for line in docstring.splitlines():
-        column = re.fullmatch(r"(\w[\w`.]*(?:, \w+| or \w+)*) {2,}(\S.*)", line)
+        column = re.fullmatch(r"(\w[\w`.]*(?:,? (?:or )?\w+)*) {2,}(\S.*)", line)
         if line.startswith(">>>") and inside != "code":
             lines.append("```pycon")
             inside = "code"
