@@ -118,11 +118,9 @@ def ordered(given: Mapping[str, Any], say: Callable[[str], None]) -> Order:
     for where in (order.hr, order.reference) if order.pair_list is None else ():
         if where is not None and not (place := places.at(where)).remote:
             place.files(lambda *_: None)  # raises where there is no such folder, and reads nothing
-    recipe, threads = order.recipe, given.get("threads")
-    usual = recipe.candidates if isinstance(recipe, Recipe) else None
     engine = engine_of(
-        model, lr_size=order.lr_size, precision=given["precision"], batch=given["batch"],
-        candidates=order.changes.get("candidates", usual), threads=threads, cache=given["cache"], say=say,
+        model, lr_size=order.lr_size, precision=given["precision"], batch=given["batch"], threads=given.get("threads"),
+        cache=given["cache"], say=say,
     )  # fmt: skip
     return replace(order, engine=engine)
 
