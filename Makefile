@@ -147,7 +147,7 @@ bench:
 
 # The hashes anew, after a change of constraints.txt or of the extras. Run it on Linux, x86_64, Python 3.11, where torch's
 # wheel for CPUs can be had: its hash for that machine alone is known, so other machines take torch without one.
-UV := build/hashes/uv/bin/uv pip compile - --no-deps --generate-hashes --universal --python-version 3.11 --no-header \
+UV := build/hashes/uv/bin/uv pip compile - --no-deps --generate-hashes --universal --python-version 3.11.5 --no-header \
 	--no-annotate --quiet
 CI_MACHINE := sys_platform == 'linux' and platform_machine == 'x86_64' and python_version == '3.11'
 hashes: .venv/base $(SOURCES)
