@@ -77,13 +77,16 @@ def open_part(source: Source, part: str, device: Device, rows: int, lr_size: int
 
 
 @contextmanager
-def opened(source: Source, ledger: Ledger, *, batch: int, candidates: int, lr_size: int, threads: int) -> Iterator[Any]:
-    """What runs its batches: a Sampler or a FeedForward, written down in the ledger."""
+def opened(
+    source: Source, ledger: Ledger, *, batch: int, candidates: int, lr_size: int, threads: int, made: int | None = None
+) -> Iterator[Any]:
+    """What runs the batches of an engine of that size, written down in the ledger. made: candidates of a pair, where
+    they are not as many as the engine is for."""
     own = backends.named(source.backend).device(threads)
     try:
         rows = {name: source.rows(name, batch, candidates) for name in source.parts}
         executors = {name: open_part(source, name, own, rows[name], lr_size, threads) for name in source.parts}
         device, parts = under_watch(own, executors, ledger)
-        yield sampling.open(device, parts, source, candidates=candidates)
+        yield sampling.open(device, parts, source, candidates=made or candidates)
     finally:
         own.close()

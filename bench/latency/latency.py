@@ -11,6 +11,7 @@ ENGINE (or a bundle) is measured whole; of each one more, a model of another kin
     stage     what a pair costs in each stage of a run (stages.py)
     batch     seconds a batch without I/O, images a second of the machine
     scaling   seconds a batch over batch, size, steps and candidates; `fit`: a fixed part and one for each more
+    packing   a batch of one engine with one candidate a pair, and with all: seconds a pair
 """
 
 from __future__ import annotations
@@ -136,6 +137,8 @@ def jobs(sources: list[Source], samples: Path, threads: int, most: Ceiling) -> l
     for name, recipe in KINDS[first.kind].recipes.items():
         found.append((f"a batch, {name}", partial(of_preset, first, name, recipe, samples, threads, most)))
     found.append(("normals", partial(normals, first.batch * first.candidates, first.lr_size, threads, most)))
+    if first.candidates > 1:
+        found.append(("one candidate a pair, and all", partial(scaling.packing, first, 5, threads)))
     base = scaling.Size(min(first.batch, 2), first.candidates, first.lr_size, 2)
     for over in scaling.SCALES if first.model_kind.has_steps else ("batch", "lr_size"):
         small = replace(base, batch=1) if over == "lr_size" else base

@@ -68,3 +68,15 @@ def series(source: Source, over: str, base: Size, threads: int, repeats: int = 3
         off = float(np.abs((fixed + each * x) / y - 1).max())
         yield {"what": "fit", "over": "pixels" if over == "lr_size" else over, "fixed_ms": digits(fixed),
                "each_ms": digits(each), "largest_error": digits(off)}  # fmt: skip
+
+
+def packing(source: Source, steps: int, threads: int, repeats: int = 3) -> Iterator[Row]:
+    """Batches of one engine with one candidate a pair, and with as many as it is for: its rows are shared by the
+    pairs."""
+    where = {"batch": source.batch, "candidates": source.candidates, "lr_size": source.lr_size}
+    for made in sorted({1, source.candidates}):
+        with rig.opened(source, Ledger(), threads=threads, made=made, **where) as sampler:
+            batch = random_batch(source, Size(sampler.batch, made, source.lr_size, steps))
+            times = timed(lambda: sampler.run(batch, filter=made > 1, inspect=False), repeats)  # noqa: B023
+        row = {"what": "packing", **where, "made": made, "pairs": sampler.batch, "steps": steps, **spread(times)}
+        yield row | {"ms_a_pair": digits(row["p50_ms"] / sampler.batch)}

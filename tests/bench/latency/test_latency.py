@@ -87,6 +87,12 @@ def test_each_series_has_its_line(rows: Rows) -> None:
     assert [r["over"] for r in latency_page.of(rows, "fit")] == ["steps", "batch", "candidates", "pixels"]
 
 
+def test_one_candidate_fills_the_rows_with_pairs(rows: Rows) -> None:
+    one, all_of_them = latency_page.of(rows, "packing")
+    assert (one["made"], one["pairs"]) == (1, all_of_them["pairs"] * all_of_them["made"])
+    assert one["ms_a_pair"] == pytest.approx(one["p50_ms"] / one["pairs"], rel=0.01)
+
+
 def test_operators_add_up(rows: Rows) -> None:
     found = {r["operator"]: r for r in latency_page.of(rows, "operator")}
     assert found["Conv"]["nodes"] == 2 and sum(r["share"] for r in found.values()) == pytest.approx(1, abs=1e-3)
