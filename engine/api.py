@@ -53,20 +53,15 @@ class Engine:
     """
 
     def __init__(
-        self,
-        folder: Path,
-        spec: EngineSpec,
-        device: Device,
-        executors: Mapping[str, Executor],
-        grid: Grid | None = None,
+        self, folder: Path, spec: EngineSpec, device: Device, parts: Mapping[str, Executor], grid: Grid | None = None
     ) -> None:
-        """executors: of each part, at its own rows (`build.open_engine_part`); grid: of the tiles, if any."""
+        """parts: each at its own rows (`build.open_engine_part`); grid: of the tiles, if any."""
         self.folder, self.spec = folder, spec
-        self._device, self._executors, self._grid = device, executors, grid
-        self._runners: dict[int, Runner] = {}  # by candidates
-        self._bound = self._runner(spec.candidates)
-        self._closed = False
-        self.batch, self.lr_size = self._bound.batch, (self._bound.height, self._bound.width)
+        self._device, self._parts, self._grid = device, parts, grid
+        self._runners: dict[int, Runner] = {}  # by candidates; none once it is closed
+        self._bound: Runner | None = None
+        own = self._runner(spec.candidates)
+        self.batch, self.lr_size = own.batch, (own.height, own.width)
         self.tile_overlap = None if grid is None else grid.overlap
         self._process, self._turn = os.getpid(), threading.Lock()
 
@@ -92,8 +87,8 @@ class Engine:
         grid = grid_of(lr_size, spec.lr_size, tile_overlap)
         device = backends.named(spec.key.backend).device(threads)
         try:
-            executors = {name: open_engine_part(folder, spec, name, device, threads=threads) for name in spec.parts}
-            return cls(folder, spec, device, executors, grid)
+            parts = {name: open_engine_part(folder, spec, name, device, threads=threads) for name in spec.parts}
+            return cls(folder, spec, device, parts, grid)
         except BaseException:
             device.close()
             raise
@@ -123,7 +118,7 @@ class Engine:
         if os.getpid() != self._process:
             return
         with self._turn:
-            self._closed, self._runners = True, {}
+            self._parts, self._runners, self._bound = {}, {}, None
             self._device.close()
 
     def __enter__(self) -> Engine:
@@ -151,22 +146,21 @@ class Engine:
             fact = f"The engine {self.folder} was opened in process {self._process}, and this is a fork of it"
             raise DegradeError(fact, mend="open it in this process, or start processes by `spawn`")
         with self._turn:
-            if self._closed:
+            if self._bound is None:
                 raise DegradeError(f"The engine {self.folder} is closed", mend="run it inside its `with` block")
             return self._runner(candidates or self.spec.candidates).run(batch, filter=filter, inspect=inspect)
 
     def _runner(self, candidates: int) -> Runner:
         """What makes so many candidates of each pair, with the networks bound to its buffers."""
-        if candidates not in self._runners:
-            if not 1 <= candidates <= self.spec.rows:
-                raise DegradeError(f"{candidates} candidates were asked for", wanted=f"1 to {self.spec.rows}")
-            self._bound = self._runners[candidates] = sampling.open(
-                self._device, self._executors, self.spec, candidates=candidates, grid=self._grid
-            )
-        elif self._bound is not self._runners[candidates]:
-            self._bound = self._runners[candidates]
-            self._bound.bind()
-        return self._bound
+        if not 1 <= candidates <= self.spec.rows:
+            raise DegradeError(f"{candidates} candidates were asked for", wanted=f"1 to {self.spec.rows}")
+        found = self._runners.get(candidates)
+        if found is None:
+            found = sampling.open(self._device, self._parts, self.spec, candidates=candidates, grid=self._grid)
+        elif found is not self._bound:
+            found.bind()
+        self._bound = self._runners[candidates] = found
+        return found
 
     def degrade(
         self,

@@ -190,9 +190,7 @@ def _read_dataclass(cls: type, data: Any, where: str) -> Any:
     missing = [one.name for one in fields(cls) if one.name not in data and "later" not in one.metadata]
     if unknown:
         raise DegradeError(
-            f"{where} the key {unknown[0]!r} is unknown",
-            wanted=f"only {', '.join(names)}",
-            mend="make it again",
+            f"{where} the key {unknown[0]!r} is unknown", wanted=f"only {', '.join(names)}", mend="make it again"
         )
     if missing:
         raise DegradeError(f"{where} the key {missing[0]!r} is missing", mend="make the artefact again")

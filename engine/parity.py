@@ -262,15 +262,7 @@ def measure(part: str, against: Against, found: Float32, wanted: Float32, tolera
         error = Bound(float(difference.mean()), float(np.percentile(difference, 99)), float(difference.max()))
     bad = int(found.size - good.sum())
     within = error.mean <= tolerance.mean and error.p99 <= tolerance.p99 and error.max <= tolerance.max
-    return Measure(
-        part,
-        against,
-        unit,
-        error,
-        tolerance,
-        bad,
-        within and not bad,
-    )
+    return Measure(part, against, unit, error, tolerance, bad, within and not bad)
 
 
 def failures(parity: Parity) -> str:

@@ -240,16 +240,7 @@ def make(
     if indices is not None and not (indices >= 0).all(axis=1).any():
         both = "a usable HR image" if reference is None else "both a usable HR and a usable reference image"
         raise DegradeError(f"no pair of the list has {both}{_why(refused)}")
-    return Plan(
-        options,
-        lr_size,
-        batch,
-        engine,
-        hr,
-        reference or (),
-        indices,
-        degrader,
-    )
+    return Plan(options, lr_size, batch, engine, hr, reference or (), indices, degrader)
 
 
 def _why(refused: Iterable[Reject]) -> str:

@@ -124,16 +124,12 @@ def check_file(folder: Path, reference: FileRef) -> None:
     size = path.stat().st_size
     if size != reference.bytes:
         raise DegradeError(
-            f"{path} has {size} bytes",
-            wanted=f"{reference.bytes} bytes",
-            mend="copy the artefact again, whole",
+            f"{path} has {size} bytes", wanted=f"{reference.bytes} bytes", mend="copy the artefact again, whole"
         )
     digest = sha256_file(path)
     if digest != reference.sha256:
         raise DegradeError(
-            f"{path} has SHA-256 {digest}",
-            wanted=reference.sha256,
-            mend="it was changed or damaged: make it again",
+            f"{path} has SHA-256 {digest}", wanted=reference.sha256, mend="it was changed or damaged: make it again"
         )
 
 

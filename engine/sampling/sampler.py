@@ -54,7 +54,7 @@ class Sampler:
         self._used = candidates * self.batch
         once = [executors[name] for name, part in model.parts.items() if part.runs != "step"]
         # Pairs that there is room for: whole calls of the parts that run once a pair.
-        self._room = max([self.batch, *(-(-self.batch // rows_of(one)) * rows_of(one) for one in once)])
+        self._room = max([self.batch, *(-(-self.batch // rows_taken(one)) * rows_taken(one) for one in once)])
         rows, planes, bytes_ = self.rows, (3, self.height, self.width), (self.height, self.width, 3)
 
         def floats(*shape: int) -> Any:
@@ -173,8 +173,8 @@ class Sampler:
                 continue
             executor = self.executors[name]
             tensors = self.tensors | {"image": self._reference if part.runs == "reference" else self.tensors["content"]}
-            for first in range(0, len(batch.content), rows_of(executor)):
-                rows = slice(first, first + rows_of(executor))
+            for first in range(0, len(batch.content), rows_taken(executor)):
+                rows = slice(first, first + rows_taken(executor))
                 for tensor in part.inputs:
                     executor.bind(tensor.name, tensors[tensor.name][rows])
                 for tensor in part.outputs:
@@ -266,6 +266,6 @@ class Sampler:
         )
 
 
-def rows_of(executor: Executor) -> int:
+def rows_taken(executor: Executor) -> int:
     """Rows of one call."""
     return next(iter(executor.shapes.values()))[0]

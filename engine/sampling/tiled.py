@@ -27,7 +27,7 @@ from ..devices import Device
 from ..errors import DegradeError
 from ..spec import PartSpec, TensorSpec
 from .batch import Batch, BatchResult, Model
-from .sampler import rows_of
+from .sampler import rows_taken
 from .tiling import Grid
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class TiledSampler:
     def __init__(
         self, device: Device, executors: Mapping[str, Executor], model: Model, *, candidates: int, grid: Grid
     ) -> None:
-        self._grid, self._rows = grid, max(rows_of(one) for one in executors.values())
+        self._grid, self._rows = grid, max(rows_taken(one) for one in executors.values())
         self.batch, self.height, self.width = grid.images(self._rows // candidates), grid.y.size, grid.x.size
         self._whole = {
             name: TiledExecutor(
