@@ -20,7 +20,7 @@ _PAPER = Recipe((200, 200), None, "even", "ddpm", 0.0, "bicubic", 1, filter=Fals
 
 
 class UDDMSampler(Sampler):
-    """With P-DDM's noise before the networks, and the sum of both branches after the last step."""
+    """With P-DDM's noise for its network, and the sum of both branches after the last step."""
 
     wide = ("lr_pddm",)
 
@@ -29,7 +29,7 @@ class UDDMSampler(Sampler):
         self._fusion = Fusion(self.device, self.x.shape, self.model.schedule.T)
         self.tensors["z"] = self._fusion.z
 
-    def begin(self, batch: Batch) -> None:
+    def draw(self, batch: Batch) -> None:
         assert batch.fusion_weight is not None  # checked with the batch
         self._fusion.upload(batch.fusion_weight)
         self._fusion.draw(self.x_start, *self.counters(batch))

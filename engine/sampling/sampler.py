@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from ..devices import Device
 from ..errors import DegradeError
 from ..schedule import SolverTable
-from ..spec import hr_scale, makes_image
+from ..spec import Runs, hr_scale, makes_image
 from .batch import Batch, BatchResult, Bytes, Model, check_batch
 from .filter import Scores
 from .layout import lay_out
@@ -39,7 +39,7 @@ class Sampler:
     """Networks, buffers and bindings for one size and one K, made once; `run` takes batch after batch.
 
     A kind of model that does more than run its networks has a subclass on its page, with tensors of its own to draw
-    before they run (`begin`) and a say at the end (`end`).
+    for them (`draw`) and a say at the end (`end`).
 
     tensors: by name, those between parts. x_start, x: float32 [R, 3, h, w]. wide: outputs of parts that run once a pair
     and that `end` reads for every row.
@@ -103,8 +103,9 @@ class Sampler:
         tables = [table if good else None for table, good in zip(batch.tables, valid, strict=True)]
         steps, clip = self._upload_tables(tables)
         self._upload(batch)
-        self.begin(batch)
-        calls = self._run_once(batch)
+        calls = self._run_once("reference", batch)
+        self.draw(batch)
+        calls |= self._run_once("pair", batch)
         pairs, used = self.batch, self._used
         for name in self._spread:
             launch("tile", source=self.tensors[name][:pairs], out=self.tensors[name][:used])
@@ -115,7 +116,7 @@ class Sampler:
             pairs=self._pairs, candidates=self._numbers,
         )  # fmt: skip
         self._loop.run(lambda: self._run_step(batch.seed, clip), steps, (batch.seed, clip))
-        calls["denoiser"] += steps
+        calls["denoiser"] = steps
         for name, count in self.end(batch, filter).items():
             calls[name] += count
         useful = self.candidates * sum(len(table) for table in tables if table is not None)
@@ -137,8 +138,9 @@ class Sampler:
 
     # ------------------------------------------------------------------------------------- what a kind adds
 
-    def begin(self, batch: Batch) -> None:
-        """Before the first network of a batch: tensors of the kind's own are drawn here."""
+    def draw(self, batch: Batch) -> None:
+        """Between the parts that run once a reference and those that run once a pair: the tensors of `drawn` are made
+        here, of what the reference says too."""
 
     def end(self, batch: Batch, filter: bool) -> dict[str, int]:
         """After the last step: x becomes the candidates, `scores` says which is kept. Returns network calls by part."""
@@ -164,15 +166,16 @@ class Sampler:
                     tensors[output.name] = self.device.allocate((rows, *shape[1:]), np.float32)
         return tensors
 
-    def _run_once(self, batch: Batch) -> dict[str, int]:
-        """Each part that runs once a reference or pair, as many pairs at a time as it takes; bound every time, since
-        pairs and filter point it elsewhere. Returns the calls of every part."""
-        calls = dict.fromkeys(self.model.parts, 0)
-        for name, part in self.model.parts.items():
-            if part.runs == "step" or makes_image(part) and batch.start is not None:
+    def _run_once(self, runs: Runs, batch: Batch) -> dict[str, int]:
+        """Each part that runs so, as many pairs at a time as it takes; bound every time, since pairs and filter point
+        it elsewhere. Returns their calls."""
+        tensors = self.tensors | {"image": self._reference if runs == "reference" else self.tensors["content"]}
+        parts = {name: part for name, part in self.model.parts.items() if part.runs == runs}
+        calls = dict.fromkeys(parts, 0)
+        for name, part in parts.items():
+            if makes_image(part) and batch.start is not None:
                 continue
             executor = self.executors[name]
-            tensors = self.tensors | {"image": self._reference if part.runs == "reference" else self.tensors["content"]}
             for first in range(0, len(batch.content), rows_taken(executor)):
                 rows = slice(first, first + rows_taken(executor))
                 for tensor in part.inputs:
