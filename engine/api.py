@@ -148,7 +148,8 @@ class Engine:
         with self._turn:
             if self._bound is None:
                 raise DegradeError(f"The engine {self.folder} is closed", mend="run it inside its `with` block")
-            return self._runner(candidates or self.spec.candidates).run(batch, filter=filter, inspect=inspect)
+            runner = self._runner(self.spec.candidates if candidates is None else candidates)
+            return runner.run(batch, filter=filter, inspect=inspect)
 
     def _runner(self, candidates: int) -> Runner:
         """What makes so many candidates of each pair, with the networks bound to its buffers."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..devices import Device
+from ..errors import DegradeError
 from .batch import Batch, BatchResult, Bytes, Model, check_batch
 from .noise import WhiteNoise
 
@@ -25,6 +26,8 @@ class FeedForward:
     the LR before quantisation, its noise included."""
 
     def __init__(self, device: Device, executors: Mapping[str, Executor], model: Model, *, candidates: int = 1) -> None:
+        if candidates != 1:
+            raise DegradeError(f"{candidates} candidates were asked for", wanted="1: without steps they are all alike")
         planes = executors["reconstruction"].shapes["image"]
         self.batch, _, self.height, self.width = planes
         self._device, self._executors, self._model = device, executors, model

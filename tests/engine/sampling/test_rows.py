@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -205,3 +206,17 @@ def test_tiles_share_the_rows_too(engines: dict[tuple[int, int], Path]) -> None:
     alike(one.candidates, three.candidates[:1])
     assert one.calls["denoiser"] == 2 and three.calls["denoiser"] == 3 * 2
     assert one.calls["modulation"] == three.calls["modulation"] == 3
+
+
+def test_what_has_no_rows_is_refused(
+    engines: dict[tuple[int, int], Path], tiny_bundle_module: ModuleType, tmp_path: Path
+) -> None:
+    batch = make_batch(1, [3])
+    with Engine.open(engines[B, K], threads=1) as engine:
+        for candidates in (0, 13):
+            with pytest.raises(DegradeError, match=f"{candidates} candidates were asked for. Expected: 1 to 12"):
+                engine.run(batch, candidates=candidates)
+    lway = tiny_bundle_module.make(tmp_path / "bundle", kind="lway")
+    with Engine.open(build(lway, tmp_path / "engine", lr_size=LR, batch=4, threads=1).folder, threads=1) as engine:
+        with pytest.raises(DegradeError, match="2 candidates were asked for"):
+            engine.run(batch, candidates=2)
