@@ -27,6 +27,7 @@ from .papers import tables as quality_tables
 from .papers.curve import draw
 from .papers.worth import table as worth_table
 from .rows import RESULTS, Row, rows_of, same
+from .runs import check
 from .seconds import tables as seconds_tables
 
 Make = Callable[[Path], str]  # a folder of rows -> what is made of them
@@ -37,6 +38,7 @@ TABLES: dict[str, Make] = {
     **camera_tables.TABLES,
     **seconds_tables.TABLES,
     **latency_page.TABLES,
+    "check": check.table,
     "worth": lambda folder: worth_table.worth(rows_of(folder, "worth")),
     "worth_noise": lambda folder: worth_table.noise(rows_of(folder, "worth"), rows_of(folder, "noise_choice")),
     "worth_why": lambda folder: worth_table.why(rows_of(folder, "worth")),
@@ -57,7 +59,8 @@ def weights(folder: Path) -> str:
     return heatmap.draw(found.space, [said], f"The camera of RealSR Canon: weights of {found.space.bins} bins")
 
 
-PAGES = ("README.md", "docs/results.md", "docs/quality.md", "docs/worth.md", "docs/latency.md", "docs/camera.md")
+PAGES = ("README.md", "docs/results.md", "docs/quality.md", "docs/worth.md", "docs/latency.md", "docs/camera.md",
+         "docs/check.md")  # fmt: skip
 PICTURES: dict[str, Make] = {
     "docs/binned-canon.svg": weights,
     "docs/curve.svg": curve,
