@@ -155,7 +155,7 @@ def table(
     """
     schedule.check_tau(tau)
     if solver not in SOLVERS:
-        raise DegradeError(f"The solver is {solver!r}", wanted=f"one of {', '.join(SOLVERS)}")
+        raise DegradeError(f"The solver is {str(solver)[:40]!r}", wanted=f"one of {', '.join(SOLVERS)}")
     check_eta(solver, eta)
     t, one = timesteps(tau, steps, spacing), SOLVERS[solver]
     coefficients = one.coefficients(schedule, t, eta) if one.has_eta else one.coefficients(schedule, t)
