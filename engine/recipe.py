@@ -77,7 +77,7 @@ class Recipe:
         for name, known in (("spacing", SPACINGS), ("solver", SOLVERS), ("start", STARTS)):
             word = getattr(self, name)
             if not isinstance(word, str) or word not in known:
-                raise DegradeError(f"The {name} is {word!r}", wanted=f"one of {', '.join(known)}")
+                raise DegradeError(f"The {name} is {str(word)[:60]!r}", wanted=f"one of {', '.join(known)}")
         if not isinstance(self.filter, bool):
             raise DegradeError(f"filter is {self.filter!r}", wanted="True or False")
         check_eta(self.solver, self.eta)
