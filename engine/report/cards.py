@@ -1,104 +1,164 @@
-"""One pair of the report: its images, its candidates' scores, and the same region of each, enlarged."""
+"""One pair of the report: its images beside one another, how it was made, its candidates' scores."""
 
 from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from ..classical.degraders import title
-from ..errors import DegradeError
-from ..images import BadImage, encode_png, read_rgb, resize_bicubic
-from ..sinks.pairs import Sample
-from .figures import score
-from .finished import MOST_SIDE, Row
+from ..images import resize_bicubic
+from .figures import figure, score
+from .finished import Row
+from .looked import Pair, Pixels, decoded
+from .measures import Measured
 
-Pixels = NDArray[np.uint8]
-ZOOM = 32  # side of the zoomed region, LR pixels
-HR_VIEW = 320  # side of the HR thumbnail; its zoom is at full size
+ZOOM = 32  # side of the region that is zoomed first, LR pixels
+HR_VIEW = 512  # side of the HR's view
+CARD_BYTES = 72_000  # of a card's images: 24 cards make a page of less than 3 MB
+SMALL_VIEW = 4_000  # bytes of a view that is only for orientation
+HR_SHARE, BICUBIC_SHARE = 0.3, 0.14  # of a card's bytes; the LR and the reference share the rest
+QUALITIES = (97, 94, 90, 85, 78, 70, 60, 45, 30, 15)  # of JPEG, colour not subsampled
+DIFFERENCE = 4  # times
 _OWN = {"reconstruction": "Rec_lr"}  # starts that are no degrader's
 
 
 @dataclass(frozen=True)
-class Tile:
-    """An image and its enlarged region, as data URIs. box: where the region lies, in percent; kept: a candidate's."""
+class View:
+    """An image. image: a data URI; alt: what it shows; x, y: what the zoom keeps in place, percent of the side; side:
+    of the slider, "left" or "right"; alone: another scene, zoomed by itself; kept: a candidate's."""
 
     title: str
     notes: tuple[str, ...]
     image: str
-    zoom: str
-    box: dict[str, float] | None = None
+    alt: str
+    x: float = 50.0
+    y: float = 50.0
+    side: str = ""
+    alone: bool = False
     kept: bool = False
+    smooth: bool = False
 
 
 @dataclass(frozen=True)
 class Card:
-    """One pair. said: how it was made; hr, reference: which crops it is of."""
+    """One pair. said: how it was made; hr, reference: which crops it is of; keys: what it is sorted by; more: views of
+    start image and candidates."""
 
     name: str
-    said: str
-    tiles: list[Tile]
+    said: list[str]
+    views: list[View]
+    more: list[View]
     hr: str
     reference: str
+    keys: dict[str, float]
 
 
-def card(folder: Path, row: Row, pair: Sample) -> Card:
-    """One pair: its images, the candidates with their scores, and the same region of each enlarged. folder: the run's,
-    which holds extra/. Raises DegradeError for images that are none, or not of the row's scale."""
-    name, scale = row.name, row.scale
-    gt, lq = _decoded(name, pair.gt), _decoded(name, pair.lq)
-    size = lq.shape[0]
-    if lq.shape[:2] != (size, size) or gt.shape[:2] != (size * scale, size * scale):
-        fact = f"The GT of pair {name} has {gt.shape[1]} x {gt.shape[0]} pixels, its LQ {lq.shape[1]} x {size}"
-        raise DegradeError(fact, wanted=f"squares, {scale} to 1", mend="repeat the generate command")
-    extra = {kind: _read(folder / "extra" / kind / f"{name}.png", size)
-             for kind in ("start", "reference", *(f"candidate{k}" for k in range(len(row.candidates))))}  # fmt: skip
+def card(pair: Pair, second: Pair | None = None) -> Card:
+    """A pair's card; second: the same pair of another run, whose LR is shown beside it."""
+    row = pair.row
+    views, more = _views(pair, second), [] if second else _more(pair)
+    said = [_said(row)] if second is None else [f"A: {_said(row)}", f"B: {_said(second.row)}"]
     reference = f"{row.reference}" if row.reference else ""
-    return Card(name, _said(row, extra["start"] is not None), _tiles(row, gt, lq, extra), f"{row.hr}", reference)
+    return Card(row.name, said, views, more, f"{row.hr}", reference, sort_keys(pair))
 
 
-def _tiles(row: Row, gt: Pixels, lq: Pixels, extra: Mapping[str, Pixels | None]) -> list[Tile]:
-    """extra: of the images of extra/ those that are there."""
-    size, scale, start = lq.shape[0], row.scale, extra["start"]
-    bicubic = resize_bicubic(gt, (size, size))
-    region = top, left, side = textured(bicubic, ZOOM)
-    view = resize_bicubic(gt, (HR_VIEW, HR_VIEW)) if gt.shape[0] > HR_VIEW else gt
-    zoom = gt[top * scale : (top + side) * scale, left * scale : (left + side) * scale]
-    tiles = [Tile("HR", (f"{gt.shape[1]} px",), _jpeg(view), _png(zoom), _box(region, size))]
-    if row.kind != "bicubic" or start is None:
-        tiles.append(_lr_tile("HR, bicubic", ("no degradation",), bicubic, region))
-    if start is not None:
-        tiles.append(_lr_tile("Start", (start_name(row.kind),), start, region))
+def sort_keys(pair: Pair) -> dict[str, float]:
+    """What pairs are sorted by, as far as it is known: score, near (PSNR to bicubic), sharpness, noise."""
+    keys = {"near": pair.near}
+    if pair.score is not None:
+        keys["score"] = pair.score
+    if pair.of_lq and pair.of_bicubic:
+        known = {"sharpness": sharpness(pair), "noise": pair.of_lq.values["noise"]}
+        keys |= {key: value for key, value in known.items() if not np.isnan(value)}
+    return {key: round(value, 5) for key, value in keys.items()}
+
+
+def sharpness(pair: Pair) -> float:
+    """Of the LR, over the bicubic's; nan where one of them cannot tell."""
+    if not pair.of_lq or not pair.of_bicubic or not pair.of_bicubic.values["sharpness"]:
+        return float("nan")
+    return pair.of_lq.values["sharpness"] / pair.of_bicubic.values["sharpness"]
+
+
+def _views(pair: Pair, second: Pair | None) -> list[View]:
+    """HR, bicubic, LR (or two), reference; a difference where they would be odd."""
+    name, size = pair.row.name, pair.lq.shape[0]
+    x, y = _centre(textured(pair.bicubic, ZOOM), size)
+    reference = pair.reference if pair.reference is not None or second is None else second.reference
+    exact = 1 + (second is not None) + (reference is not None)
+    share = int(CARD_BYTES * (1 - HR_SHARE - BICUBIC_SHARE)) // exact
+    views = [_hr_view(pair, x, y),
+             View("Bicubic", ("no degradation",), _view(pair.bicubic, int(CARD_BYTES * BICUBIC_SHARE)),
+                  f"The HR of pair {name}, made small by bicubic", x, y, "" if second else "left")]  # fmt: skip
+    lrs = [("LR", pair)] if second is None else [("LR of A", pair), ("LR of B", second)]
+    for at, (named, one) in enumerate(lrs):
+        side = "right" if at or second is None else "left"
+        views.append(View(named, _notes(one), _view(one.lq, share), f"{named}, pair {name}", x, y, side))
+    if reference is not None:
+        own = _centre(textured(reference, ZOOM), size)
+        notes = ("real, another scene", *_measured(pair.of_reference))
+        views.append(
+            View("Reference", notes, _view(reference, share), f"The reference of pair {name}", *own, alone=True)
+        )
+    if len(views) % 2:
+        one, other = ("A", "B") if second else ("LR", "bicubic")
+        apart = pair.lq.astype(np.float64) - (second.lq if second else pair.bicubic)
+        pixels = np.clip(np.rint(128 + DIFFERENCE * apart), 0, 255).astype(np.uint8)
+        views.append(View("Difference", (f"{one} less {other}, × {DIFFERENCE}; gray is none",),
+                          _view(pixels, 2 * SMALL_VIEW), f"{one} less {other} of pair {name}", x, y))  # fmt: skip
+    return views
+
+
+def _hr_view(pair: Pair, x: float, y: float) -> View:
+    gt = decoded(pair.row.name, pair.gt)
+    shown = resize_bicubic(gt, (HR_VIEW, HR_VIEW)) if gt.shape[0] > HR_VIEW else gt
+    alt = f"The HR of pair {pair.row.name}, {pair.row.hr.path}"
+    return View("HR", (f"{gt.shape[1]} px",), _view(shown, int(CARD_BYTES * HR_SHARE)), alt, x, y, smooth=True)
+
+
+def _notes(pair: Pair) -> tuple[str, ...]:
+    """Of an LR: its score, and what it is like."""
+    notes = () if pair.score is None else (f"score {score(pair.score)}",)
+    ratio = sharpness(pair)
+    return (*notes, *(() if np.isnan(ratio) else (f"sharpness {ratio:.2f} of bicubic's",)), *_measured(pair.of_lq))
+
+
+def _measured(measured: Measured | None) -> tuple[str, ...]:
+    noise = measured.values["noise"] if measured else float("nan")
+    return () if np.isnan(noise) else (f"noise {figure(noise)}",)
+
+
+def _more(pair: Pair) -> list[View]:
+    """Start image and candidates, small."""
+    row, views = pair.row, list[View]()
+    if row.kind != "bicubic" and (start := pair.extra.get("start")) is not None:
+        notes = (start_name(row.kind),)
+        views.append(View("Start", notes, _view(start, SMALL_VIEW), f"The start image of pair {row.name}"))
+    if len(row.candidates) < 2:
+        return views
     for k, scores in enumerate(row.candidates):
-        pixels = lq if k == row.kept else extra[f"candidate{k}"]
+        pixels = pair.lq if k == row.kept else pair.extra.get(f"candidate{k}")
         if pixels is not None:
             notes = ("not scored",) if scores.score is None else (
-                f"score {score(scores.score)}", f"deg {score(scores.degradation_error)} ",
-                f"cont {score(scores.content_error)}",
+                f"score {score(scores.score)}", f"degradation {score(scores.degradation_error)}",
+                f"content {score(scores.content_error)}",
             )  # fmt: skip
-            tiles.append(_lr_tile(f"Candidate {k + 1}", notes, pixels, region, kept=k == row.kept))
-    if (reference := extra["reference"]) is not None:
-        own = textured(reference, ZOOM)
-        tiles.append(_lr_tile("Reference", ("real LR",), reference, own, _box(own, size)))
-    return tiles
+            views.append(View(f"Candidate {k + 1}", notes, _view(pixels, SMALL_VIEW),
+                              f"Candidate {k + 1} of pair {row.name}", kept=k == row.kept))  # fmt: skip
+    return views
 
 
-def _said(row: Row, saved: bool) -> str:
+def _said(row: Row) -> str:
     """How a pair was made."""
     said = f"τ {row.tau} · {counted(row.steps, 'step')} · {row.solver}"
     if row.reference is None and not row.tau:
         said = start_name(row.kind)
-    if row.noise:
-        said += f" · noise {row.noise:g}"
-    if row.reference is not None and not saved:
-        said += " · start, reference and other candidates were not saved (--save-candidates)"
-    return said
+    return f"{said} · noise {row.noise:g}" if row.noise else said
 
 
 def start_name(kind: str) -> str:
@@ -106,13 +166,13 @@ def start_name(kind: str) -> str:
     return _OWN.get(kind) or title(kind)
 
 
-def contact_sheet(files: Mapping[str, bytes], columns: int, side: int = 128) -> str:
-    """Images by name as one picture in rows of `columns`, each brought to `side` pixels: a data URI."""
-    sheet = np.full((-(-len(files) // columns) * side, columns * side, 3), 128, np.uint8)
-    for at, (name, data) in enumerate(files.items()):
+def contact_sheet(images: Sequence[Pixels], columns: int, side: int = 128) -> str:
+    """Images as one picture in rows of `columns`, each brought to `side` pixels: a data URI."""
+    sheet = np.full((-(-len(images) // columns) * side, columns * side, 3), 128, np.uint8)
+    for at, pixels in enumerate(images):
         y, x = at // columns * side, at % columns * side
-        sheet[y : y + side, x : x + side] = resize_bicubic(_decoded(name, data), (side, side))
-    return _jpeg(sheet)
+        sheet[y : y + side, x : x + side] = resize_bicubic(pixels, (side, side))
+    return _encoded(sheet, "jpeg", quality=80)
 
 
 def textured(pixels: Pixels, side: int) -> tuple[int, int, int]:
@@ -136,45 +196,29 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _lr_tile(
-    title: str, notes: tuple[str, ...], pixels: Pixels, region: tuple[int, int, int],
-    box: dict[str, float] | None = None, kept: bool = False,
-) -> Tile:  # fmt: skip
+def _centre(region: tuple[int, int, int], size: int, zoom: float = 4.0) -> tuple[float, float]:
+    """The point, x and y in percent, that stays where it is while the region's centre moves into the middle."""
     top, left, side = region
-    return Tile(title, notes, _png(pixels), _png(pixels[top : top + side, left : left + side]), box, kept)
+    middles = ((edge + side / 2) / size for edge in (left, top))
+    x, y = (100 * min(1.0, max(0.0, (middle - 0.5 / zoom) / (1 - 1 / zoom))) for middle in middles)
+    return round(x, 1), round(y, 1)
 
 
-def _box(region: tuple[int, int, int], size: int) -> dict[str, float]:
-    top, left, side = (100 * value / size for value in region)
-    return {"top": top, "left": left, "width": side, "height": side}
+def _view(pixels: Pixels, most: int) -> str:
+    """A data URI of at most so many bytes before base64: without loss where that is enough, else as a JPEG, of half
+    the size where even a poor one is too large."""
+    if len(exact := _encoded(pixels, "webp", lossless=True, method=0)) * 3 <= most * 4:
+        return exact
+    for quality in QUALITIES:
+        uri = _encoded(pixels, "jpeg", quality=quality, subsampling=0)
+        if len(uri) * 3 <= most * 4:
+            return uri
+    half = max(1, pixels.shape[0] // 2)
+    return uri if pixels.shape[0] <= ZOOM else _view(resize_bicubic(pixels, (half, half)), most)
 
 
-def _read(path: Path, size: int) -> Pixels | None:
-    """An image of extra/, where it is there and one of a pair's LRs."""
-    try:
-        pixels = read_rgb(path) if path.is_file() else None
-    except BadImage:
-        return None
-    return pixels if pixels is not None and pixels.shape == (size, size, 3) else None
-
-
-def _decoded(name: str, image_file: bytes) -> Pixels:
-    """An image of the pair `name`. Raises DegradeError for one that is none, or far too large."""
-    try:
-        with Image.open(io.BytesIO(image_file), formats=("PNG", "WEBP")) as image:
-            if max(image.size) > MOST_SIDE:
-                raise ValueError(f"{image.width} x {image.height} pixels")
-            return np.asarray(image.convert("RGB"))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        fact = f"An image of pair {name} cannot be read ({str(error)[:80]})"
-        raise DegradeError(fact, mend="repeat the generate command, which makes it anew") from error
-
-
-def _png(pixels: Pixels) -> str:
-    return "data:image/png;base64," + base64.b64encode(encode_png(np.ascontiguousarray(pixels))).decode()
-
-
-def _jpeg(pixels: Pixels) -> str:
+def _encoded(pixels: Pixels, form: str, **options: int) -> str:
+    """A data URI. form: webp or jpeg."""
     file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "JPEG", quality=88)
-    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
+    Image.fromarray(pixels).save(file, form, **options)
+    return f"data:image/{form};base64," + base64.b64encode(file.getvalue()).decode()

@@ -89,8 +89,7 @@ def steps(lengths: Sequence[float], heights: Sequence[float], x_label: str) -> s
 
 def lying(bars: Mapping[str, tuple[float, str, str]]) -> str:
     """Lying bars by name: (share of the width, 0..1; what is said at its end; class)."""
-    height = (HEIGHT - TOP) / max(6, len(bars))
-    parts = []
+    height, parts = 38.0, list[str]()
     for at, (name, (share, said, kind)) in enumerate(bars.items()):
         y, width = TOP + at * height, (WIDTH - 230) * min(1.0, share)
         parts.append(_text(0, y + height / 2 + 4.5, name, "start"))
@@ -98,7 +97,7 @@ def lying(bars: Mapping[str, tuple[float, str, str]]) -> str:
             f'<rect class="{kind}" x="130" y="{y + height * 0.2:.1f}" width="{width:.1f}" height="{height * 0.6:.1f}"/>'
         )
         parts.append(_text(138 + width, y + height / 2 + 4.5, said, "start"))
-    return _svg("Time by stage", parts)
+    return _svg("Time by stage", parts, height=2 * TOP + height * len(bars))
 
 
 def ranked(kept: Sequence[float], others: Sequence[Sequence[float]], x_label: str) -> str:
@@ -134,6 +133,47 @@ def scatter(
     parts += [dot(point, "other") for point in some] + [dot(point, "kept") for point in best]
     parts += _ticks(right)
     return _svg(f"{y_label} against {x_label}", parts, x_label)
+
+
+def lines(curves: Mapping[str, Sequence[float]], right: float, x_label: str, y_label: str) -> str:
+    """Curves by class, of values at the middles of equal steps from 0 to `right`."""
+    every = [value for curve in curves.values() for value in curve]
+    low, high = 10 * math.floor(min(every) / 10), 10 * math.ceil(max(every) / 10)
+    high = max(high, low + 10)
+    parts = []
+    for share in (0.0, 0.5, 1.0):
+        y = HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * share
+        parts.append(f'<line class="axis" x1="{LEFT}" y1="{y:.1f}" x2="{WIDTH - RIGHT}" y2="{y:.1f}"/>')
+        parts.append(_text(LEFT - 8, y + 4.5, figure(low + (high - low) * share), "end"))
+        anchor = "end" if share == 1 else "middle" if share else "start"
+        x = LEFT + (WIDTH - LEFT - RIGHT) * share
+        parts.append(_text(x, HEIGHT - BOTTOM + 18, figure(right * share), anchor))
+    for kind, curve in curves.items():
+        points = []
+        for at, value in enumerate(curve):
+            x = LEFT + (WIDTH - LEFT - RIGHT) * (at + 0.5) / len(curve)
+            points.append(f"{x:.1f},{HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * (value - low) / (high - low):.1f}")
+        parts.append(f'<polyline class="line {kind}" points="{" ".join(points)}"/>')
+    return _svg(f"{y_label} against {x_label}", parts, x_label)
+
+
+def whiskers(marks: Mapping[str, tuple[float, float, float]], label: str) -> str:
+    """A dot with its interval for each class: (value, low, high), one below the other on one axis."""
+    width, row = 240.0, 18.0
+    low, high = min(one[1] for one in marks.values()), max(one[2] for one in marks.values())
+    spare = 0.08 * (high - low) or 1.0
+    low, high = low - spare, high + spare
+
+    def x(value: float) -> float:
+        return 6 + (width - 12) * (value - low) / (high - low)
+
+    parts = []
+    for at, (kind, (value, left, right)) in enumerate(marks.items()):
+        y = row * (at + 0.5)
+        parts.append(f'<line class="whisker {kind}" x1="{x(left):.1f}" y1="{y:.1f}" x2="{x(right):.1f}" y2="{y:.1f}"/>')
+        parts.append(f'<circle class="dot {kind}" cx="{x(value):.1f}" cy="{y:.1f}" r="4.5"/>')
+    named = f'role="img" aria-label="{escape(label)}"'
+    return f'<svg class="whiskers" viewBox="0 0 {width:.0f} {row * len(marks):.0f}" {named}>{"".join(parts)}</svg>'
 
 
 def nice(value: float) -> float:
@@ -195,7 +235,7 @@ def _spread(count: int, most: int) -> list[int]:
     return sorted({round(at * (count - 1) / (most - 1)) for at in range(most)})
 
 
-def _svg(title: str, parts: Sequence[str], x_label: str = "") -> str:
+def _svg(title: str, parts: Sequence[str], x_label: str = "", height: float = HEIGHT) -> str:
     below = _text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 4, x_label, "middle") if x_label else ""
     body = "".join(parts) + below
-    return f'<svg viewBox="0 0 {WIDTH:.0f} {HEIGHT:.0f}" role="img" aria-label="{escape(title)}">{body}</svg>'
+    return f'<svg viewBox="0 0 {WIDTH:.0f} {height:.0f}" role="img" aria-label="{escape(title)}">{body}</svg>'

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 import typing
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -16,7 +16,7 @@ from ..pipeline.records import SECONDS
 from ..runners.books import FORMAT
 from ..sinks.contract import check_stem
 
-SAMPLE = 450  # pairs whose dots are drawn, at least, where there are so many
+SAMPLE = 450  # pairs whose rows are read, at least, where there are so many
 MOST_COUNT, MOST_RATE, MOST_SIDE = 10**12, 1e9, 2**14
 T = TypeVar("T")
 
@@ -160,19 +160,19 @@ class Row:
 
 @dataclass(frozen=True)
 class Finished:
-    """What a finished run left in its folder. Facts and figures of all pairs are in its page; of its rows it holds the
-    first ones and some from everywhere, in order, however long the manifest. facts: both pages as they are."""
+    """What a finished run left in its folder. Facts and figures of all pairs are in its page; of its rows it holds some
+    from everywhere, in order, however long the manifest. facts: both pages as they are."""
 
     folder: Path
     plan: PlanPage
     page: RunPage
-    rows: list[Row]
     sample: list[Row]
     facts: dict[str, Any]
 
 
-def open_run(folder: Path, first: int = 24) -> Finished:
-    """Read a finished run with its `first` rows. Raises DegradeError where there is none."""
+def open_run(folder: Path, least: int = 24, named: Collection[str] | None = None) -> Finished:
+    """Read a finished run with SAMPLE of its rows and `least` at least, where there are so many; or with those that
+    are named. Raises DegradeError where there is no finished run."""
     for name, said in (("plan.json", "holds no run"), ("run.json", "holds a run that is not finished"),
                        ("manifest.jsonl", "holds a run that is not finished")):  # fmt: skip
         if not (folder / name).is_file():
@@ -187,28 +187,26 @@ def open_run(folder: Path, first: int = 24) -> Finished:
         raise DegradeError(f"run.json has the format {repr(came)[:80]}", wanted=FORMAT,
                            mend="repeat the generate command: it writes the page anew")  # fmt: skip
     shown = _some(RunPage, page, "run.json")
-    rows, sample = _rows(folder, first, shown.pairs)
-    return Finished(folder, _some(PlanPage, plan, "plan.json"), shown, rows, sample, {"plan": plan, "run": page})
+    rows = _rows(folder, max(SAMPLE, least), shown.pairs, named)
+    return Finished(folder, _some(PlanPage, plan, "plan.json"), shown, rows, {"plan": plan, "run": page})
 
 
-def _rows(folder: Path, first: int, pairs: int) -> tuple[list[Row], list[Row]]:
-    """The first rows, and some from everywhere. Raises DegradeError unless there are as many as run.json says."""
-    every, count = max(1, pairs // SAMPLE), 0
-    rows, sample = list[Row](), list[Row]()
+def _rows(folder: Path, least: int, pairs: int, named: Collection[str] | None) -> list[Row]:
+    """Some rows from everywhere, or the named ones. Raises DegradeError unless there are as many as run.json says."""
+    every, count, sample = max(1, pairs // max(1, least)), 0, list[Row]()
     try:
         with open(folder / "manifest.jsonl", "rb") as lines:
             for at, line in enumerate(lines):
                 count += 1
-                if at < first or at % every == 0:
+                if named is not None or at % every == 0:
                     row = _some(Row, parse_json(line, "manifest.jsonl"), "manifest.jsonl")
-                    rows += [row] if at < first else []
-                    sample += [row] if at % every == 0 else []
+                    sample += [row] if named is None or row.name in named else []
     except OSError as error:
         raise DegradeError(f"{error.filename} cannot be read ({error.strerror})") from error
     if count != pairs:
         raise DegradeError(f"manifest.jsonl has {count} rows, and run.json says {pairs}",
                            mend="repeat the generate command: it writes both anew")  # fmt: skip
-    return rows, sample
+    return sample
 
 
 def _some(cls: type[T], page: Any, where: str) -> T:

@@ -24,6 +24,7 @@ Floats = NDArray[np.float64]
 SMALLEST = 32  # pixels of the shorter side: a smaller image shows too little
 LEVEL = 0.95  # of every interval
 DRAWS = 2000  # of a bootstrap
+FEWEST = 5  # photographs: an interval of fewer would be far too narrow
 BANDS = 16  # of a spectrum, up to half a cycle per pixel
 COARSE, FINE = slice(2, 4), slice(8, 16)  # bands: 1/16 to 1/8 cycles per pixel, and 1/4 to 1/2
 REACH = 4  # pixels on either side of an edge, between which its height is measured
@@ -183,8 +184,8 @@ def banded(rings: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean with its 95 % interval (None for one photograph), of so many images and photographs. drawn: the
-    bootstrap's means."""
+    """A mean with its 95 % interval, of so many images and photographs. interval: None for less than FEWEST
+    photographs; drawn: the bootstrap's means."""
 
     value: float
     interval: tuple[float, float] | None
@@ -208,12 +209,13 @@ def mean(values: Sequence[float], photographs: Sequence[str], seed: int) -> Mean
     and photographs give the same draws, so that differences are of pairs."""
     if not values:
         return None
-    names = sorted(set(photographs))
-    at = np.array([names.index(one) for one in photographs])
+    names, value = sorted(set(photographs)), float(np.mean(values))
+    n, place = len(names), {name: at for at, name in enumerate(names)}
+    at = [place[one] for one in photographs]
     sums, counts = np.bincount(at, values), np.bincount(at)
-    weights = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), DRAWS)
-    drawn = (weights @ sums) / (weights @ counts)
-    return Mean(float(np.mean(values)), bounds(drawn) if len(names) > 1 else None, len(values), len(names), drawn)
+    weights = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), DRAWS)
+    drawn = value + ((weights @ sums) / (weights @ counts) - value) * np.sqrt(n / max(1, n - 1))
+    return Mean(value, bounds(drawn) if n >= FEWEST else None, len(values), n, drawn)
 
 
 def bounds(drawn: Floats) -> tuple[float, float]:

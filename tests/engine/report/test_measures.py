@@ -89,7 +89,7 @@ def test_an_interval_is_over_photographs_and_not_over_crops():
     assert by_photograph.interval and by_crop.interval and by_photograph.photographs == 10
     wide, narrow = (one.interval[1] - one.interval[0] for one in (by_photograph, by_crop))
     assert wide > 3 * narrow
-    assert wide == pytest.approx(2 * 1.96 * level.std() / math.sqrt(10), rel=0.15)
+    assert wide == pytest.approx(2 * 1.96 * level.std(ddof=1) / math.sqrt(10), rel=0.15)
 
 
 def test_differences_of_the_same_photographs_are_of_pairs():
@@ -100,4 +100,4 @@ def test_differences_of_the_same_photographs_are_of_pairs():
     assert low == pytest.approx(1) and high == pytest.approx(1)
     ratio, (low, high) = two.ratio(one)
     assert low < ratio < high and high - low < 0.01
-    assert measures.mean([1.0, 2.0], ["a", "a"], 0).interval is None and measures.mean([], [], 0) is None
+    assert measures.mean([1.0, 2.0, 3.0, 4.0], list("abcd"), 0).interval is None and measures.mean([], [], 0) is None

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import json
 import re
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -19,9 +21,8 @@ from degrade_engine.engine import images
 from degrade_engine.engine.build import build
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.kinds import KINDS
-from degrade_engine.engine.report import cards, figures, report
-from degrade_engine.engine.report.finished import open_run
-from degrade_engine.engine.sinks.pairs import pick
+from degrade_engine.engine.report import cards, charts, figures, looked, report
+from degrade_engine.engine.report.finished import Candidate, Row, Source, open_run
 
 RECOMMENDED = KINDS["realdgen"].recipes["recommended"]
 LR = 48  # larger than a zoomed region
@@ -71,33 +72,61 @@ def test_the_page_shows_every_pair_with_its_scores(pairs, tmp_path):
         assert row["name"] in page.text
         for scores in row["candidates"]:
             assert figures.score(scores["score"]) in page.text
-    assert page.text.count("kept") >= 5 and "5 pairs, content from 2 sharp photographs" in page.text
+    assert page.text.count("kept") >= 5 and "5 pairs from 2 sharp photographs" in page.text
     assert "<b>192&.png" in page.text or "<b>200&.png" in page.text  # as text, not as a tag
     assert not any(tag == "b" and attrs for tag, attrs in page.tags)
     assert "HRempty1" in page.text  # the table of what was left out
 
 
-def test_the_page_loads_nothing(pairs):
-    text = report.html(open_run(pairs), 5)
-    assert not re.search(r"https?:|//[a-z0-9-]+\.[a-z]|@import|url\(|<script|<link|<iframe", text)
+def shown(folder: Path, limit: int = 24) -> str:
+    return report.html(report.open_report(folder, limit=limit), limit)
+
+
+def test_the_page_loads_nothing_and_runs_its_own_script_alone(pairs):
+    text = shown(pairs)
+    assert not re.search(r"https?:|//[a-z0-9-]+\.[a-z]|@import|url\(|<link|<iframe", text)
+    (script,) = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     page = Page(text)
     sources = [attrs["src"] for tag, attrs in page.tags if tag == "img"]
-    shown = 7 if RECOMMENDED.start != "bicubic" else 6  # a bicubic start is the HR at LR size, shown once
-    assert len(sources) == 5 * 2 * shown and all(source.startswith("data:image/") for source in sources)
+    views = 7 if RECOMMENDED.start == "bicubic" else 8  # a bicubic start is the bicubic, shown once
+    assert len(sources) == 5 * views and all(source.startswith("data:image/") for source in sources)
+    assert not any(attr.startswith("on") for _, attrs in page.tags for attr in attrs)
     policy = [attrs["content"] for tag, attrs in page.tags if attrs.get("http-equiv") == "Content-Security-Policy"]
-    assert policy == ["default-src 'none'; img-src data:; style-src 'unsafe-inline'"]
+    assert policy == [f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"]
 
 
-def test_the_kept_candidate_is_marked_and_its_zoom_is_the_same_region(pairs):
-    row = open_run(pairs).rows[0]
-    card = cards.card(pairs, row, pick(pairs, "folder", [row.name])[row.name])
-    marked = [tile for tile in card.tiles if tile.kept]
-    assert len(marked) == 1 and marked[0].title == f"Candidate {row.kept + 1}"
-    full, zoom = decode(marked[0].image), decode(marked[0].zoom)
-    assert np.array_equal(full, images.read_rgb(pairs / "lq" / f"{row.name}.png"))
-    bicubic = images.resize_bicubic(images.read_rgb(pairs / "gt" / f"{row.name}.png"), (LR, LR))
-    top, left, side = cards.textured(bicubic, 32)
-    assert side == 32 and np.array_equal(zoom, full[top : top + side, left : left + side])
+def test_every_image_says_what_it_shows(pairs):
+    page = Page(shown(pairs))
+    alts = [attrs["alt"] for tag, attrs in page.tags if tag == "img"]
+    assert all(alts) and len(set(alts)) == len(alts)
+    assert all(attrs.get("aria-label") for tag, attrs in page.tags if tag == "svg")
+
+
+def test_the_views_are_the_pairs_own(pairs):
+    found = report.open_report(pairs)
+    card = cards.card(found.looked[0])
+    named = {view.title: view for view in card.views}
+    assert list(named) == ["HR", "Bicubic", "LR", "Reference"]
+    assert [view.side for view in card.views] == ["", "left", "right", ""]
+    lq = images.read_rgb(pairs / "lq" / f"{card.name}.png")
+    assert np.array_equal(decode(named["LR"].image), lq)
+    gt = images.read_rgb(pairs / "gt" / f"{card.name}.png")
+    assert np.array_equal(decode(named["Bicubic"].image), images.resize_bicubic(gt, (LR, LR)))
+    real = images.read_rgb(pairs / "extra" / "reference" / f"{card.name}.png")
+    assert np.array_equal(decode(named["Reference"].image), real)
+    assert [view.title for view in card.more if view.kept] == [f"Candidate {found.looked[0].row.kept + 1}"]
+
+
+def test_the_worst_pair_comes_first_and_all_can_be_sorted(pairs):
+    rows = {row.name: row for row in open_run(pairs).sample}
+    scores = {name: row.candidates[row.kept].score for name, row in rows.items()}
+    articles = [attrs for tag, attrs in Page(shown(pairs)).tags if tag == "article"]
+    names = [attrs["data-name"] for attrs in articles]
+    assert names == sorted(scores, key=lambda name: -scores[name])
+    assert all(float(attrs["data-score"]) == pytest.approx(scores[attrs["data-name"]], abs=1e-5) for attrs in articles)
+    few = [attrs["data-name"] for tag, attrs in Page(shown(pairs, 3)).tags if tag == "article"]
+    assert few == [names[0], names[2], names[-1]]  # the worst, one from between, the best
 
 
 def decode(source: str | None) -> np.ndarray:
@@ -106,16 +135,17 @@ def decode(source: str | None) -> np.ndarray:
 
 
 def test_limit_cuts_cards_and_not_facts(pairs):
-    text = report.html(open_run(pairs), 2)
-    assert text.count("<article") == 2 and "The first 2 of 5." in text and "5 pairs" in text
+    text = shown(pairs, 2)
+    assert text.count("<article") == 2 and "2 of 5: of 5 from all over the run" in text and "5 pairs" in text
 
 
 def test_a_run_without_saved_candidates_is_shown_with_what_there_is(pairs, tmp_path):
     bare = tmp_path / "pairs"
     shutil.copytree(pairs, bare, ignore=shutil.ignore_patterns("extra"))
-    page = Page(report.html(open_run(bare), 5))
-    assert sum(tag == "img" for tag, _ in page.tags) == 5 * 2 * 3  # HR, bicubic, the one kept
-    assert "were not saved" in page.text
+    found = report.open_report(bare)
+    views = [[view.title for view in cards.card(one).views] for one in found.looked]
+    assert views == [["HR", "Bicubic", "LR", "Difference"]] * 5
+    assert "not in this run's folder" in found.verdict.sentences[0] and "--save-candidates" in Page(shown(bare)).text
 
 
 def test_an_unfinished_run_is_refused(tmp_path, pairs):
@@ -153,18 +183,26 @@ def test_figures_cope_with_what_runs_bring():
 
 
 def test_a_long_run_has_a_contact_sheet_and_figures_of_all_pairs(pairs):
-    page = Page(report.html(open_run(pairs, 2), 2))
+    page = Page(shown(pairs, 2))
     sheets = [attrs["src"] for tag, attrs in page.tags if tag == "img" and attrs.get("class") == "sheet"]
     sheet = decode(sheets[0])
     assert len(sheets) == 1 and sheet.shape == (128, 8 * 128, 3)
-    rows = open_run(pairs).rows
-    shown = [sheet[:, at * 128 : (at + 1) * 128].astype(int) for at in range(len(rows))]
+    rows = open_run(pairs).sample
+    parts = [sheet[:, at * 128 : (at + 1) * 128].astype(int) for at in range(len(rows))]
     for at, row in enumerate(rows):
         lq = images.resize_bicubic(images.read_rgb(pairs / "lq" / f"{row.name}.png"), (128, 128))
-        assert int(np.argmin([np.abs(one - lq).mean() for one in shown])) == at
-    titles = ("Speed", "Time by stage", "Start steps", "Scores", "Choice", "Two errors", "Contact sheet")
+        assert int(np.argmin([np.abs(one - lq).mean() for one in parts])) == at
+    titles = ("Time by stage", "Scores", "Choice", "Two errors", "Contact sheet", "Spectrum", "Is it good?")
     assert all(title in page.text for title in titles)
-    assert "Contact sheet" not in Page(report.html(open_run(pairs), 5)).text
+    assert "Contact sheet" not in Page(shown(pairs)).text
+
+
+def test_no_chart_of_a_single_bar(pairs):
+    run = open_run(pairs)
+    one = replace(run, page=replace(run.page, taus={"200": 5}, timeline=run.page.timeline[:1]))
+    assert not {"Start steps", "Speed"} & {each.title for each in (*charts.choices(one), *charts.telemetry(one))}
+    two = replace(run, page=replace(run.page, taus={"200": 4, "3": 1}, timeline=2 * run.page.timeline[:1]))
+    assert {"Start steps", "Speed"} <= {each.title for each in (*charts.choices(two), *charts.telemetry(two))}
 
 
 def test_json_says_the_same_facts(pairs, capsys):
@@ -173,6 +211,13 @@ def test_json_says_the_same_facts(pairs, capsys):
     assert page["run"]["pairs"] == 5 and page["run"]["rejects"] == {"hr: empty": 1}
     assert page["plan"] == json.loads((pairs / "plan.json").read_text())
     assert sum(page["run"]["taus"].values()) == 5 == sum(page["run"]["scores"]["kept"].values())
+    found = report.open_report(pairs)
+    assert page["verdict"] == json.loads(json.dumps(found.verdict.to_json()))
+    text = Page(report.html(found, 24)).text
+    assert page["verdict"]["columns"].keys() == {"bicubic", "lr", "real"}
+    for column in page["verdict"]["columns"].values():
+        assert figures.figure(column["noise"]["mean"]) in text
+    assert all(sentence in text for sentence in page["verdict"]["sentences"])
 
 
 def test_a_page_of_an_older_version_is_refused(pairs, tmp_path):
@@ -193,3 +238,27 @@ def test_bars_of_scores_stand_where_their_bins_are():
 
 def test_a_degrader_that_the_page_knows_no_name_for_is_shown_by_its_own():
     assert cards.start_name("bsrgan-plus") == "BSRGAN+" and cards.start_name("one of tomorrow") == "one of tomorrow"
+
+
+def test_of_many_pairs_the_ends_and_some_from_between_are_shown():
+    assert looked.spread(range(5), 9) == [0, 1, 2, 3, 4]
+    assert looked.spread(range(100), 9)[::2] == [0, 2, 49, 97, 99]
+    for most in range(12):
+        some = looked.spread(range(100), most)
+        assert len(some) == most == len(set(some)) and some == sorted(some)
+        assert not some or (some[0] == 0 and (most == 1 or some[-1] == 99))
+
+
+def test_twenty_four_pairs_of_pure_noise_stay_below_three_megabytes():
+    dice = np.random.default_rng(0)
+    row = Row("0", Source("a.png", (0, 0, 512, 512)), None, 4, 0, 0, "ddpm", {"kind": "camera"},
+              3 * (Candidate(None, None, 0.1),), 0)  # fmt: skip
+    lrs = [dice.integers(0, 256, (128, 128, 3), dtype=np.uint8) for _ in range(6)]
+    gt = images.encode_png(dice.integers(0, 256, (512, 512, 3), dtype=np.uint8))
+    extra = {"start": lrs[0], "candidate1": lrs[1], "candidate2": lrs[2]}
+    card = cards.card(looked.Pair(row, gt, *lrs[3:], extra))
+    assert len(card.views) == 4 and len(card.more) == 4
+    size = sum(len(view.image) for view in (*card.views, *card.more))
+    assert 24 * size < 2.7e6, "room for figures and a contact sheet"
+    small = decode(card.views[0].image)
+    assert small.shape[0] == small.shape[1] >= 32

@@ -40,6 +40,7 @@ ABSURD = [
     {},
     {"": 0},
 ]
+SCRIPT = f"<script>{(report.HERE / 'report.js').read_text()}</script>"  # the page's own
 FILES = ("plan.json", "run.json", "manifest.jsonl")
 
 
@@ -87,7 +88,7 @@ def changed(page: Any, path: tuple[Any, ...], value: Any) -> Any:
 def told(folder: Path) -> str:
     """The page as text, or the sentence."""
     try:
-        text = report.html(open_run(folder), 24)
+        text = report.html(report.open_report(folder), 24).replace(SCRIPT, "", 1)
     except DegradeError as error:
         assert "\n" not in str(error) and len(str(error)) < 500
         return ""
