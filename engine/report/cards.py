@@ -106,11 +106,11 @@ def _views(pair: Pair, second: Pair | None) -> list[View]:
             View("Reference", notes, _view(reference, share), f"The reference of pair {name}", *own, alone=True)
         )
     if len(views) % 2:
-        one, other = ("A", "B") if second else ("LR", "bicubic")
+        of, less = ("A", "B") if second else ("LR", "bicubic")
         apart = pair.lq.astype(np.float64) - (second.lq if second else pair.bicubic)
         pixels = np.clip(np.rint(128 + DIFFERENCE * apart), 0, 255).astype(np.uint8)
-        views.append(View("Difference", (f"{one} less {other}, × {DIFFERENCE}; gray is none",),
-                          _view(pixels, 2 * SMALL_VIEW), f"{one} less {other} of pair {name}", x, y))  # fmt: skip
+        views.append(View("Difference", (f"{of} less {less}, × {DIFFERENCE}; gray is none",),
+                          _view(pixels, 2 * SMALL_VIEW), f"{of} less {less} of pair {name}", x, y))  # fmt: skip
     return views
 
 
@@ -137,14 +137,15 @@ def _more(pair: Pair) -> list[View]:
     """Start image and candidates, small."""
     row, views = pair.row, list[View]()
     if row.kind != "bicubic" and (start := pair.extra.get("start")) is not None:
-        notes = (start_name(row.kind),)
-        views.append(View("Start", notes, _view(start, SMALL_VIEW), f"The start image of pair {row.name}"))
+        views.append(
+            View("Start", (start_name(row.kind),), _view(start, SMALL_VIEW), f"The start image of pair {row.name}")
+        )
     if len(row.candidates) < 2:
         return views
     for k, scores in enumerate(row.candidates):
         pixels = pair.lq if k == row.kept else pair.extra.get(f"candidate{k}")
         if pixels is not None:
-            notes = ("not scored",) if scores.score is None else (
+            notes: tuple[str, ...] = ("not scored",) if scores.score is None else (
                 f"score {score(scores.score)}", f"degradation {score(scores.degradation_error)}",
                 f"content {score(scores.content_error)}",
             )  # fmt: skip
