@@ -70,7 +70,11 @@ def judge(run: Finished, looked: Sequence[Pair], second: tuple[Finished, Sequenc
         columns += _columns({"real": [one.of_reference for one in real]}, labels, paths, seed=1)
     by_key = {one.key: one for one in columns}
     other = "real" if real else "bicubic"
-    beside = [(key, other) for key in lrs] + ([("lr", "second")] if second else [])
+    beside = [(key, other) for key in lrs]
+    if second:
+        beside.append(("lr", "second"))
+    elif real:
+        beside.append(("lr", "bicubic"))
     outcomes = {(one, two): _outcomes(by_key[one], by_key[two]) for one, two in beside}
     return Verdict(columns, outcomes, list(_sentences(run, by_key, outcomes)))
 
