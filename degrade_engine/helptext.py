@@ -17,6 +17,8 @@ HYPHEN = "\ue000"  # stands for "-" while lines are wrapped: click cuts words at
 ENVIRONMENT = "DEGRADE_ENGINE"  # DEGRADE_ENGINE_GENERATE_THREADS=8 is --threads 8 of `generate`
 _RANGE = re.compile(r"(?:; |(?<=\[))[\d.]*<?=?x[<>]?=?[\d.]*\]")  # such as 0<=x<=1, which click adds to the help
 
+_CHOICES = re.compile(r"\[([^][]+\|[^][]+)\]")
+
 
 class Formatter(HelpFormatter):
     """Cloup's formatter, which never cuts a word."""
@@ -29,7 +31,11 @@ class Formatter(HelpFormatter):
         super().write_text(text.replace("-", HYPHEN), *args, **settings)
 
     def write_dl(self, rows: Iterable[Any], *args: Any, **settings: Any) -> None:
-        plain = [(term, _RANGE.sub("]", said).removesuffix("  []").replace("-", HYPHEN)) for term, said in rows]
+        plain = []
+        for term, said in rows:
+            if len(term) > self.available_width and (choices := _CHOICES.search(term)):
+                term, said = term.replace(choices[0], "NAME"), f"{choices[1].replace('|', ', ')}. {said}"
+            plain.append((term, _RANGE.sub("]", said).removesuffix("  []").replace("-", HYPHEN)))
         super().write_dl(plain, *args, **settings)
 
     def getvalue(self) -> str:

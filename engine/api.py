@@ -154,7 +154,7 @@ class Engine:
     def _runner(self, candidates: int) -> Runner:
         """What makes so many candidates of each pair, with the networks bound to its buffers."""
         if not 1 <= candidates <= self.spec.rows:
-            raise DegradeError(f"{candidates} candidates were asked for", wanted=f"1 to {self.spec.rows}")
+            raise DegradeError(f"candidates is {candidates}", wanted=f"1 to {self.spec.rows}")
         found = self._runners.get(candidates)
         if found is None:
             found = sampling.open(self._device, self._parts, self.spec, candidates=candidates, grid=self._grid)

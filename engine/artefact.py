@@ -274,7 +274,9 @@ def write_lines_atomic(path: Path, lines: Iterable[bytes]) -> None:
 def _check_replaceable_file(path: Path) -> None:
     folder = os.path.realpath(path.parent)
     if folder == "/dev" or folder.startswith("/proc/") or (path.exists() and not path.is_file()):
-        raise DegradeError(f"{path} is no ordinary file", wanted="a name that is free, or a file that may be replaced")
+        raise DegradeError(
+            f"{path} exists and is not a regular file", wanted="a new name, or a file that may be replaced"
+        )
 
 
 def write_json_atomic(path: Path, value: Any) -> None:

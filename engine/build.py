@@ -91,14 +91,16 @@ def ask(
     if candidates is None:
         candidates = 3 if choose else 1
     if candidates > 1 and not choose:
-        fact = f"{candidates} candidates are asked for, and the kind {bundle.spec.kind} has nothing to choose by"
+        fact = (
+            f"--candidates is {candidates}, and a model of the kind {bundle.spec.kind} cannot choose among candidates"
+        )
         raise DegradeError(fact, wanted="1")
     if batch < 1 or candidates < 1:
         raise DegradeError(f"The batch is {batch} and the candidates are {candidates}", wanted="at least 1 of each")
     if accepted.computed == "bf16" and not bundle.spec.model_kind.has_steps:
         raise DegradeError(
-            f"bf16 is asked for, and of the kind {bundle.spec.kind} nothing would compute in it: it is for networks "
-            "that run each step", wanted="--precision fp32",
+            f"--precision is bf16, which is for networks that run in every step, and a model of the kind "
+            f"{bundle.spec.kind} has none", wanted="--precision fp32",
         )  # fmt: skip
     return Asked(bundle, _key(bundle, runner, accepted, precision, lr_size, batch, candidates), accepted)
 
@@ -181,7 +183,7 @@ def quarantine(folder: Path, out: Path, report: Parity) -> None:
     check_replaceable(aside, ENGINE_JSON)
     move_folder(folder, aside)
     raise DegradeError(
-        f"The engine failed its parity gate; it lies in {aside}:\n{parity.failures(report)}\n",
+        f"The engine differs too much from its reference (kept in {aside}):\n{parity.failures(report)}\n",
         mend="report it with the versions in its engine.json; another precision or backend may pass",
     )
 

@@ -231,14 +231,14 @@ def open_engine_spec(folder: Path) -> EngineSpec:
         raise DegradeError(f"{folder} cannot run here: {reason}", mend="build with --backend onnxruntime")
     parity = spec.parity
     if parity.state == "not run":
-        raise DegradeError(f"{folder} has not been through its parity gate: {parity.reason}", mend=VERIFY)
+        raise DegradeError(f"{folder} has not been compared with its reference yet: {parity.reason}", mend=VERIFY)
     if parity.state == "failed":
-        raise DegradeError(f"{folder} did not pass its parity gate", mend=f"do not use it; {REBUILD}")
+        raise DegradeError(f"{folder} differs too much from its reference", mend=f"do not use it; {REBUILD}")
     here = runner.here(spec.key.target)
     for name in ("gpu", "driver"):
         if getattr(parity, name) != here[name]:
             raise DegradeError(
-                f"{folder} passed its parity gate where {name} was {getattr(parity, name)!r}, and it is "
+                f"{folder} was compared with its reference where {name} was {getattr(parity, name)!r}, and it is "
                 f"{here[name]!r} here",
                 mend=VERIFY,
             )

@@ -21,7 +21,7 @@ from .secrecy import hidden
 
 T = TypeVar("T")
 MISSING = ("missing", "no_access")
-AGAIN = "the same command then goes on where this one stopped"
+AGAIN = "then run the same command to continue"
 PATIENCE_S = 5.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 1.0
 
@@ -31,9 +31,9 @@ _NO_MEMORY = (
     "could not allocate", "unable to alloc", "insufficient memory", "memory allocation", "can't start new thread",
 )  # fmt: skip
 _MENDS = {
-    errno.EMFILE: "allow more open files (`ulimit -n`), or give fewer --threads",
-    errno.ENFILE: "close what else holds files open on this machine",
-    errno.ENOMEM: "close what else needs memory, lift the limit (`ulimit -v`), or give fewer --threads",
+    errno.EMFILE: "allow more open files (`ulimit -n`), or use fewer --threads",
+    errno.ENFILE: "close other programs that hold files open",
+    errno.ENOMEM: "close other programs, raise the limit (`ulimit -v`), or use fewer --threads",
     errno.EACCES: "make it readable for this user",
     errno.EPERM: "make it readable for this user",
     errno.ESTALE: "mount its folder again",
@@ -101,12 +101,12 @@ class Patience:
 def fault(name: str, error: BaseException, may_go_on: bool = False) -> MachineFault:
     """The sentence for what `error` kept from being read. may_go_on: a run can do without."""
     number = errno.ENOMEM if out_of_memory(error) else getattr(error, "errno", None)
-    mend = _MENDS.get(number or 0, "see to the disk, the network or the server that it lies on")
+    mend = _MENDS.get(number or 0, "check the disk, the network or the server")
     if gone(error) == "missing":
         mend = "put it back" + (", or write its path with / instead of \\" if "\\" in name and os.sep == "/" else "")
     mend += f"; {AGAIN}"
     if gone(error) and may_go_on:
-        mend += ". Or go on without what is missing: --allow-missing"
+        mend += ". Or skip missing photographs with --allow-missing"
     shown = os.fsencode(name).decode("utf-8", "backslashreplace")
     return MachineFault(f"{shown} {_said(error)}", mend=mend)
 
@@ -114,9 +114,7 @@ def fault(name: str, error: BaseException, may_go_on: bool = False) -> MachineFa
 def no_memory(error: BaseException) -> MachineFault:
     """The sentence for memory that ran out anywhere."""
     said = str(error).strip().splitlines() or [type(error).__name__]
-    return MachineFault(
-        f"there is not enough memory for it here ({said[0][:200]})", mend=f"{_MENDS[errno.ENOMEM]}; {AGAIN}"
-    )
+    return MachineFault(f"there is not enough memory ({said[0][:200]})", mend=f"{_MENDS[errno.ENOMEM]}; {AGAIN}")
 
 
 def sentence_of(error: BaseException) -> str | None:
@@ -183,6 +181,6 @@ def _said(error: BaseException) -> str:
     if gone(error) == "missing" and sign in ("", "ENOENT", "ENOTDIR"):
         return f"is not there ({sign or 'ENOENT'})"
     if out_of_memory(error) and sign in ("", "ENOMEM"):
-        return "cannot be read: there is not enough memory for it here (ENOMEM)"
+        return "cannot be read: there is not enough memory (ENOMEM)"
     said = getattr(error, "strerror", None) or str(error).strip().rstrip(".") or type(error).__name__
     return f"cannot be read ({said}{', ' if sign else ''}{sign})"

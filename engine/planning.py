@@ -148,7 +148,7 @@ def _without_networks(order: Order) -> _Maker:
     given = [name for name in order.changes if name != "filter"]
     given += [name for name in ("reference", "tile_overlap") if getattr(order, name) is not None]
     if given:
-        fact = f"--{given[0].replace('_', '-')} was given with the degrader {degrader.kind}, which has no use for it"
+        fact = f"--{given[0].replace('_', '-')} was given with the degrader {degrader.kind}, which does not use it"
         raise DegradeError(fact, mend="leave it out")
     recipe = Recipe.without_networks(degrader.kind)
     return _Maker(recipe, degrader, order.lr_size or LR_SIZE, BATCH, degrader.sha256)
@@ -162,7 +162,7 @@ def _with_networks(order: Order, engine: Engine | Described, begun: int | None) 
         fact = f"--reference was given, and an engine of the kind {spec.kind} reads no reference"
         raise DegradeError(fact, mend="leave it out")
     if spec.hr_scale not in (None, order.scale):
-        fact = f"the scale is {order.scale}, and the networks of this engine read an HR of {spec.hr_scale} times the LR"
+        fact = f"--scale is {order.scale}, and this engine works at scale {spec.hr_scale} only"
         raise DegradeError(fact, wanted=f"--scale {spec.hr_scale}")
     lr_size, _ = engine.lr_size
     batch = engine.pairs(recipe.candidates)

@@ -116,14 +116,17 @@ class Recipe:
     def check(self, spec: EngineSpec) -> None:
         """Raises DegradeError for what this engine cannot do."""
         most, can, kind = spec.rows, spec.model_kind, f"an engine of the kind {spec.kind}"
+        source = "the recipe" if self.label == "custom" else f"the preset {self.label}"
         if self.candidates > most:
-            fact = f"{self.candidates} candidates are asked for and the engine makes {most} at a time"
-            raise DegradeError(fact, mend="ask for fewer, or build an engine with a larger --batch or --candidates")
+            fact = f"{source} has {self.candidates} candidates per pair, and this engine makes {most} at most"
+            raise DegradeError(
+                fact, mend=f"--candidates {most}, or build an engine with --candidates {self.candidates}"
+            )
         if self.candidates > 1 and not can.can_filter:
-            fact = f"{self.candidates} candidates are asked for, and {kind} has nothing to choose by"
-            raise DegradeError(fact, wanted="candidates 1")
+            fact = f"{source} has {self.candidates} candidates per pair, and {kind} cannot choose among them"
+            raise DegradeError(fact, wanted="one candidate (--candidates 1)")
         if self.filter and not can.can_filter:
-            raise DegradeError(f"{kind} has nothing to filter by", wanted="no filter")
+            raise DegradeError(f"{kind} cannot filter", wanted="--no-filter")
         starts = spec.starts + (CLASSICAL if "realesrgan" in spec.starts else ())
         if self.start not in starts:
             raise DegradeError(f"the start image {self.start} does not fit this engine", wanted=" or ".join(starts))
@@ -131,10 +134,10 @@ class Recipe:
         if self.tau[1] and not can.has_steps:
             raise DegradeError(f"tau is {self.tau[1]}, and {kind} has no steps", wanted="tau 0")
         if self.fusion_weight is not None and not can.fuses:
-            fact = f"The fusion weight is {self.fusion_weight:g}, and {kind} fuses nothing"
+            fact = f"The fusion weight is {self.fusion_weight:g}, and {kind} has no use for it"
             raise DegradeError(fact, mend="leave it out")
         if self.fusion_weight is None and can.fuses:
-            raise DegradeError(f"{kind} fuses two images, and there is no fusion weight", wanted="0 to 1")
+            raise DegradeError(f"{kind} needs a fusion weight", wanted="0 to 1")
 
     def table(self, schedule: Schedule, tau: int) -> SolverTable:
         """The way from x_tau to x_0 of a pair that has drawn this tau."""

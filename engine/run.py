@@ -57,7 +57,7 @@ class Generated:
         share = "" if useful is None else f"; {100 * useful:.1f} % of the row-steps useful"
         left = ", ".join(f"{count} {reason}" for reason, count in self.rejects.items())
         gone = self.page["missing"]
-        missing = f"\nphotographs that were missing and gone on without (--allow-missing): {gone}" if gone else ""
+        missing = f"\nmissing photographs that were skipped (--allow-missing): {gone}" if gone else ""
         return (f"{self.pairs} of {self.asked} pairs in {self.out} ({self.seconds:.1f} s{speed}{share})\n"
                 f"left out: {f'{left} (see rejects.jsonl)' if left else 'nothing'}{missing}")  # fmt: skip
 

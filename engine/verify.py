@@ -60,7 +60,7 @@ def _reference(folder: Path, spec: EngineSpec, bundle_path: Path | None) -> Bund
         fact = f"{folder} holds {held} and no reference to compare them with"
         if spec.key.precision_computed == "bf16":
             fact = f"{folder} lacks the FP16 networks by whose error bf16 is judged"
-        raise DegradeError(fact, mend="give the bundle that it was made from: --bundle BUNDLE")
+        raise DegradeError(fact, mend="give the bundle that it was made from, with --bundle BUNDLE")
     parts = {name: replace(part, files={"fp32": part.files["engine"]}) for name, part in spec.parts.items()}
     about = BundleSpec(
         kind=spec.kind,

@@ -111,7 +111,7 @@ def main(
 ) -> None:  # fmt: skip
     """Measure engines and degraders of every kind on true pairs: fidelity, realism, and the paper's ablations."""
     if (data is None) == (folder is None):
-        raise DegradeError("Pairs came from nowhere, or from two places", wanted="--data or --pairs")
+        raise DegradeError("Pairs were given twice, or not at all", wanted="exactly one of --data and --pairs")
     with ExitStack() as stack:
         opened = [stack.enter_context(Engine.open(path, threads=threads)) for path in engines]
         sizes = {engine.spec.lr_size for engine in opened} | ({lr_size} if lr_size else set()) or {128}

@@ -111,7 +111,7 @@ class Adaptation:
         model = open_sr(self.sr)
         smallest = min(min(image.shape[:2]) for image in images.values())
         if smallest < model.least or self.options.crop < model.least:
-            raise DegradeError(f"{model.name} reads {model.least} px or more a side, and here are fewer",
+            raise DegradeError(f"{model.name} needs {model.least} pixels per side, and an image or --crop has fewer",
                                mend="give larger images and a larger --crop")  # fmt: skip
         tests = [prepare(self.lway, image) for image in images.values()]
         began, options, rows = time.monotonic(), self.options, []

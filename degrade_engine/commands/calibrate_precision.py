@@ -51,9 +51,9 @@ def command(checkpoint: Path, out: Path, threads: int | None, **asked: Any) -> N
     from degrade_engine.engine.artefact import write_bytes_atomic, write_json_atomic
 
     if not out.parent.is_dir():
-        raise DegradeError(f"The folder {out.parent} is not there", wanted="a place for the result")
+        raise DegradeError(f"The folder {out.parent} does not exist", wanted="an existing folder for the result")
     if out.suffix == ".svg":
-        raise DegradeError(f"{out} is where the picture goes", wanted="a name that ends in .json")
+        raise DegradeError(f"-o is {out}, the name of the picture", wanted="a name that ends in .json")
     found = calibrate(checkpoint, threads=threads, say=lambda line: click.echo(line, err=True), **asked)
     write_json_atomic(out, found)
     write_bytes_atomic(out.with_suffix(".svg"), figure.draw(found).encode())

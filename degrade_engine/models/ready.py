@@ -99,7 +99,8 @@ def checkpoint_of(model: str | Path) -> Path:
         fact = f"{found.name} is of the kind {found.kind}, which makes no pairs"
         raise DegradeError(fact, wanted=", ".join(name for name, one in bundled().items() if one.makes_pairs))
     if found is None and path.suffix not in WEIGHTS:
-        raise DegradeError(f"{model} is no model", wanted=f"{', '.join(bundled())}; or {PATHS}")
+        fact = f"{model} is a folder, not a checkpoint" if path.is_dir() else f"{model} is not a model"
+        raise DegradeError(fact, wanted=f"{', '.join(bundled())}; or {PATHS}")
     checkpoint = path if found is None else found.checkpoint
     for file in (checkpoint, checkpoint.with_suffix(".json")):
         if not file.is_file():

@@ -19,7 +19,7 @@ class OnCpu(Backend):
         if target is not None:
             raise DegradeError(
                 f"--target {target} was given, and {self.title}'s engine is for the CPU it is built on",
-                mend="leave --target away, or build with --backend tensorrt-rtx",
+                mend="leave --target out, or build with --backend tensorrt-rtx",
             )
         if precision == "fp16":
             note = f"fp16 was asked for, and this engine computes in FP32: {self.without_half}."

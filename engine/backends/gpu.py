@@ -26,7 +26,7 @@ class OnGpu(Backend):
     def accept(self, precision: Precision, target: str | None) -> Accepted:
         if reason := self.cannot_run(None):
             raise DegradeError(
-                f"The backend {self.name} builds on the GPU that will run the engine, and cannot here: {reason}",
+                f"The backend {self.name} builds on the GPU that will run the engine, and cannot do so here: {reason}",
                 mend="build on that machine; --backend tensorrt-rtx builds for RTX cards without one, and --backend "
                 "onnxruntime for the CPU",
             )

@@ -43,7 +43,7 @@ class OpenVino(OnCpu):
         precision: Precision = "fp32",
     ) -> Executor:  # fmt: skip
         if reason := lacks(precision):
-            raise DegradeError(f"The engine cannot run here: {reason}", mend="build one with --precision fp32")
+            raise DegradeError(f"The engine cannot run here: {reason}", mend="build an engine with --precision fp32")
         return OpenVinoExecutor(
             path,
             part,

@@ -106,7 +106,7 @@ def load(flavour: Flavour) -> Any:
     if polygraphy.config.USE_TENSORRT_RTX != (flavour is RTX):
         raise DegradeError(
             f"This process already uses {(CLASSIC if flavour is RTX else RTX).title}",
-            wanted="one flavour of TensorRT a process",
+            wanted="one flavour of TensorRT per process",
             mend=f"build for {flavour.package} in a process of its own",
         )
     return trt

@@ -164,7 +164,7 @@ def _scan(place: Place, role: str, least: int, how: How) -> tuple[Photographs, t
     )
     if not found.entries and not found.rejects:
         endings = ", ".join(readable_endings())
-        raise DegradeError(f"there is no {role} image at {place.name}", wanted=f"files ending in {endings}")
+        raise DegradeError(f"there is no {role} image in {place.name}", wanted=f"files ending in {endings}")
     return found.entries, found.rejects
 
 

@@ -102,7 +102,7 @@ class Batches:
         return DegradeError(
             f"the engine fails on pair after pair, the last one {last.path} ({last.detail})",
             mend="`degrade-engine verify` says whether it still computes what it should; the same generate command "
-            "goes on where this one stopped",
+            "continues",
         )
 
 

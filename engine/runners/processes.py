@@ -32,7 +32,7 @@ from .watch import Watch
 RESTARTS = 3  # of all workers together
 LOOK_S = 0.25
 PATIENCE_S = 5.0  # with a worker, once the books are closed
-FORGIVEN = "see above for its error, or whether the system was short of memory; the same command goes on from here"
+FORGIVEN = "look above for its error, and whether the system was out of memory; then run the same command to continue"
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
@@ -101,7 +101,7 @@ def run(
                 patience -= time.monotonic() - began if closed else 0
             for n, worker in enumerate(workers):
                 if not worker.listen() and worker.last is None:
-                    say(f"worker {n} of {len(workers)} does not answer and is ended: the set is whole without it")
+                    say(f"worker {n} of {len(workers)} does not answer and is stopped. The set is complete without it")
         except DegradeError:  # of one of them; the others commit what they have made
             _end(workers, job.grace)
             raise
@@ -118,9 +118,9 @@ def _replace_the_dead(workers: list[Worker], job: Job, restarts: int, say: Calla
             if worker.last is not None:
                 raise worker.last
             if restarts < 1:
-                raise DegradeError(f"{fate}, once more than is forgiven", mend=FORGIVEN)
+                raise DegradeError(f"{fate}; the workers exceeded their restart limit", mend=FORGIVEN)
             restarts -= 1
-            say(f"{fate}; another takes its place")
+            say(f"{fate}; it is replaced")
             workers[n] = Worker(job, worker.environment)
     return restarts
 

@@ -47,7 +47,7 @@ class Maker:
             fact = f"{job.cwd}, where the run was started, is not here ({error.strerror})"
             raise DegradeError(fact, wanted="a folder that all nodes reach by this path") from error
         if not (job.out / run_folder.PLAN_JSON).is_file():
-            raise DegradeError(f"{job.out} is not the folder of the run here", mend="use one that all nodes mount")
+            raise DegradeError(f"{job.out} does not hold the run on this node", mend="use one that all nodes mount")
         self._claims = self._closing.enter_context(Claims(job.out, job.lease_s))
         self._engine, self._schedule = self._closing.enter_context(job.opened())
         sink = open_sink(job.output, job.out, self._claims.others)
@@ -119,8 +119,8 @@ def _round(ray: Any, makers: Sequence[Any], missing: Sequence[int], watch: Watch
             continue
         except ray.exceptions.RayActorError as error:
             raise DegradeError(
-                f"an actor died once more than is forgiven ({str(error).splitlines()[0]})",
-                mend="see its node for the reason; the same command goes on from here",
+                f"a Ray actor exceeded its restart limit ({str(error).splitlines()[0]})",
+                mend="look at its node for the reason; then run the same command to continue",
             ) from error
         if isinstance(met, DegradeError):
             raise met
@@ -133,7 +133,7 @@ def start(ray: Any, job: Job, actors: int | None, retries: int) -> list[Any]:
     kind, each = ("GPU", 1) if job.on_a_gpu else ("CPU", job.threads or 1)
     room = int(has.get(kind, 0) // each)
     if (actors or 1) > room:
-        asked = f"{actors or 1} actors with {each} {kind} each are asked for"
+        asked = f"{actors or 1} actors with {each} {kind} each were requested"
         raise DegradeError(
             f"{asked}, and the cluster has {has.get(kind, 0):g} {kind}",
             wanted=f"--ray-actors {room} or fewer" if room else f"a cluster with a {kind}",

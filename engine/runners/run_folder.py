@@ -92,7 +92,9 @@ def check_output(out: Path, output: Output) -> None:
         return
     strange = not out.is_dir() or any(not one.name.startswith(".") and one.name != CLAIMS for one in out.iterdir())
     if strange and not (out / PLAN_JSON).is_file():  # in this order: another process's plan comes before its files
-        raise DegradeError(f"{out} is there and is not a run of ours", mend="choose another output folder, or empty it")
+        raise DegradeError(
+            f"{out} exists but is not a degrade-engine run", mend="choose another output folder, or empty it"
+        )
 
 
 def open_folder(out: Path, plan: Plan, output: Output) -> None:
@@ -107,8 +109,8 @@ def open_folder(out: Path, plan: Plan, output: Output) -> None:
         said = difference(usual | (before if isinstance(before, dict) else {}), page | (usual | page))
         if said:
             raise DegradeError(
-                f"{out} holds a run with another plan: {said}",
-                mend="repeat the options of that run to go on with it, or choose another output folder",
+                f"{out} holds a run with other settings: {said}",
+                mend="use the settings of that run to continue it, or choose another output folder",
             )
         (out / "shards").mkdir(exist_ok=True)
         return
@@ -137,9 +139,11 @@ def refused_by_the_disk(out: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if there and isinstance(error, FileNotFoundError) and not os.path.exists(out):
-            fact = f"{out} is gone, while pairs were written into it"
-            raise DegradeError(fact, mend="bring it back, and the same command goes on; else it begins anew") from error
+            fact = f"{out} was removed while pairs were written to it"
+            raise DegradeError(
+                fact, mend="bring it back and run the same command to continue; otherwise the run begins again"
+            ) from error
         raise DegradeError(
             f"{error.filename or out} cannot be written ({error.strerror or error})",
-            mend="make room or choose another folder; the same command goes on where this one stopped",
+            mend="make room or choose another folder; then run the same command to continue",
         ) from error

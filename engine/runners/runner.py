@@ -206,7 +206,7 @@ def close(
             claims.release("books")
     if not page["pairs"]:
         raise DegradeError(
-            "not one pair could be made: every input turned out to be unusable",
+            "no pair could be made: every photograph was unusable",
             mend=f"see {opened.out / 'rejects.jsonl'}",
         )
     return page

@@ -204,7 +204,7 @@ def _plan(page: Any) -> tuple[Plan, str, str]:
     found = from_json(_Sizes, {one.name: settings.pop(one.name) for one in fields(_Sizes) if one.name in settings},
                       PLAN_JSON)  # fmt: skip
     if not 1 <= found.batch <= 2**16:
-        raise DegradeError(f"{PLAN_JSON}: batch is {found.batch}", wanted="16, for example")
+        raise DegradeError(f"{PLAN_JSON}: batch is {found.batch}", wanted="a whole number such as 16")
     options = Options.from_json(settings, PLAN_JSON)
     return Plan(options, found.lr_size, found.batch, found.engine, (), ()), name, output.kind
 

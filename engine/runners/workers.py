@@ -50,8 +50,8 @@ class Workers:
         if self.devices is not None:
             object.__setattr__(self, "devices", tuple(self.devices))
         if self.processes and self.devices:
-            raise DegradeError("--processes and --devices were both given", wanted="--devices, a process a GPU, or "
-                               "--processes, which share the CPU")  # fmt: skip
+            fact = "--processes and --devices were both given"
+            raise DegradeError(fact, wanted="--devices (one process per GPU), or --processes (which share the CPU)")
         if self.runner == "ray" and (self.processes or self.devices):
             raise DegradeError("--processes or --devices was given with --runner ray", wanted="--ray-actors")
         if self.runner != "ray" and (self.ray_address or self.ray_actors):

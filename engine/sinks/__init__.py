@@ -33,10 +33,10 @@ class Output:
 
     def __post_init__(self) -> None:
         if self.gt == "none" and self.kind != "folder":
-            fact = f"{self.kind} was asked for without GT, and its readers want pairs"
+            fact = f"--gt none was given with --sink {self.kind}, whose readers need pairs"
             raise DegradeError(fact, wanted="--sink folder")
         if self.gt == "link" and self.file_format != "png":
-            raise DegradeError("--gt link keeps the PNGs that the HR files are, and the pairs were to be WebP",
+            raise DegradeError("--gt link keeps HR files as the PNGs that they are, and --format is webp",
                                wanted="--gt crop, or --format png")  # fmt: skip
 
     def to_json(self) -> dict[str, Any]:

@@ -72,8 +72,8 @@ def compare(there: Names, wanted: Names, where: Path) -> None:
     if strange := missing(there, wanted):
         more = f" and {len(strange) - 1} more" if len(strange) > 1 else ""
         raise DegradeError(
-            f"{where} holds {strange[0]}{more}, which is no pair of this run",
-            wanted="nothing but the run's pairs, since trainers read all that is there",
+            f"{where} holds {strange[0]}{more}, which does not belong to this run",
+            wanted="only the run's pairs, since trainers read every file there",
             mend="move it elsewhere",
         )
 

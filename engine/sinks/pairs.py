@@ -94,7 +94,7 @@ def kind_of(folder: Path) -> SinkKind:
         raise DegradeError(
             f"{folder} {said}",
             wanted="gt/ and lq/, or gt.lmdb and lq.lmdb, or webdataset/",
-            mend="" if there else "finish the run that made it: the same generate command goes on",
+            mend="" if there else "finish the run that made it, with the same generate command",
         )
     require(there[0])
     return there[0]

@@ -239,8 +239,8 @@ def test_an_island_that_is_no_layer_is_refused(calibrated: tuple[Path, Path], tm
         (["--lr-size", "15"], "The LR size is 15. Expected: a multiple of 2"),
         (["--bound", "0"], "The bound is 0 grey levels"),
         (["--lr-size", "1024"], "no photograph that can be used"),
-        (["-o", "out.svg"], "is where the picture goes"),
-        (["-o", "nowhere/calibration.json"], "nowhere is not there"),
+        (["-o", "out.svg"], "the name of the picture"),
+        (["-o", "nowhere/calibration.json"], "nowhere does not exist"),
     ],
 )
 def test_a_mistake_is_one_sentence(

@@ -36,7 +36,9 @@ def edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
 def test_an_engine_that_was_not_through_the_gate_is_not_opened_before_verify(
     engine: Path, tiny_engine: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(DegradeError, match="has not been through its parity gate: no GPU.*degrade-engine verify"):
+    with pytest.raises(
+        DegradeError, match="has not been compared with its reference yet: no GPU.*degrade-engine verify"
+    ):
         Engine.open(engine)
     assert main(["verify", str(engine), "--threads", "1"]) in (0, None)
     assert "comparisons passed" in capsys.readouterr().out
@@ -78,7 +80,7 @@ def test_an_engine_that_fails_is_put_aside(engine: Path, tmp_path: Path, monkeyp
     monkeypatch.undo()
     aside = tmp_path / "engine.quarantine"
     assert aside.is_dir() and not engine.exists()
-    with pytest.raises(DegradeError, match="did not pass its parity gate"):
+    with pytest.raises(DegradeError, match="differs too much from its reference"):
         Engine.open(aside)
     assert verify(aside, threads=1).parity.passed  # the fault was the runtime's, and it is gone
 

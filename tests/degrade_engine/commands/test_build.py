@@ -43,7 +43,7 @@ def test_bundle_to_engine(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFi
     ("change", "said"),
     [
         (["--backend", "onnxruntime-cuda"], "The backend onnxruntime-cuda builds on the GPU that will run the engine"),
-        (["--target", "sm_89"], "leave --target away"),
+        (["--target", "sm_89"], "leave --target out"),
         (["--lr-size", "15"], "multiple of 2"),
     ],
 )

@@ -140,7 +140,7 @@ def test_what_changed_or_vanished_since_the_plan_is_named(photos, tmp_path, monk
     assert generate(photos, out, *asked) == 2 and "f.png is not there (ENOENT)" in capsys.readouterr().err
     assert generate(photos, out, *asked, "--allow-missing") == 0
     assert json.loads((out / "run.json").read_text())["missing"] == 1
-    assert "gone on without (--allow-missing): 1" in capsys.readouterr().out
+    assert "skipped (--allow-missing): 1" in capsys.readouterr().out
     assert (out / INVENTORY).read_bytes() == page
     assert rejects(out) == {"a.png": "changed", "f.png": "missing", "text.png": "not_an_image"}
     assert len((out / "manifest.jsonl").read_text().splitlines()) == 40
@@ -150,7 +150,7 @@ def test_another_place_with_other_photographs_is_another_plan(photos, tmp_path, 
     assert generate(photos, tmp_path / "out") == 0
     shutil.copytree(photos, tmp_path / "other")
     (tmp_path / "other" / "a.png").rename(tmp_path / "other" / "z.png")
-    missing, another = "other/a.png is not there", "another plan: hr was 6 images"
+    missing, another = "other/a.png is not there", "other settings: hr was 6 images"
     for asked, said in ((["--patience", "0"], missing), (["--rescan"], another)):
         assert generate(tmp_path / "other", tmp_path / "out", *asked) == 2
         assert said in capsys.readouterr().err.replace("\n", " ")

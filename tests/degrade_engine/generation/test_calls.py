@@ -125,7 +125,7 @@ def test_its_arguments_are_the_commands_options() -> None:
         ({"scale": float("nan")}, "scale is nan"),
         ({"devices": [0], "processes": 2}, "--processes and --devices were both given"),
         ({"devices": [0]}, "--devices was given, and this run needs no GPU"),
-        ({"gt": "none", "sink": "lmdb"}, "lmdb was asked for without GT"),
+        ({"gt": "none", "sink": "lmdb"}, "--gt none was given with --sink lmdb"),
     ],
 )
 def test_a_mistake_is_a_sentence_and_writes_nothing(photos: Path, tmp_path: Path, change: dict, said: str) -> None:

@@ -205,7 +205,10 @@ def test_what_needs_torch_is_said_before_anything_else(
 @pytest.mark.parametrize(
     ("model", "said"),
     [
-        ("realdgen-huge", "realdgen-huge is no model. Expected: .*realdgen-tiny.*a bundle folder or an engine folder"),
+        (
+            "realdgen-huge",
+            "realdgen-huge is not a model. Expected: .*realdgen-tiny.*a bundle folder or an engine folder",
+        ),
         ("srresnet-tiny", "of the kind srresnet, which makes no pairs"),
         ("nothing.safetensors", "nothing.safetensors does not exist"),
         ("folder", "holds no bundle.json"),

@@ -256,7 +256,7 @@ def test_what_proves_a_plan() -> None:
         (HOPPER, {"backend": "tensorrt-rtx"}, "does not build for sm_90"),
         (NO_GPU, {"backend": "tensorrt-rtx", "target": "ada"}, "target is 'ada'"),
         (NO_GPU, {"backend": "tensorrt"}, "tensorrt builds on the GPU that will run the engine.*no NVIDIA driver"),
-        (NO_GPU, {"backend": "auto", "target": "sm_89"}, "leave --target away"),
+        (NO_GPU, {"backend": "auto", "target": "sm_89"}, "leave --target out"),
     ],
 )
 def test_refusals_are_sentences(

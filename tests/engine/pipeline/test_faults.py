@@ -112,7 +112,7 @@ def test_an_engine_without_memory_stops_and_blames_no_pair(tiny_engine, photos, 
     with monkeypatch.context() as patch:
         patch.setattr(Engine, "run", run)
         assert main(words(tiny_engine, photos, out)) == 2
-    assert f"not enough memory for it here ({said})" in capsys.readouterr().err.replace("\n", " ")
+    assert f"not enough memory ({said})" in capsys.readouterr().err.replace("\n", " ")
     assert "engine_error" not in "".join(path.read_text() for path in out.glob("shards/*.json"))
     assert main(words(tiny_engine, photos, out)) == 0 and tree(out) == tree(whole)
 
@@ -133,7 +133,7 @@ def test_a_reference_that_is_gone_stops_the_run_unless_it_may(tiny_engine, photo
     (real / "2.png").unlink()
     assert main([*asked, "--allow-missing"]) == 0
     assert json.loads((out / "run.json").read_text())["rejects"] == {"reference: missing": 1}
-    assert "gone on without (--allow-missing): 1" in capsys.readouterr().out
+    assert "skipped (--allow-missing): 1" in capsys.readouterr().out
 
 
 def test_a_worker_says_what_it_cannot_read(tmp_path, monkeypatch, capsys):
@@ -165,7 +165,7 @@ def test_a_full_disk_stops_with_a_sentence_and_the_run_goes_on(
         patch.setattr(sink.Sink, "write", full)
         assert main(words(tiny_engine, photos, out, "--sink", kind)) == 2
     err = capsys.readouterr().err
-    assert "No space left on device" in err and "goes on where this one stopped" in err and "Traceback" not in err
+    assert "No space left on device" in err and "run the same command to continue" in err and "Traceback" not in err
     assert main(words(tiny_engine, photos, out, "--sink", kind)) == 0
     if kind == "folder":
         assert tree(out) == tree(whole)

@@ -430,7 +430,7 @@ def test_no_usable_input_is_an_error(engines, photos, odd, tmp_path, capsys):
     whole = (odd / "hr" / "truncated.png").read_bytes()
     (tmp_path / "hr" / "cut.png").write_bytes(whole)
     assert main([*map(str, words), "--hr", str(tmp_path / "hr"), "--reference", str(photos / "reference")]) == 2
-    assert "not one pair could be made" in capsys.readouterr().err
+    assert "no pair could be made" in capsys.readouterr().err
     assert rejects(tmp_path / "out") == {"cut.png": "truncated", "empty.png": "empty"} | {
         str(pair): "unusable_input" for pair in range(4)
     }
@@ -439,7 +439,7 @@ def test_no_usable_input_is_an_error(engines, photos, odd, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--candidates", 13), "13 candidates are asked for and the engine makes 12 at a time"),
+        (("--candidates", 13), "has 13 candidates per pair, and this engine makes 12 at most"),
         (("--tau", "9:3"), "tau is '9:3'"),
         (("--tau", 501), "tau is 501"),
         (("--steps", "0"), "steps is '0'"),

@@ -113,7 +113,7 @@ def test_workers_make_the_same_bytes_and_one_that_is_killed_is_replaced(photos, 
     os.kill(workers.pop(), signal.SIGKILL)
     out_said, err = parent.communicate(timeout=60)
     assert parent.returncode == 0, err
-    assert f"{PAIRS} of {PAIRS} pairs" in out_said and "was killed (SIGKILL); another takes its place" in err
+    assert f"{PAIRS} of {PAIRS} pairs" in out_said and "was killed (SIGKILL); it is replaced" in err
     assert tree(out) == whole["folder"]
 
 
@@ -155,15 +155,15 @@ def test_a_mistake_of_the_users_is_said_once(photos, tmp_path, capsys):
     line = words(tmp_path / "hr", tmp_path / "out", "folder", "--processes", "2")
     assert main(line) == 2
     said = capsys.readouterr().err
-    assert said.count("not one pair could be made") == 1 and "Traceback" not in said
+    assert said.count("no pair could be made") == 1 and "Traceback" not in said
 
 
 def test_a_worker_that_always_dies_is_given_up(photos, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(runner_processes, "work", die)
     assert main(words(photos, tmp_path / "out", "folder", "--processes", "2")) == 2
     said = capsys.readouterr().err
-    assert said.count("another takes its place") == runner_processes.RESTARTS
-    assert "ended with exit code 7, once more than is forgiven" in said
+    assert said.count("it is replaced") == runner_processes.RESTARTS
+    assert "ended with exit code 7; the workers exceeded their restart limit" in said
 
 
 def die(*_: object) -> None:

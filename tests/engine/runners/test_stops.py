@@ -144,7 +144,7 @@ def test_a_worker_that_hangs_is_ended_once_the_set_is_whole(photos, whole, tmp_p
     os.kill(hung, signal.SIGSTOP)
     said = ended(parent, 40)
     assert parent.returncode == 0, said
-    assert "of 2 does not answer and is ended" in said and not Path(f"/proc/{hung}").exists()
+    assert "of 2 does not answer and is stopped" in said and not Path(f"/proc/{hung}").exists()
     there = {name: data for name, data in tree(out).items() if not name.startswith((".partial", "claims"))}
     assert there == whole
     assert main(words(photos, out)) == 0 and tree(out) == whole  # and nothing of it is left

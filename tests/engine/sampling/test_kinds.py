@@ -147,7 +147,7 @@ def test_the_batch_changes_no_pixel_by_more_than_one_level(
     ("options", "said"),
     [
         (("--reference", "hr"), "--reference was given, and an engine of the kind {kind} reads no reference"),
-        (("--candidates", 2), "2 candidates are asked for"),
+        (("--candidates", 2), "2 candidates per pair"),
         (("--start", "reconstruction"), "the start image reconstruction does not fit this engine"),
     ],
 )
@@ -165,7 +165,7 @@ def test_what_it_has_no_use_for_is_refused(
     ("options", "said"),
     [
         (("--tau", 30), "tau is 30, and an engine of the kind {kind} has no steps"),
-        (("--candidates", 2), "2 candidates are asked for"),
+        (("--candidates", 2), "2 candidates per pair"),
         (("--start", "bicubic"), "the start image bicubic does not fit this engine"),
         (("--preset", "paper"), "an engine of the kind {kind} has no preset paper"),
     ],
@@ -212,7 +212,7 @@ def test_a_pair_list_has_a_reference_where_one_is_read(
 def test_more_candidates_than_it_can_choose_among_are_not_built(
     kind: str, bundles: dict[str, Path], tmp_path: Path
 ) -> None:
-    with pytest.raises(DegradeError, match="3 candidates are asked for"):
+    with pytest.raises(DegradeError, match="--candidates is 3"):
         build(bundles[kind], tmp_path / "engine", lr_size=LR, batch=2, candidates=3)
 
 
@@ -300,7 +300,7 @@ def test_a_kind_that_fuses_nothing_refuses_a_weight(
     kind: str, engines: dict[tuple[str, int], Path], photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert generate(kind, engines[kind, 4], photos, tmp_path, "--fusion-weight", "0.5") == 2
-    assert f"an engine of the kind {kind} fuses nothing" in capsys.readouterr().err
+    assert f"an engine of the kind {kind} has no use for it" in capsys.readouterr().err
     with Engine.open(engines[kind, 4], threads=1) as engine:
         reference = None if kind in ALONE else photographs(1, LR, 2)
         with pytest.raises(DegradeError, match="The fusion weight is 0.5"):
@@ -312,6 +312,6 @@ def test_networks_that_read_the_hr_have_one_scale(
     kind: str, engines: dict[tuple[str, int], Path], photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert generate(kind, engines[kind, 4], photos, tmp_path, "--scale", "2") == 2
-    assert "the scale is 2, and the networks of this engine read an HR of 4 times the LR" in capsys.readouterr().err
+    assert "--scale is 2, and this engine works at scale 4 only" in capsys.readouterr().err
     with Engine.open(engines[kind, 4], threads=1) as engine, pytest.raises(DegradeError, match="The scale is 2"):
         engine.degrade(photographs(1, 2 * LR, 1), tau=1, scale=2)

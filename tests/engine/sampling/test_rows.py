@@ -165,7 +165,7 @@ def test_an_engine_takes_turns_between_numbers_of_candidates(engines: dict[tuple
             for name in ("lr", "candidates", "score", "kept"):
                 np.testing.assert_array_equal(getattr(again, name), getattr(first[k], name), err_msg=name)
         alike(first[1].candidates, first[3].candidates[:1])
-        with pytest.raises(DegradeError, match="13 candidates are asked for and the engine makes 12 at a time"):
+        with pytest.raises(DegradeError, match="13 candidates per pair, and this engine makes 12 at most"):
             engine.degrade(hr, camera, candidates=13)
 
 
@@ -214,9 +214,9 @@ def test_what_has_no_rows_is_refused(
     batch = make_batch(1, [3])
     with Engine.open(engines[B, K], threads=1) as engine:
         for candidates in (0, 13):
-            with pytest.raises(DegradeError, match=f"{candidates} candidates were asked for. Expected: 1 to 12"):
+            with pytest.raises(DegradeError, match=f"candidates is {candidates}. Expected: 1 to 12"):
                 engine.run(batch, candidates=candidates)
     lway = tiny_bundle_module.make(tmp_path / "bundle", kind="lway")
     with Engine.open(build(lway, tmp_path / "engine", lr_size=LR, batch=4, threads=1).folder, threads=1) as engine:
-        with pytest.raises(DegradeError, match="2 candidates were asked for"):
+        with pytest.raises(DegradeError, match="candidates is 2"):
             engine.run(batch, candidates=2)

@@ -124,7 +124,7 @@ def test_finish_compares_the_manifest_with_what_is_there(tmp_path):
     for wrong, said in (
         (rows + [{"name": "0000007"}], "0000007.png of the manifest"),
         (rows + rows[:1], "Two rows"),
-        (rows[:2], "no pair of this run"),
+        (rows[:2], "does not belong to this run"),
         ([*rows[:2], {"stem": "0000002"}], "None"),
         ([*rows[:2], {"name": "0000002", "score": float("nan")}], "JSON"),
     ):

@@ -368,7 +368,7 @@ def test_a_full_database_is_an_error_of_the_disk(photos, tmp_path, capsys, monke
     monkeypatch.setattr(sink_lmdb, "Writer", lambda path, size, *rest: whole(path, 2**16, *rest))
     assert generate("lmdb", photos, tmp_path / "out") == 2
     said = capsys.readouterr().err
-    assert "cannot be written" in said and "MAP_FULL" in said and "goes on where this one stopped" in said
+    assert "cannot be written" in said and "MAP_FULL" in said and "run the same command to continue" in said
     monkeypatch.undo()
     assert generate("lmdb", photos, tmp_path / "out") == 0
     assert len(by_lmdb_keys(tmp_path / "out")) == PAIRS

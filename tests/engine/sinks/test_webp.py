@@ -162,6 +162,6 @@ def test_a_set_has_one_format(runs, photos, tmp_path, capsys):
     assert generate("folder", photos, runs["png"], "--lr-size", 32, "--format", "webp") == 2
     assert "file_format was png and is now webp" in capsys.readouterr().err
     assert generate("folder", photos, tmp_path / "new", "--format", "webp", "--gt", "link") == 2
-    assert "keeps the PNGs that the HR files are" in capsys.readouterr().err and not (tmp_path / "new").exists()
+    assert "keeps HR files as the PNGs that they are" in capsys.readouterr().err and not (tmp_path / "new").exists()
     assert generate("folder", photos, tmp_path / "lq", "--lr-size", 32, "--format", "webp", "--gt", "none") == 0
     assert stored(tmp_path / "lq", "folder", BAD, "lq", "webp") == stored(runs["folder"], "folder", BAD, "lq", "webp")
