@@ -92,12 +92,12 @@ class Section:
 
 SECTIONS = (
     Section("latency", "The machine", "What the networks and kernels below are held against.", latency_page.machine),
-    Section("speed", "The engine beside PyTorch", "Seconds a pair without reading and writing, all ways in turn in one "
-            "run; the error is the mean absolute difference to the original's candidates in grey levels (for few "
+    Section("speed", "The engine beside PyTorch", "Seconds per pair without reading and writing, all ways in turn in "
+            "one run; the error is the mean absolute difference to the original's candidates in grey levels (for few "
             "steps, to PyTorch's at the same steps).", seconds_tables.speed),
-    Section("table12", "RealDGen's Table 12", "Seconds an image with reading and writing, and PSNR against the real LR "
-            "where the pairs have one; the paper's columns are of other machines, another model and an image size that "
-            "it does not state.", seconds_tables.table12),
+    Section("table12", "RealDGen's Table 12", "Seconds per image with reading and writing, and PSNR against the real "
+            "LR where the pairs have one; the paper's columns are of other machines, another model and an image size "
+            "that it does not state.", seconds_tables.table12),
     Section("latency", "A pair, stage by stage", "One batch from decoding to written files, one stage after another; "
             "in a run, reading and writing overlap the networks.", TABLES["latency_stages"]),
     Section("latency", "A batch", "Whole batches without reading and writing.", TABLES["latency_batches"]),
@@ -106,7 +106,7 @@ SECTIONS = (
     Section("latency", "The denoiser's operators", "On one thread, one row at a time.", TABLES["latency_operators"]),
     Section("latency", "Kernels", "Bytes as the kernels' sources count them, beside a copy of a large array.",
             TABLES["latency_kernels"]),
-    Section("latency", "Scaling", "Milliseconds a batch, one size changed at a time.", TABLES["latency_scaling"]),
+    Section("latency", "Scaling", "Milliseconds per batch, one size changed at a time.", TABLES["latency_scaling"]),
     Section("quality", "Quality on true pairs", "Every row: the pairs, the generator, its setting; PSNR and SSIM are "
             "against the real LR, gaps are absolute differences to it.", quality_tables.whole),
     Section("references", "What the output takes over", "Of the reference's sharpness, noise and blocks: reference → "

@@ -164,12 +164,12 @@ class EngineSpec:
 
     @property
     def batch(self) -> int:
-        """Pairs a batch, with so many candidates each as it was built for."""
+        """Pairs per batch, each with the number of candidates that it was built for."""
         return self.key.batch
 
     @property
     def candidates(self) -> int:
-        """Candidates a pair that it was built for."""
+        """Candidates per pair that it was built for."""
         return self.key.candidates
 
     @property

@@ -114,7 +114,7 @@ def make_plan(
     on_files: OnFiles | None = None,
 ) -> Planned:  # fmt: skip
     """Checks the order, looks at the photographs, settles the plan. engine: the order's, open or described; None for a
-    degrader. begun: pairs a batch of a run that is to go on. known, on_files: see `sources.How`. Raises DegradeError
+    degrader. begun: pairs per batch of a run that is to go on. known, on_files: see `sources.How`. Raises DegradeError
     before a single image is read where it can.
     """
     maker = _without_networks(order) if engine is None else _with_networks(order, engine, begun)

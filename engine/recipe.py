@@ -39,7 +39,7 @@ class Recipe:
 
     tau            noising steps of the start image: (low, high), both included, of which each pair draws its own. One
                    number stands for a range of itself. 0 gives the start image
-    steps          network calls a candidate; None: tau of them
+    steps          network calls per candidate; None: tau of them
     spacing        of those calls, see `schedule.timesteps`
     solver, eta    see `schedule.table`; eta is ddim's: 0 deterministic, 1 as much noise as ddpm
     start          the image that is noised: "reconstruction", the model's own LR; "bicubic", the HR at LR size; or what
@@ -195,5 +195,5 @@ def read_steps(text: str) -> int | None:
     if text == "full":
         return None
     if not (text.isascii() and text.isdecimal() and 0 < len(text) < 10) or int(text) < 1:
-        raise DegradeError(f"steps is {text[:60]!r}", wanted="full, or how many network calls a candidate takes")
+        raise DegradeError(f"steps is {text[:60]!r}", wanted="full, or the number of network calls per candidate")
     return int(text)

@@ -9,9 +9,9 @@ ENGINE (or a bundle) is measured whole; of each one more, a model of another kin
     operator  of the denoiser, on one thread: nodes, time, share (operators.py)
     kernel    a launch: bytes, seconds, and what share of the copy's bytes a second that is
     stage     what a pair costs in each stage of a run (stages.py)
-    batch     seconds a batch without I/O, images a second of the machine
-    scaling   seconds a batch over batch, size, steps and candidates; `fit`: a fixed part and one for each more
-    packing   a batch of one engine with one candidate a pair, and with all: seconds a pair
+    batch     seconds per batch without I/O, images per second of the machine
+    scaling   seconds per batch over batch, size, steps and candidates; `fit`: a fixed part and one for each more
+    packing   a batch of one engine with one candidate a pair, and with all: seconds per pair
 """
 
 from __future__ import annotations

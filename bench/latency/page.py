@@ -63,11 +63,11 @@ def kernels(rows: list[Row]) -> Table:
 
 
 def stages(rows: list[Row]) -> Table:
-    """ms a pair of each stage, a column a setting, and what share of it."""
+    """ms per pair of each stage, a column a setting, and what share of it."""
     settings = list(dict.fromkeys(r["setting"] for r in of(rows, "stage")))
     found = {(r["setting"], r["stage"]): r["ms_a_pair"] for r in of(rows, "stage")}
     whole = {setting: sum(ms for (of_setting, _), ms in found.items() if of_setting == setting) for setting in settings}
-    header = ["stage"] + [f"{name}: {unit}" for name in settings for unit in ("ms a pair", "%")]
+    header = ["stage"] + [f"{name}: {unit}" for name in settings for unit in ("ms per pair", "%")]
     body = []
     for stage in STAGES:
         values = [found[setting, stage] for setting in settings]
@@ -82,7 +82,7 @@ def batches(rows: list[Row]) -> Table:
         [r["setting"], str(r["batch"]), str(r["candidates"]), str(r["steps_run"]), f"{r['p50_ms'] / 1e3:.3f}",
          f"{r['p95_ms'] / 1e3:.3f}", figure(r["images_a_second"])] for r in of(rows, "batch")
     ]  # fmt: skip
-    return ["setting", "pairs a batch", "K", "steps run", "p50 s a batch", "p95", "images a second"], body
+    return ["setting", "pairs per batch", "K", "steps run", "p50 s per batch", "p95", "images per second"], body
 
 
 def scaling(rows: list[Row]) -> Table:
@@ -102,7 +102,7 @@ def scaling(rows: list[Row]) -> Table:
         other = {"batch": "B", "candidates": "K", "lr_size": "size", "steps": "steps"}
         fixed = ", ".join(f"{short} = {r[name]}" for name, short in other.items() if name != over)
         body.append([over.replace("lr_size", "LR size"), fixed, said, line])
-    return ["over", "with", "value: p50 ms a batch", "least squares, ms"], body
+    return ["over", "with", "value: p50 ms per batch", "least squares, ms"], body
 
 
 def operators(rows: list[Row]) -> Table:
@@ -116,14 +116,14 @@ def operators(rows: list[Row]) -> Table:
             rest = [rest[0] + r["nodes"], rest[1] + r["ms"], rest[2] + r["share"]]
     if rest[0]:
         body.append(["all others", str(rest[0]), figure(rest[1]), f"{100 * rest[2]:.1f}"])
-    return ["operator", "nodes", "ms a row", "%"], body
+    return ["operator", "nodes", "ms per row", "%"], body
 
 
 def ceiling(rows: list[Row]) -> str:
     """The machine in a sentence."""
     r = of(rows, "ceiling")[0]
     bf16 = f", {figure(r['bf16_gflop_s'])} in bf16" if r["bf16_gflop_s"] else ""
-    size = f"LR {r['lr_size']}x{r['lr_size']}, {r['batch']} pairs x {r['candidates']} candidates a batch"
+    size = f"LR {r['lr_size']}x{r['lr_size']}, {r['batch']} pairs x {r['candidates']} candidates per batch"
     return (
         f"{r['devices']}, {r['threads']} threads; {r['kind']}, {r['backend']}, {size}. The machine makes "
         f"{figure(r['gflop_s'])} GFLOP/s in FP32{bf16} (a matrix product of side {r['side']}), "
@@ -181,7 +181,7 @@ def picture_of_rows(folder: Path) -> str:
 def _setting(name: str, found: dict[str, float], y: float) -> Iterator[str]:
     """The two bars of a setting, from y on."""
     whole, denoiser = sum(found.values()), found.get("denoiser", 0.0)
-    yield svg.text(LEFT, y + 18, f"{name}: {figure(whole)} ms a pair", "title")
+    yield svg.text(LEFT, y + 18, f"{name}: {figure(whole)} ms per pair", "title")
     yield from _bar(found, y + NAMES, whole, [stage for stage in found if stage == "denoiser"])
     others = {stage: ms for stage, ms in found.items() if stage != "denoiser"}
     if not denoiser:

@@ -1,4 +1,4 @@
-"""Seconds a batch over pairs, LR size, steps and candidates, and the straight line through each series."""
+"""Seconds per batch over pairs, LR size, steps and candidates, and the straight line through each series."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SCALES = {"steps": (1, 2, 5, 10), "batch": (1, 2, 4, 8), "candidates": (1, 2, 3,
 
 @dataclass(frozen=True)
 class Size:
-    """What is run: pairs a batch, candidates, LR side, steps."""
+    """What is run: pairs per batch, candidates, LR side, steps."""
 
     batch: int
     candidates: int

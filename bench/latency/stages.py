@@ -39,7 +39,7 @@ SCALE, PAIRS = 4, 60
 
 @dataclass(frozen=True)
 class Measured:
-    """Seconds a pair of each stage (median over the batches), seconds of each batch without I/O, steps of a batch."""
+    """Seconds per pair of each stage (median over the batches), seconds of each batch without I/O, steps of a batch."""
 
     stages: dict[str, float]
     batches: list[float]

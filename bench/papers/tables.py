@@ -110,7 +110,7 @@ def spectrum(folder: Path) -> str:
         if "spectrum_bias_db" in row and row["setting"].get("reference", "other") in ("other", "none")
     ]
     bands = [f"to {(i + 1) / (2 * metrics.BANDS):.3g}" for i in range(metrics.BANDS)]
-    return markdown(["cycles a pixel", *bands], body)
+    return markdown(["cycles per pixel", *bands], body)
 
 
 def is_alone(row: Row) -> bool:

@@ -133,7 +133,7 @@ def main(
     hr: Path, pairs: int, shard_pairs: int, lr_size: int, rounds: int, sinks: tuple[SinkKind, ...], work: Path | None,
     out: Path,
 ) -> None:  # fmt: skip
-    """Pairs a second of the cheapest degrader with and without bringing shards to the disk."""
+    """Pairs per second of the cheapest degrader with and without bringing shards to the disk."""
     words = ["generate", "--degrader", "bicubic", "--hr", str(hr.absolute()), "--lr-size", str(lr_size)]
     words += ["--shard-pairs", str(shard_pairs), "--no-save-candidates"]
     rows: list[dict[str, Any]] = []

@@ -1,4 +1,4 @@
-"""Seconds a pair: the engine beside PyTorch (bench/seconds/eager.py), same pairs, noise, steps and pixels, in one run.
+"""Seconds per pair: the engine beside PyTorch (bench/seconds/eager.py), the same pairs, noise and steps, in one run.
 
     degrade-engine bench speed CHECKPOINT --engine ENGINE [--also BF16_ENGINE] -o bench/results/speed.jsonl
 
@@ -66,7 +66,7 @@ class Way:
     exact: bool = True
     most: int = 1000
     base: str = "original"
-    times: list[float] = field(default_factory=list)  # seconds a pair
+    times: list[float] = field(default_factory=list)  # seconds per pair
     made: Candidates = field(default_factory=dict)
 
     def time(self, round_: int) -> None:
@@ -263,6 +263,6 @@ def main(checkpoint: Path, folder: Path, also: tuple[Path, ...], samples: Path, 
     write_rows(out, written)
     for row in written:
         click.echo(
-            f"{row['name']:32} tau {row['tau']:3} steps {row['steps']:2}: {row['p50_s_a_pair']:7.3f} s a pair, "
+            f"{row['name']:32} tau {row['tau']:3} steps {row['steps']:2}: {row['p50_s_a_pair']:7.3f} s per pair, "
             f"{row['times_faster']:5.2f} x, mean error {row['mean_error_grey']:.4f} grey levels"
         )

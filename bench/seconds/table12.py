@@ -1,4 +1,4 @@
-"""Table 12 of RealDGen on this machine: seconds an image, reading and writing included, and PSNR against the real LR.
+"""Table 12 of RealDGen on this machine: seconds per image, reading and writing included, and PSNR against the real LR.
 
     degrade-engine bench table12 CHECKPOINT --engine ENGINE [--pairs PAIRS] -o bench/results/table12.jsonl
 
@@ -53,7 +53,7 @@ from ..samples import squares
 from .eager import normals
 
 SEED = 0
-PUBLISHED = {  # RealDGen, Table 12: platform, seconds an image, PSNR on RealSR
+PUBLISHED = {  # RealDGen, Table 12: platform, seconds per image, PSNR on RealSR
     "BSRGAN": ("4 CPU", 0.4267, 23.26),
     "Real-ESRGAN": ("4 V100", 0.1085, 24.39),
     "SynDiff": ("4 V100", 0.7801, 25.24),
@@ -323,6 +323,6 @@ def main(
             work.mkdir()
             row = way.row(way.run(pairs[: way.images], work), pairs[: way.images]) | place | stamp()
             psnr = "" if row["psnr_db"] is None else f", {row['psnr_db']:.2f} dB"
-            click.echo(f"{way.name:34} {row['mean_s']:8.4f} s an image{psnr}")
+            click.echo(f"{way.name:34} {row['mean_s']:8.4f} s per image{psnr}")
             rows.append(row)
     write_rows(out, rows)

@@ -9,20 +9,20 @@ from ..rows import markdown, rows_of
 
 
 def speed(folder: Path) -> str:
-    """Seconds a pair, side by side in one run, and how far the pixels are from those they must be."""
+    """Seconds per pair, side by side in one run, and how far the pixels are from those they must be."""
     body = []
     for r in rows_of(folder, "speed"):
         times = [f"{r['p50_s_a_pair']:.2f}", f"{r['p95_s_a_pair']:.2f}", f"{r['times_faster']:.2f} ×"]
         off = f"{r['mean_error_grey']:.4f}", f"{100 * r['values_off_by_more_than_1']:.2f}"
         body.append([r["name"], r["precision"], f"{r['tau']}, {r['steps']}", *times, *off])
     return markdown(
-        ["way", "precision", "tau, steps", "p50 s a pair", "p95", "times the original", "mean error", "% off by > 1"],
+        ["way", "precision", "tau, steps", "p50 s per pair", "p95", "times the original", "mean error", "% off by > 1"],
         body,
     )
 
 
 def table12(folder: Path) -> str:
-    """Seconds an image with I/O and without (p50 and p95 a batch), the paper's own figures in columns of their own.
+    """Seconds per image with I/O and without (p50 and p95 a batch), the paper's own figures in columns of their own.
     PSNR is empty where there was no real LR."""
     body = []
     for r in rows_of(folder, "table12"):
@@ -39,7 +39,7 @@ def table12(folder: Path) -> str:
         theirs = [r["published_platform"], f"{r['published_s']:.4f}", f"{r['published_psnr_db']:.2f}"]
         body.append([r["name"], *ours, *theirs])
     return markdown(
-        ["way", "tau, steps, K", "s an image", "networks alone", "images a second", "PSNR dB",
+        ["way", "tau, steps, K", "s per image", "networks alone", "images per second", "PSNR dB",
          "paper: on", "paper: s", "paper: dB"], body
     )  # fmt: skip
 

@@ -51,9 +51,9 @@ def plateau(
 
 
 def sinc(size: int, cutoff: float) -> Kernel:
-    """Circular low-pass kernel of cutoff frequency `cutoff` (radians a pixel, 0 < cutoff <= pi): it rings."""
+    """Circular low-pass kernel of cutoff frequency `cutoff` (radians per pixel, 0 < cutoff <= pi): it rings."""
     if not 0.0 < cutoff <= np.pi:
-        raise DegradeError(f"A sinc kernel's cutoff is {cutoff:g}", wanted="0 < cutoff <= pi radians a pixel")
+        raise DegradeError(f"A sinc kernel's cutoff is {cutoff:g}", wanted="0 < cutoff <= pi radians per pixel")
     x, y = _axes(size)
     rho = np.hypot(x, y)
     middle = size // 2

@@ -36,7 +36,7 @@ def encode_webp(image: Pixels, effort: int = WEBP_EFFORT) -> bytes:
     """
     if max(image.shape[:2]) > WEBP_LONGEST:
         fact = f"The image to encode is {image.shape[1]} x {image.shape[0]}"
-        raise DegradeError(fact, wanted=f"at most {WEBP_LONGEST} pixels a side, or PNG")
+        raise DegradeError(fact, wanted=f"at most {WEBP_LONGEST} pixels per side, or PNG")
     return bytes(_frame(image).webpsave_buffer(lossless=True, effort=effort, Q=25, keep="none"))
 
 

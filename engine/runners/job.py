@@ -45,7 +45,7 @@ class Described:
         return None if self.grid is None else self.grid.overlap
 
     def pairs(self, candidates: int) -> int:
-        """Pairs a batch, with so many candidates each."""
+        """Pairs per batch, with so many candidates each."""
         return pairs_a_batch(self.spec.rows, candidates, self.grid)
 
     @property

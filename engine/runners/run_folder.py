@@ -58,7 +58,7 @@ class RunFolder:
 
 
 def batch_of(out: Path) -> int | None:
-    """Pairs a batch of the run in `out`, which it goes on with; None where there is none. Raises DegradeError."""
+    """Pairs per batch of the run in `out`, which it goes on with; None where there is none. Raises DegradeError."""
     path = out / PLAN_JSON
     page = parse_json(read_bytes(path), PLAN_JSON) if path.is_file() else None
     batch = page.get("batch") if isinstance(page, dict) else None

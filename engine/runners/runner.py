@@ -4,7 +4,7 @@ Nothing here draws or decides; it calls `generate.run` for each shard and commit
 stopped in any way, the power cut included, goes on with the same call and ends with the same bytes.
 
 Any number of processes may call `run` on one folder, on one machine or on several: each claims shards and makes them,
-the last to see that all are done closes the books, and all return. A process alone is the same with nobody else there.
+the last to see that all are done closes the books, and all return. A single process is the same case without peers.
 """
 
 from __future__ import annotations

@@ -116,7 +116,7 @@ def check_batch(batch: Batch, model: Model, runner: Runner, filter: bool) -> NDA
     """bool [n]: which pairs are valid. Raises DegradeError for a batch that this kind of model cannot run."""
     kind, n, w = model.model_kind, len(batch.content), batch.fusion_weight
     if filter and not kind.can_filter:
-        raise DegradeError("This kind of engine has nothing to filter by", mend="run it with filter=False")
+        raise DegradeError("This kind of engine cannot filter", mend="run it with filter=False")
     if not 1 <= n <= runner.batch:
         raise DegradeError(f"A batch of {n} pairs came", wanted=f"1 to {runner.batch} pairs, the engine's batch")
     _check_images(batch, model, (runner.height, runner.width))

@@ -27,7 +27,7 @@ class FeedForward:
 
     def __init__(self, device: Device, executors: Mapping[str, Executor], model: Model, *, candidates: int = 1) -> None:
         if candidates != 1:
-            raise DegradeError(f"{candidates} candidates were asked for", wanted="1: without steps they are all alike")
+            raise DegradeError(f"candidates is {candidates}", wanted="1: without steps they are all alike")
         planes = executors["reconstruction"].shapes["image"]
         self.batch, _, self.height, self.width = planes
         self._device, self._executors, self._model = device, executors, model

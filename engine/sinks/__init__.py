@@ -40,7 +40,7 @@ class Output:
                                wanted="--gt crop, or --format png")  # fmt: skip
 
     def to_json(self) -> dict[str, Any]:
-        """What stands of it in plan.json: the kind, and whatever else is not as usual."""
+        """Fields written to plan.json: the kind and every non-default option."""
         usual = Output(self.kind).facts()
         return {name: value for name, value in self.facts().items() if name == SINK or value != usual[name]}
 

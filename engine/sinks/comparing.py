@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from ..images import Pixels
 
-WHITEN, BAND = 0.75, 0.14  # exponent of a spectrum's size; cycles a pixel: beyond it are noise and what blur took
+WHITEN, BAND = 0.75, 0.14  # exponent of a spectrum's size; cycles per pixel: beyond it are noise and what blur took
 BLUR, COARSEST = 2.0, 32  # pixels of standard deviation; pixels of the longer side that hold what is left
 SAME = 2.0  # grey levels: nearer than that nothing is told apart
 Plane = NDArray[np.float32]
@@ -34,7 +34,7 @@ class Grid:
     window: Plane
     band: Plane
     weight: Plane  # a real image's spectrum keeps one of each pair of conjugates
-    down: Plane  # [h], cycles a pixel
+    down: Plane  # [h], cycles per pixel
     right: Plane  # [w // 2 + 1]
 
     @property
