@@ -67,7 +67,9 @@ def verdict(lines: list[Line]) -> Verdict:
     instructions = f" with {features[0]}" if features else ""
     said = f"{count} core{'s' if count > 1 else ''}{instructions}, {named}"
     precision = None if best is None else "bf16" if bf16 else "fp32"
-    return Verdict(said, best and best.name, precision, tuple(_faster(state, running, list(backends.values()), fast)))
+    return Verdict(
+        said, best.name if best else None, precision, tuple(_faster(state, running, list(backends.values()), fast))
+    )
 
 
 def _faster(

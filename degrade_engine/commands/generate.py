@@ -140,9 +140,10 @@ class Call:
     def room(self, now: Progress | None = None) -> Room | None:
         """The disk that is needed; warns once where it is too small. None where the disk does not answer."""
         assert self.planned is not None
-        measured = {} if now is None else {"settled": now.settled, "bytes_per_pair": now.bytes_per_pair}
+        settled, bytes_per_pair = (now.settled, now.bytes_per_pair) if now else (0, None)
+        plan, output = self.planned.plan, self.output
         try:
-            found = room(self.planned.plan, self.output, self.out, **measured)
+            found = room(plan, output, self.out, settled=settled, bytes_per_pair=bytes_per_pair)
         except OSError:
             return None
         if (text := lack(found)) and not self.warned:

@@ -275,7 +275,7 @@ def test_a_folder_with_another_plan_is_refused_and_left_alone(engines, photos, r
 def test_a_folder_that_is_not_ours_is_refused(engines, photos, tmp_path, capsys):
     (tmp_path / "thesis.tex").write_text("years of work")
     assert generate(engines[4], photos, tmp_path, "--pairs", 4) == 2
-    assert "is not a run of ours" in capsys.readouterr().err
+    assert "is not a degrade-engine run" in capsys.readouterr().err
 
 
 def test_the_batch_size_changes_no_pixel_by_more_than_one_level(engines, photos, tmp_path):
