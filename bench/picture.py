@@ -1,63 +1,72 @@
-"""The README's picture: a few pairs of a run, enlarged, side by side.
+"""The README's picture: some scenes, as several cameras would have taken them.
 
-    python -m degrade_engine.bench.picture PAIRS --pairs 2,7,11 -o docs/pairs.png
+    python -m degrade_engine.bench.picture -o docs/pairs.png
 
-Columns: HR crop, the HR at LR size by bicubic, the LR that the engine made, the reference whose degradation it took.
+First row: a crop of each camera's reference. Below, a row per scene: the HR, the HR at LR size by bicubic, and the LR
+that the model makes for each reference. All are the middle of the photograph, enlarged by repeating pixels.
 """
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import click
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from degrade_engine import open_model
 from degrade_engine.engine.images import encode_png, read_rgb, resize_bicubic
-from degrade_engine.engine.report.cards import textured
 
-CELL, GAP, HEAD, ZOOM = 256, 12, 34, 48  # pixels; ZOOM: LR pixels shown a side
-COLUMNS = ("HR", "HR at LR size, bicubic", "generated LR", "reference (real)")
-
-
-def cell(image: np.ndarray) -> Image.Image:
-    return Image.fromarray(image).resize((CELL, CELL), Image.Resampling.NEAREST)
+CELL, GAP, HEAD, ZOOM = 240, 10, 30, 60  # pixels; ZOOM: LR pixels shown a side
+LR_SIZE, SCALE, SEED = 128, 4, 3
+SCENES = ("flowers.png", "dog.png")
+CAMERAS = {"Ricoh DC-3Z": "ricoh-dc-3z.jpg", "FinePix 1400": "fujifilm-finepix-1400-zoom.jpg",
+           "Trust PowerCam 710": "trust-powercam-710.jpg"}  # fmt: skip
 
 
-def row(pairs: Path, record: dict[str, Any]) -> list[Image.Image]:
-    """The four cells of one pair, all of the same region of the scene, the reference of its own most textured one."""
-    name = record["name"].removesuffix(".png")
-    gt, lq = read_rgb(pairs / "gt" / f"{name}.png"), read_rgb(pairs / "lq" / f"{name}.png")
-    reference = read_rgb(pairs / "extra" / "reference" / f"{name}.png")
-    bicubic, scale = resize_bicubic(gt, lq.shape[:2]), gt.shape[0] // lq.shape[0]
-    y, x, _ = textured(bicubic, ZOOM)
-    v, u, _ = textured(reference, ZOOM)
-    return [
-        cell(gt[scale * y : scale * (y + ZOOM), scale * x : scale * (x + ZOOM)]),
-        cell(bicubic[y : y + ZOOM, x : x + ZOOM]),
-        cell(lq[y : y + ZOOM, x : x + ZOOM]),
-        cell(reference[v : v + ZOOM, u : u + ZOOM]),
-    ]
+def middle(image: np.ndarray, side: int) -> np.ndarray:
+    """The square of that side in the middle of an image [h, w, 3]."""
+    y, x = ((length - side) // 2 for length in image.shape[:2])
+    return image[y : y + side, x : x + side]
+
+
+def cell(image: np.ndarray, side: int) -> Image.Image:
+    """The middle of an image, enlarged."""
+    return Image.fromarray(middle(image, side)).resize((CELL, CELL), Image.Resampling.NEAREST)
+
+
+def rows(samples: Path, model: str) -> list[list[Image.Image | None]]:
+    """The cells, row by row; None stays empty."""
+    references = [middle(read_rgb(samples / "reference" / name), LR_SIZE) for name in CAMERAS.values()]
+    found: list[list[Image.Image | None]] = [[None, None, *(cell(one, ZOOM) for one in references)]]
+    with open_model(model, lr_size=LR_SIZE) as engine:
+        for scene in SCENES:
+            hr = middle(read_rgb(samples / "hr" / scene), SCALE * LR_SIZE)
+            made = engine.degrade(np.stack([hr] * len(references)), np.stack(references), scale=SCALE, seed=SEED)
+            small = resize_bicubic(hr, (LR_SIZE, LR_SIZE))
+            found.append([cell(hr, SCALE * ZOOM), *(cell(one, ZOOM) for one in (small, *made.lr))])
+    return found
 
 
 @click.command()
-@click.argument("pairs", type=click.Path(exists=True, path_type=Path))
-@click.option("--pairs", "chosen", default="0,1,2", show_default=True, help="Numbers of the pairs to show.")
+@click.option("--samples", type=click.Path(exists=True, path_type=Path), default=Path("samples"), show_default=True)
+@click.option("--model", default="realdgen-tiny", show_default=True)
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True)
-def main(pairs: Path, chosen: str, out: Path) -> None:
+def main(samples: Path, model: str, out: Path) -> None:
     """Draw the picture."""
-    records = [json.loads(line) for line in (pairs / "manifest.jsonl").read_text().splitlines()]
-    shown = [records[int(i)] for i in chosen.split(",")]
-    width = len(COLUMNS) * (CELL + GAP) - GAP
-    sheet = Image.new("RGB", (width, HEAD + len(shown) * (CELL + GAP) - GAP), "white")
-    draw = ImageDraw.Draw(sheet)
-    for i, title in enumerate(COLUMNS):
-        draw.text((i * (CELL + GAP), 6), title, fill="#333", font=ImageFont.load_default(17))
-    for j, record in enumerate(shown):
-        for i, image in enumerate(row(pairs, record)):
-            sheet.paste(image, (i * (CELL + GAP), HEAD + j * (CELL + GAP)))
+    titles = ("HR", "bicubic", *(f"as the {name}" for name in CAMERAS))
+    cells = rows(samples, model)
+    sheet = Image.new("RGB", (len(titles) * (CELL + GAP) - GAP, 2 * HEAD + len(cells) * (CELL + GAP) - GAP), "white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(16)
+    draw.text((CELL + GAP, HEAD + CELL // 2), "references, real:", fill="#333", font=font)
+    for i, name in enumerate(CAMERAS, 2):
+        draw.text((i * (CELL + GAP), 5), name, fill="#333", font=font)
+    for i, title in enumerate(titles):
+        draw.text((i * (CELL + GAP), HEAD + CELL + GAP + 2), title, fill="#333", font=font)
+    for j, line in enumerate(cells):
+        for i, image in enumerate(line):
+            if image is not None:
+                sheet.paste(image, (i * (CELL + GAP), HEAD * (1 + (j > 0)) + j * (CELL + GAP)))
     out.write_bytes(encode_png(np.asarray(sheet)))
 
 
