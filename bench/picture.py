@@ -14,8 +14,8 @@ import click
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from degrade_engine import open_model
 from degrade_engine.engine.images import encode_png, read_rgb, resize_bicubic
+from degrade_engine.models.ready import open_model
 
 CELL, GAP, HEAD, ZOOM = 240, 10, 30, 60  # pixels; ZOOM: LR pixels shown a side
 LR_SIZE, SCALE, SEED = 128, 4, 3
