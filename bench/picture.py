@@ -1,9 +1,9 @@
 """The README's picture: some scenes, as several cameras would have taken them.
 
-    python -m degrade_engine.bench.picture -o docs/pairs.png
+    python -m degrade_engine.bench.picture ENGINE -o docs/pairs.png
 
 First row: a crop of each camera's reference. Below, a row per scene: the HR, the HR at LR size by bicubic, and the LR
-that the model makes for each reference. All are the middle of the photograph, enlarged by repeating pixels.
+that the engine makes for each reference. All are the middle of the photograph, enlarged by repeating pixels.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import click
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from degrade_engine.engine.api import Engine
 from degrade_engine.engine.images import encode_png, read_rgb, resize_bicubic
-from degrade_engine.models.ready import open_model
 
 CELL, GAP, HEAD, ZOOM = 240, 10, 30, 60  # pixels; ZOOM: LR pixels shown a side
 LR_SIZE, SCALE, SEED = 128, 4, 3
@@ -35,11 +35,11 @@ def cell(image: np.ndarray, side: int) -> Image.Image:
     return Image.fromarray(middle(image, side)).resize((CELL, CELL), Image.Resampling.NEAREST)
 
 
-def rows(samples: Path, model: str) -> list[list[Image.Image | None]]:
+def rows(samples: Path, engine_folder: Path) -> list[list[Image.Image | None]]:
     """The cells, row by row; None stays empty."""
     references = [middle(read_rgb(samples / "reference" / name), LR_SIZE) for name in CAMERAS.values()]
     found: list[list[Image.Image | None]] = [[None, None, *(cell(one, ZOOM) for one in references)]]
-    with open_model(model, lr_size=LR_SIZE) as engine:
+    with Engine.open(engine_folder) as engine:
         for scene in SCENES:
             hr = middle(read_rgb(samples / "hr" / scene), SCALE * LR_SIZE)
             made = engine.degrade(np.stack([hr] * len(references)), np.stack(references), scale=SCALE, seed=SEED)
@@ -49,13 +49,13 @@ def rows(samples: Path, model: str) -> list[list[Image.Image | None]]:
 
 
 @click.command()
+@click.argument("engine", type=click.Path(exists=True, path_type=Path))
 @click.option("--samples", type=click.Path(exists=True, path_type=Path), default=Path("samples"), show_default=True)
-@click.option("--model", default="realdgen-tiny", show_default=True)
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True)
-def main(samples: Path, model: str, out: Path) -> None:
-    """Draw the picture."""
+def main(engine: Path, samples: Path, out: Path) -> None:
+    """Draw the picture. ENGINE: of LR size 128."""
     titles = ("HR", "bicubic", *(f"as the {name}" for name in CAMERAS))
-    cells = rows(samples, model)
+    cells = rows(samples, engine)
     sheet = Image.new("RGB", (len(titles) * (CELL + GAP) - GAP, 2 * HEAD + len(cells) * (CELL + GAP) - GAP), "white")
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(16)
     draw.text((CELL + GAP, HEAD + CELL // 2), "references, real:", fill="#333", font=font)
