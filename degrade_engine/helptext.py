@@ -25,7 +25,7 @@ class Formatter(HelpFormatter):
 
     def __init__(self, **settings: Any) -> None:
         theme = HelpTheme(heading=Style(bold=True), col1=Style(fg="cyan"))
-        super().__init__(**{"col1_max_width": 24, "theme": theme, **settings})  # type: ignore[arg-type]
+        super().__init__(**{"col1_max_width": 24, "theme": theme, **settings})
 
     def write_text(self, text: str, *args: Any, **settings: Any) -> None:
         super().write_text(text.replace("-", HYPHEN), *args, **settings)
