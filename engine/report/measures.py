@@ -55,7 +55,8 @@ class Measure:
 MEASURES = (
     Measure("sharpness", "Sharpness", "%",
             f"Edge slope: the largest step from one pixel to the next, as a share of the edge's whole height; the "
-            f"median over edges of at least {EDGE:.0f} grey levels. 100 % is an edge within one pixel.",
+            f"median over edges of at least {EDGE:.0f} grey levels. 100 % is an edge within one pixel. "
+            "Strong noise raises it where edges are soft.",
             "softer", "as sharp", "sharper", 3.0, 0.08),
     Measure("spectrum", "Fine detail", "dB",
             "Power of fine structure (1/4 to 1/2 cycle per pixel) over that of coarse structure (1/16 to 1/8). Blur "
