@@ -75,23 +75,82 @@ def seconds_of_engine(version: Version, folder: Path, threads: int, repeats: int
 @click.command()
 @click.argument("a")
 @click.argument("b")
-@click.option("--measure", type=click.Choice(["engine", "generate"]), default="engine", show_default=True)
-@click.option("--run", "own", help="A command of one's own, timed as a whole in each worktree; $WORK is a folder.")
-@click.option("--checkpoint", type=FILE, help="Of which each builds its engine.")
-@click.option("--rounds", type=click.IntRange(LEAST), default=10, show_default=True, help="Times of each, after one.")
-@click.option("--repeats", type=click.IntRange(1), default=3, show_default=True, help="Batches a round (engine).")
-@click.option("--pairs", type=click.IntRange(1), default=16, show_default=True, help="Pairs a round (generate).")
-@click.option("--lr-size", type=click.IntRange(16), default=128, show_default=True)
-@click.option("--batch", type=click.IntRange(1), default=4, show_default=True)
-@click.option("--threads", type=click.IntRange(0), default=0, help="Of the networks; 0 = one a core.")
-@click.option("-o", "--out", type=OUT, help="JSONL; the verdict is appended, with every time.")
+@click.option(
+    "--measure",
+    type=click.Choice(["engine", "generate"]),
+    default="engine",
+    show_default=True,
+    help="What is timed. engine: the engine alone, on a batch of the bundled photographs. generate: the whole "
+    "command, with reading and writing of files.",
+)
+@click.option(
+    "--run",
+    "own",
+    metavar="COMMAND",
+    help="Time this command instead. It is run in the folder of each commit. The variable $WORK names a "
+    "folder for its files.",
+)
+@click.option(
+    "--checkpoint", type=FILE, help="Checkpoint. Each commit builds its own engine of it. Needed without --run."
+)
+@click.option(
+    "--rounds",
+    type=click.IntRange(LEAST),
+    metavar="N",
+    default=10,
+    show_default=True,
+    help=f"Rounds per commit, at least {LEAST}. One more round warms up and is not counted.",
+)
+@click.option(
+    "--repeats",
+    type=click.IntRange(1),
+    metavar="N",
+    default=3,
+    show_default=True,
+    help="Batches per round with --measure engine. The fastest counts.",
+)
+@click.option(
+    "--pairs",
+    type=click.IntRange(1),
+    metavar="N",
+    default=16,
+    show_default=True,
+    help="Pairs per round with --measure generate.",
+)
+@click.option(
+    "--lr-size",
+    type=click.IntRange(16),
+    metavar="PX",
+    default=128,
+    show_default=True,
+    help="Side of the LR images in pixels.",
+)
+@click.option("--batch", type=click.IntRange(1), metavar="N", default=4, show_default=True, help="Pairs per batch.")
+@click.option(
+    "--threads",
+    type=click.IntRange(0),
+    metavar="N",
+    default=0,
+    show_default=True,
+    help="Threads of the networks with --measure engine. 0: one per core.",
+)
+@click.option("-o", "--out", type=OUT, help="File for the verdict and every time (JSON Lines). A row is appended.")
 def main(
     a: str, b: str, measure: str, own: str | None, checkpoint: Path | None, rounds: int, repeats: int, pairs: int,
     lr_size: int, batch: int, threads: int, out: Path | None,
 ) -> None:  # fmt: skip
-    """Compare two commits by timing them in turn, or two files of rows by their figures.
+    """Compare two commits by their time, or two files of rows by their figures.
 
-    A is before, B after. The verdict on commits is faster, slower, or no difference to be seen at this noise.
+    \b
+    Examples:
+      degrade-engine bench compare HEAD~1 HEAD --checkpoint model.safetensors
+      degrade-engine bench compare main HEAD --run 'python my_timing.py'
+      degrade-engine bench compare before.jsonl after.jsonl
+
+    A is before, B is after. The commits are built and run in turn, so that both meet the same machine. The verdict is:
+    faster, slower, or no difference that is larger than the noise.
+
+    Of two files of rows, every figure that differs is printed. The options are not used then.
     """
     if Path(a).suffix == ".jsonl" or Path(b).suffix == ".jsonl":
         compare_rows(Path(a), Path(b))

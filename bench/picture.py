@@ -50,10 +50,29 @@ def rows(samples: Path, engine_folder: Path) -> list[list[Image.Image | None]]:
 
 @click.command()
 @click.argument("engine", type=click.Path(exists=True, path_type=Path))
-@click.option("--samples", type=click.Path(exists=True, path_type=Path), default=Path("samples"), show_default=True)
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True)
+@click.option(
+    "--samples",
+    type=click.Path(exists=True, path_type=Path),
+    default=Path("samples"),
+    show_default=True,
+    help="Folder with the photographs: hr/ and reference/.",
+)
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="File for the picture (PNG). An existing file is overwritten.",
+)
 def main(engine: Path, samples: Path, out: Path) -> None:
-    """Draw the picture. ENGINE: of LR size 128."""
+    """Draw a picture of some scenes as several cameras would have taken them.
+
+    \b
+    Example:
+      python -m degrade_engine.bench.picture engine -o pairs.png
+
+    ENGINE is an engine folder of LR size 128.
+    """
     titles = ("HR", "bicubic", *(f"as the {name}" for name in CAMERAS))
     cells = rows(samples, engine)
     sheet = Image.new("RGB", (len(titles) * (CELL + GAP) - GAP, 2 * HEAD + len(cells) * (CELL + GAP) - GAP), "white")

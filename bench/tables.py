@@ -140,12 +140,32 @@ def page(folder: Path) -> str:
 
 
 @click.command()
-@click.option("--root", type=FOLDER, default=Path(), help="[default: where one is]")
-@click.option("--rows", "folder", type=FOLDER,
-              help="Of one's own rows: write a page of these instead.")  # fmt: skip
-@click.option("-o", "--out", type=OUT, help="The page of --rows, Markdown.")
+@click.option(
+    "--root",
+    type=FOLDER,
+    default=Path(),
+    help="Folder of the project, whose README.md and docs/ are rewritten. [default: the current folder]",
+)
+@click.option(
+    "--rows",
+    "folder",
+    type=FOLDER,
+    help="Folder of your own rows (.jsonl files). Write one page of their tables to --out, and leave README.md "
+    "and docs/ as they are.",
+)
+@click.option(
+    "-o", "--out", type=OUT, help="File for the page of --rows, in Markdown. An existing file is overwritten."
+)
 def main(root: Path, folder: Path | None, out: Path | None) -> None:
-    """Write the tables and pictures of README.md and docs/, or those of one's own rows into a page."""
+    """Write the tables of README.md and docs/, or a page of your own rows.
+
+    \b
+    Examples:
+      degrade-engine bench tables
+      degrade-engine bench tables --rows out/bench -o tables.md
+
+    Without options, the tables and pictures are made from the rows in bench/results. --rows and --out go together.
+    """
     if (folder is None) != (out is None):
         raise click.UsageError("--rows FOLDER and -o FILE.md go together")
     if folder is not None and out is not None:

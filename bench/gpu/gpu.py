@@ -36,11 +36,31 @@ ON_A_GPU = tuple(one.name for one in backends.BACKENDS.values() if one.gpu)
 
 @click.command()
 @click.argument("checkpoint", type=FILE)
-@click.option("--samples", type=FOLDER, default=Path("samples"), show_default=True)
-@click.option("--only", multiple=True, help="Only parts whose name begins so; may be repeated.")
-@click.option("-o", "--out", type=OUT, required=True)
+@click.option(
+    "--samples",
+    type=FOLDER,
+    default=Path("samples"),
+    show_default=True,
+    help="Folder with the photographs: hr/ and reference/.",
+)
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="NAME",
+    help="Run only parts whose names begin like this, e.g. 'tests' or 'tiny'. Can be repeated. [default: all]",
+)
+@click.option("-o", "--out", type=OUT, required=True, help="File for the rows (JSON Lines). Rows are appended.")
 def main(checkpoint: Path, samples: Path, only: tuple[str, ...], out: Path) -> None:
-    """Check and time everything on this machine's GPU; rows are appended to OUT."""
+    """Check and time everything on this machine's NVIDIA GPU.
+
+    \b
+    Example:
+      degrade-engine bench gpu realdgen-tiny.safetensors -o gpu.jsonl
+
+    CHECKPOINT is a RealDGen checkpoint. The parts are, in this order: tests, sanitizer, kernels, and then each backend
+    and precision. Each is a process of its own. If one fails, a row says why, the others still run, and the exit code
+    is 1.
+    """
     gpus = machines.nvidia()
     if not gpus.devices:
         raise click.ClickException(f"there is no NVIDIA GPU here ({gpus.reason}), so nothing was run")

@@ -90,9 +90,18 @@ def read_ptxas(printed: str, sm: int) -> list[Row]:
 
 
 @click.command()
-@click.option("-o", "--out", type=OUT, required=True)
+@click.option(
+    "-o", "--out", type=OUT, required=True, help="File for the rows (JSON Lines). An existing file is overwritten."
+)
 def main(out: Path) -> None:
-    """Write the rows anew."""
+    """Report registers, spills and shared memory of the CUDA kernels.
+
+    \b
+    Example:
+      degrade-engine bench kernels -o kernels.jsonl
+
+    Needs nvcc, on PATH or in CUDA_HOME, but no GPU. The figures are those that ptxas reports.
+    """
     nvcc = find_nvcc()
     if nvcc is None:
         raise click.ClickException("nvcc was not found: put it on PATH, or set CUDA_HOME to the toolkit's folder")

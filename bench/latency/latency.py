@@ -164,15 +164,31 @@ def of_preset(source: Source, name: str, recipe: Recipe, samples: Path, threads:
 
 
 @click.command()
-@click.argument("folders", nargs=-1, required=True, metavar="ENGINE|BUNDLE …",
-                type=FOLDER)  # fmt: skip
-@click.option("--samples", type=FOLDER, default=Path("samples"), show_default=True,
-              help="hr/ and reference/: the photographs of the stages.")  # fmt: skip
-@click.option("--threads", type=click.IntRange(1), help="[default: one a physical core]")
-@click.option("-o", "--out", type=OUT, required=True,
-              help="JSONL, written anew.")  # fmt: skip
+@click.argument("folders", nargs=-1, required=True, metavar="ENGINE|BUNDLE …", type=FOLDER)
+@click.option(
+    "--samples",
+    type=FOLDER,
+    default=Path("samples"),
+    show_default=True,
+    help="Folder with the photographs for timing whole runs: hr/ and reference/.",
+)
+@click.option(
+    "--threads", type=click.IntRange(1), metavar="N", help="Threads of the networks. [default: one per physical core]"
+)
+@click.option(
+    "-o", "--out", type=OUT, required=True, help="File for the rows (JSON Lines). An existing file is overwritten."
+)
 def main(folders: tuple[Path, ...], samples: Path, threads: int | None, out: Path) -> None:
-    """Time, FLOPs and bytes of every network and kernel, where the time of a pair goes, and how it scales."""
+    """Measure where the time of a pair goes on a CPU, and how it scales.
+
+    \b
+    Example:
+      degrade-engine bench latency engine -o latency.jsonl
+
+    The first ENGINE or BUNDLE is measured in full: time, FLOPs and bytes of every network and kernel, each stage of a
+    run, and the time over batch, size, steps and candidates. Of each further one only the networks are measured.
+    `degrade-engine bench tables` makes tables of the rows.
+    """
     threads, sources, console = threads or cores(), [rig.read(folder) for folder in folders], Console(stderr=True)
     first = sources[0]
     console.print(f"About {3 + len(folders) // 2} minutes on two cores with the bundled models; more for larger ones.")

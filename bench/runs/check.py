@@ -71,21 +71,71 @@ class Pair:
 
 
 @click.command()
-@click.option("--data", type=FOLDER, required=True)
-@click.option("--engine", "engines", type=FOLDER, multiple=True)
-@click.option("--degrader", "kinds", type=click.Choice(tuple(DEGRADERS)), multiple=True, default=tuple(DEGRADERS),
-              help="[default: all]")  # fmt: skip
-@click.option("--lr-size", "sizes", type=click.IntRange(16), multiple=True, default=(32, 64, 128), show_default=True)
-@click.option("--pairs", type=click.IntRange(4), default=100, show_default=True, help="A set.")
-@click.option("--seed", type=SEED, default=0, show_default=True)
-@click.option("--split", type=click.Choice(["reported", "chosen"]), default="reported", show_default=True)
-@click.option("--true/--no-true", "true", default=True, show_default=True, help="The true pairs, too.")
-@click.option("-o", "--out", type=OUT, required=True, help="JSONL; rows are added.")
+@click.option(
+    "--data",
+    type=FOLDER,
+    required=True,
+    help=f"Folder of the development corpus. Sharp photographs are in {', '.join(SHARP)}; true pairs are in "
+    f"{', '.join(TRUE)}.",
+)
+@click.option(
+    "--engine",
+    "engines",
+    type=FOLDER,
+    multiple=True,
+    help="Folder of an engine. Its pairs are tested too. Can be repeated.",
+)
+@click.option(
+    "--degrader",
+    "kinds",
+    type=click.Choice(tuple(DEGRADERS)),
+    multiple=True,
+    default=tuple(DEGRADERS),
+    help="Degrader whose pairs are tested. Can be repeated. [default: all]",
+)
+@click.option(
+    "--lr-size",
+    "sizes",
+    type=click.IntRange(16),
+    metavar="PX",
+    multiple=True,
+    default=(32, 64, 128),
+    show_default=True,
+    help="Side of the degraders' LR images in pixels. Can be repeated.",
+)
+@click.option(
+    "--pairs", type=click.IntRange(4), metavar="N", default=100, show_default=True, help="Pairs per set, at least 4."
+)
+@click.option("--seed", type=SEED, metavar="S", default=0, show_default=True, help="Random seed of the pairs.")
+@click.option(
+    "--split",
+    type=click.Choice(["reported", "chosen"]),
+    default="reported",
+    show_default=True,
+    help="Half of the sharp photographs that is used. The bounds of `check` were set on the half chosen, so "
+    "only reported is a fair test.",
+)
+@click.option(
+    "--true/--no-true",
+    "true",
+    default=True,
+    show_default=True,
+    help="Test the corpus's true pairs too, or only generated pairs.",
+)
+@click.option("-o", "--out", type=OUT, required=True, help="File for the rows (JSON Lines). Rows are appended.")
 def main(
     data: Path, engines: Sequence[Path], kinds: Sequence[str], sizes: Sequence[int], pairs: int, seed: int,
     split: Split, true: bool, out: Path,
 ) -> None:  # fmt: skip
-    """Lay each defect on each set of right pairs, and count what `check` names."""
+    """Count how many broken pairs `check` finds, and how many good ones it accuses.
+
+    \b
+    Example:
+      degrade-engine bench check --data corpus --degrader bicubic -o check.jsonl
+
+    Good pairs are made with each degrader and engine. Then each defect is applied to all of them: LR of another scene,
+    rotated, mirrored, shifted, or with swapped colour channels.
+    """
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / "made"
         words = ["--hr", str(photographs(data, split, made)), "--pairs", str(pairs), "--seed", str(seed)]

@@ -121,19 +121,60 @@ def rows_of(sink: SinkKind, words: list[str], pairs: int, rounds: int, work: Pat
 
 
 @click.command()
-@click.option("--hr", type=FOLDER, default=Path("samples/hr"), show_default=True)
-@click.option("--pairs", type=AT_LEAST_1, default=512, show_default=True)
-@click.option("--shard-pairs", type=AT_LEAST_1, default=64, show_default=True)
-@click.option("--lr-size", type=click.IntRange(8), default=128, show_default=True)
-@click.option("--rounds", type=click.IntRange(LEAST), default=6, show_default=True, help="Of each way, after one.")
-@click.option("--sink", "sinks", type=click.Choice(KINDS), multiple=True, default=KINDS, help="[default: all]")
-@click.option("--work", type=FOLDER, help="Whose file system is measured. [default: the system's temporary folder]")
-@click.option("-o", "--out", type=OUT, required=True, help="JSONL, written anew.")
+@click.option("--hr", type=FOLDER, default=Path("samples/hr"), show_default=True, help="Folder of sharp photographs.")
+@click.option("--pairs", type=AT_LEAST_1, metavar="N", default=512, show_default=True, help="Pairs per run.")
+@click.option(
+    "--shard-pairs",
+    type=AT_LEAST_1,
+    metavar="N",
+    default=64,
+    show_default=True,
+    help="Pairs per shard. Each finished shard is brought to the disk.",
+)
+@click.option(
+    "--lr-size",
+    type=click.IntRange(8),
+    metavar="PX",
+    default=128,
+    show_default=True,
+    help="Side of the LR images in pixels.",
+)
+@click.option(
+    "--rounds",
+    type=click.IntRange(LEAST),
+    metavar="N",
+    default=6,
+    show_default=True,
+    help=f"Runs of each way, at least {LEAST}. One more run warms up and is not counted.",
+)
+@click.option(
+    "--sink",
+    "sinks",
+    type=click.Choice(KINDS),
+    multiple=True,
+    default=KINDS,
+    help="Output layout to measure. Can be repeated. [default: all]",
+)
+@click.option(
+    "--work", type=FOLDER, help="Existing folder on the disk to be measured. [default: the system's temporary folder]"
+)
+@click.option(
+    "-o", "--out", type=OUT, required=True, help="File for the rows (JSON Lines). An existing file is overwritten."
+)
 def main(
     hr: Path, pairs: int, shard_pairs: int, lr_size: int, rounds: int, sinks: tuple[SinkKind, ...], work: Path | None,
     out: Path,
 ) -> None:  # fmt: skip
-    """Pairs per second of the cheapest degrader with and without bringing shards to the disk."""
+    """Measure what it costs to write shards so that they survive a power cut.
+
+    \b
+    Example:
+      degrade-engine bench durability --work /mnt/data -o durability.jsonl
+
+    The same run is made in three ways, in turn. none: only the shard's record is synced to the disk. files: every file
+    of the shard and its folders too, as `generate` does. syncfs: the whole file system at once. The degrader is
+    bicubic, the cheapest one.
+    """
     words = ["generate", "--degrader", "bicubic", "--hr", str(hr.absolute()), "--lr-size", str(lr_size)]
     words += ["--shard-pairs", str(shard_pairs), "--no-save-candidates"]
     rows: list[dict[str, Any]] = []

@@ -73,24 +73,93 @@ class Row:
 
 
 @click.command()
-@click.option("--hr", type=FOLDER, default=Path("samples/hr"), show_default=True)
-@click.option("--reference", type=FOLDER, default=Path("samples/reference"), show_default=True)
-@click.option("--engine", type=FOLDER, help="Let runs of it fail, too (LR size 16).")
-@click.option("--injections", type=click.IntRange(1), default=300, show_default=True, help="A configuration.")
-@click.option("--work", "only", type=click.Choice(WORKS), multiple=True, default=WORKS, help="[default: both]")
-@click.option("--sink", "sinks", type=click.Choice(KINDS), multiple=True, default=KINDS, help="[default: all]")
-@click.option("--processes", type=click.IntRange(1), multiple=True, default=(1, 3), help="[default: 1 and 3]")
-@click.option("--error", "errors", type=click.Choice(ERRORS), multiple=True, default=ERRORS, help="[default: all]")
-@click.option("--call", "calls", multiple=True, metavar="NAME", help="Such as openat.  [default: all]")
-@click.option("--side", "sides", type=click.Choice(SIDES), multiple=True, default=SIDES, help="[default: both]")
-@click.option("--seed", type=SEED, default=0, show_default=True)
-@click.option("-o", "--out", type=OUT, required=True, help="JSONL; rows are added.")
+@click.option("--hr", type=FOLDER, default=Path("samples/hr"), show_default=True, help="Folder of sharp photographs.")
+@click.option(
+    "--reference",
+    type=FOLDER,
+    default=Path("samples/reference"),
+    show_default=True,
+    help="Folder of the camera's photographs, for --engine.",
+)
+@click.option(
+    "--engine", type=FOLDER, help="Folder of an engine of LR size 16. Its runs are tested too. [default: bicubic only]"
+)
+@click.option(
+    "--injections",
+    type=click.IntRange(1),
+    metavar="N",
+    default=300,
+    show_default=True,
+    help="Faults per configuration. Each is one system call that fails once.",
+)
+@click.option(
+    "--work",
+    "only",
+    type=click.Choice(WORKS),
+    multiple=True,
+    default=WORKS,
+    help="What makes the pairs. Can be repeated. [default: both]",
+)
+@click.option(
+    "--sink",
+    "sinks",
+    type=click.Choice(KINDS),
+    multiple=True,
+    default=KINDS,
+    help="Output layout. Can be repeated. [default: all]",
+)
+@click.option(
+    "--processes",
+    type=click.IntRange(1),
+    metavar="N",
+    multiple=True,
+    default=(1, 3),
+    help="Processes of a run. Can be repeated. [default: 1 and 3]",
+)
+@click.option(
+    "--error",
+    "errors",
+    type=click.Choice(ERRORS),
+    multiple=True,
+    default=ERRORS,
+    help="Error with which the call fails. Can be repeated. [default: all]",
+)
+@click.option(
+    "--call",
+    "calls",
+    multiple=True,
+    metavar="NAME",
+    help="System call that fails, e.g. openat. Can be repeated. [default: all]",
+)
+@click.option(
+    "--side",
+    "sides",
+    type=click.Choice(SIDES),
+    multiple=True,
+    default=SIDES,
+    help="Files whose calls fail. input: photographs, references, engine. output: what the run writes. "
+    "Can be repeated. [default: both]",
+)
+@click.option(
+    "--seed", type=SEED, metavar="S", default=0, show_default=True, help="Random seed that selects the calls."
+)
+@click.option("-o", "--out", type=OUT, required=True, help="File for the rows (JSON Lines). Rows are appended.")
 def main(
     hr: Path, reference: Path, engine: Path | None, injections: int, only: Sequence[str], sinks: Sequence[SinkKind],
     processes: Sequence[int], errors: Sequence[str], calls: Sequence[str], sides: Sequence[Side], seed: int,
     out: Path,
 ) -> None:  # fmt: skip
-    """Let single system calls fail and compare what the runs, called again, end with."""
+    """Let single system calls fail, run again, and compare the files (Linux).
+
+    \b
+    Example:
+      degrade-engine bench faults --work bicubic --injections 50 -o faults.jsonl
+
+    A run with a fault may go on, or stop with a message. The same command is then run again. Its files must be the same
+    as those of a run without a fault, to the byte. Otherwise the exit code is 1.
+
+    A configuration is what makes the pairs, the sink and the number of processes.
+    """
     failed = False
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name).resolve()

@@ -30,12 +30,35 @@ SIDES = {"HR": 512, "LR": 128}
 
 
 @click.command()
-@click.option("--hr", type=FOLDER, default=Path("samples/hr"), show_default=True)
-@click.option("--lr", type=FOLDER, default=Path("samples/reference"), show_default=True)
-@click.option("--conditions", help="Said in every row: what else ran, say.")
-@click.option("-o", "--out", type=OUT, required=True, help="JSONL; its rows are replaced.")
+@click.option(
+    "--hr",
+    type=FOLDER,
+    default=Path("samples/hr"),
+    show_default=True,
+    help="Folder of sharp photographs, from which HR tiles of 512 pixels are cut.",
+)
+@click.option(
+    "--lr",
+    type=FOLDER,
+    default=Path("samples/reference"),
+    show_default=True,
+    help="Folder of camera photographs, from which LR tiles of 128 pixels are cut.",
+)
+@click.option(
+    "--conditions", metavar="TEXT", help="Text that is stored in every row, e.g. what else ran on the machine."
+)
+@click.option(
+    "-o", "--out", type=OUT, required=True, help="File for the rows (JSON Lines). An existing file is overwritten."
+)
 def main(hr: Path, lr: Path, conditions: str | None, out: Path) -> None:
-    """Bytes and processor seconds of PNG and lossless WebP."""
+    """Measure size and CPU time of PNG and lossless WebP.
+
+    \b
+    Example:
+      degrade-engine bench formats -o formats.jsonl
+
+    Each PNG level and WebP effort writes the same tiles on one thread. The CPU time is the least of a few rounds.
+    """
     rows = []
     for role, folder in (("HR", hr), ("LR", lr)):
         tiles = cut(folder, SIDES[role])

@@ -41,12 +41,36 @@ SAMPLE = 5000  # files, of the way that is no longer taken
 
 
 @click.command()
-@click.option("--files", type=click.IntRange(100), default=100_000, show_default=True)
-@click.option("--folder", type=WORK, help="Where to write them, on the disk that is meant.")
-@click.option("--conditions", help="Said in every row: what else ran, say.")
-@click.option("-o", "--out", type=OUT, required=True, help="JSONL; its rows are replaced.")
+@click.option(
+    "--files",
+    type=click.IntRange(100),
+    metavar="N",
+    default=100_000,
+    show_default=True,
+    help="Number of image files that are made and scanned; at least 100.",
+)
+@click.option(
+    "--folder",
+    type=WORK,
+    help="Existing folder on the disk to be measured. The files are made in it and removed at the end. "
+    "[default: the system's temporary folder]",
+)
+@click.option(
+    "--conditions", metavar="TEXT", help="Text that is stored in every row, e.g. what else ran on the machine."
+)
+@click.option(
+    "-o", "--out", type=OUT, required=True, help="File for the rows (JSON Lines). An existing file is overwritten."
+)
 def main(files: int, folder: Path | None, conditions: str | None, out: Path) -> None:
-    """Scan, page and plan."""
+    """Measure time and memory of scanning many files and of planning over them.
+
+    \b
+    Example:
+      degrade-engine bench inventory --files 10000 -o inventory.jsonl
+
+    Many small JPEG, PNG and WebP files are written first, so they are in the system's cache: the work is measured, not
+    the disk. Then they are scanned, inventory.jsonl is written and read, and a million pairs are planned.
+    """
     rows = []
     with tempfile.TemporaryDirectory(dir=folder) as work:
         photographs, page = Path(work) / "photographs", Path(work) / "page"

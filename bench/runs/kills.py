@@ -63,21 +63,59 @@ class Work:
 
 
 @click.command()
-@click.option("--hr", type=FOLDER, default=Path("samples/hr"), show_default=True)
-@click.option("--reference", type=FOLDER, default=Path("samples/reference"),
-              show_default=True)  # fmt: skip
-@click.option("--engine", type=FOLDER, help="Kill runs of it, too.")
-@click.option("--kills", type=click.IntRange(1), default=50, show_default=True, help="A configuration.")
-@click.option("--work", "only", type=click.Choice(WORKS), multiple=True, default=WORKS, help="[default: both]")
-@click.option("--sink", "sinks", type=click.Choice(KINDS), multiple=True, default=KINDS, help="[default: all]")
-@click.option("--who", type=click.Choice(get_args(Who)), multiple=True, default=get_args(Who), help="[default: all]")
-@click.option("--seed", type=SEED, default=0, show_default=True)
-@click.option("-o", "--out", type=OUT, required=True, help="JSONL; rows are added.")
+@click.option("--hr", type=FOLDER, default=Path("samples/hr"), show_default=True, help="Folder of sharp photographs.")
+@click.option(
+    "--reference",
+    type=FOLDER,
+    default=Path("samples/reference"),
+    show_default=True,
+    help="Folder of the camera's photographs, for --engine.",
+)
+@click.option("--engine", type=FOLDER, help="Folder of an engine. Runs of it are killed too. [default: bicubic only]")
+@click.option(
+    "--kills", type=click.IntRange(1), metavar="N", default=50, show_default=True, help="Kills per configuration."
+)
+@click.option(
+    "--work",
+    "only",
+    type=click.Choice(WORKS),
+    multiple=True,
+    default=WORKS,
+    help="What makes the pairs. Can be repeated. [default: both]",
+)
+@click.option(
+    "--sink",
+    "sinks",
+    type=click.Choice(KINDS),
+    multiple=True,
+    default=KINDS,
+    help="Output layout. Can be repeated. [default: all]",
+)
+@click.option(
+    "--who",
+    type=click.Choice(get_args(Who)),
+    multiple=True,
+    default=get_args(Who),
+    help="What runs: one process, three calls of `generate` on one folder, three worker processes, or Ray. "
+    "Ray is only used with the sink folder. Can be repeated. [default: all]",
+)
+@click.option(
+    "--seed", type=SEED, metavar="S", default=0, show_default=True, help="Random seed for the moments of the kills."
+)
+@click.option("-o", "--out", type=OUT, required=True, help="File for the rows (JSON Lines). Rows are appended.")
 def main(
     hr: Path, reference: Path, engine: Path | None, kills: int, only: Sequence[str], sinks: Sequence[SinkKind],
     who: Sequence[Who], seed: int, out: Path,
 ) -> None:  # fmt: skip
-    """Kill runs at random moments and compare what they end with."""
+    """Kill runs at random moments, continue them, and compare the files.
+
+    \b
+    Example:
+      degrade-engine bench kills --work bicubic --sink folder -o kills.jsonl
+
+    A configuration is what makes the pairs, the sink, and what runs. Each gives one row. The files must be the same as
+    those of a run that was not killed, to the byte. Otherwise the exit code is 1.
+    """
     with tempfile.TemporaryDirectory() as folder:
         for work in make_works(Path(folder), hr, reference, engine):
             if work.name not in only:

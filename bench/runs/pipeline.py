@@ -139,18 +139,60 @@ def shares(page: dict[str, Any], threads: int) -> dict[str, Any]:
 
 
 @click.command()
-@click.option("--engine", type=FOLDER, help="Of a kind that reads references.")
-@click.option("--hr", type=FOLDER, required=True)
-@click.option("--reference", type=FOLDER)
-@click.option("--pairs", type=click.IntRange(1), default=64, show_default=True, help="Of the recommended setting.")
-@click.option("--slow", type=click.IntRange(1), default=32, show_default=True, help="Of the paper's setting.")
-@click.option("--quick", type=click.IntRange(1), default=1000, show_default=True, help="Of the degraders.")
-@click.option("--most", type=click.IntRange(1), default=COUNTS[-1], show_default=True, help="Pairs to plan.")
-@click.option("-o", "--out", type=OUT, required=True, help="JSONL, written anew.")
+@click.option(
+    "--engine",
+    type=FOLDER,
+    help="Folder of an engine that reads references. Needs --reference. [default: degraders only]",
+)
+@click.option("--hr", type=FOLDER, required=True, help="Folder of sharp photographs.")
+@click.option("--reference", type=FOLDER, help="Folder of the camera's photographs, for --engine.")
+@click.option(
+    "--pairs",
+    type=click.IntRange(1),
+    metavar="N",
+    default=64,
+    show_default=True,
+    help="Pairs that the engine makes with the recipe recommended.",
+)
+@click.option(
+    "--slow",
+    type=click.IntRange(1),
+    metavar="N",
+    default=32,
+    show_default=True,
+    help="Pairs that the engine makes with the recipe paper, which is slow.",
+)
+@click.option(
+    "--quick",
+    type=click.IntRange(1),
+    metavar="N",
+    default=1000,
+    show_default=True,
+    help="Pairs that each degrader makes.",
+)
+@click.option(
+    "--most",
+    type=click.IntRange(1),
+    metavar="N",
+    default=COUNTS[-1],
+    show_default=True,
+    help=f"Pairs of the large plan. {COUNTS[0]} pairs are planned too.",
+)
+@click.option(
+    "-o", "--out", type=OUT, required=True, help="File for the rows (JSON Lines). An existing file is overwritten."
+)
 def main(
     engine: Path | None, hr: Path, reference: Path | None, pairs: int, slow: int, quick: int, most: int, out: Path
 ) -> None:
-    """What a long run costs before its first pair, how busy the engine is kept, and the share of image I/O."""
+    """Measure planning, closing and image I/O of long runs, and how busy the engine is.
+
+    \b
+    Example:
+      degrade-engine bench pipeline --hr samples/hr -o pipeline.jsonl
+
+    Plans of many pairs are made, opened, closed and continued, without images. Then whole runs are made: each
+    degrader's, and the engine's.
+    """
     threads, rows = cores(), list[Row]()
     runs: list[tuple[str, Order, int, int]] = [(kind, Order(degrader=kind, hr=hr), quick, BATCH) for kind in DEGRADERS]
     if engine and reference:

@@ -233,19 +233,73 @@ def rows(ways: list[Way], about: dict[str, Any]) -> list[dict[str, Any]]:
 
 @click.command()
 @click.argument("checkpoint", type=FILE)
-@click.option("--engine", "folder", type=FOLDER, required=True)
-@click.option("--also", type=FOLDER, multiple=True,
-              help="An engine of another precision, of the same sizes; may be repeated.")  # fmt: skip
-@click.option("--samples", type=FOLDER, default=Path("samples"), show_default=True)
-@click.option("--tau", type=click.IntRange(1), default=10, show_default=True, help="The paper's is 1:30.")
-@click.option("--repeats", type=click.IntRange(1), default=3, show_default=True, help="Rounds.")
-@click.option("--budget", type=click.FloatRange(0), default=330, show_default=True, help="Seconds, about.")
-@click.option("--threads", type=click.IntRange(1), help="Of every way. [default: one a physical core]")
-@click.option("--only", multiple=True, help="Ways whose name begins so, beside the original. [default: all]")
-@click.option("-o", "--out", type=OUT, required=True, help="JSONL; written anew.")
+@click.option("--engine", "folder", type=FOLDER, required=True, help="Folder of the engine, built from CHECKPOINT.")
+@click.option(
+    "--also",
+    type=FOLDER,
+    multiple=True,
+    help="Another engine to time, e.g. of precision bf16. It needs the LR size and the batch of --engine. "
+    "Can be repeated.",
+)
+@click.option(
+    "--samples",
+    type=FOLDER,
+    default=Path("samples"),
+    show_default=True,
+    help="Folder with the photographs: hr/ and reference/.",
+)
+@click.option(
+    "--tau",
+    type=click.IntRange(1),
+    metavar="N",
+    default=10,
+    show_default=True,
+    help="Number of noising steps. Each costs one network call. The paper draws it from 1 to 30.",
+)
+@click.option(
+    "--repeats",
+    type=click.IntRange(1),
+    metavar="N",
+    default=3,
+    show_default=True,
+    help="Rounds. In each, every way is timed once.",
+)
+@click.option(
+    "--budget",
+    type=click.FloatRange(0),
+    metavar="SECONDS",
+    default=330,
+    show_default=True,
+    help="Time limit. A round that would end later is not begun, but the first one always is.",
+)
+@click.option(
+    "--threads", type=click.IntRange(1), metavar="N", help="Threads of each way. [default: one per physical core]"
+)
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="NAME",
+    help="Time only ways whose names begin like this, e.g. 'torch.compile', and the ways that they are "
+    "compared with. Can be repeated. [default: all]",
+)
+@click.option(
+    "-o", "--out", type=OUT, required=True, help="File for the rows (JSON Lines). An existing file is overwritten."
+)
 def main(checkpoint: Path, folder: Path, also: tuple[Path, ...], samples: Path, tau: int, repeats: int, budget: float,
          threads: int | None, only: tuple[str, ...], out: Path) -> None:  # fmt: skip
-    """Time the engine beside PyTorch; about six minutes on two cores."""
+    """Time the engine and PyTorch on the same pairs, noise and steps.
+
+    \b
+    Example:
+      degrade-engine bench speed realdgen-tiny.safetensors --engine engine \\
+        -o speed.jsonl
+
+    CHECKPOINT is a RealDGen checkpoint. All ways are timed in turn, without file I/O. Takes about six minutes on two
+    cores.
+
+    The pixels of each way are compared with those of the original PyTorch code. It is an error if the engine's differ
+    by more than rounding; then no row is written.
+    """
     threads = threads or cores()
     torch.set_num_threads(threads)
     with ExitStack() as stack:

@@ -274,18 +274,44 @@ def seconds_a_call(way: Way, pairs: Sequence[Pair], folder: Path) -> float:
 
 @click.command()
 @click.argument("checkpoint", type=FILE)
-@click.option("--engine", "folder", type=FOLDER, required=True)
-@click.option("--also", type=FOLDER, multiple=True,
-              help="An engine of another precision; may be repeated.")  # fmt: skip
-@click.option("--syndiff", "other", type=FOLDER, help="An engine of the kind syndiff.")
-@click.option("--pairs", "pairs_in", type=FOLDER,
-              help="HR/ and LR/. [default: the samples, without PSNR]")  # fmt: skip
-@click.option("--samples", type=FOLDER, default=Path("samples"), show_default=True,
-              help="hr/ and reference/: what is degraded without --pairs.")  # fmt: skip
-@click.option("--images", type=click.IntRange(1), default=100, show_default=True, help="A way, as in the paper.")
-@click.option("--slow", type=click.IntRange(1), default=8, show_default=True,
-              help="Images of the ways that run every step.")  # fmt: skip
-@click.option("-o", "--out", type=OUT, required=True, help="JSONL, written anew.")
+@click.option("--engine", "folder", type=FOLDER, required=True, help="Folder of the engine, built from CHECKPOINT.")
+@click.option(
+    "--also", type=FOLDER, multiple=True, help="Another engine to time, e.g. of precision bf16. Can be repeated."
+)
+@click.option("--syndiff", "other", type=FOLDER, help="Folder of a SynDiff engine to time. [default: no SynDiff row]")
+@click.option(
+    "--pairs",
+    "pairs_in",
+    type=FOLDER,
+    help="Folder of true pairs: HR/NAME and LR/NAME. Their real LR give the PSNR. "
+    "[default: the photographs of --samples, without PSNR]",
+)
+@click.option(
+    "--samples",
+    type=FOLDER,
+    default=Path("samples"),
+    show_default=True,
+    help="Folder with the photographs that are used without --pairs: hr/ and reference/.",
+)
+@click.option(
+    "--images",
+    type=click.IntRange(1),
+    metavar="N",
+    default=100,
+    show_default=True,
+    help="Images that each way makes. The paper has 100.",
+)
+@click.option(
+    "--slow",
+    type=click.IntRange(1),
+    metavar="N",
+    default=8,
+    show_default=True,
+    help="Images of the slow ways: those that run every time step.",
+)
+@click.option(
+    "-o", "--out", type=OUT, required=True, help="File for the rows (JSON Lines). An existing file is overwritten."
+)
 def main(
     checkpoint: Path,
     folder: Path,
@@ -297,7 +323,17 @@ def main(
     slow: int,
     out: Path,
 ) -> None:
-    """RealDGen's Table 12 on this machine: BSRGAN, Real-ESRGAN, SynDiff, RealDGen in PyTorch and by the engine."""
+    """Measure RealDGen's Table 12 on this machine: seconds per image, and PSNR.
+
+    \b
+    Example:
+      degrade-engine bench table12 realdgen-tiny.safetensors --engine engine \\
+        -o table12.jsonl
+
+    CHECKPOINT is a RealDGen checkpoint. The rows are BSRGAN, Real-ESRGAN, SynDiff, and RealDGen in PyTorch and by the
+    engine. Reading and writing of PNG files is included; loading of networks is not. PSNR is that of the generated LR
+    against the real LR.
+    """
     threads = cores()
     torch.set_num_threads(threads)
     rows = []
