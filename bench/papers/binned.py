@@ -118,20 +118,69 @@ def picture_of(rows: Sequence[Row]) -> str:
 
 @click.command()
 @click.option("--data", type=FOLDER, required=True, help=CORPUS)
-@click.option("--features", "name", type=click.Choice(NAMES), required=True)
-@click.option("--features-from", "path", type=EITHER, help="As in calibrate.")
-@click.option("--degraded", "kept", type=OUT, help="An .npz that keeps the crops.")
-@click.option("--settings", "which", type=click.Choice(["table1", "other"]), default="table1", show_default=True)
-@click.option("--features-seed", "draws", type=SEED, multiple=True, default=[0], help="Of random-alexnet (repeatable).")
-@click.option("--seed", type=SEED, default=0, show_default=True, help="Of crops and degradations.")
-@click.option("--threads", type=AT_LEAST_1, default=1, show_default=True)
-@click.option("-o", "--out", type=OUT, required=True, help="JSONL; its own rows are replaced.")
-@click.option("--picture", type=OUT, help="The heat-maps of Table 1's rows, SVG.")
+@click.option(
+    "--features",
+    "name",
+    type=click.Choice(NAMES),
+    required=True,
+    help="Features that tell degradations apart. random-alexnet needs no file; the others read --features-from.",
+)
+@click.option(
+    "--features-from",
+    "path",
+    type=EITHER,
+    help="For e-deg: an engine folder or a checkpoint. For alexnet and vgg19: a file of ImageNet weights.",
+)
+@click.option(
+    "--degraded",
+    "kept",
+    type=OUT,
+    help="File for the crops (.npz). It is read if it exists, and written if not. [default: crops are not kept]",
+)
+@click.option(
+    "--settings",
+    "which",
+    type=click.Choice(["table1", "other"]),
+    default="table1",
+    show_default=True,
+    help="Degradations to find. table1: the paper's four. other: sixteen more, for choosing the features.",
+)
+@click.option(
+    "--features-seed",
+    "draws",
+    type=SEED,
+    metavar="S",
+    multiple=True,
+    default=[0],
+    show_default=True,
+    help="Random seed of the weights of random-alexnet. Can be repeated.",
+)
+@click.option(
+    "--seed", type=SEED, metavar="S", default=0, show_default=True, help="Random seed of crops and degradations."
+)
+@click.option("--threads", type=AT_LEAST_1, metavar="N", default=1, show_default=True, help="CPU threads.")
+@click.option(
+    "-o",
+    "--out",
+    type=OUT,
+    required=True,
+    help="File for the rows (JSON Lines). Rows of the same features are replaced; others are kept.",
+)
+@click.option("--picture", type=OUT, help="File for a picture of the weights as heat maps (SVG). [default: none]")
 def main(
     data: Path, name: Name, path: Path | None, kept: Path | None, which: str, draws: tuple[int, ...], seed: int,
     threads: int, out: Path, picture: Path | None,
 ) -> None:  # fmt: skip
-    """Measure how the weights of an extractor find known settings."""
+    """Check that the binned degrader's weights find a known degradation (its Table 1).
+
+    \b
+    Example:
+      degrade-engine bench papers binned --data corpus \\
+        --features random-alexnet -o binned.jsonl
+
+    Crops are degraded in a known way and serve as references. A row has the mean weight of the bins with the right
+    degradation, divided by the mean weight of all other bins. 1 means that the features see nothing; larger is better.
+    """
     settings = SETTINGS if which == "table1" else other_settings()
     if kept is not None and kept.is_file():
         pixels = dict(np.load(kept))

@@ -46,10 +46,27 @@ luma's standard deviation below 64 and above 192 by that between."""
 
 @click.command()
 @click.option("--data", type=FOLDER, required=True, help=CORPUS)
-@click.option("--cameras", type=AT_LEAST_1, default=CAMERAS, show_default=True)
-@click.option("-o", "--out", type=OUT, required=True, help="JSONL; its rows are replaced.")
+@click.option(
+    "--cameras",
+    type=AT_LEAST_1,
+    metavar="N",
+    default=CAMERAS,
+    show_default=True,
+    help="Number of synthetic cameras that are drawn.",
+)
+@click.option(
+    "-o", "--out", type=OUT, required=True, help="File for the rows (JSON Lines). An existing file is overwritten."
+)
 def main(data: Path, cameras: int, out: Path) -> None:
-    """Real cameras and drawn ones, side by side."""
+    """Compare real cameras with the synthetic ones of the degrader camera.
+
+    \b
+    Example:
+      degrade-engine bench papers camera --data corpus -o camera.jsonl
+
+    Measures the filter between HR and LR, the noise, the variety between photographs of one camera, the change of
+    colour (synthetic cameras only), and the seconds per LR.
+    """
     rows = [
         *transfers(data, cameras), *noises(data, cameras), *varieties(data, max(1, cameras // SHOTS)),
         *tones(data, cameras), *seconds(data),

@@ -16,8 +16,8 @@ from pathlib import Path
 import click
 
 CORPUS = (
-    "Folder of the development corpus: RealSR's Canon pairs in pairs_realsr_canon_x4/HR and LR, and more, which "
-    "bench/papers/corpus.py lists."
+    "Folder of the development corpus: RealSR's Canon pairs in pairs_realsr_canon_x4/HR and LR, and other folders "
+    "that the source file bench/papers/corpus.py lists."
 )
 TRAINED, CHOSEN, REPORTED = range(1, 21), range(21, 31), range(31, 51)  # Canon numbers
 
@@ -41,9 +41,22 @@ def training_pairs(data: Path) -> list[tuple[Path, Path, str, float, int]]:
 
 @click.command()
 @click.argument("data", type=click.Path(exists=True, path_type=Path))
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True)
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="File for the table (CSV). An existing file is overwritten.",
+)
 def main(data: Path, out: Path) -> None:
-    """Write the table of true pairs that the tiny checkpoint was trained on."""
+    """Write the table of true pairs that the tiny checkpoint was trained on.
+
+    \b
+    Example:
+      python -m degrade_engine.bench.papers.corpus corpus -o pairs.csv
+
+    DATA is the folder of the development corpus. `train realdgen --pairs` reads the table.
+    """
     with out.open("w", newline="") as f:
         table = csv.writer(f)
         table.writerow(["hr", "lr", "group", "weight", "quiet"])

@@ -31,6 +31,7 @@ from .. import metrics
 from ..machine import machine
 from ..options import AT_LEAST_1, FILE, FOLDER, OUT
 from ..rows import add_row
+from .corpus import CORPUS
 from .true_pairs import Image, Pairs, read_pairs
 
 FLAT = 0.1  # W below which a region is called flat
@@ -52,19 +53,57 @@ def changes(before: list[Image], after: list[Image], weights: list[np.ndarray], 
 
 
 @click.command()
-@click.option("--data", type=FOLDER, required=True)
-@click.option("--lway", "checkpoint", type=FILE, required=True)
-@click.option("--sr", type=FILE, multiple=True, help="SR models (repeatable).")
-@click.option("--split", type=click.Choice(["chosen", "reported"]), default="chosen", show_default=True)
-@click.option("--learning-rate", type=click.FloatRange(0, min_open=True), multiple=True, default=[2e-6],
-              help="Of adapt (repeatable).")  # fmt: skip
-@click.option("--steps", type=AT_LEAST_1, default=300, show_default=True)
-@click.option("--crop", type=AT_LEAST_1, default=64, show_default=True, help="LR pixels a side of a patch.")
-@click.option("--threads", type=AT_LEAST_1, default=2, show_default=True)
-@click.option("-o", "--out", type=OUT, required=True, help="JSONL; rows are appended.")
+@click.option("--data", type=FOLDER, required=True, help=CORPUS)
+@click.option("--lway", "checkpoint", type=FILE, required=True, help="Checkpoint of `train lway`.")
+@click.option(
+    "--sr",
+    type=FILE,
+    multiple=True,
+    help="SR model: an SRResNet of `train srresnet`, or a file that spandrel reads. Can be repeated. "
+    "[default: bicubic only]",
+)
+@click.option(
+    "--split",
+    type=click.Choice(["chosen", "reported"]),
+    default="chosen",
+    show_default=True,
+    help="RealSR Canon scenes that are used. chosen: 021 to 030, on which settings may be chosen. reported: "
+    "031 to 050, for the figures that are reported.",
+)
+@click.option(
+    "--learning-rate",
+    type=click.FloatRange(0, min_open=True),
+    metavar="X",
+    multiple=True,
+    default=[2e-6],
+    show_default=True,
+    help="Learning rate of `adapt`. Can be repeated.",
+)
+@click.option(
+    "--steps",
+    type=AT_LEAST_1,
+    metavar="N",
+    default=300,
+    show_default=True,
+    help="Optimiser steps of `adapt`. The paper: 150 to 500.",
+)
+@click.option(
+    "--crop", type=AT_LEAST_1, metavar="PX", default=64, show_default=True, help="Side of a patch in LR pixels."
+)
+@click.option("--threads", type=AT_LEAST_1, metavar="N", default=2, show_default=True, help="CPU threads.")
+@click.option("-o", "--out", type=OUT, required=True, help="File for the rows (JSON Lines). Rows are appended.")
 def main(data: Path, checkpoint: Path, sr: tuple[Path, ...], split: str, learning_rate: tuple[float, ...], steps: int,
          crop: int, threads: int, out: Path) -> None:  # fmt: skip
-    """Measure what adapting by a reconstruction network does to SR models."""
+    """Measure what `adapt` does to SR models, on true pairs (LWay).
+
+    \b
+    Example:
+      degrade-engine bench papers lway --data corpus --lway lway.safetensors \\
+        --sr srresnet.safetensors -o lway.jsonl
+
+    Each SR model enlarges real LR before and after it adapts to them. It does not see the HR. A row has PSNR and detail
+    against the HR.
+    """
     torch.set_num_threads(threads)
     lway, record = load(checkpoint, LWay)
     pairs = read_pairs(data, split, 128)

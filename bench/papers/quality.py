@@ -82,34 +82,118 @@ def line(row: dict[str, Any]) -> str:
 
 
 @click.command()
-@click.option("--data", type=FOLDER, help=CORPUS)
-@click.option("--pairs", "folder", type=FOLDER, help="Or a folder of true pairs: HR/NAME and LR/NAME, aligned.")
-@click.option("--split", type=click.Choice(SPLITS), default="reported", show_default=True)
-@click.option("--engine", "engines", type=FOLDER, multiple=True, help="Of any kind (repeatable).")
-@click.option("--checkpoint", type=FILE, help="RealDGen's, for Table 5: engines without an extractor are made of it.")
-@click.option("--degrader", "degraders", type=click.Choice(baselines.NAMES), multiple=True,
-              help="Generators without networks. [default: all; the calibrated one with --weights]")  # fmt: skip
-@click.option("--weights", type=FILE, help="weights.json of `calibrate degradation`, for the binned degrader.")
-@click.option("--set", "sets", type=click.Choice(settings.NAMES), multiple=True, help="Named settings (repeatable).")
-@click.option("--settings", "listed", type=str, help="JSON list of settings, for every engine.")
-@click.option("--again", type=FILE, help="Measure the settings of this file's rows.")
-@click.option("--new", is_flag=True, help="Leave the rows that --out has already, with every figure.")
-@click.option("--lr-size", type=click.IntRange(8), help="LR side, pixels. [default: the engines', or 128]")
-@click.option("--scenes", type=click.IntRange(2), help="The first so many pairs. [default: all]")
-@click.option("--features-from", type=EITHER,
-              help="Engine or checkpoint whose E_deg measures. [default: the realdgen engine]")  # fmt: skip
-@click.option("--perceptual", "networks", type=FOLDER,
-              help="Folder of weights: LPIPS, DISTS, FID and CLIP score, those that it has files for.")  # fmt: skip
-@click.option("--seed", type=SEED, default=0, show_default=True)
-@click.option("--threads", type=click.IntRange(1), help="Of networks. [default: one a physical core]")
-@click.option("-o", "--out", type=OUT, required=True, help="JSONL; the same rows are replaced.")
+@click.option("--data", type=FOLDER, help=f"{CORPUS} Give this or --pairs.")
+@click.option(
+    "--pairs",
+    "folder",
+    type=FOLDER,
+    help="Folder of your own true pairs, aligned: HR/NAME and LR/NAME. Give this or --data.",
+)
+@click.option(
+    "--split",
+    type=click.Choice(SPLITS),
+    default="reported",
+    show_default=True,
+    help="Pairs of --data that are used. chosen: RealSR Canon scenes 021 to 030, on which settings may be "
+    "chosen. reported: 031 to 050, for the figures that are reported. scale2: City100 Nikon, at scale 2.",
+)
+@click.option(
+    "--engine",
+    "engines",
+    type=FOLDER,
+    multiple=True,
+    help="Folder of an engine to measure, of any kind. Can be repeated. All need the same LR size.",
+)
+@click.option(
+    "--checkpoint",
+    type=FILE,
+    help="RealDGen checkpoint. --set table5 makes engines without one of the extractors from it.",
+)
+@click.option(
+    "--degrader",
+    "degraders",
+    type=click.Choice(baselines.NAMES),
+    multiple=True,
+    metavar="NAME",
+    help=f"Degrader without networks to measure: {'; '.join(baselines.NAMES)}. Can be repeated. [default: all; the "
+    "calibrated one only with --weights]",
+)
+@click.option(
+    "--weights", type=FILE, help="File weights.json of `calibrate degradation`, for the degrader 'binned, calibrated'."
+)
+@click.option(
+    "--set",
+    "sets",
+    type=click.Choice(settings.NAMES),
+    multiple=True,
+    help="Set of settings to measure. table3: each kind of generator as its presets run it. table4: "
+    "RealDGen over tau. table5: RealDGen without an extractor. table7: with and without the filter. curve: "
+    "over solver, tau and steps. fusion: UDDM over its fusion weight. Can be repeated.",
+)
+@click.option(
+    "--settings",
+    "listed",
+    type=str,
+    metavar="JSON",
+    help="Your own settings, measured with every engine: a JSON list, e.g. '[{\"tau\": 30}]'.",
+)
+@click.option("--again", type=FILE, help="File of rows. Measure the settings of these rows again.")
+@click.option(
+    "--new", is_flag=True, help="Measure only what --out does not have yet. [default: measure all, and replace rows]"
+)
+@click.option(
+    "--lr-size",
+    type=click.IntRange(8),
+    metavar="PX",
+    help="Side of the LR images in pixels. [default: the engines', or 128]",
+)
+@click.option(
+    "--scenes", type=click.IntRange(2), metavar="N", help="Use only the first N pairs, at least 2. [default: all]"
+)
+@click.option(
+    "--features-from",
+    type=EITHER,
+    help="RealDGen engine or checkpoint whose degradation extractor (E_deg) compares the images. [default: "
+    "the first RealDGen engine]",
+)
+@click.option(
+    "--perceptual",
+    "networks",
+    type=FOLDER,
+    help="Folder of weights for LPIPS, DISTS, FID and CLIP score. Those without files are left out. "
+    "[default: none of them]",
+)
+@click.option("--seed", type=SEED, metavar="S", default=0, show_default=True, help="Random seed.")
+@click.option(
+    "--threads", type=click.IntRange(1), metavar="N", help="Threads of the networks. [default: one per physical core]"
+)
+@click.option(
+    "-o",
+    "--out",
+    type=OUT,
+    required=True,
+    help="File for the rows (JSON Lines). Rows of the same generator, setting and pairs are replaced; others are kept.",
+)
 def main(
     data: Path | None, folder: Path | None, split: str, engines: tuple[Path, ...], checkpoint: Path | None,
     degraders: tuple[str, ...], weights: Path | None, sets: tuple[settings.Name, ...], listed: str | None,
     again: Path | None, new: bool, lr_size: int | None, scenes: int | None, features_from: Path | None,
     networks: Path | None, seed: int, threads: int | None, out: Path,
 ) -> None:  # fmt: skip
-    """Measure engines and degraders of every kind on true pairs: fidelity, realism, and the paper's ablations."""
+    """Compare generated LR with real LR, on true pairs (RealDGen's Table 3).
+
+    \b
+    Examples:
+      degrade-engine bench papers quality --data corpus --engine engine \\
+        --set table3 -o quality.jsonl
+      degrade-engine bench papers quality --pairs my/pairs --engine engine \\
+        --settings '[{"tau": 30}]' -o quality.jsonl
+
+    Each engine and degrader makes LR from the HR of the true pairs. A row is one generator at one setting: how near its
+    LR are to the real ones, and how alike they look.
+
+    Say what to measure by --set, --settings or --again.
+    """
     if (data is None) == (folder is None):
         raise DegradeError("Pairs were given twice, or not at all", wanted="exactly one of --data and --pairs")
     with ExitStack() as stack:

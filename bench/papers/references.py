@@ -27,6 +27,7 @@ from .. import metrics
 from ..machine import context
 from ..options import FOLDER, OUT
 from ..rows import Row, add_row
+from .corpus import CORPUS
 from .jobs import generated
 from .settings import parse_settings
 from .true_pairs import Image, read_pairs
@@ -96,13 +97,35 @@ def looks(images: list[Image]) -> dict[str, float]:
 
 
 @click.command()
-@click.option("--data", type=FOLDER, required=True)
-@click.option("--engine", "folder", type=FOLDER, required=True)
-@click.option("--split", type=click.Choice(["chosen", "reported"]), default="reported", show_default=True)
-@click.option("--settings", type=str, required=True, help="JSON list of settings.")
-@click.option("-o", "--out", type=OUT, required=True)
+@click.option("--data", type=FOLDER, required=True, help=CORPUS)
+@click.option("--engine", "folder", type=FOLDER, required=True, help="Folder of an engine that reads references.")
+@click.option(
+    "--split",
+    type=click.Choice(["chosen", "reported"]),
+    default="reported",
+    show_default=True,
+    help="RealSR Canon scenes that are used. chosen: 021 to 030, on which settings may be chosen. reported: "
+    "031 to 050, for the figures that are reported.",
+)
+@click.option(
+    "--settings",
+    type=str,
+    metavar="JSON",
+    required=True,
+    help="Settings to measure: a JSON list, e.g. '[{\"tau\": 10}]'.",
+)
+@click.option("-o", "--out", type=OUT, required=True, help="File for the rows (JSON Lines). Rows are appended.")
 def main(data: Path, folder: Path, split: str, settings: str, out: Path) -> None:
-    """Tables of references against outputs."""
+    """Measure what the output takes over from its reference.
+
+    \b
+    Example:
+      degrade-engine bench papers references --data corpus --engine engine \\
+        --settings '[{"tau": 10}]' -o references.jsonl
+
+    Sharp images are degraded in one known way, such as noise, blur or JPEG, and used as references. A row has the
+    sharpness, noise and blockiness of references and outputs: the output should change as the reference does.
+    """
     chosen = parse_settings(settings)
     with Engine.open(folder) as engine:
         pairs = read_pairs(data, split, engine.spec.lr_size)

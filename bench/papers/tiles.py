@@ -91,13 +91,42 @@ def made(engine: Engine, hr: Bytes, reference: Bytes | None, scale: int) -> NDAr
 
 
 @click.command()
-@click.option("--engine", "tiled", type=FOLDER, required=True, help="Of the tiles.")
-@click.option("--whole", type=FOLDER, required=True, help="Of twice the LR size.")
-@click.option("--samples", type=FOLDER, default=Path("samples"), show_default=True)
-@click.option("--images", "count", type=click.IntRange(1), metavar="N", help="The first N photographs. [default: all]")
-@click.option("-o", "--out", type=OUT, required=True, help="JSONL; a kind is replaced.")
+@click.option("--engine", "tiled", type=FOLDER, required=True, help="Folder of the engine that makes the tiles.")
+@click.option(
+    "--whole",
+    type=FOLDER,
+    required=True,
+    help="Folder of the engine that makes whole images. It is built from the same bundle, and its LR size is "
+    "a multiple of the LR size of --engine, e.g. 128 and 64.",
+)
+@click.option(
+    "--samples",
+    type=FOLDER,
+    default=Path("samples"),
+    show_default=True,
+    help="Folder with the photographs: hr/ and reference/.",
+)
+@click.option(
+    "--images", "count", type=click.IntRange(1), metavar="N", help="Use only the first N photographs. [default: all]"
+)
+@click.option(
+    "-o",
+    "--out",
+    type=OUT,
+    required=True,
+    help="File for the rows (JSON Lines). Rows of the same kind of engine are replaced; others are kept.",
+)
 def main(tiled: Path, whole: Path, samples: Path, count: int | None, out: Path) -> None:
-    """Seams of tiles, and their difference from the whole image, with the same noise."""
+    """Measure seams of images made in tiles, and their difference from whole images.
+
+    \b
+    Example:
+      degrade-engine bench papers tiles --engine engine-64 --whole engine-128 \\
+        -o tiles.jsonl
+
+    The images are made whole, in overlapping tiles as `generate` makes them, and in tiles side by side, with the same
+    noise. All figures are grey levels; a seam of 0 means that no edge shows.
+    """
     specs = [open_engine_spec(folder) for folder in (tiled, whole)]
     kind, tile, size = specs[0].kind, specs[0].lr_size, specs[1].lr_size
     if specs[0].key.bundle_sha256 != specs[1].key.bundle_sha256 or size % tile or size == tile:

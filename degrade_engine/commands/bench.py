@@ -15,28 +15,28 @@ from degrade_engine.engine.errors import DegradeError
 
 MEASUREMENTS = {
     "table12": ("seconds", "Seconds per image and PSNR of each generator (RealDGen's Table 12)."),
-    "speed": ("seconds", "The engine against PyTorch, with the same noise, without file I/O."),
-    "latency": ("latency", "Time, FLOPs and bytes of every network and kernel; scaling."),
-    "gpu": ("gpu", "All checks and benchmarks of a GPU."),
+    "speed": ("seconds", "Seconds per pair: the engine and PyTorch, without file I/O."),
+    "latency": ("latency", "Where the time of a pair goes on a CPU, and how it scales."),
+    "gpu": ("gpu", "Every check and benchmark of an NVIDIA GPU."),
     "kernels": ("gpu", "Registers and spills of the CUDA kernels (needs nvcc)."),
-    "compare": ("", "Compare two commits, or two files of rows: faster, slower, or noise."),
-    "tables": ("", "Write the tables of README.md and docs/ from the rows in bench/results."),
-    "check": ("runs", "Which broken pairs `check` finds, and which good ones it accuses."),
-    "kills": ("runs", "Kill runs at random moments: continued, they end with the same bytes."),
-    "faults": ("runs", "Let one system call fail: the next run ends with the same bytes (Linux)."),
+    "compare": ("", "Compare two commits or two files of rows: faster or slower?"),
+    "tables": ("", "Write the tables of README.md and docs/, or of your own rows."),
+    "check": ("runs", "How many broken pairs `check` finds, and good ones it accuses."),
+    "kills": ("runs", "Kill runs, continue them, and compare the files."),
+    "faults": ("runs", "Let system calls fail, run again, compare the files (Linux)."),
     "durability": ("runs", "Cost of writing shards so that they survive a power cut."),
     "inventory": ("runs", "Time and memory of scanning many files, and of planning a million pairs."),
-    "pipeline": ("runs", "Planning and closing a million pairs; how busy the engine is; image I/O."),
+    "pipeline": ("runs", "Planning, closing and image I/O of long runs; use of the engine."),
     "formats": ("runs", "Size and CPU time of PNG and lossless WebP."),
 }
 """By name: the room of bench/ in which the module lies, and what it measures."""
 PAPERS = {
-    "quality": ("papers", "Each degrader against true pairs (RealDGen's Table 3)."),
+    "quality": ("papers", "Generated LR and real LR, on true pairs (RealDGen's Table 3)."),
     "worth": ("papers.worth", "An SR network trained on each generator's pairs (RealDGen's Table 1)."),
-    "references": ("papers", "What the output takes over from references with known degradation."),
-    "binned": ("papers", "The binned distribution on known settings (its Table 1)."),
-    "lway": ("papers", "An SR model before and after `adapt`."),
-    "camera": ("papers", "Real cameras and synthetic ones: filter, noise, variety."),
+    "references": ("papers", "What the output takes over from its reference."),
+    "binned": ("papers", "Whether binned weights find a known degradation (its Table 1)."),
+    "lway": ("papers", "SR models before and after `adapt`, on true pairs."),
+    "camera": ("papers", "Real and synthetic cameras: filter, noise, variety."),
     "tiles": ("papers", "Seams of images made in tiles, and their difference from whole ones."),
 }
 """Likewise; what reproduces the papers' tables, most of it on the development corpus."""
@@ -80,7 +80,7 @@ def command() -> None:
     Example:
       degrade-engine bench speed --help
 
-    Each result is a line of JSON that says how, when and on what machine it was measured.
+    Results are rows of a JSON Lines file. A row says how, when and on which machine it was measured.
     """
 
 
@@ -91,4 +91,6 @@ def papers() -> None:
     \b
     Example:
       degrade-engine bench papers quality --help
+
+    Most of them need the development corpus (--data).
     """

@@ -142,23 +142,70 @@ def kind_of(engine: Path) -> str:
 
 @click.command()
 @click.option("--data", type=FOLDER, required=True, help=CORPUS)
-@click.option("--engine", "folders", multiple=True, metavar="[NAME=]FOLDER",
-              help="Built with --lr-size 64 (repeatable); its name is its kind where none is given.")  # fmt: skip
-@click.option("--weights", "files", multiple=True, metavar="[NAME=]FILE",
-              help="Of the binned space (repeatable). [default: found on the references]")  # fmt: skip
-@click.option("--work", type=WORK, required=True, help="Where the sets go, and stay.")
-@click.option("--preset", "name", type=click.Choice(list(PRESETS)), default="cpu", show_default=True)
-@click.option("--steps", type=click.IntRange(1), help="Of the training, instead of the preset's.")
-@click.option("--pairs", type=click.IntRange(1), default=400, show_default=True, help="A set.")
-@click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Trainings a set.")
-@click.option("--only", multiple=True, help="Only the set of this name (repeatable).")
-@click.option("--threads", type=click.IntRange(1), default=1, show_default=True)
-@click.option("-o", "--out", type=OUT, required=True, help="JSONL; rows are appended.")
+@click.option(
+    "--engine",
+    "folders",
+    multiple=True,
+    metavar="[NAME=]FOLDER",
+    help="Engine built with --lr-size 64, which makes sets of pairs. Its name is its kind if you give none. "
+    "Can be repeated.",
+)
+@click.option(
+    "--weights",
+    "files",
+    multiple=True,
+    metavar="[NAME=]FILE",
+    help="Weights of the binned degrader, from `calibrate degradation`. Can be repeated. [default: fitted to "
+    "the references]",
+)
+@click.option("--work", type=WORK, required=True, help="Folder for the sets of pairs. They are kept.")
+@click.option(
+    "--preset",
+    "name",
+    type=click.Choice(list(PRESETS)),
+    default="cpu",
+    show_default=True,
+    help=f"Size of the SR network and length of the training. cpu: {PRESETS['cpu'].steps} steps. gpu: a "
+    f"larger network, {PRESETS['gpu'].steps} steps.",
+)
+@click.option("--steps", type=click.IntRange(1), metavar="N", help="Steps of each training. [default: the preset's]")
+@click.option("--pairs", type=click.IntRange(1), metavar="N", default=400, show_default=True, help="Pairs per set.")
+@click.option(
+    "--seeds",
+    type=click.IntRange(1),
+    metavar="N",
+    default=3,
+    show_default=True,
+    help="Trainings per set, each with another random seed.",
+)
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="NAME",
+    help="Use only the set of this name, e.g. bicubic. Can be repeated. [default: every set that can be made]",
+)
+@click.option("--threads", type=click.IntRange(1), metavar="N", default=1, show_default=True, help="CPU threads.")
+@click.option(
+    "-o",
+    "--out",
+    type=OUT,
+    required=True,
+    help="File for the rows (JSON Lines). Rows are appended. A row that exists is not measured again.",
+)
 def main(
     data: Path, folders: tuple[str, ...], files: tuple[str, ...], work: Path, name: str, steps: int | None, pairs: int,
     seeds: int, only: tuple[str, ...], threads: int, out: Path,
 ) -> None:  # fmt: skip
-    """Train the same SR network on each set of pairs, and test it on true pairs (RealDGen's Table 1)."""
+    """Train the same SR network on each generator's pairs, and test it on true pairs.
+
+    \b
+    Example:
+      degrade-engine bench papers worth --data corpus --engine engine \\
+        --work out/worth -o worth.jsonl
+
+    This is the question of RealDGen's Table 1. The sets have the same HR; only the LR differ. The test is RealSR Canon
+    x4, scenes 031 to 050. A row is one set and one seed. A stopped run continues with the same command.
+    """
     torch.set_num_threads(threads)
     cv2.setNumThreads(threads)
     preset = PRESETS[name] if steps is None else dataclasses.replace(PRESETS[name], steps=steps)
