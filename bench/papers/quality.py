@@ -135,7 +135,8 @@ def line(row: dict[str, Any]) -> str:
     "listed",
     type=str,
     metavar="JSON",
-    help="Your own settings, measured with every engine: a JSON list, e.g. '[{\"tau\": 30}]'.",
+    help="Your own settings, measured with every engine: a JSON list, e.g. '[{\"tau\": 30}]'. Keys: start, tau, steps, "
+    "spacing, solver, eta, reference, filter. Each has a default.",
 )
 @click.option("--again", type=FILE, help="File of rows. Measure the settings of these rows again.")
 @click.option(

@@ -112,7 +112,8 @@ def looks(images: list[Image]) -> dict[str, float]:
     type=str,
     metavar="JSON",
     required=True,
-    help="Settings to measure: a JSON list, e.g. '[{\"tau\": 10}]'.",
+    help="Settings to measure: a JSON list, e.g. '[{\"tau\": 10}]'. Keys: start, tau, steps, "
+    "spacing, solver, eta, filter. Each has a default.",
 )
 @click.option("-o", "--out", type=OUT, required=True, help="File for the rows (JSON Lines). Rows are appended.")
 def main(data: Path, folder: Path, split: str, settings: str, out: Path) -> None:
