@@ -108,7 +108,7 @@ def test_one_error_is_tried_again_and_a_lasting_one_stops(photos, tmp_path, monk
         capsys.readouterr()
         assert generate(photos, out, "--patience", 0) == 2
     said = capsys.readouterr().err.replace("\n", " ")
-    assert f"{photos}/2.png cannot be read" in said and sign in said and "the same command then goes on" in said
+    assert f"{photos}/2.png cannot be read" in said and sign in said and "run the same command to continue" in said
     assert "Traceback" not in said
     broken(photos, out, tmp_path / "wanted")
     assert generate(photos, out) == 0 and tree(out) == tree(tmp_path / "wanted")

@@ -43,7 +43,7 @@ def test_an_output_that_is_deleted_is_one_sentence(photos, tmp_path, kind, more)
     os.rename(out, tmp_path / "elsewhere")
     said = run.communicate(timeout=60)[1]
     assert run.returncode == 2 and said.count("Error:") == 1 and "Traceback" not in said, said
-    assert f"{out} is gone" in said and not out.exists()
+    assert f"{out} was removed while pairs were written to it" in said and not out.exists()
 
 
 @pytest.fixture(scope="module")

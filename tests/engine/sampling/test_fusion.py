@@ -121,5 +121,5 @@ def test_a_kind_without_branches_takes_neither_hr_nor_weight(tiny_bundle_module:
     bundle = tiny_bundle_module.make(tmp_path, kind="syndiff")
     with pytest.raises(DegradeError, match="reads no HR"):
         sampler(bundle, Host()).run(batch(fusion_weight=None), filter=False)
-    with pytest.raises(DegradeError, match="has no use for it"):
+    with pytest.raises(DegradeError, match="this kind of engine fuses nothing"):
         sampler(bundle, Host()).run(batch(hr=None), filter=False)

@@ -106,4 +106,4 @@ def test_none_writes_lq_alone_and_says_so(photos: Path, tmp_path: Path, capsys: 
     assert generate("folder", photos, tmp_path / "none", "--gt", "link") == 2
     assert "gt was none and is now link" in capsys.readouterr().err
     assert generate("lmdb", photos, tmp_path / "new", "--gt", "none") == 2
-    assert "readers want pairs" in capsys.readouterr().err and not (tmp_path / "new").exists()
+    assert "readers need pairs" in capsys.readouterr().err and not (tmp_path / "new").exists()
