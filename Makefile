@@ -1,4 +1,5 @@
 # demo   from a clean clone to a page of pairs      test   everything that proves it
+# coverage  the tests, and which lines they ran
 # lint   ruff and mypy                               bench  the tables of speed for this machine, beside the paper's
 # quality the rows of quality on true pairs, anew     tables what README.md and docs/ show of the committed rows
 # docs   the documentation as a site: build/site/index.html
@@ -14,7 +15,7 @@ OUT ?= out
 
 SHELL := bash
 .DEFAULT_GOAL := demo
-.PHONY: hashes demo test test-slow lint types docs tables quality bench worth bench-gpu clean
+.PHONY: hashes demo test coverage test-slow lint types docs tables quality bench worth bench-gpu clean
 
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet -c constraints.txt
@@ -70,11 +71,16 @@ demo: .venv/demo
 	printf '\nThe pairs: %s\nThe page:  %s\nFrom checkpoint to page it took %d s.\n' "$(abspath $(OUT)/pairs)" \
 		"$(abspath $(OUT)/report.html)" $$((SECONDS - began))
 
-NEEDS_GPU := engine/devices/cuda*,engine/executors/*tensorrt*,engine/executors/*cuda*,engine/backends/*tensorrt*,bench/gpu/*
-
 # Two processes: most of a test's time is one core's, and the networks' threads are few.
+TESTS = $(BIN)/pytest -q --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 test: .venv/test lint
-	$(BIN)/pytest -q --numprocesses 2 --dist loadgroup --no-loadscope-reorder --cov --cov-report=
+	$(TESTS)
+
+# The same tests, and which lines they ran; of what needs a GPU, line by line. It takes a quarter longer and more.
+NEEDS_GPU := engine/devices/cuda*,engine/executors/*tensorrt*,engine/executors/*cuda*,engine/backends/*tensorrt*,bench/gpu/*
+coverage: .venv/test
+	@mkdir -p build
+	$(TESTS) --cov --cov-report=
 	@echo "Lines of what needs a GPU, and which of them no test has run:"
 	@$(BIN)/coverage report --show-missing --include="$(NEEDS_GPU)"
 	@printf 'Lines that the tests ran, in %%, without what ran in processes of its own: '; $(BIN)/coverage report --format=total
