@@ -26,7 +26,7 @@ from degrade_engine.engine import machine as machines
 from degrade_engine.engine.artefact import tool_versions
 
 from ..machine import stamp
-from ..options import FILE, FOLDER, OUT
+from ..options import FILE, FOLDER, ROWS_APPENDED
 from ..rows import Row, add_row, read_rows
 
 HOURS = 3600
@@ -49,7 +49,7 @@ ON_A_GPU = tuple(one.name for one in backends.BACKENDS.values() if one.gpu)
     metavar="NAME",
     help="Run only parts whose names begin like this, e.g. 'tests' or 'tiny'. Can be repeated. [default: all]",
 )
-@click.option("-o", "--out", type=OUT, required=True, help="File for the rows (JSON Lines). Rows are appended.")
+@ROWS_APPENDED
 def main(checkpoint: Path, samples: Path, only: tuple[str, ...], out: Path) -> None:
     """Check and time everything on this machine's NVIDIA GPU.
 

@@ -22,7 +22,7 @@ import click
 
 from ...kernels import loader
 from ...kernels.grids import THREADS
-from ..options import OUT
+from ..options import ROWS_WRITTEN
 from ..rows import Row, write_rows
 
 CAPABILITIES = (80, 89, 90, 100, 120)
@@ -90,9 +90,7 @@ def read_ptxas(printed: str, sm: int) -> list[Row]:
 
 
 @click.command()
-@click.option(
-    "-o", "--out", type=OUT, required=True, help="File for the rows (JSON Lines). An existing file is overwritten."
-)
+@ROWS_WRITTEN
 def main(out: Path) -> None:
     """Report registers, spills and shared memory of the CUDA kernels.
 

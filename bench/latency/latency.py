@@ -36,7 +36,7 @@ from degrade_engine.kernels import philox
 from .. import onnx_work, rig
 from ..ledger import Ledger
 from ..machine import processor, stamp
-from ..options import FOLDER, OUT
+from ..options import FOLDER, ROWS_WRITTEN
 from ..rig import Source
 from ..rows import Row, write_rows
 from ..timing import digits, spread, timed
@@ -175,9 +175,7 @@ def of_preset(source: Source, name: str, recipe: Recipe, samples: Path, threads:
 @click.option(
     "--threads", type=click.IntRange(1), metavar="N", help="Threads of the networks. [default: one per physical core]"
 )
-@click.option(
-    "-o", "--out", type=OUT, required=True, help="File for the rows (JSON Lines). An existing file is overwritten."
-)
+@ROWS_WRITTEN
 def main(folders: tuple[Path, ...], samples: Path, threads: int | None, out: Path) -> None:
     """Measure where the time of a pair goes on a CPU, and how it scales.
 

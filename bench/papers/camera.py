@@ -30,7 +30,7 @@ from degrade_engine.engine.images import read_rgb, resize_bicubic
 
 from .. import metrics
 from ..machine import machine
-from ..options import AT_LEAST_1, FOLDER, OUT
+from ..options import AT_LEAST_1, FOLDER, ROWS_WRITTEN
 from ..rows import Row, write_rows
 from .corpus import CORPUS, TRAINED, canon
 from .true_pairs import Image, nikon_at_2
@@ -54,9 +54,7 @@ luma's standard deviation below 64 and above 192 by that between."""
     show_default=True,
     help="Number of synthetic cameras that are drawn.",
 )
-@click.option(
-    "-o", "--out", type=OUT, required=True, help="File for the rows (JSON Lines). An existing file is overwritten."
-)
+@ROWS_WRITTEN
 def main(data: Path, cameras: int, out: Path) -> None:
     """Compare real cameras with the synthetic ones of the degrader camera.
 

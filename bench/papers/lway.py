@@ -29,7 +29,7 @@ from degrade_engine.originals.sr_models import SRModel, open_sr
 
 from .. import metrics
 from ..machine import machine
-from ..options import AT_LEAST_1, FILE, FOLDER, OUT
+from ..options import AT_LEAST_1, FILE, FOLDER, ROWS_APPENDED
 from ..rows import add_row
 from .corpus import CORPUS
 from .true_pairs import Image, Pairs, read_pairs
@@ -91,7 +91,7 @@ def changes(before: list[Image], after: list[Image], weights: list[np.ndarray], 
     "--crop", type=AT_LEAST_1, metavar="PX", default=64, show_default=True, help="Side of a patch in LR pixels."
 )
 @click.option("--threads", type=AT_LEAST_1, metavar="N", default=2, show_default=True, help="CPU threads.")
-@click.option("-o", "--out", type=OUT, required=True, help="File for the rows (JSON Lines). Rows are appended.")
+@ROWS_APPENDED
 def main(data: Path, checkpoint: Path, sr: tuple[Path, ...], split: str, learning_rate: tuple[float, ...], steps: int,
          crop: int, threads: int, out: Path) -> None:  # fmt: skip
     """Measure what `adapt` does to SR models, on true pairs (LWay).

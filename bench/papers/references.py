@@ -25,7 +25,7 @@ from degrade_engine.originals.noise import roughness
 
 from .. import metrics
 from ..machine import context
-from ..options import FOLDER, OUT
+from ..options import FOLDER, ROWS_APPENDED
 from ..rows import Row, add_row
 from .corpus import CORPUS
 from .jobs import generated
@@ -115,7 +115,7 @@ def looks(images: list[Image]) -> dict[str, float]:
     help="Settings to measure: a JSON list, e.g. '[{\"tau\": 10}]'. Keys: start, tau, steps, "
     "spacing, solver, eta, filter. Each has a default.",
 )
-@click.option("-o", "--out", type=OUT, required=True, help="File for the rows (JSON Lines). Rows are appended.")
+@ROWS_APPENDED
 def main(data: Path, folder: Path, split: str, settings: str, out: Path) -> None:
     """Measure what the output takes over from its reference.
 

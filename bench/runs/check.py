@@ -40,7 +40,7 @@ from degrade_engine.engine.sinks.layouts import find
 from degrade_engine.engine.sinks.likeness import likeness
 
 from ..machine import machine
-from ..options import FOLDER, OUT, SEED
+from ..options import FOLDER, ROWS_APPENDED, SEED
 from ..rows import Row, add_row, rows_of
 
 SHARP = ("hr_cid22", "hr_gb82", "hr_skimage", "hr_sklearn")
@@ -122,7 +122,7 @@ class Pair:
     show_default=True,
     help="Test the corpus's true pairs too, or only generated pairs.",
 )
-@click.option("-o", "--out", type=OUT, required=True, help="File for the rows (JSON Lines). Rows are appended.")
+@ROWS_APPENDED
 def main(
     data: Path, engines: Sequence[Path], kinds: Sequence[str], sizes: Sequence[int], pairs: int, seed: int,
     split: Split, true: bool, out: Path,

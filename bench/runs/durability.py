@@ -33,10 +33,10 @@ import click
 from degrade_engine.engine.cores import cores
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.pipeline import records
-from degrade_engine.engine.sinks import KINDS, SinkKind, durable, open_sink
+from degrade_engine.engine.sinks import SinkKind, durable, open_sink
 
 from ..machine import machine, processor
-from ..options import AT_LEAST_1, FOLDER, OUT
+from ..options import AT_LEAST_1, FOLDER, HR, ROWS_WRITTEN, SINKS
 from ..rows import write_rows
 from ..verdict import LEAST, timings
 
@@ -121,7 +121,7 @@ def rows_of(sink: SinkKind, words: list[str], pairs: int, rounds: int, work: Pat
 
 
 @click.command()
-@click.option("--hr", type=FOLDER, default=Path("samples/hr"), show_default=True, help="Folder of sharp photographs.")
+@HR
 @click.option("--pairs", type=AT_LEAST_1, metavar="N", default=512, show_default=True, help="Pairs per run.")
 @click.option(
     "--shard-pairs",
@@ -147,20 +147,11 @@ def rows_of(sink: SinkKind, words: list[str], pairs: int, rounds: int, work: Pat
     show_default=True,
     help=f"Runs of each way, at least {LEAST}. One more run warms up and is not counted.",
 )
-@click.option(
-    "--sink",
-    "sinks",
-    type=click.Choice(KINDS),
-    multiple=True,
-    default=KINDS,
-    help="Output layout to measure. Can be repeated. [default: all]",
-)
+@SINKS
 @click.option(
     "--work", type=FOLDER, help="Existing folder on the disk to be measured. [default: the system's temporary folder]"
 )
-@click.option(
-    "-o", "--out", type=OUT, required=True, help="File for the rows (JSON Lines). An existing file is overwritten."
-)
+@ROWS_WRITTEN
 def main(
     hr: Path, pairs: int, shard_pairs: int, lr_size: int, rounds: int, sinks: tuple[SinkKind, ...], work: Path | None,
     out: Path,

@@ -28,10 +28,10 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import click
 
-from degrade_engine.engine.sinks import KINDS, SinkKind
+from degrade_engine.engine.sinks import SinkKind
 
 from ..machine import machine
-from ..options import FOLDER, OUT, SEED
+from ..options import FOLDER, HR, REFERENCE, ROWS_APPENDED, SEED, SINKS
 from ..rows import add_row
 from .injection import Ended, Fault, Injector, pattern_of
 from .kills import WORKS, Work, make_works, tree
@@ -73,14 +73,8 @@ class Row:
 
 
 @click.command()
-@click.option("--hr", type=FOLDER, default=Path("samples/hr"), show_default=True, help="Folder of sharp photographs.")
-@click.option(
-    "--reference",
-    type=FOLDER,
-    default=Path("samples/reference"),
-    show_default=True,
-    help="Folder of the camera's photographs, for --engine.",
-)
+@HR
+@REFERENCE
 @click.option(
     "--engine", type=FOLDER, help="Folder of an engine of LR size 16. Its runs are tested too. [default: bicubic only]"
 )
@@ -100,14 +94,7 @@ class Row:
     default=WORKS,
     help="What makes the pairs. Can be repeated. [default: both]",
 )
-@click.option(
-    "--sink",
-    "sinks",
-    type=click.Choice(KINDS),
-    multiple=True,
-    default=KINDS,
-    help="Output layout. Can be repeated. [default: all]",
-)
+@SINKS
 @click.option(
     "--processes",
     type=click.IntRange(1),
@@ -143,7 +130,7 @@ class Row:
 @click.option(
     "--seed", type=SEED, metavar="S", default=0, show_default=True, help="Random seed that selects the calls."
 )
-@click.option("-o", "--out", type=OUT, required=True, help="File for the rows (JSON Lines). Rows are appended.")
+@ROWS_APPENDED
 def main(
     hr: Path, reference: Path, engine: Path | None, injections: int, only: Sequence[str], sinks: Sequence[SinkKind],
     processes: Sequence[int], errors: Sequence[str], calls: Sequence[str], sides: Sequence[Side], seed: int,

@@ -22,7 +22,7 @@ import pyvips
 from degrade_engine.engine.images import Pixels, encode_png, encode_webp, read_rgb, readable_endings
 
 from ..machine import machine
-from ..options import FOLDER, OUT
+from ..options import FOLDER, ROWS_WRITTEN
 from ..rows import write_rows
 
 ROUNDS, A_PHOTOGRAPH = 3, 4  # A_PHOTOGRAPH: tiles of one at most, so that all cameras count
@@ -47,9 +47,7 @@ SIDES = {"HR": 512, "LR": 128}
 @click.option(
     "--conditions", metavar="TEXT", help="Text that is stored in every row, e.g. what else ran on the machine."
 )
-@click.option(
-    "-o", "--out", type=OUT, required=True, help="File for the rows (JSON Lines). An existing file is overwritten."
-)
+@ROWS_WRITTEN
 def main(hr: Path, lr: Path, conditions: str | None, out: Path) -> None:
     """Measure size and CPU time of PNG and lossless WebP.
 

@@ -29,7 +29,7 @@ from degrade_engine.engine.inputs import folders, inventory, sources
 from degrade_engine.engine.recipe import Recipe
 
 from ..machine import machine
-from ..options import OUT, WORK
+from ..options import ROWS_WRITTEN, WORK
 from ..rows import write_rows
 
 LR_SIZE, SCALE, PAIRS = 16, 4, 1_000_000
@@ -58,9 +58,7 @@ SAMPLE = 5000  # files, of the way that is no longer taken
 @click.option(
     "--conditions", metavar="TEXT", help="Text that is stored in every row, e.g. what else ran on the machine."
 )
-@click.option(
-    "-o", "--out", type=OUT, required=True, help="File for the rows (JSON Lines). An existing file is overwritten."
-)
+@ROWS_WRITTEN
 def main(files: int, folder: Path | None, conditions: str | None, out: Path) -> None:
     """Measure time and memory of scanning many files and of planning over them.
 

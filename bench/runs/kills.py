@@ -32,10 +32,10 @@ import click
 from degrade_engine.engine import images
 from degrade_engine.engine.engine_spec import sealed_engine_spec
 from degrade_engine.engine.runners.claims import FOLDER as CLAIMS
-from degrade_engine.engine.sinks import KINDS, SinkKind
+from degrade_engine.engine.sinks import SinkKind
 
 from ..machine import machine
-from ..options import FOLDER, OUT, SEED
+from ..options import FOLDER, HR, REFERENCE, ROWS_APPENDED, SEED, SINKS
 from ..rows import add_row
 from ..samples import squares
 
@@ -63,14 +63,8 @@ class Work:
 
 
 @click.command()
-@click.option("--hr", type=FOLDER, default=Path("samples/hr"), show_default=True, help="Folder of sharp photographs.")
-@click.option(
-    "--reference",
-    type=FOLDER,
-    default=Path("samples/reference"),
-    show_default=True,
-    help="Folder of the camera's photographs, for --engine.",
-)
+@HR
+@REFERENCE
 @click.option("--engine", type=FOLDER, help="Folder of an engine. Runs of it are killed too. [default: bicubic only]")
 @click.option(
     "--kills", type=click.IntRange(1), metavar="N", default=50, show_default=True, help="Kills per configuration."
@@ -83,14 +77,7 @@ class Work:
     default=WORKS,
     help="What makes the pairs. Can be repeated. [default: both]",
 )
-@click.option(
-    "--sink",
-    "sinks",
-    type=click.Choice(KINDS),
-    multiple=True,
-    default=KINDS,
-    help="Output layout. Can be repeated. [default: all]",
-)
+@SINKS
 @click.option(
     "--who",
     type=click.Choice(get_args(Who)),
@@ -102,7 +89,7 @@ class Work:
 @click.option(
     "--seed", type=SEED, metavar="S", default=0, show_default=True, help="Random seed for the moments of the kills."
 )
-@click.option("-o", "--out", type=OUT, required=True, help="File for the rows (JSON Lines). Rows are appended.")
+@ROWS_APPENDED
 def main(
     hr: Path, reference: Path, engine: Path | None, kills: int, only: Sequence[str], sinks: Sequence[SinkKind],
     who: Sequence[Who], seed: int, out: Path,

@@ -37,7 +37,7 @@ from degrade_engine.engine.runners.workers import Workers
 from degrade_engine.engine.sinks import Output
 
 from ..machine import machine, processor
-from ..options import FOLDER, OUT
+from ..options import FOLDER, ROWS_WRITTEN
 from ..rows import Row, write_rows
 from ..timing import clocked
 
@@ -178,9 +178,7 @@ def shares(page: dict[str, Any], threads: int) -> dict[str, Any]:
     show_default=True,
     help=f"Pairs of the large plan. {COUNTS[0]} pairs are planned too.",
 )
-@click.option(
-    "-o", "--out", type=OUT, required=True, help="File for the rows (JSON Lines). An existing file is overwritten."
-)
+@ROWS_WRITTEN
 def main(
     engine: Path | None, hr: Path, reference: Path | None, pairs: int, slow: int, quick: int, most: int, out: Path
 ) -> None:

@@ -35,7 +35,7 @@ from degrade_engine.engine.sampling.batch import Batch
 from degrade_engine.engine.schedule import SolverTable, table
 
 from ..machine import context, processor
-from ..options import FILE, FOLDER, OUT
+from ..options import FILE, FOLDER, ROWS_WRITTEN
 from ..rows import write_rows
 from ..samples import squares
 from .eager import SEED, Eager, one_by_one
@@ -282,9 +282,7 @@ def rows(ways: list[Way], about: dict[str, Any]) -> list[dict[str, Any]]:
     help="Time only ways whose names begin like this, e.g. 'torch.compile', and the ways that they are "
     "compared with. Can be repeated. [default: all]",
 )
-@click.option(
-    "-o", "--out", type=OUT, required=True, help="File for the rows (JSON Lines). An existing file is overwritten."
-)
+@ROWS_WRITTEN
 def main(checkpoint: Path, folder: Path, also: tuple[Path, ...], samples: Path, tau: int, repeats: int, budget: float,
          threads: int | None, only: tuple[str, ...], out: Path) -> None:  # fmt: skip
     """Time the engine and PyTorch on the same pairs, noise and steps.

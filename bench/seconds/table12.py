@@ -47,7 +47,7 @@ from degrade_engine.originals.realdgen.oracle import generate
 
 from .. import metrics
 from ..machine import processor, stamp
-from ..options import FILE, FOLDER, OUT
+from ..options import FILE, FOLDER, ROWS_WRITTEN
 from ..rows import write_rows
 from ..samples import squares
 from .eager import normals
@@ -309,9 +309,7 @@ def seconds_a_call(way: Way, pairs: Sequence[Pair], folder: Path) -> float:
     show_default=True,
     help="Images of the slow ways: those that run every time step.",
 )
-@click.option(
-    "-o", "--out", type=OUT, required=True, help="File for the rows (JSON Lines). An existing file is overwritten."
-)
+@ROWS_WRITTEN
 def main(
     checkpoint: Path,
     folder: Path,
