@@ -193,7 +193,7 @@ class Sampler:
         """
         clips = {table.clip for table in tables if table is not None}
         if len(clips) > 1:
-            raise DegradeError("A batch mixes tables that clip with tables that do not", wanted="one kind a batch")
+            raise DegradeError("A batch mixes tables that clip with tables that do not", wanted="one kind per batch")
         coefficients, timesteps = lay_out(tables, self.batch, self.candidates, self.rows)
         starts = np.zeros((self.batch, 2), np.float32)
         starts[:, 0] = 1  # tau = 0 and padding: the start image itself
