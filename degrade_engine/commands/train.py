@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 from typing import Any
 
 import click
 import cloup
 
 from . import train_lway, train_syndiff, train_uddm
-from .training import FOLDERS, HR, PAIRS, setup, trained, training_extra
+from .training import FILE, FOLDERS, HR, PAIRS, setup, trained, training_extra
 
 SHARE = click.FloatRange(0, 1)
 
@@ -48,14 +49,16 @@ def command() -> None:
                  help="Share of the synthetic pairs that the synthetic camera makes. [default: 0.7 for small, else 0]"),
     click.option("--without", type=click.Choice(["degradation", "content"]), multiple=True,
                  help="Leave out an extractor (the paper's Table 5)."),
+    click.option("--from", "begin", type=FILE, metavar="CHECKPOINT",
+                 help="Stage sample: a trained checkpoint of preset tiny to start from. [default: the earlier stages]"),
     click.option("--no-pretraining", is_flag=True, help="Stage ddpm: extractors from scratch (Table 15)."),
     click.option("--no-finetuning", is_flag=True, help="Stage ddpm: extractors frozen (Table 15)."),
     click.option("--dry-run", is_flag=True, help="Print all settings as JSON, and stop."),
     batch=None,
 )  # fmt: skip
 def realdgen(stage: str, preset: str, crop: int, reference_crop: int | None, mix: tuple[float, float, float],
-             camera: float | None, without: tuple[str, ...], no_pretraining: bool, no_finetuning: bool, dry_run: bool,
-             **given: Any) -> None:  # fmt: skip
+             camera: float | None, without: tuple[str, ...], begin: Path | None, no_pretraining: bool,
+             no_finetuning: bool, dry_run: bool, **given: Any) -> None:  # fmt: skip
     """Train RealDGen, one stage at a time.
 
     \b
@@ -72,10 +75,10 @@ def realdgen(stage: str, preset: str, crop: int, reference_crop: int | None, mix
     with training_extra():
         from degrade_engine.originals.realdgen.config import PRESETS
         from degrade_engine.originals.realdgen.data import DataOptions
-        from degrade_engine.originals.realdgen.stages import STAGE_PRESETS
+        from degrade_engine.originals.realdgen.stages import GROWN_STAGES, STAGE_PRESETS
         from degrade_engine.originals.realdgen.train import train_stage
     config = dataclasses.replace(PRESETS[preset], without=without)
-    options = STAGE_PRESETS[preset]
+    options = GROWN_STAGES if begin else STAGE_PRESETS[preset]
     changes: dict[str, Any] = {"pretrained": not no_pretraining, "finetune": not no_finetuning}
     if given["learning_rate"]:
         changes["lr_content" if stage == "content" else "lr"] = given["learning_rate"]
@@ -88,7 +91,7 @@ def realdgen(stage: str, preset: str, crop: int, reference_crop: int | None, mix
         asked = {"config": config, "options": options, "data": data} | vars(run)
         click.echo(json.dumps({"stage": stage} | asked, indent=1, default=plain))
         return
-    train_stage(stage, config, options, data, run)
+    train_stage(stage, config, options, data, run, begin)
 
 
 def plain(value: Any) -> Any:

@@ -59,7 +59,8 @@ class DegradationExtractor(nn.Module):
         if config.spread:
             last = self.mapping[-1]
             assert isinstance(last, nn.Conv2d) and last.bias is not None
-            nn.init.constant_(last.bias[config.vector :], -5.0)
+            nn.init.zeros_(last.weight[config.vector :])
+            nn.init.constant_(last.bias[config.vector :], -7.5)  # samples.LOG_VARIANCE
 
     @property
     def last(self) -> nn.Module:

@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 LEVELS = 3  # of the Haar pyramid
+LOG_VARIANCE = -7.5  # where variety and error begin: what crops of one photograph differ by in realdgen-tiny's F_deg
 LEVEL = 1 / 127.5  # one grey level in the networks' units
 
 
@@ -36,7 +37,7 @@ class Readings(nn.Module):
 
     def __init__(self, vector: int) -> None:
         super().__init__()
-        self.log_variety = nn.Parameter(torch.full((vector,), -5.0))
+        self.log_variety = nn.Parameter(torch.full((vector,), LOG_VARIANCE))
 
     def forward(self, value: Tensor, log_error: Tensor, w: Tensor) -> Tensor:
         """value, log_error [B, m, D] of the m references of each row, w [B, D] standard normal -> F_deg [B, D],

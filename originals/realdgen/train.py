@@ -6,6 +6,8 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.originals.checkpoint import Checkpoint, load, read_sidecar
 from degrade_engine.originals.runs import Setup, train_one
@@ -16,26 +18,54 @@ from .model import RealDGen
 from .stages import STAGES, Stage, StageOptions, stages_before
 
 
-def train_stage(stage: str, config: RealDGenConfig, options: StageOptions, data: DataOptions, setup: Setup) -> Path:
+def train_stage(
+    stage: str, config: RealDGenConfig, options: StageOptions, data: DataOptions, setup: Setup,
+    begin: Path | None = None,
+) -> Path:  # fmt: skip
     """Train a stage, starting from the earlier ones in the run's folder, and return the path of OUT/STAGE.safetensors.
-    Raises as `train_one` does, and for earlier stages that are missing or do not do."""
+
+    begin: stage sample: a finished checkpoint of the preset tiny to start from, in place of the earlier stages.
+    Raises as `train_one` does, and for earlier stages that are missing or do not do.
+    """
     if data.crop % config.lr_multiple:
         raise DegradeError(f"The crop is {data.crop}", wanted=f"a multiple of {config.lr_multiple}")
+    if begin and stage != "sample":
+        raise DegradeError(f"The stage {stage} starts from the stages before it", mend="leave out --from")
     before = list(stages_before(stage, options))
     check_chain(setup.out, before)
-    earlier = setup.out / f"{before[-1]}.safetensors" if before else None
-    record = _earlier(earlier, stage, config) if earlier else None
+    earlier = begin or (setup.out / f"{before[-1]}.safetensors" if before else None)
+    record = _earlier(earlier, stage, mean_of(config) if begin else config) if earlier else None
 
     def make() -> Stage:
         model = RealDGen(config)
         if earlier:
-            model.load_state_dict(load(earlier, RealDGen)[0].state_dict())
+            grow(model, load(earlier, RealDGen)[0].state_dict())
         return STAGES[stage](model, options)
 
     asked = {"options": options, "earlier_sha256": record.weights_sha256 if record else None}
     setup = dataclasses.replace(setup, source=dataclasses.replace(setup.source, longest=data.longest))
     return train_one(stage, make, config, asked, data, options.batch, setup,
                      least=max(data.crop, data.reference_crop), history=record.training if record else ())  # fmt: skip
+
+
+def mean_of(config: RealDGenConfig) -> RealDGenConfig:
+    """The model whose denoiser returns a mean where that of `config` returns a sample: small -> tiny."""
+    unet = dataclasses.replace(config.unet, sample=False, noise_gate=True)
+    degradation = dataclasses.replace(config.degradation, spread=False)
+    return dataclasses.replace(config, preset="tiny", unet=unet, degradation=degradation)
+
+
+def grow(model: RealDGen, weights: dict[str, Tensor]) -> None:
+    """Give `model` the weights of a model that has less. What is wider in `model` gets them first. The input channels
+    that are new get zeros, so the network begins as what it was. All else that is new stays as it is."""
+    own = model.state_dict()
+    for name, value in weights.items():
+        if (found := own[name]).shape == value.shape:
+            found.copy_(value)
+            continue
+        if found.dim() == 4 and found.shape[1] > value.shape[1]:
+            found.zero_()
+        found[tuple(slice(n) for n in value.shape)] = value
 
 
 def _earlier(path: Path, stage: str, config: RealDGenConfig) -> Checkpoint:
@@ -50,8 +80,8 @@ def _earlier(path: Path, stage: str, config: RealDGenConfig) -> Checkpoint:
     if dataclasses.replace(before.config, without=config.without) != config:
         raise DegradeError(
             f"{path} was trained as preset {before.config.preset!r}",
-            wanted="the same sizes in every stage",
-            mend="use one --preset for one --out",
+            wanted=f"preset {config.preset!r} and the same sizes in every stage",
+            mend="use one --preset for one --out; --from takes a finished checkpoint of the preset tiny",
         )
     return record
 
