@@ -44,6 +44,7 @@ class StageOptions:
     low: int = 60
     start_share: float = 0.0  # share of the rows noised from a start image, see losses.diffuse_as_generated
     hidden_share: float = 0.0  # share of the rows whose x_t does not tell the target's noise, see the same
+    mapping_alone: bool = False  # stage sample: of E_deg, only the mapping that gives F_deg learns
     lr_modulation: float = 0.0  # stage sample: of M, where it differs from lr
     lr_variety: float = 2e-3  # stage sample: of the camera's variety, 128 numbers
     tau: int = 40  # stage sample: where the one call begins
@@ -58,7 +59,9 @@ TINY_STAGES = StageOptions(lr=6e-4, lr_content=4e-4, spectral_weight=0.05, contr
                            lr_degradation=2e-4, noise_weight=0.3, reconstruction_weight=20.0, low_share=0.7, low=100,
                            start_share=0.5, hidden_share=0.7)  # fmt: skip
 SMALL_STAGES = dataclasses.replace(TINY_STAGES, batch=8, lr=4e-4)
-GROWN_STAGES = dataclasses.replace(SMALL_STAGES, lr_modulation=1e-4, lr_degradation=1e-4)  # from a trained tiny
+GROWN_STAGES = dataclasses.replace(  # from a trained tiny
+    SMALL_STAGES, mapping_alone=True, lr_modulation=1e-4, lr_degradation=2e-4
+)
 STAGE_PRESETS = {"paper": PAPER_STAGES, "tiny": TINY_STAGES, "small": SMALL_STAGES}
 
 
@@ -257,10 +260,11 @@ class SampleStage(Stage):
     def parts(self) -> list[dict[str, Any]]:
         model, options = self.model, self.options
         assert model.readings is not None and model.noise is not None
+        extractor = model.degradation.mapping if options.mapping_alone else model.degradation
         return [
             {"params": [*model.unet.parameters(), *model.noise.parameters()], "lr": options.lr},
             {"params": model.modulation.parameters(), "lr": options.lr_modulation or options.lr},
-            {"params": model.degradation.parameters(), "lr": options.lr_degradation},
+            {"params": extractor.parameters(), "lr": options.lr_degradation},
             {"params": model.readings.parameters(), "lr": options.lr_variety},
         ]
 
