@@ -29,7 +29,7 @@ from degrade_engine.engine.spec import PartSpec, Precision, TensorSpec, file_ref
 from degrade_engine.originals.checkpoint import load
 
 from .half import half_layers, half_typed
-from .kinds import page_of
+from .kinds import kind_of, page_of
 from .parity import check_parity
 from .parts import Part
 from .spelled import spelled_out
@@ -53,8 +53,9 @@ def export_checkpoint(
     else, or an ONNX file that does not agree with PyTorch.
     """
     model, record = load(checkpoint, nn.Module)
-    page = page_of(record.kind)
-    kind, config, exact = kinds.KINDS[record.kind], cast(Any, record.config), page.parts(model)
+    kind = kinds.KINDS[kind_of(record)]
+    page, config = page_of(kind.name), cast(Any, record.config)
+    exact = page.parts(model)
     parent = {"checkpoint_sha256": sha256_file(checkpoint)}
     islands: tuple[str, ...] = ()
     if calibration is not None:

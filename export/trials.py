@@ -38,6 +38,10 @@ def trials(parts: Mapping[str, Part], lr_multiple: int) -> dict[str, list[Inputs
         known = {"image": image, "content": image, "z": z, "t": t, "x_t": (1 - share).sqrt() * image + share.sqrt() * z}
         for name, part in parts.items():
             known["hr"] = _enlarged(image, part)
+            for spec in part.inputs:  # what a sampler draws by itself
+                if spec.name not in known:
+                    shape = spec.resolve(len(image), *image.shape[2:])
+                    known[spec.name] = torch.randn(shape, generator=generator)
             found[name].append(tuple(known[spec.name] for spec in part.inputs))
             with torch.no_grad():
                 known.setdefault(part.outputs[0].name, part.module(*found[name][-1]))

@@ -28,6 +28,16 @@ def canon(data: Path, numbers: range) -> list[tuple[Path, Path]]:
     return [(folder / "HR" / f"Canon_{n:03d}_LR4.png", folder / "LR" / f"Canon_{n:03d}_LR4.png") for n in numbers]
 
 
+def drealsr(data: Path, part: str) -> dict[str, list[tuple[Path, Path]]]:
+    """(HR, LR) of DRealSR's development pairs by camera, which nothing is trained on. part: "tune", whose LR may be
+    references, or "report"."""
+    folder, found = data / "pairs_drealsr_dev", {}
+    for row in csv.DictReader((folder / "split.tsv").read_text().splitlines(), delimiter="\t"):
+        if row["part"] == part:
+            found.setdefault(row["camera"], []).append((folder / "HR" / row["name"], folder / "LR" / row["lr"]))
+    return found
+
+
 def training_pairs(data: Path) -> list[tuple[Path, Path, str, float, int]]:
     """(clean, real, group, weight, quiet). PolyU's groups are its cameras at their settings, its clean images the means
     of many shots, so what differs is noise; all of PolyU weighs as much as half of Canon, whose blur is what the model

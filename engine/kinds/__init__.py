@@ -6,10 +6,10 @@ A new kind is these two pages, its model in originals/, and a line in KINDS.
 from __future__ import annotations
 
 from ..errors import DegradeError
-from . import lway, realdgen, syndiff, uddm
+from . import lway, onecall, realdgen, syndiff, uddm
 from .kind import ModelKind as ModelKind
 
-KINDS: dict[str, ModelKind] = {page.KIND.name: page.KIND for page in (realdgen, syndiff, lway, uddm)}
+KINDS: dict[str, ModelKind] = {page.KIND.name: page.KIND for page in (realdgen, onecall, syndiff, lway, uddm)}
 
 
 def named(name: str, where: str) -> ModelKind:

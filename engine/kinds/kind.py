@@ -29,6 +29,7 @@ class ModelKind:
     can_filter  whether that can tell a pair's candidates apart
     fuses       whether the LR is a weighted sum of two branches, by a recipe's fusion weight
     drawn       tensors that parts read, and that it draws itself
+    adds        tensors that add up over the references of a pair; others become their mean
     """
 
     name: str
@@ -39,6 +40,7 @@ class ModelKind:
     can_filter: bool = False
     fuses: bool = False
     drawn: tuple[str, ...] = ()
+    adds: tuple[str, ...] = ()
 
     @property
     def reads_reference(self) -> bool:

@@ -26,7 +26,8 @@ class Batch:
     """n pairs, 1 <= n <= B; the rows up to B are padding.
 
     content    u8 [n, h, w, 3]: the HR brought to LR size
-    reference  u8 [n, h, w, 3]: the crop whose degradation is wanted; None for a kind that reads none
+    reference  u8 [n, h, w, 3]: the crop whose degradation is wanted, or [n, m, h, w, 3]: m crops of one camera; None
+               for a kind that reads none
     pairs      uint32 [n]: numbers of the pairs within the run, the noise counters
     tables     n SolverTables; their number of steps may differ, clip is common
     start      u8 [n, h, w, 3], or None for Rec_lr, the model's own reconstruction (float, not quantised)
@@ -151,8 +152,9 @@ def _check_images(batch: Batch, model: Model, size: tuple[int, int]) -> None:
         ("hr", batch.hr, scale is not None),
     ):
         height, width = (side * (scale or 1) for side in size) if name == "hr" else size
+        several = images.shape[1:-3] if name == "reference" and images is not None and images.ndim == 5 else ()
         if images is None and needed:
             name = "HR" if name == "hr" else name
             raise DegradeError(f"A batch came without {name} images", wanted=f"{name} images, which this engine needs")
-        if images is not None and (images.shape != (n, height, width, 3) or images.dtype != np.uint8):
+        if images is not None and (images.shape != (n, *several, height, width, 3) or images.dtype != np.uint8):
             raise DegradeError(f"{name} is {images.dtype} {images.shape}", wanted=f"uint8 {(n, height, width, 3)}")

@@ -8,7 +8,7 @@ What `Sampler.run` returns, with one candidate and no score: the same buffers-fi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from ..devices import Device
 from ..errors import DegradeError
 from .batch import Batch, BatchResult, Bytes, Model, check_batch
 from .noise import WhiteNoise
+from .references import References
 
 if TYPE_CHECKING:
     from ..executors import Executor
@@ -35,6 +36,7 @@ class FeedForward:
         self._bytes, self._lr_bytes = (device.allocate(image, np.uint8) for _ in range(2))
         self._content, self._reference, self.x = (device.allocate(planes, np.float32) for _ in range(3))
         self._f_deg = device.allocate(executors["degradation"].shapes["f_deg"], np.float32)
+        self._references = References(device, {"f_deg": self._f_deg}, ())
         self._finite = device.allocate((1, self.batch), np.bool_)
         self._noise, self._pairs = WhiteNoise(device, self.batch), device.allocate((self.batch,), np.uint32)
         self.bind()
@@ -55,16 +57,25 @@ class FeedForward:
         check_batch(batch, self._model, self, filter)
         assert batch.reference is not None  # checked
         device, n, image = self._device, len(batch.content), (self.height, self.width, 3)
-        for images, planes in ((batch.content, self._content), (batch.reference, self._reference)):
+
+        def upload(images: Bytes, planes: Any) -> None:
             padded = np.full((self.batch, *image), 128, np.uint8)
             padded[:n] = images
             device.upload(self._bytes, padded)
             device.launch("to_planar", images=self._bytes, out=planes)
+
+        def one(images: Bytes) -> dict[str, int]:
+            upload(images, self._reference)
+            self._executors["degradation"].enqueue(device.stream)
+            return {"degradation": 1}
+
+        upload(batch.content, self._content)
         if batch.noise:
             self._noise.upload(batch.noise)
             device.upload(self._pairs, np.pad(batch.pairs, (0, self.batch - n)))
-        for name in ("degradation", "reconstruction"):
-            self._executors[name].enqueue(device.stream)
+        several = batch.reference if batch.reference.ndim == 5 else batch.reference[:, None]
+        calls = self._references.read(several, one) | {"reconstruction": 1}
+        self._executors["reconstruction"].enqueue(device.stream)
         device.launch("finite", x=self.x, out=self._finite)
         device.launch("to_bytes", x=self.x, out=self._bytes)
         wanted = [self._bytes]
@@ -79,5 +90,5 @@ class FeedForward:
         return BatchResult(
             lr=lr, start=shown, candidates=shown[None], degradation_error=nothing, content_error=nothing,
             score=nothing, kept=np.zeros(n, np.int32), finite=finite[0, :n], row_steps=0, executed_row_steps=0,
-            calls={"degradation": 1, "reconstruction": 1},
+            calls=calls,
         )  # fmt: skip

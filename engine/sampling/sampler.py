@@ -30,6 +30,7 @@ from .batch import Batch, BatchResult, Bytes, Model, check_batch
 from .filter import Scores
 from .layout import lay_out
 from .noise import WhiteNoise
+from .references import References
 
 if TYPE_CHECKING:
     from ..executors import Executor
@@ -83,6 +84,8 @@ class Sampler:
             self._hr_bytes = device.allocate((self._room, *side, 3), np.uint8)
             self.tensors["hr"] = floats(self._room, 3, *side)
         self._noise = WhiteNoise(device, self.batch)
+        read = [t.name for part in model.parts.values() if part.runs == "reference" for t in part.outputs]
+        self._references = References(device, {name: self.tensors[name] for name in read}, model.model_kind.adds)
         self.scores = Scores(device, candidates, self.batch)
         self.bind()
 
@@ -103,7 +106,7 @@ class Sampler:
         tables = [table if good else None for table, good in zip(batch.tables, valid, strict=True)]
         steps, clip = self._upload_tables(tables)
         self._upload(batch)
-        calls = self._run_once("reference", batch)
+        calls = self._read_references(batch)
         self.draw(batch)
         calls |= self._run_once("pair", batch)
         pairs, used = self.batch, self._used
@@ -187,6 +190,18 @@ class Sampler:
                 calls[name] += 1
         return calls
 
+    def _read_references(self, batch: Batch) -> dict[str, int]:
+        """The parts that run once a reference, on each reference of the pairs. Returns their calls."""
+        if batch.reference is None:
+            return {}
+
+        def one(images: Bytes) -> dict[str, int]:
+            self._upload_images(images, self._bytes[: self._room], self._reference)
+            return self._run_once("reference", batch)
+
+        several = batch.reference if batch.reference.ndim == 5 else batch.reference[:, None]
+        return self._references.read(several, one)
+
     def _upload_tables(self, tables: Sequence[SolverTable | None]) -> tuple[int, bool]:
         """Coefficients and timesteps of every step and row, and the start's; returns the number of steps
         and clip.
@@ -212,8 +227,6 @@ class Sampler:
         self.device.upload(self._pairs, self._of_rows(np.pad(batch.pairs, (0, self.batch - len(batch.pairs)))))
         small = self._bytes[: self._room]
         self._upload_images(batch.content, small, self.tensors["content"])
-        if batch.reference is not None:
-            self._upload_images(batch.reference, small, self._reference)
         if batch.start is not None:
             self._upload_images(batch.start, small, self.x_start[: self._room])
         if batch.hr is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.spec import TensorSpec
 from degrade_engine.originals.realdgen.model import RealDGen
 
@@ -54,9 +53,7 @@ class Denoiser(OfModel):
 
 
 def parts(model: RealDGen) -> dict[str, Part]:
-    """In the order in which they run. Raises DegradeError for what cannot be exported yet."""
-    if model.readings is not None:
-        raise DegradeError("Models of the preset small cannot be exported yet", wanted="the preset tiny or paper")
+    """In the order in which they run."""
     config = model.config
     f = config.content.factor
     f_deg = TensorSpec("f_deg", "float32", ("batch", config.degradation.vector))

@@ -43,9 +43,16 @@ class RealDGen(nn.Module):
         normal, n a multiple of B, row i for the references of row i mod B. Needs `spread`."""
         assert self.readings is not None, "F_deg is drawn by models with `spread` alone"
         b, m = references.shape[:2]
-        read = self.degradation(references.flatten(0, 1)).reshape(b, m, -1).repeat(len(w) // b, 1, 1)
-        value, log_error = read.chunk(2, dim=2)
-        return self.readings(value, log_error, w)
+        found = self.read(references.flatten(0, 1))
+        value, precision = (one.reshape(b, m, -1).repeat(len(w) // b, 1, 1) for one in found)
+        return self.readings(value, precision, w)
+
+    def read(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """What a reference x [B, 3, h, w] says of each number of F_deg: (value, precision), FP32 [B, D]. Needs
+        `spread`."""
+        assert self.readings is not None, "only models with `spread` say how sure they are"
+        value, log_error = self.degradation(x).chunk(2, dim=1)
+        return value.float(), self.readings.precision(log_error)
 
     def rec_hr(self, f_cont: Tensor) -> Tensor:
         """Rec_hr(F_cont), eq. 1."""
@@ -73,5 +80,6 @@ class RealDGen(nn.Module):
             "degradation": self.degradation,
             "modulation": self.modulation,
             "unet": self.unet,
-        } | ({"noise": self.noise} if self.noise else {})
+        }
+        parts |= {name: part for name, part in (("noise", self.noise), ("readings", self.readings)) if part}
         return {name: sum(p.numel() for p in part.parameters()) for name, part in parts.items()}

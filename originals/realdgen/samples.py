@@ -39,14 +39,18 @@ class Readings(nn.Module):
         super().__init__()
         self.log_variety = nn.Parameter(torch.full((vector,), LOG_VARIANCE))
 
-    def forward(self, value: Tensor, log_error: Tensor, w: Tensor) -> Tensor:
-        """value, log_error [B, m, D] of the m references of each row, w [B, D] standard normal -> F_deg [B, D],
-        FP32."""
-        variety = self.log_variety.float().exp()
-        precision = 1 / (variety + log_error.float().exp())
-        total = precision.sum(1)
-        mean = (precision * value.float()).sum(1) / total
-        return mean + (variety + 1 / total).sqrt() * w
+    def precision(self, log_error: Tensor) -> Tensor:
+        """Of what one reference says of the camera, FP32; log_error of any shape [..., D]."""
+        return 1 / (self.log_variety.float().exp() + log_error.float().exp())
+
+    def shot(self, precision: Tensor, weighted: Tensor, w: Tensor) -> Tensor:
+        """The F_deg [B, D] of one more shot. precision, weighted [B, D]: sums over the references of the precision, and
+        of precision times value; w [B, D] standard normal. All FP32."""
+        return weighted / precision + (self.log_variety.float().exp() + 1 / precision).sqrt() * w
+
+    def forward(self, value: Tensor, precision: Tensor, w: Tensor) -> Tensor:
+        """value, precision [B, m, D] of the m references of each row, w [B, D] standard normal -> F_deg [B, D]."""
+        return self.shot(precision.sum(1), (precision * value).sum(1), w)
 
 
 def haar(x: Tensor) -> tuple[Tensor, Tensor]:

@@ -176,7 +176,7 @@ class UNet(nn.Module):
         """s [B] -> its plane [B, 1, h, w], near 0 for weak noise; the grid of blocks [B, GRID, h, w]."""
         plane = (torch.log(s.float() + 2e-3) + 3.5)[:, None, None, None].expand(-1, 1, h, w)
         rows, columns = (torch.arange(n, device=s.device) % 8 for n in (h, w))
-        return plane, self.grid[:, rows][:, :, columns].expand(len(s), -1, -1, -1)
+        return plane, self.grid[:, rows][:, :, columns].expand(s.shape[0], -1, -1, -1)
 
     def forward(self, x_t: Tensor, t: Tensor, condition: Tensor | None = None) -> Tensor:
         """x_t FP32 [B, 3, h, w], t integers [B] in 1..T, condition as `condition` returns it -> eps FP32 [B, 3, h,

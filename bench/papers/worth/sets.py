@@ -24,7 +24,7 @@ from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.images import encode_png, read_rgb, resize_bicubic
 
 from ... import metrics
-from ..corpus import TRAINED, canon
+from ..corpus import TRAINED, canon, drealsr
 from .trainer import META, Pair
 from .ways import BY_NAME, TRUE, Way
 
@@ -34,12 +34,32 @@ DONE = "set.json"
 
 
 @dataclass(frozen=True)
+class Scenes:
+    """What is known of the cameras that pairs are to be like. references: their LR, by camera; true: pairs (HR, LR) of
+    theirs, of which an SR network learns the most that it can."""
+
+    references: dict[str, list[Path]]
+    true: list[tuple[Path, Path]]
+
+    @classmethod
+    def read(cls, data: Path, camera: str) -> Scenes:
+        """Of the development corpus: "canon", or "drealsr", whose two cameras no model was trained on."""
+        if camera == "canon":
+            pairs = {"": canon(data, TRAINED)}
+        else:
+            pairs = drealsr(data, "tune")
+        references = {name: [lr for _, lr in listed] for name, listed in pairs.items()}
+        return cls(references, [pair for listed in pairs.values() for pair in listed])
+
+
+@dataclass(frozen=True)
 class Maker:
-    """Makes sets under `work`. data: the development corpus; engines: folders by name, each built for LR_SIZE; weights:
-    of the binned space by name; those called "binned" are found on the references of the engines where they are not
-    given."""
+    """Makes sets under `work`. data: the development corpus; scenes: of the cameras; engines: folders by name, each
+    built for LR_SIZE; weights: of the binned space by name; those called "binned" are found on the references of the
+    engines where they are not given."""
 
     data: Path
+    scenes: Scenes
     work: Path
     engines: dict[str, Path]
     pairs: int
@@ -62,7 +82,7 @@ class Maker:
                 raise DegradeError(fact, wanted=str(page), mend="give another --work")
             return kept
         if way.name == TRUE:
-            copy_true(canon(self.data, TRAINED), folder)
+            copy_true(self.scenes.true, folder)
         elif way.of is not None:
             source = BY_NAME[way.of]
             self.make(source)
@@ -101,8 +121,11 @@ class Maker:
         return linked(self.work / "hr", [path for name in HR_FOLDERS for path in sorted((self.data / name).glob("*"))])
 
     def real(self) -> Path:
-        """The references: real LR of the Canon scenes that may be trained on."""
-        return linked(self.work / "reference", [lr for _, lr in canon(self.data, TRAINED)])
+        """The references, each camera's in a folder of its own."""
+        folder = self.work / "reference"
+        for camera, files in self.scenes.references.items():
+            linked(folder / camera, files)
+        return folder
 
     def _calibrated(self) -> Path:
         path = self.work / "weights.json"

@@ -4,8 +4,9 @@
 
 RealDGen's Table 1 asks this. HR crops, first weights, order of crops and number of steps are the same for every set;
 the LR is what differs. The test is RealSR Canon x4, scenes 031 to 050, which neither degrader nor network has seen;
-`chosen_psnr_db` is that of scenes 021 to 030, on which settings may be chosen. A row is one set and one seed; one that
-is there is not made again, so a stopped run goes on.
+`chosen_psnr_db` is that of scenes 021 to 030, on which settings may be chosen. With `--camera drealsr` it is DRealSR's
+two cameras, which no model was trained on: half of their LR are references, the other half is the test. A row is one
+set and one seed; one that is there is not made again, so a stopped run goes on.
 """
 
 from __future__ import annotations
@@ -23,16 +24,16 @@ import torch
 
 from degrade_engine.engine.artefact import tool_versions
 from degrade_engine.engine.errors import DegradeError
-from degrade_engine.engine.images import resize_bicubic
+from degrade_engine.engine.images import read_rgb, resize_bicubic
 from degrade_engine.originals.lway.adapt import super_resolve
 
 from ... import metrics
 from ...machine import stamp
 from ...options import FOLDER, OUT, WORK
 from ...rows import Row, add_row, read_rows
-from ..corpus import CORPUS
-from ..true_pairs import Pairs, read_pairs
-from .sets import SCALE, Maker, likeness
+from ..corpus import CORPUS, drealsr
+from ..true_pairs import Pairs, read_pairs, with_references
+from .sets import SCALE, Maker, Scenes, likeness
 from .trainer import PRESETS, Image, Preset, read_set, train
 from .ways import BINNED, WAYS, Way
 
@@ -41,21 +42,26 @@ FLOOR = "bicubic enlargement"
 
 @dataclass(frozen=True)
 class Tests:
-    """True pairs: those that are reported, and those that settings are chosen on."""
+    """True pairs: those that are reported, and those that settings are chosen on, if there are such."""
 
     reported: Pairs
-    chosen: Pairs
+    chosen: Pairs | None
 
     @classmethod
-    def read(cls, data: Path) -> Tests:
-        """Both out of the development corpus."""
-        return cls(read_pairs(data, "reported", 128), read_pairs(data, "chosen", 128))
+    def read(cls, data: Path, camera: str) -> Tests:
+        """Out of the development corpus."""
+        if camera == "canon":
+            return cls(read_pairs(data, "reported", 128), read_pairs(data, "chosen", 128))
+        files = [pair for pairs in drealsr(data, "report").values() for pair in pairs]
+        return cls(with_references(camera, [read_rgb(hr) for hr, _ in files], [read_rgb(lr) for _, lr in files]), None)
 
     def figures(self, enlarge: Callable[[Image], Image]) -> Row:
         """All figures of an SR method: LR uint8 [h, w, 3] -> SR uint8 [4h, 4w, 3]."""
+        found = metrics.sr_figures([enlarge(lr) for lr in self.reported.lr], self.reported.hr)
+        if self.chosen is None:
+            return found
         made = [enlarge(lr) for lr in self.chosen.lr]
         chosen = np.mean([metrics.psnr(a, b) for a, b in zip(made, self.chosen.hr, strict=True)])
-        found = metrics.sr_figures([enlarge(lr) for lr in self.reported.lr], self.reported.hr)
         return found | {"chosen_psnr_db": round(float(chosen), 4)}
 
 
@@ -102,8 +108,8 @@ def line(row: Row) -> str:
 def done(out: Path, about: Row) -> set[tuple[str, int | None]]:
     """(generator, seed) of the rows that are there with the same network and number of pairs."""
     rows = read_rows(out) if out.is_file() else []
-    same = ("network", "pairs_asked")
-    return {(row["generator"], row["seed"]) for row in rows if all(row[key] == about[key] for key in same)}
+    same = ("network", "pairs_asked", "camera")
+    return {(row["generator"], row["seed"]) for row in rows if all(row.get(key) == about.get(key) for key in same)}
 
 
 def ways_of(engines: dict[str, Path], weights: dict[str, Path], only: tuple[str, ...]) -> list[Way]:
@@ -184,6 +190,13 @@ def kind_of(engine: Path) -> str:
     metavar="NAME",
     help="Use only the set of this name, e.g. bicubic. Can be repeated. [default: every set that can be made]",
 )
+@click.option(
+    "--camera",
+    type=click.Choice(["canon", "drealsr"]),
+    default="canon",
+    show_default=True,
+    help="Cameras of the references and the test. No model was trained on drealsr's.",
+)
 @click.option("--threads", type=click.IntRange(1), metavar="N", default=1, show_default=True, help="CPU threads.")
 @click.option(
     "-o",
@@ -194,7 +207,7 @@ def kind_of(engine: Path) -> str:
 )
 def main(
     data: Path, folders: tuple[str, ...], files: tuple[str, ...], work: Path, name: str, steps: int | None, pairs: int,
-    seeds: int, only: tuple[str, ...], threads: int, out: Path,
+    seeds: int, only: tuple[str, ...], camera: str, threads: int, out: Path,
 ) -> None:  # fmt: skip
     """Train the same SR network on each generator's pairs, and test it on true pairs.
 
@@ -211,10 +224,12 @@ def main(
     preset = PRESETS[name] if steps is None else dataclasses.replace(PRESETS[name], steps=steps)
     engines = dict(named(folder, kind_of) for folder in folders)
     weights = dict(named(file, lambda _: BINNED) for file in files)
-    maker = Maker(data, work, engines, pairs, seed=0, threads=threads, weights=weights)
-    tests = Tests.read(data)
+    maker = Maker(data, Scenes.read(data, camera), work, engines, pairs, seed=0, threads=threads, weights=weights)
+    tests = Tests.read(data, camera)
     about = {"network": dataclasses.asdict(preset), "tests": len(tests.reported.hr), "pairs_asked": pairs,
              "scale": SCALE, "threads": threads, "versions": tool_versions()} | stamp()  # fmt: skip
+    if camera != "canon":  # rows of Canon are older than the word
+        about["camera"] = camera
     ways = ways_of(engines, weights, only)
     work.mkdir(parents=True, exist_ok=True)
     known = done(out, about)

@@ -16,7 +16,7 @@ pytest.importorskip("torch", reason="needs the extra train")
 pytest.importorskip("skimage", reason="needs the extra metrics")
 
 from degrade_engine.bench.papers.worth import table as worth_table  # noqa: E402
-from degrade_engine.bench.papers.worth.sets import Maker, copy_true, derive, likeness, write_pairs  # noqa: E402
+from degrade_engine.bench.papers.worth.sets import Maker, Scenes, copy_true, derive, likeness, write_pairs  # noqa: E402
 from degrade_engine.bench.papers.worth.trainer import CPU, Pair, cut, rate_at, read_set, train  # noqa: E402
 from degrade_engine.bench.papers.worth.ways import BLUR, BY_NAME, GENERATORS, UNSHARPENED, WHY, Way  # noqa: E402
 from degrade_engine.bench.papers.worth.worth import FLOOR, main, named, ways_of  # noqa: E402
@@ -202,7 +202,9 @@ def test_a_binned_set_is_not_taken_for_one_of_other_weights(corpus: Path, tmp_pa
 
     def make(name: str) -> dict[str, Any]:
         weights = {"binned": tmp_path / f"{name}.json"}
-        return Maker(corpus, tmp_path / "work", {}, 2, seed=0, threads=1, weights=weights).make(BY_NAME["binned"])
+        return Maker(
+            corpus, Scenes.read(corpus, "canon"), tmp_path / "work", {}, 2, seed=0, threads=1, weights=weights
+        ).make(BY_NAME["binned"])
 
     assert make("one")["asked"]["weights"] == sha256_file(tmp_path / "one.json")
     with pytest.raises(DegradeError, match="was made with"):
