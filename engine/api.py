@@ -179,8 +179,8 @@ class Engine:
         """LR images with the content of `hr` and the degradation of `reference`, any number of them.
 
         hr         uint8 [n, scale·h, scale·w, 3] or a list of such images, sRGB; (h, w) is `lr_size`
-        reference  uint8 [n, h, w, 3] or a list: real LR photographs, cropped, never resized; None for a kind of
-                   engine that reads none
+        reference  uint8 [n, h, w, 3] or a list: real LR photographs, cropped, never resized. Or [n, m, h, w, 3]: m
+                   of one camera for each pair, whatever the recipe says. None for a kind of engine that reads none
         recipe     how a pair is made: the name of one of the kind's, "recommended" or "paper", or a Recipe
         changes    fields of it, such as steps=2 (engine/recipe.py has them all). tau also as a list or an array, with
                    one for each pair
@@ -242,7 +242,7 @@ class Engine:
             came = "No references came" if reference is None else "References came"
             needs = "needs" if reads else "reads no"
             raise DegradeError(f"{came}, and an engine of the kind {self.spec.kind} {needs} reference")
-        found = None if reference is None else _images("reference", reference, self.lr_size)
+        found = None if reference is None else _images("reference", reference, self.lr_size, several=True)
         if found is not None and len(found) != n:
             raise DegradeError(f"{n} HR images and {len(found)} references came", wanted="as many of each")
         return found
@@ -260,13 +260,15 @@ def _each_tau(changes: dict[str, Any], n: int) -> list[int] | None:
     return taus
 
 
-def _images(name: str, images: Bytes | Sequence[Bytes], size: tuple[int, int]) -> list[Bytes]:
+def _images(name: str, images: Bytes | Sequence[Bytes], size: tuple[int, int], several: bool = False) -> list[Bytes]:
+    """As a list. several: each may be m images, [m, h, w, 3], and all are as the first."""
     listed = [np.asarray(image) for image in images]
     if not listed:
         raise DegradeError(f"{name} holds no image", wanted="at least one")
+    count = listed[0].shape[:-3] if several and listed[0].ndim == 4 and len(listed[0]) else ()
     for i, image in enumerate(listed):
-        if image.dtype != np.uint8 or image.shape != (*size, 3):
-            raise DegradeError(f"{name}[{i}] is {image.dtype} {image.shape}", wanted=f"uint8 {(*size, 3)}")
+        if image.dtype != np.uint8 or image.shape != (*count, *size, 3):
+            raise DegradeError(f"{name}[{i}] is {image.dtype} {image.shape}", wanted=f"uint8 {(*count, *size, 3)}")
     return listed
 
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-IMAGES, TAU = 0, 1  # what a draw is for: the last word of its counter
+IMAGES, TAU, OTHERS = 0, 1, 2  # what a draw is for: the last word of its counter
 _DOMAIN = 0x646567726164652D  # second word of the key ("degrade-"): no other user of the seed shares the stream
 
 Crop = tuple[int, int, int, int]  # top, left, height, width in pixels
@@ -48,6 +48,7 @@ class Draw:
     hr_crop: Crop
     reference: Photograph | None  # None: the run has no references
     reference_crop: Crop | None
+    others: tuple[tuple[Photograph, Crop], ...]  # further references, where a recipe has several
     noise_seed: int  # of a classical start image's noise, 0..2^32-1 (a number that every JSON reader keeps)
 
 

@@ -142,7 +142,8 @@ def _parts(
     distinct, schedule = len(content), bundle.spec.schedule
     images = {"reference": pixels.to_planar(reference), "pair": pixels.to_planar(content)}
     t = np.linspace(1, schedule.T, distinct).round().astype(np.int32)
-    noise = np.random.default_rng(SEED).standard_normal(images["pair"].shape)
+    rng = np.random.default_rng(SEED)
+    noise = rng.standard_normal(images["pair"].shape)
     s, n = (np.sqrt(v)[:, None, None, None] for v in (schedule.alphas_bar[t], 1 - schedule.alphas_bar[t]))
     known: dict[str, Float32 | NDArray[np.int32]] = {
         "content": images["pair"], "t": t, "x_t": (s * images["pair"] + n * noise).astype(np.float32),
@@ -150,6 +151,10 @@ def _parts(
     }  # fmt: skip
     if hr is not None:
         known["hr"] = pixels.to_planar(hr)
+    for tensor in (tensor for part in bundle.spec.parts.values() for tensor in part.inputs):
+        if tensor.name in bundle.spec.model_kind.drawn and tensor.name not in known:
+            shape = tensor.resolve(*(noise.shape[axis] for axis in (0, 2, 3)))
+            known[tensor.name] = rng.standard_normal(shape).astype(np.float32)
     measures = []
     for name, part in bundle.spec.parts.items():
         inputs = {i.name: images[part.runs] if i.name == "image" else known[i.name] for i in part.inputs}

@@ -20,7 +20,7 @@ from . import artefact
 from .artefact import sha256_json
 from .classical.degrader import Degrader
 from .columns import Column, Cut
-from .draws import IMAGES, Draw, Photograph, Words, below, crop_of, noise_seed, taus
+from .draws import IMAGES, OTHERS, Crop, Draw, Photograph, Words, below, crop_of, noise_seed, taus
 from .errors import DegradeError
 from .images import Alpha
 from .plan_page import digest_of, summary
@@ -41,7 +41,7 @@ BOUNDS = {
 USUAL: dict[str, Any] = {"alpha": "white", "tile_overlap": None}
 """What a plan's page names only where it is something else: plans that do without, or are older, keep their names."""
 ORDER = ("seed", "pairs", "scale", "steps", "spacing", "solver", "eta", "start", "candidates", "filter", "shard_pairs",
-         "save_candidates", "fusion_weight", "alpha", "noise", "tile_overlap", "tau")  # fmt: skip
+         "save_candidates", "fusion_weight", "alpha", "noise", "references", "tile_overlap", "tau")  # fmt: skip
 """In which a page names the options: its bytes are compared too."""
 
 
@@ -129,8 +129,30 @@ class Plan:
             reference_crop=(
                 None if reference is None else crop_of(reference, self.lr_size, words[4], words[5], multiple=1)
             ),
+            others=self._others(pair, attempt, reference_index),
             noise_seed=noise_seed(words),
         )
+
+    def _others(self, pair: int, attempt: int, first: int) -> tuple[tuple[Photograph, Crop], ...]:
+        """The pair's further references: photographs of the first one's folder; of a pair list, crops of the first."""
+        count = self.options.recipe.references - 1
+        if not count or not self.reference:
+            return ()
+        beside = [first] if self.listed is not None else self._folders[folder_of(self.reference[first])]
+        words = Words(self.options.seed, OTHERS).draw(pair, attempt, 3 * count).reshape(count, 3).tolist()
+        chosen = [self.reference[beside[below(word, len(beside))]] for word, _, _ in words]
+        return tuple(
+            (photograph, crop_of(photograph, self.lr_size, y, x, multiple=1))
+            for photograph, (_, y, x) in zip(chosen, words, strict=True)
+        )
+
+    @cached_property
+    def _folders(self) -> dict[str, list[int]]:
+        """The references by the folder that they lie in."""
+        found: dict[str, list[int]] = {}
+        for index, photograph in enumerate(self.reference):
+            found.setdefault(folder_of(photograph), []).append(index)
+        return found
 
     @cached_property
     def taus(self) -> Column:
@@ -241,6 +263,11 @@ def make(
         both = "a usable HR image" if reference is None else "both a usable HR and a usable reference image"
         raise DegradeError(f"no pair of the list has {both}{_why(refused)}")
     return Plan(options, lr_size, batch, engine, hr, reference or (), indices, degrader)
+
+
+def folder_of(photograph: Photograph) -> str:
+    """Of its path within its place; "" at the top."""
+    return photograph.path.rpartition("/")[0]
 
 
 def _why(refused: Iterable[Reject]) -> str:

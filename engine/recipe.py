@@ -28,8 +28,8 @@ OWN_STARTS: tuple[Start, ...] = get_args(Start)  # images that every engine know
 STARTS = tuple(dict.fromkeys((*OWN_STARTS, *DEGRADERS)))
 CLASSICAL = tuple(one for one in STARTS if one not in OWN_STARTS)
 MOST_STEPS = 2**15 - 1  # a larger tau does not fit into a plan's columns
-MOST_CANDIDATES = 1024
-USUAL: dict[str, Any] = {"fusion_weight": None, "noise": 0.0}
+MOST_CANDIDATES, MOST_REFERENCES = 1024, 64
+USUAL: dict[str, Any] = {"fusion_weight": None, "noise": 0.0, "references": 1}
 """What a page names only where it is something else: older pages, and kinds without, keep their names."""
 
 
@@ -48,6 +48,7 @@ class Recipe:
     filter         whether the best one is kept; False: the first one
     fusion_weight  w of UDDM's eq. 1, the share of P-DDM in the LR, 0 to 1; None: the kind fuses nothing
     noise          standard deviation of white noise on the finished LR, grey levels, 0 to 255: ours, in no paper
+    references     of a pair, whose degradation is put together (sampling/references.py), 1 to 64: ours, in no paper
 
     Numbers may be numpy's. Raises DegradeError for a number or a word that no engine could take.
     """
@@ -62,6 +63,7 @@ class Recipe:
     filter: bool
     fusion_weight: float | None = None
     noise: float = 0.0
+    references: int = 1
 
     def __post_init__(self) -> None:
         settled = {
@@ -71,6 +73,7 @@ class Recipe:
             "candidates": whole("candidates", self.candidates, 1, MOST_CANDIDATES),
             "fusion_weight": None if self.fusion_weight is None else number("fusion_weight", self.fusion_weight, 0, 1),
             "noise": number("noise", self.noise, 0, MOST_NOISE),
+            "references": whole("references", self.references, 1, MOST_REFERENCES),
         }
         for name, value in settled.items():
             object.__setattr__(self, name, value)
@@ -127,6 +130,8 @@ class Recipe:
             raise DegradeError(fact, wanted="one candidate (--candidates 1)")
         if self.filter and not can.can_filter:
             raise DegradeError(f"{kind} cannot filter", wanted="--no-filter")
+        if self.references > 1 and not can.reads_reference:
+            raise DegradeError(f"references is {self.references}, and {kind} reads none", wanted="1")
         starts = spec.starts + (CLASSICAL if "realesrgan" in spec.starts else ())
         if self.start not in starts:
             raise DegradeError(f"the start image {self.start} does not fit this engine", wanted=" or ".join(starts))

@@ -19,7 +19,7 @@ from degrade_engine.engine.inputs.inventory import IDENTITIES
 from degrade_engine.engine.kinds import KINDS
 from degrade_engine.engine.pipeline.stops import GRACE_SECONDS
 from degrade_engine.engine.planning import SAVE_UP_TO
-from degrade_engine.engine.recipe import STARTS, Recipe
+from degrade_engine.engine.recipe import MOST_REFERENCES, STARTS, Recipe
 from degrade_engine.engine.runners.claims import LEASE_S
 from degrade_engine.engine.schedule import SOLVERS, SPACINGS
 from degrade_engine.engine.sinks.sink import Gt
@@ -119,6 +119,9 @@ GROUPS = {
                      help="Image that is noised and then denoised: " + ", ".join(STARTS) + ". bicubic is the HR at LR "
                      "size; reconstruction is the model's own feed-forward LR; the others are degraders. "
                      + _presets(lambda p: p.start)),
+        click.option("--references-per-pair", "references", type=click.IntRange(1, MOST_REFERENCES), metavar="N",
+                     help="References per pair, from one folder. What they say of the camera is put together. "
+                     + _presets(lambda p: p.references)),
         click.option("--candidates", type=click.IntRange(1), metavar="K",
                      help="Candidates per pair, of which the filter keeps the best. "
                      + _presets(lambda p: p.candidates)),

@@ -36,6 +36,7 @@ class Inputs:
     gt: Pixels  # [s*h, s*w, 3] the HR crop
     content: Pixels  # [h, w, 3] the HR crop at LR size, antialiased bicubic
     reference: Pixels | None  # [h, w, 3] a crop, not a resize: its degradation is what is wanted; None: not read
+    others: list[Pixels]  # [h, w, 3] each: further references
     start: Pixels | None  # [h, w, 3]; None = the engine's own reconstruction
     start_record: dict[str, Any]  # how the start image was made, for the manifest
     gt_file: Path | None = None  # the local file whose whole image the GT is
@@ -72,15 +73,15 @@ def load(plan: Plan, folders: Folders, decoded: Decoded, pair: int) -> Outcome:
             rejects.append(Reject("pair", str(pair), "unusable_input", "an input of this pair of the list is unusable"))
             return Outcome(pair, None, tuple(rejects), time.perf_counter() - began)
         gt = _read(decoded, folders.hr, "hr", draw.hr, draw.hr_crop, plan.options.alpha, rejects)
-        reference = None
-        if draw.reference is not None and draw.reference_crop is not None:
-            reference = _read(
-                decoded, folders.reference, "reference", draw.reference, draw.reference_crop, plan.options.alpha,
-                rejects,
-            )  # fmt: skip
-        if gt is not None and (reference is not None or draw.reference is None):
+        references = [
+            _read(decoded, folders.reference, "reference", photo, crop, plan.options.alpha, rejects)
+            for photo, crop in ((draw.reference, draw.reference_crop), *draw.others)
+            if photo is not None and crop is not None
+        ]
+        usable = [one for one in references if one is not None]
+        if gt is not None and len(usable) == len(references):
             read = time.perf_counter()
-            inputs = replace(_inputs(plan, draw, gt, reference), gt_file=_whole(folders.hr, draw))
+            inputs = replace(_inputs(plan, draw, gt, usable), gt_file=_whole(folders.hr, draw))
             return Outcome(pair, inputs, tuple(rejects), read - began, time.perf_counter() - read)
     said = f"no usable input after {plan.attempts} draws" if plan.attempts > 1 else "an input of this pair is unusable"
     rejects.append(Reject("pair", str(pair), "unusable_input", said))
@@ -105,11 +106,11 @@ def _whole(place: Place, draw: Draw) -> Path | None:
     return place.local(draw.hr.path) if whole else None
 
 
-def _inputs(plan: Plan, draw: Draw, gt: Pixels, reference: Pixels | None) -> Inputs:
+def _inputs(plan: Plan, draw: Draw, gt: Pixels, references: list[Pixels]) -> Inputs:
     options = plan.options
     content = images.resize_bicubic(gt, (plan.lr_size, plan.lr_size))
     start, record = start_image(
         options.recipe.start, plan.degrader, gt, content, scale=options.scale, seed=options.seed, pair=draw.pair,
         noise_seed=draw.noise_seed,
     )  # fmt: skip
-    return Inputs(draw, gt, content, reference, start, record)
+    return Inputs(draw, gt, content, references[0] if references else None, references[1:], start, record)

@@ -110,13 +110,14 @@ def assemble(plan: Plan, schedule: Schedule, outcomes: Sequence[Outcome], reads_
     """A batch for the engine. A pair without inputs is black and not valid: rows kept as padding. reads_hr: the engine
     wants the HR itself, too."""
     size, n, recipe = plan.lr_size, len(outcomes), plan.options.recipe
-    content, reference, start = (np.zeros((n, size, size, 3), np.uint8) for _ in range(3))
+    content, start = (np.zeros((n, size, size, 3), np.uint8) for _ in range(2))
+    reference = np.zeros((n, recipe.references, size, size, 3), np.uint8)
     hr = np.zeros((n, plan.hr_size, plan.hr_size, 3), np.uint8) if reads_hr else None
     for at, outcome in enumerate(outcomes):
         if outcome.inputs is not None:
             content[at] = outcome.inputs.content
             if outcome.inputs.reference is not None:
-                reference[at] = outcome.inputs.reference
+                reference[at] = [outcome.inputs.reference, *outcome.inputs.others]
             if outcome.inputs.start is not None:
                 start[at] = outcome.inputs.start
             if hr is not None:

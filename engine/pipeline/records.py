@@ -132,6 +132,11 @@ def row(
         "name": stem_of(draw.pair),
         "hr": {"path": draw.hr.path, "crop": list(draw.hr_crop)},
         "reference": draw.reference and {"path": draw.reference.path, "crop": list(draw.reference_crop or ())},
+        **(
+            {"other_references": [{"path": one.path, "crop": list(crop)} for one, crop in draw.others]}
+            if draw.others
+            else {}
+        ),
         "scale": options.scale,
         "tau": plan.taus[draw.pair],
         "steps": plan.steps(draw.pair),
