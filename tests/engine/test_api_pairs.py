@@ -25,6 +25,7 @@ STARTS = {
     "syndiff": ("bicubic", "realesrgan", *CLASSICAL),
     "uddm": ("bicubic",),
     "lway": ("reconstruction",),
+    "onecall": ("reconstruction",),
 }
 PAIRS, SEED, LR = 7, 11, 16
 

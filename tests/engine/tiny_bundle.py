@@ -26,7 +26,8 @@ def make(folder: Path, *, kind: str = "realdgen", seed: int = 0, schedule: Sched
     folder.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(seed)
     graphs = {
-        "degradation": _degradation(random),
+        "degradation": _reading(random) if kind == "onecall" else _degradation(random),
+        "draw": _draw(),
         "content": _content(random),
         "modulation": _modulation(random),
         "reconstruction": _lways_reconstruction(random) if kind == "lway" else _reconstruction(random),
@@ -106,6 +107,7 @@ class Graph:
 IMAGE = ["batch", 3, "height", "width"]
 HALF = ["batch", F_CONT, "height/2", "width/2"]
 DEG = ["batch", F_DEG]
+READING = ["batch", 2 * F_DEG]
 COND = ["batch", CONDITION, "height", "width"]
 LARGE = ["batch", 3, "4*height", "4*width"]
 
@@ -116,6 +118,26 @@ def _degradation(random: np.random.Generator) -> onnx.GraphProto:
     x = g.node("Flatten", g.node("GlobalAveragePool", x))
     g.gemm(x, 8, F_DEG, out="f_deg")
     return g.build("degradation", {"image": IMAGE}, {"f_deg": DEG})
+
+
+def _reading(random: np.random.Generator) -> onnx.GraphProto:
+    """Precisions of about 4, and precision times value."""
+    g = Graph(random)
+    x = g.node("Flatten", g.node("GlobalAveragePool", g.node("Abs", g.conv("image", 3, 8))))
+    value = g.gemm(x, 8, F_DEG)
+    precision = g.node("Add", g.node("Abs", g.gemm(x, 8, F_DEG)), g.constant(np.array(4, np.float32)))
+    g.node("Concat", precision, g.node("Mul", precision, value), out="reading", axis=1)
+    return g.build("degradation", {"image": IMAGE}, {"reading": READING})
+
+
+def _draw() -> onnx.GraphProto:
+    """The mean of what the references say, and noise that falls with their precision."""
+    g = Graph(np.random.default_rng(0))
+    g.nodes.append(helper.make_node("Split", ["reading"], ["precision", "weighted"], axis=1, num_outputs=2))
+    precision = g.node("Max", "precision", g.constant(np.array(1e-3, np.float32)))
+    noise = g.node("Div", "w", g.node("Sqrt", precision))
+    g.node("Add", g.node("Div", "weighted", precision), noise, out="f_deg")
+    return g.build("draw", {"reading": READING, "w": DEG}, {"f_deg": DEG})
 
 
 def _content(random: np.random.Generator) -> onnx.GraphProto:
