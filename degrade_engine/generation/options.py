@@ -29,6 +29,7 @@ from degrade_engine.models.ready import BATCH
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
+PRESETS = list(dict.fromkeys(name for kind in KINDS.values() for name in kind.recipes))
 
 
 class Numbers(click.ParamType):  # type: ignore[type-arg]  # generic in click 8.5 alone
@@ -61,9 +62,8 @@ GROUPS = {
                      "is built at the first use and kept in the cache."),
         click.option("--degrader", type=click.Choice(tuple(DEGRADERS)), metavar="KIND",
                      help="Degrade without a model and without references: " + ", ".join(DEGRADERS) + "."),
-        click.option("--preset", "recipe", type=click.Choice(list(KINDS["realdgen"].recipes)), default="recommended",
-                     show_default=True, metavar="NAME",
-                     help="Recipe to start from: " + " or ".join(KINDS["realdgen"].recipes) + "."),
+        click.option("--preset", "recipe", type=click.Choice(PRESETS), default="recommended", show_default=True,
+                     metavar="NAME", help="Recipe to start from: " + ", ".join(PRESETS) + "."),
         click.option("--out", type=FOLDER, required=True,
                      help="Folder for the pairs. A stopped run continues there."),
         click.option("--pairs", type=click.IntRange(1), metavar="N", help="Number of pairs."),

@@ -67,7 +67,7 @@ def _read(checkpoint: Path, bundles: Path) -> Model:
     card = page["card"]
     return Model(
         name=checkpoint.stem,
-        kind=page["kind"],
+        kind="onecall" if page["config"].get("unet", {}).get("sample") else page["kind"],  # as export/kinds has it
         checkpoint=checkpoint,
         bundle=_bundle(bundles / checkpoint.stem, page["weights_sha256"]),
         size=checkpoint.stat().st_size,

@@ -27,6 +27,9 @@ leaves open; here the last is at t = 8), many from a small tau keep the start's 
 small tau is a little nearer to the truth there, but its start is already as sharp as real LR and the diffusion only
 adds to it."""
 
+_FAST = Recipe((0, 0), None, "even", "ddpm", 0.0, "reconstruction", candidates=1, filter=False, noise=2.0)
+"""No call of the denoiser: Rec_lr with white noise. Every recipe with calls has to be worth more (docs/one-call.md)."""
+
 
 class RealDGenSampler(Sampler):
     """With the filter after the last step."""
@@ -48,7 +51,7 @@ KIND = ModelKind(
     parts={"degradation": "reference", "content": "pair", "modulation": "pair", "reconstruction": "pair",
            "denoiser": "step"},
     starts=("reconstruction", "bicubic", "realesrgan"),
-    recipes={"recommended": _RECOMMENDED, "paper": _PAPER},
+    recipes={"recommended": _RECOMMENDED, "paper": _PAPER, "fast": _FAST},
     sampler=RealDGenSampler,
     can_filter=True,
 )  # fmt: skip

@@ -47,6 +47,7 @@ WHY = (
     Way("lway, noise 2", "lway", ("--noise", "2")),
     Way("lway, noise 3", "lway", ("--noise", "3")),
     Way("bicubic, Gaussian sigma 0.5, noise 2 added", of=BLUR.name, noise=2.0),
+    Way("realdgen, fast", "realdgen", ("--preset", "fast")),
     Way("realdgen, noise 1 added", "realdgen", of="realdgen", noise=1.0),
     Way("realdgen, noise 2 added", "realdgen", of="realdgen", noise=2.0),
     Way("onecall, noise 1 added", "onecall", of="onecall", noise=1.0),
