@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import math
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,11 +15,13 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra train")
 
 from degrade_engine.engine.errors import DegradeError  # noqa: E402
+from degrade_engine.engine.kinds import KINDS  # noqa: E402
 from degrade_engine.originals.photographs import Photographs, StepDataset  # noqa: E402
 from degrade_engine.originals.realdgen import data, samples  # noqa: E402
 from degrade_engine.originals.realdgen.config import SMALL, TINY  # noqa: E402
 from degrade_engine.originals.realdgen.model import RealDGen  # noqa: E402
 from degrade_engine.originals.realdgen.stages import SMALL_STAGES, STAGES  # noqa: E402
+from degrade_engine.originals.realdgen.train import grow, mean_of, train_stage  # noqa: E402
 
 LITTLE = dataclasses.replace(
     SMALL,
@@ -81,7 +85,7 @@ def test_readings_are_the_posterior_of_one_more_shot() -> None:
     value = torch.tensor([0.4, -1.0, 3.0])
     w = torch.randn(200_000, 1, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        f = readings(value[None, :, None], errors.log()[None, :, None], w)
+        f = readings(value[None, :, None], readings.precision(errors.log()[None, :, None]), w)
     precision = 1 / (variety + errors)
     mean = float((precision * value).sum() / precision.sum())
     assert float(f.mean()) == pytest.approx(mean, abs=0.01)
@@ -93,7 +97,7 @@ def test_a_sure_reading_counts_and_one_that_says_nothing_does_not() -> None:
     value = torch.tensor([[[1.0, 1.0], [5.0, 5.0]]])
     unsure = torch.tensor([[[-9.0, -9.0], [9.0, -9.0]]])
     with torch.no_grad():
-        f = readings(value, unsure, torch.zeros(1, 2))[0]
+        f = readings(value, readings.precision(unsure), torch.zeros(1, 2))[0]
     assert f[0] == pytest.approx(1.0, abs=0.01) and f[1] == pytest.approx(3.0, abs=0.01)
 
 
@@ -148,8 +152,50 @@ def test_a_true_pair_loses_its_exposure_and_keeps_its_noise() -> None:
     assert np.abs(data.exposed(flat, flat).astype(int) - flat).max() == 0
 
 
-def test_export_says_that_it_does_not_take_such_a_model_yet() -> None:
-    from degrade_engine.export.kinds.realdgen import parts
+def test_the_parts_of_a_bundle_make_what_the_model_makes() -> None:
+    """References one after another, as the engine reads them, their readings added up."""
+    from degrade_engine.export.kinds.onecall import parts
 
-    with pytest.raises(DegradeError, match="preset small"):
-        parts(RealDGen(LITTLE))
+    torch.manual_seed(0)
+    model = RealDGen(LITTLE).eval()
+    with torch.no_grad():  # as after a training: errors that differ
+        last = model.degradation.last
+        last.weight.normal_(std=0.3)
+        found = {name: part.module for name, part in parts(model).items()}
+        references, content = torch.rand(2, 3, 3, 32, 32) * 2 - 1, torch.rand(2, 3, 32, 32) * 2 - 1
+        w = torch.randn(2, LITTLE.degradation.vector)
+        reading = sum(found["degradation"](references[:, j]) for j in range(3))
+        f_deg = found["draw"](reading, w)
+        torch.testing.assert_close(f_deg, model.drawn(references, w), rtol=1e-4, atol=1e-5)
+        condition, mu = model.condition(f_deg, model.e_cont(content))
+        f_cont = found["content"](content)
+        torch.testing.assert_close(found["modulation"](f_cont, f_deg), condition)
+        torch.testing.assert_close(found["reconstruction"](f_cont, f_deg), mu)
+    assert list(found) == list(KINDS["onecall"].parts)
+
+
+def test_a_grown_model_begins_as_the_one_that_it_is_grown_from() -> None:
+    """Its F_deg is the same, drawn with little noise, and its denoiser says what that one says without its gate."""
+    torch.manual_seed(0)
+    tiny, model = RealDGen(mean_of(LITTLE)), RealDGen(LITTLE)
+    with torch.no_grad():
+        for p in tiny.parameters():
+            p.add_(0.02 * torch.randn(p.shape))
+        grow(model, tiny.state_dict())
+        x, t = torch.rand(2, 3, 32, 32) * 2 - 1, torch.tensor([3, 40])
+        value, precision = model.read(x)
+        torch.testing.assert_close(value, tiny.e_deg(x))
+        torch.testing.assert_close(precision, torch.full_like(precision, 0.5 * math.exp(7.5)))
+        conditions = [one.condition(one.e_deg(x), one.e_cont(x)) for one in (tiny, model)]
+        width = LITTLE.unet.width
+        hoisted, others = (condition[:, :width] for condition, _ in conditions)
+        torch.testing.assert_close(others, hoisted)
+        abar = tiny.unet.abar[t][:, None, None, None]
+        mu = conditions[0][1]
+        torch.testing.assert_close(model.unet(x, t, conditions[1][0]), tiny.unet.ungated(x, t, hoisted, mu, abar))
+
+
+def test_other_stages_do_not_start_from_a_finished_model(tmp_path: Path) -> None:
+    setup: Any = SimpleNamespace(out=tmp_path)
+    with pytest.raises(DegradeError, match="leave out --from"):
+        train_stage("ddpm", LITTLE, SMALL_STAGES, data.DataOptions(crop=32), setup, tmp_path / "some.safetensors")
