@@ -12,8 +12,8 @@ from .kind import ModelKind
 
 _RECOMMENDED = Recipe((0, 0), None, "even", "ddpm", 0.0, "reconstruction", candidates=1, filter=False, noise=1.0)
 """All that LWay has: its own reconstruction. The paper makes no pairs; this is its one setting. The noise is ours: of
-0 to 3, what makes LR most like the camera's on the scenes for choosing (docs/worth.md). `fast` is RealDGen's, too: it is worth
-more, and its LR are noisier than the camera's."""
+0 to 3, what makes LR most like the camera's on the scenes for choosing (docs/worth.md). `fast` has as much as
+RealDGen's: its LR are noisier than the camera's, and worth more."""
 
 KIND = ModelKind(
     name="lway",
