@@ -6,12 +6,13 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from .images import PngLevel
 from .plan import Plan
 from .sinks import Output
 
 SHARES = {"webp": 0.39, "png": 0.55}
 """Bytes of an image over its raw bytes (three per pixel), of HR crops of 512 pixels: bench/results/formats.jsonl."""
-PNG_SHARES = {0: 1.0, 1: 0.73}  # of levels that differ
+PNG_SHARES: dict[PngLevel | None, float] = {0: 1.0, 1: 0.73}  # of levels that differ
 
 
 @dataclass(frozen=True)

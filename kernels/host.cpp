@@ -9,6 +9,7 @@
 
 #include "philox.h"
 #include "pixels.h"
+#include "png.h"
 #include "select.h"
 #include "tiles.h"
 #include "update.h"
@@ -96,6 +97,121 @@ DEGRADE_WIDE bool all_finite(const float* x, int64_t count) {
     uint32_t bad = 0;
     for (int64_t i = 0; i < count; ++i) bad |= static_cast<uint32_t>(!degrade::is_finite(x[i]));
     return bad == 0;
+}
+
+// out[i] = row[i] less the mean of what is left of it and above it, rounded down.
+DEGRADE_WIDE void filter_row(const uint8_t* __restrict row, const uint8_t* __restrict above, uint8_t* __restrict out,
+                             int64_t count) {
+    for (int64_t i = 0; i < 3; ++i) out[i] = static_cast<uint8_t>(row[i] - above[i] / 2);
+    for (int64_t i = 3; i < count; ++i)
+        out[i] = static_cast<uint8_t>(row[i] - (static_cast<uint16_t>(row[i - 3] + above[i]) >> 1));
+}
+
+// Chunks of 4096 bytes, so that no sum passes 32 bits.
+DEGRADE_WIDE void add_adler(degrade::png::Adler& sums, const uint8_t* bytes, int64_t count) {
+    while (count > 0) {
+        const int32_t chunk = static_cast<int32_t>(std::min<int64_t>(count, 4096));
+        uint32_t plain = 0, weighted = 0;
+        for (int32_t i = 0; i < chunk; ++i) {
+            plain += bytes[i];
+            weighted += static_cast<uint32_t>(chunk - i) * bytes[i];
+        }
+        sums.b = (sums.b + static_cast<uint32_t>(chunk) * sums.a + weighted) % 65521u;
+        sums.a = (sums.a + plain) % 65521u;
+        bytes += chunk;
+        count -= chunk;
+    }
+}
+
+// CRC-32 of a chunk's type and data (PNG, annex D), eight bytes at a time.
+uint32_t crc32(const uint8_t* bytes, int64_t count) {
+    static const auto tables = [] {
+        std::vector<uint32_t> made(8 * 256);
+        for (uint32_t n = 0; n < 256; ++n) {
+            uint32_t c = n;
+            for (int k = 0; k < 8; ++k) c = c & 1 ? 0xedb88320u ^ (c >> 1) : c >> 1;
+            made[n] = c;
+        }
+        for (uint32_t n = 256; n < 8 * 256; ++n) made[n] = made[made[n - 256] & 255] ^ (made[n - 256] >> 8);
+        return made;
+    }();
+    const uint32_t* t = tables.data();
+    uint32_t c = 0xffffffffu;
+    for (; count >= 8; count -= 8, bytes += 8) {
+        const uint32_t low = c ^ (bytes[0] | bytes[1] << 8 | bytes[2] << 16 | static_cast<uint32_t>(bytes[3]) << 24);
+        c = t[7 * 256 + (low & 255)] ^ t[6 * 256 + (low >> 8 & 255)] ^ t[5 * 256 + (low >> 16 & 255)] ^
+            t[4 * 256 + (low >> 24)] ^ t[3 * 256 + bytes[4]] ^ t[2 * 256 + bytes[5]] ^ t[256 + bytes[6]] ^ t[bytes[7]];
+    }
+    for (; count > 0; --count, ++bytes) c = t[(c ^ *bytes) & 255] ^ (c >> 8);
+    return ~c;
+}
+
+void put32(uint8_t* out, uint32_t value) {
+    for (int i = 0; i < 4; ++i) out[i] = static_cast<uint8_t>(value >> (24 - 8 * i));
+}
+
+// Length, type and CRC around data that lie at chunk + 8; returns the end.
+uint8_t* seal_chunk(uint8_t* chunk, const char* type, int64_t length) {
+    put32(chunk, static_cast<uint32_t>(length));
+    std::memcpy(chunk + 4, type, 4);
+    put32(chunk + 8 + length, crc32(chunk + 4, 4 + length));
+    return chunk + 12 + length;
+}
+
+// One block of filtered bytes. The bits come and go by value, so that they stay in registers between.
+degrade::png::Bits write_block(degrade::png::Bits bits, const uint8_t* bytes, int64_t count, bool last) {
+    using namespace degrade::png;
+    uint32_t counts[4][kSymbols] = {};
+    const auto copied = [&](const Copy& copy) { ++counts[0][copy.symbol]; };
+    const auto nought = [&] { ++counts[0][0]; };
+    walk(bytes, count,
+         [&](const uint8_t* b) {
+             for (int i = 0; i < 8; ++i) ++counts[i & 3][b[i]];
+         },
+         [&](int64_t groups) { tokens_of_zeros(groups, nought, copied); }, [&](uint8_t byte) { ++counts[0][byte]; });
+    for (int symbol = 0; symbol < kSymbols; ++symbol)
+        counts[0][symbol] += counts[1][symbol] + counts[2][symbol] + counts[3][symbol];
+    counts[0][kEnd] = 1;
+    uint8_t lengths[kSymbols];
+    uint32_t codes[kSymbols];
+    code_lengths(counts[0], lengths);
+    codes_of(lengths, codes);
+
+    int used = kSymbols;
+    while (!lengths[used - 1]) --used;
+    bits.add(last ? 1 : 0, 1);
+    bits.add(2, 2);
+    bits.add(static_cast<uint64_t>(used - 257), 5);
+    bits.add(0, 5);   // one code of distances, for 1, of one bit
+    bits.add(15, 4);  // all lengths of codes follow: none for runs, four bits for each of 0 to 15
+    bits.flush();
+    for (int i = 0; i < 19; ++i) {
+        bits.add(i < 3 ? 0 : 4, 3);
+        bits.flush();
+    }
+    for (int symbol = 0; symbol <= used; ++symbol) {
+        const int length = symbol < used ? lengths[symbol] : 1;
+        bits.add(static_cast<uint64_t>((length & 1) << 3 | (length & 2) << 1 | (length & 4) >> 1 | length >> 3), 4);
+        bits.flush();
+    }
+    const auto literal = [&](uint8_t byte) { bits.code(codes[byte]); };
+    const auto zero = [&] { literal(0), bits.flush(); };
+    const auto copy = [&](const Copy& one) {
+        bits.code(codes[one.symbol]);
+        bits.add(one.extra, one.extra_bits + 1);  // and the bit of distance 1, which is 0
+        bits.flush();
+    };
+    walk(bytes, count,
+         [&](const uint8_t* b) {
+             for (int i = 0; i < 4; ++i) literal(b[i]);
+             bits.flush();
+             for (int i = 4; i < 8; ++i) literal(b[i]);
+             bits.flush();
+         },
+         [&](int64_t groups) { tokens_of_zeros(groups, zero, copy); }, [&](uint8_t byte) { literal(byte), bits.flush(); });
+    bits.code(codes[kEnd]);
+    bits.flush();
+    return bits;
 }
 
 // Squared L2 of one row to its target in the stated order; a null target means zeros.
@@ -342,6 +458,43 @@ void degrade_to_bytes(const float* x,  // [batch, 3, pixels]
             }
         }
     });
+}
+
+void degrade_png(const uint8_t* image,  // [height, width, 3]
+                 uint8_t* out,          // [most_bytes(height, width)]
+                 int64_t height, int64_t width,
+                 int64_t* size) {       // bytes of out that are the PNG
+    using namespace degrade::png;
+    static const uint8_t signature[8] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
+    std::memcpy(out, signature, 8);
+    uint8_t* head = out + 8;
+    put32(head + 8, static_cast<uint32_t>(width));
+    put32(head + 12, static_cast<uint32_t>(height));
+    static const uint8_t kind[5] = {8, 2, 0, 0, 0};  // bits, RGB, deflate, filters, not interlaced
+    std::memcpy(head + 16, kind, 5);
+    uint8_t* data = seal_chunk(head, "IHDR", 13);
+
+    const int64_t bytes = 3 * width, rows = std::max<int64_t>(1, kBlockBytes / (1 + bytes));
+    std::vector<uint8_t> filtered(static_cast<size_t>(std::min(rows, height) * (1 + bytes)));
+    const std::vector<uint8_t> nothing(static_cast<size_t>(bytes));
+    Adler sums;
+    Bits bits{data + 10};
+    data[8] = 0x78;  // DEFLATE with a window of 32 KiB
+    data[9] = 0x01;
+    for (int64_t first = 0; first < height; first += rows) {
+        const int64_t after = std::min(first + rows, height);
+        uint8_t* to = filtered.data();
+        for (int64_t y = first; y < after; ++y, to += 1 + bytes) {
+            to[0] = kAverage;
+            filter_row(image + y * bytes, y ? image + (y - 1) * bytes : nothing.data(), to + 1, bytes);
+        }
+        add_adler(sums, filtered.data(), to - filtered.data());
+        bits = write_block(bits, filtered.data(), to - filtered.data(), after == height);
+    }
+    uint8_t* end = bits.out + (bits.count > 0);
+    put32(end, sums.b << 16 | sums.a);
+    end = seal_chunk(seal_chunk(data, "IDAT", end + 4 - (data + 8)), "IEND", 0);
+    *size = end - out;
 }
 
 }  // extern "C"

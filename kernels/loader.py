@@ -17,7 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-ABI = 3
+ABI = 4
 """DEGRADE_ABI of portable.h, raised with every change of a signature: a stale library or fatbin is refused, not
 called with wrong arguments.
 """
@@ -71,6 +71,8 @@ _SIGNATURES: dict[str, list[Any]] = {
     # images, out, batch, pixels, threads
     "degrade_to_planar": [_pointer, _pointer, _long, _long, _int],
     "degrade_to_bytes": [_pointer, _pointer, _long, _long, _int],
+    # image, out, height, width, size of what was written
+    "degrade_png": [_pointer, _pointer, _long, _long, ctypes.POINTER(_long)],
 }
 
 

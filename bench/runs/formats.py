@@ -1,5 +1,5 @@
-"""What the image files of pairs take: bytes, and processor seconds to write, of PNG by level and lossless WebP by
-effort.
+"""What the image files of pairs take: bytes, and processor seconds to write and to read, of PNG by writer and level and
+lossless WebP by effort. Other libraries' PNGs are measured too, where the packages fpng and deflate are installed.
 
     degrade-engine bench formats -o bench/results/formats.jsonl
 
@@ -12,14 +12,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import click
+import cv2
 import numpy as np
 import pyvips
 
-from degrade_engine.engine.images import Pixels, encode_png, encode_webp, read_rgb, readable_endings
+from degrade_engine.engine.images import FAST, Pixels, encode_png, encode_webp, read_rgb, readable_endings
+from degrade_engine.kernels import png
 
 from ..machine import machine
 from ..options import FOLDER, ROWS_WRITTEN
@@ -55,7 +59,8 @@ def main(hr: Path, lr: Path, conditions: str | None, out: Path) -> None:
     Example:
       degrade-engine bench formats -o formats.jsonl
 
-    Each PNG level and WebP effort writes the same tiles on one thread. The CPU time is the least of a few rounds.
+    Each PNG level and WebP effort writes the same tiles on one thread, and OpenCV reads them back. The CPU time is the
+    least of a few rounds.
     """
     rows = []
     for role, folder in (("HR", hr), ("LR", lr)):
@@ -65,7 +70,8 @@ def main(hr: Path, lr: Path, conditions: str | None, out: Path) -> None:
             libvips = ".".join(str(pyvips.version(n)) for n in range(3))
             rows.append(row | machine(1) | {"libvips": libvips} | ({"conditions": conditions} if conditions else {}))
             took = row["cpu_ms_a_megapixel"]
-            click.echo(f"{row['what']:7} {way:14} {row['share']:.3f} of raw, {took:6.1f} ms of a core a megapixel")
+            click.echo(f"{row['what']:7} {way:14} {row['share']:.3f} of raw, {took:6.1f} ms of a core a megapixel, "
+                       f"{row['read_cpu_ms_a_megapixel']:6.1f} to read")  # fmt: skip
     write_rows(out, rows)
 
 
@@ -82,22 +88,41 @@ def cut(folder: Path, side: int) -> list[Pixels]:
 
 def ways() -> dict[str, Callable[[Pixels], bytes]]:
     """As `generate` writes them, and what else libwebp's efforts would give."""
-    found: dict[str, Callable[[Pixels], bytes]] = {
-        f"PNG level {level}": partial(encode_png, level=level) for level in (1, 2, 6)
-    }
+    found: dict[str, Callable[[Pixels], bytes]] = {"PNG fast": partial(encode_png, level=FAST)}
+    found |= {f"PNG level {level}": partial(encode_png, level=level) for level in (1, 2, 6)}
+    if find_spec("fpng"):
+        found["PNG of fpng"] = import_module("fpng").from_ndarray
+    if find_spec("deflate"):
+        found["PNG of libdeflate level 1"] = partial(by_libdeflate, compress=import_module("deflate").zlib_compress)
     found["WebP"] = encode_webp
     for effort in (1, 4):
         found[f"WebP effort {effort}"] = partial(encode_webp, effort=effort)
     return found
 
 
+def by_libdeflate(image: Pixels, compress: Callable[[bytes, int], bytes]) -> bytes:
+    """The rows of our own writer, compressed by libdeflate."""
+    head = image.shape[1].to_bytes(4, "big") + image.shape[0].to_bytes(4, "big") + bytes([8, 2, 0, 0, 0])
+    data = bytes(compress(png.filtered_rows(image).tobytes(), 1))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        png.chunk(kind, content) for kind, content in ((b"IHDR", head), (b"IDAT", data), (b"IEND", b""))
+    )
+
+
 def measure(tiles: list[Pixels], encode: Callable[[Pixels], bytes]) -> dict[str, Any]:
-    """Bytes in all, their share of the pixels', and milliseconds of a processor a megapixel."""
-    seconds = []
+    """Bytes in all, their share of the pixels', and milliseconds of a processor a megapixel: to write, and to read by
+    OpenCV, which has to find the same pixels."""
+    writing, reading = list[float](), list[float]()
     for _ in range(ROUNDS):
         began = time.process_time()
         made = [encode(tile) for tile in tiles]
-        seconds.append(time.process_time() - began)
+        writing.append(time.process_time() - began)
+        began = time.process_time()
+        read = [cv2.imdecode(np.frombuffer(one, np.uint8), cv2.IMREAD_COLOR_RGB) for one in made]
+        reading.append(time.process_time() - began)
+    if not all(np.array_equal(one, tile) for one, tile in zip(read, tiles, strict=True)):
+        raise click.ClickException("other pixels came back")
     raw, written = sum(tile.size for tile in tiles), sum(map(len, made))
-    milliseconds = 1e9 * min(seconds) / (raw / 3)
-    return {"bytes": written, "share": round(written / raw, 4), "cpu_ms_a_megapixel": round(milliseconds, 1)}
+    took, to_read = (round(1e9 * min(seconds) / (raw / 3), 1) for seconds in (writing, reading))
+    return {"bytes": written, "share": round(written / raw, 4), "cpu_ms_a_megapixel": took,
+            "read_cpu_ms_a_megapixel": to_read}  # fmt: skip

@@ -12,7 +12,7 @@ from rich.console import Console
 from degrade_engine.engine import run
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.faults import PATIENCE_S
-from degrade_engine.engine.images import PIXEL_LIMIT, PNG_LEVEL, Alpha, Format
+from degrade_engine.engine.images import PIXEL_LIMIT, Alpha, Format, PngLevel
 from degrade_engine.engine.inputs import places
 from degrade_engine.engine.inputs.inventory import Identity
 from degrade_engine.engine.inputs.places import Where
@@ -65,7 +65,7 @@ def generate(
     pixel_limit: int = PIXEL_LIMIT, patience: float = PATIENCE_S, allow_missing: bool = False,
     shard_pairs: int | None = None, save_candidates: bool | None = None,
     rescan: bool = False, sink: SinkKind = "folder", file_format: Format = "png", gt: Gt = "crop",
-    png_level: int = PNG_LEVEL, threads: int | None = None, processes: int | None = None,
+    png_level: PngLevel | None = None, threads: int | None = None, processes: int | None = None,
     devices: Sequence[int] | None = None, runner: Runner = "local", ray_address: str | None = None,
     ray_actors: int | None = None, lease_s: float = LEASE_S, grace: float = GRACE_SECONDS,
     progress: bool | Callable[[Progress], None] = True, **changes: Any,

@@ -14,7 +14,7 @@ from degrade_engine.engine import sinks
 from degrade_engine.engine.artefact import CACHE
 from degrade_engine.engine.classical.degraders import DEGRADERS
 from degrade_engine.engine.faults import PATIENCE_S
-from degrade_engine.engine.images import BYTES_A_PIXEL, FORMATS, PIXEL_LIMIT, Alpha
+from degrade_engine.engine.images import BYTES_A_PIXEL, FAST, FORMATS, PIXEL_LIMIT, Alpha, PngLevel
 from degrade_engine.engine.inputs.inventory import IDENTITIES
 from degrade_engine.engine.kinds import KINDS
 from degrade_engine.engine.pipeline.stops import GRACE_SECONDS
@@ -43,6 +43,19 @@ class Numbers(click.ParamType):  # type: ignore[type-arg]  # generic in click 8.
         if not all(one.strip().isdecimal() and len(one) < 5 for one in value.split(",")):
             self.fail(f"{value[:60]!r} is no list of numbers such as 0,1", param, ctx)
         return tuple(int(one) for one in value.split(","))
+
+
+class PngLevels(click.ParamType):  # type: ignore[type-arg]
+    """ "fast", or a level of zlib."""
+
+    name = "fast|0..9"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> PngLevel:
+        if value == FAST:
+            return FAST
+        if not (str(value).isdecimal() and len(str(value)) == 1):
+            self.fail(f"{str(value)[:60]!r} is neither fast nor a whole number from 0 to 9", param, ctx)
+        return int(value)
 
 
 def _presets(of: Callable[[Recipe], object]) -> str:
@@ -178,10 +191,10 @@ GROUPS = {
                      metavar="SECONDS",
                      help="How long a read that fails is tried again before the run stops."),
         click.option("--rescan", is_flag=True, help="Scan the photographs again, although inventory.jsonl exists."),
-        click.option("--png-level", type=click.IntRange(0, 9), default=sinks.Output().png_level, show_default=True,
-                     metavar="N",
-                     help="zlib level of the PNG files. 1 writes 1.6 times as fast as 2, files a third larger. 0 does "
-                     "not compress."),
+        click.option("--png-level", type=PngLevels(),
+                     help="How PNG files are written: fast, by our own writer, or by zlib with this level. Level 2 "
+                     "takes seven times as long as fast for files as small. 0 does not compress. [default: fast; 2 "
+                     "where nothing was compiled; a run that goes on keeps its own]"),
         click.option("--shard-pairs", type=click.IntRange(1), metavar="N",
                      help="Pairs per shard. A stopped run repeats at most one shard. [default: an eighth of the run, "
                      f"at most {plans.MOST_SHARD_PAIRS}]"),

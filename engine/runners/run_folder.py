@@ -78,7 +78,7 @@ def open_run(plan: Plan, out: Path, output: Output, claims: Claims) -> RunFolder
     """The folder of a run, made or gone on with, and which of its shards are done. Raises DegradeError."""
     with refused_by_the_disk(out):
         with claims.alone("plan"):
-            open_folder(out, plan, output)
+            output = open_folder(out, plan, output)
         opened = RunFolder(plan, out, open_sink(output, out, claims.others), set(), identity(out / RUN_JSON))
         for shard in range(len(plan.shards)):
             opened.look(shard)
@@ -97,28 +97,33 @@ def check_output(out: Path, output: Output) -> None:
         )
 
 
-def open_folder(out: Path, plan: Plan, output: Output) -> None:
-    """Make `out` and put the plan's page there, or make sure that the page that lies there is this plan's.
+def open_folder(out: Path, plan: Plan, output: Output) -> Output:
+    """Make `out` and put the plan's page there, or make sure that the page that lies there is this plan's. Returns the
+    output with what it left open as the page says it.
 
     The output stands on the page and not in the plan: it decides how pairs are kept, not which they are.
     """
-    path, page = out / PLAN_JSON, plan.to_json() | output.to_json()
+    path = out / PLAN_JSON
     if path.is_file():
         before = parse_json(read_bytes(path), PLAN_JSON)
-        usual = Output().facts()  # which a page leaves out
-        said = difference(usual | (before if isinstance(before, dict) else {}), page | (usual | page))
+        known = before if isinstance(before, dict) else {}
+        output = output.settled(known)
+        page, usual = plan.to_json() | output.to_json(), Output.first().facts()  # which a page leaves out
+        said = difference(usual | known, page | (usual | page))
         if said:
             raise DegradeError(
                 f"{out} holds a run with other settings: {said}",
                 mend="use the settings of that run to continue it, or choose another output folder",
             )
         (out / "shards").mkdir(exist_ok=True)
-        return
+        return output
     check_output(out, output)
+    output = output.settled()
     out.mkdir(parents=True, exist_ok=True)
-    write_json_atomic(path, page)  # first: a run killed right after it is known for ours
+    write_json_atomic(path, plan.to_json() | output.to_json())  # first: a run killed right after it is known for ours
     sync(out)
     (out / "shards").mkdir(exist_ok=True)
+    return output
 
 
 def identity(path: Path) -> tuple[int, int] | None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from ..artefact import from_json
 from ..errors import DegradeError
-from ..images import PNG_LEVEL, Format
+from ..images import FAST, ZLIB_LEVEL, Format, PngLevel, usual_level
 from .folder import FolderSink
 from .sink import Alive, Gt, Sink
 
@@ -23,15 +23,17 @@ SINK = "sink"  # its key in plan.json
 class Output:
     """How a run's pairs are kept: not part of the plan, which says what they are, but it decides files and bytes.
 
-    png_level: see `images.encode_png`; gt, file_format: see `sink.Sink`.
+    png_level: see `images.encode_png`; None: as the run began, see `settled`. gt, file_format: see `sink.Sink`.
     """
 
     kind: SinkKind = "folder"
-    png_level: int = PNG_LEVEL
+    png_level: PngLevel | None = None
     gt: Gt = "crop"
     file_format: Format = "png"
 
     def __post_init__(self) -> None:
+        if self.png_level not in (None, FAST, *range(10)) or isinstance(self.png_level, bool):
+            raise DegradeError(f"png_level is {self.png_level!r}", wanted=f"{FAST}, or a whole number from 0 to 9")
         if self.gt == "none" and self.kind != "folder":
             fact = f"--gt none was given with --sink {self.kind}, whose readers need pairs"
             raise DegradeError(fact, wanted="--sink folder")
@@ -39,9 +41,17 @@ class Output:
             raise DegradeError("--gt link keeps HR files as the PNGs that they are, and --format is webp",
                                wanted="--gt crop, or --format png")  # fmt: skip
 
+    def settled(self, page: Mapping[str, Any] | None = None) -> Output:
+        """This output with a level for PNGs: what was asked for, or else the one of plan.json's page, if there is one,
+        or else what this machine does fastest.
+        """
+        if self.png_level is not None:
+            return self
+        return replace(self, png_level=usual_level() if page is None else Output.split(page)[1].png_level)
+
     def to_json(self) -> dict[str, Any]:
-        """Fields written to plan.json: the kind and every non-default option."""
-        usual = Output(self.kind).facts()
+        """Fields written to plan.json: the kind and every option that is not as in the first releases."""
+        usual = Output.first().facts()
         return {name: value for name, value in self.facts().items() if name == SINK or value != usual[name]}
 
     def facts(self) -> dict[str, Any]:
@@ -49,10 +59,16 @@ class Output:
         return {SINK: self.kind} | {one.name: getattr(self, one.name) for one in fields(self) if one.name != "kind"}
 
     @classmethod
+    def first(cls) -> Output:
+        """Of the first releases: what a page means that says nothing."""
+        return cls(png_level=ZLIB_LEVEL)
+
+    @classmethod
     def split(cls, page: Mapping[str, Any]) -> tuple[dict[str, Any], Output]:
         """plan.json's page as (the plan's, how its pairs are kept). Raises DegradeError."""
-        rest = {name: value for name, value in page.items() if name not in cls().facts()}
-        facts = cls().facts() | {name: value for name, value in page.items() if name not in rest}
+        usual = cls.first().facts()
+        rest = {name: value for name, value in page.items() if name not in usual}
+        facts = usual | {name: value for name, value in page.items() if name not in rest}
         return rest, from_json(cls, {"kind": facts.pop(SINK)} | facts, "plan.json")
 
 
@@ -69,7 +85,7 @@ def open_sink(output: Output | SinkKind, out: Path, alive: Alive = tuple) -> Sin
     """
     if isinstance(output, str):
         output = Output(output)
-    kind = output.kind
+    kind, output = output.kind, output.settled()
     kept: dict[str, Any] = {"png_level": output.png_level, "gt": output.gt, "file_format": output.file_format}
     require(kind)
     if kind == "folder":

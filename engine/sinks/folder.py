@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..images import PNG_LEVEL, Format
+from ..images import FAST, Format, PngLevel
 from .contract import HEAD, Row, compare, json_line, one_scale, scale_of, size_of, write_rows
 from .names import packed, shown
 from .sink import Alive, Gt, Sink
@@ -27,7 +27,7 @@ class FolderSink(Sink):
     texts = ("meta_info_GT.txt", "meta_info_pair.txt", *Sink.texts)
 
     def __init__(
-        self, out: Path, *, alive: Alive = tuple, png_level: int = PNG_LEVEL, gt: Gt = "crop",
+        self, out: Path, *, alive: Alive = tuple, png_level: PngLevel = FAST, gt: Gt = "crop",
         file_format: Format = "png",
     ) -> None:  # fmt: skip
         self.folders = ("lq",) if gt == "none" else ("gt", "lq")

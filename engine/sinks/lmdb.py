@@ -25,7 +25,7 @@ from typing import Any
 
 from ..artefact import make_folder
 from ..errors import DegradeError
-from ..images import WEBP_EFFORT
+from ..images import FAST, WEBP_EFFORT
 from . import durable, tars
 from .contract import HEAD, Row, compare, json_line, looks_whole, one_scale, scale_of, size_of, write_rows
 from .names import Names, packed, shown
@@ -67,7 +67,8 @@ class LmdbSink(TarSink):
         new = [self._partial / f"{role}.lmdb" for role in ROLES]
         for path in new:
             shutil.rmtree(path, ignore_errors=True)
-        like = self._format, WEBP_EFFORT if self._format == "webp" else self._png_level
+        level = 1 if self._png_level == FAST else self._png_level  # BasicSR wants a number of zlib's
+        like = self._format, WEBP_EFFORT if self._format == "webp" else level
         with Writer(new[0], size, *like) as gt_writer, Writer(new[1], size, *like) as lq_writer:
 
             def put() -> Iterator[str]:

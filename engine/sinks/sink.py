@@ -25,7 +25,7 @@ import numpy as np
 
 from ..artefact import make_folder, process_name
 from ..errors import DegradeError
-from ..images import PNG_LEVEL, Format, Pixels, encode, encode_png
+from ..images import FAST, Format, Pixels, PngLevel, encode, encode_png
 from . import durable
 from .contract import STEM, Row, check_stem, is_whole, scale_of, stems_of
 from .linking import is_plain_png, link_or_copy
@@ -52,7 +52,7 @@ class Sink(ABC):
     folders: tuple[str, ...]  # under OUT, where the files of a shard lie
 
     def __init__(
-        self, out: Path, *, alive: Alive = tuple, png_level: int = PNG_LEVEL, gt: Gt = "crop",
+        self, out: Path, *, alive: Alive = tuple, png_level: PngLevel = FAST, gt: Gt = "crop",
         file_format: Format = "png",
     ) -> None:  # fmt: skip
         self.out = Path(out)
