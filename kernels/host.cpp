@@ -9,7 +9,7 @@
 
 #include "philox.h"
 #include "pixels.h"
-#include "png.h"
+#include "png.hpp"
 #include "select.h"
 #include "tiles.h"
 #include "update.h"

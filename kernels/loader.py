@@ -17,7 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-ABI = 4
+ABI = 3
 """DEGRADE_ABI of portable.h, raised with every change of a signature: a stale library or fatbin is refused, not
 called with wrong arguments.
 """
@@ -106,15 +106,15 @@ def _load() -> tuple[ctypes.CDLL | None, Status]:
         library = ctypes.CDLL(str(path))
         library.degrade_abi.restype = _int
         abi = library.degrade_abi()
+        if abi != ABI:
+            return None, Status(
+                None, f"numpy twins: {path} has interface {abi}, this release wants {ABI}; reinstall the package"
+            )
+        for name, arguments in _SIGNATURES.items():
+            function = getattr(library, name)  # an older library may lack one
+            function.argtypes, function.restype = arguments, None
     except (OSError, AttributeError) as error:
         return None, Status(None, f"numpy twins: {path} does not load ({error}); reinstall the package")
-    if abi != ABI:
-        return None, Status(
-            None, f"numpy twins: {path} has interface {abi}, this release wants {ABI}; reinstall the package"
-        )
-    for name, arguments in _SIGNATURES.items():
-        function = getattr(library, name)
-        function.argtypes, function.restype = arguments, None
     return library, Status(path, f"compiled, {path}")
 
 

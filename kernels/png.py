@@ -1,4 +1,4 @@
-"""8-bit RGB as the bytes of a PNG, ten times as fast as with zlib, and as small: png.h says how.
+"""8-bit RGB as the bytes of a PNG, ten times as fast as with zlib, and as small: png.hpp says how.
 
 The bytes depend on the pixels alone. Interpreter and processor have no say, and no library's version: a set that was
 begun on one machine goes on with the same bytes on another. ctypes gives the interpreter's lock away meanwhile.
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from . import loader
 from .pixels import Bytes
 
-BLOCK_BYTES, LONGEST, END, SYMBOLS = 65536, 12, 256, 286  # see png.h
+BLOCK_BYTES, LONGEST, END, SYMBOLS = 65536, 12, 256, 286  # see png.hpp
 LONGEST_COPY, SHORTEST_COPY = 258, 3
 MOST_PIXELS = 2**28  # a chunk holds less than 2^31 bytes
 

@@ -19,7 +19,7 @@
 
 // Raised with every change of a signature in host.cpp or a .cu; loader.py refuses another number. A macro,
 // because CMake reads this line too.
-#define DEGRADE_ABI 4
+#define DEGRADE_ABI 3
 
 namespace degrade {
 

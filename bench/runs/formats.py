@@ -120,7 +120,7 @@ def measure(tiles: list[Pixels], encode: Callable[[Pixels], bytes]) -> dict[str,
         began = time.process_time()
         read = [cv2.imdecode(np.frombuffer(one, np.uint8), cv2.IMREAD_COLOR_RGB) for one in made]
         reading.append(time.process_time() - began)
-    if not all(np.array_equal(one, tile) for one, tile in zip(read, tiles, strict=True)):
+    if not all(one is not None and np.array_equal(one, tile) for one, tile in zip(read, tiles, strict=True)):
         raise click.ClickException("other pixels came back")
     raw, written = sum(tile.size for tile in tiles), sum(map(len, made))
     took, to_read = (round(1e9 * min(seconds) / (raw / 3), 1) for seconds in (writing, reading))

@@ -31,8 +31,8 @@ def usual_level() -> PngLevel:
 def encode_png(image: Pixels, level: PngLevel = FAST) -> bytes:
     """uint8 [H, W, 3] RGB as a PNG without profile, EXIF or text; the same pixels give the same bytes.
 
-    "fast" is our own writer (`kernels/png.h`), whose bytes are the same on every machine; where it is not compiled, its
-    numpy twin writes them, slowly. A number is a level of zlib, by libvips with the filter "sub".
+    "fast" is our own writer (`kernels/png.hpp`), whose bytes are the same on every machine; where it is not compiled,
+    its numpy twin writes them, slowly. A number is a level of zlib, by libvips with the filter "sub".
     bench/results/formats.jsonl has what each takes.
     """
     if level == FAST:

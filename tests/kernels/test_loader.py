@@ -53,6 +53,12 @@ def test_a_damaged_library_is_refused(fresh: pytest.MonkeyPatch, tmp_path: Path)
     assert "does not load" in loader.status().reason and "reinstall" in loader.status().reason
 
 
+def test_an_older_library_that_lacks_a_kernel_is_refused(fresh: pytest.MonkeyPatch) -> None:
+    fresh.setitem(loader._SIGNATURES, "degrade_of_tomorrow", [])
+    assert not loader.available()
+    assert "degrade_of_tomorrow" in loader.status().reason and "reinstall" in loader.status().reason
+
+
 def test_another_interface_is_refused(fresh: pytest.MonkeyPatch, tmp_path: Path) -> None:
     path = loader.status().path
     assert path is not None

@@ -15,7 +15,6 @@ import pytest
 from degrade_engine.cli import main
 from degrade_engine.commands import generate
 from degrade_engine.engine import images, room
-from degrade_engine.engine.sinks import Output
 
 
 @pytest.fixture(scope="module")

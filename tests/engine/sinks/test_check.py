@@ -181,7 +181,7 @@ def test_meta_files_that_do_not_fit(sets, tmp_path, kind, meta):
     shutil.copytree(sets[kind], out)
     path, whole = out / meta, (out / meta).read_text()
     side = "128,128" if kind == "folder" else "32,32"
-    line = f"{BAD}.png ({side},3)" + (" 2" if kind == "lmdb" else "")
+    line = f"{BAD}.png ({side},3)" + (" 1" if kind == "lmdb" else "")
     for text, wanted in (
         (whole.replace(line, line.replace(side, "9,9")), [(BAD, "meta")]),
         (whole.replace(line + "\n", ""), [(BAD, "count")]),

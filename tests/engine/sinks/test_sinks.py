@@ -152,7 +152,7 @@ def test_all_kinds_hold_the_same_pairs_and_books(runs: dict[str, Path]):
     names = sorted(path.name for path in (runs["webdataset"] / "webdataset").iterdir())
     assert names == ["pairs-00000.tar", "pairs-00001.tar"]
     lines = (runs["lmdb"] / "gt.lmdb" / "meta_info.txt").read_text().splitlines()
-    assert lines == [f"{n:07d}.png (64,64,3) 2" for n in range(PAIRS)]
+    assert lines == [f"{n:07d}.png (64,64,3) 1" for n in range(PAIRS)]
 
 
 def test_the_report_shows_the_same_images_of_every_kind(runs: dict[str, Path], tmp_path: Path):

@@ -1,4 +1,4 @@
-// 8-bit RGB as a PNG, fast and small enough for photographs. Twin: png.py, the same bytes.
+// 8-bit RGB as a PNG, fast and small enough for photographs. On the host alone. Twin: png.py, the same bytes.
 //
 // Each row is filtered by the mean of its neighbours (PNG, third edition, 9.3). What is left is coded in blocks of about 64 KiB, each with
 // Huffman codes of its own (DEFLATE, RFC 1951, 3.2.7). Nothing is looked for twice, since photographs hardly repeat
