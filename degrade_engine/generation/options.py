@@ -193,7 +193,7 @@ GROUPS = {
         click.option("--rescan", is_flag=True, help="Scan the photographs again, although inventory.jsonl exists."),
         click.option("--png-level", type=PngLevels(),
                      help="How PNG files are written: fast, by our own writer, or by zlib with this level. Level 2 "
-                     "takes seven times as long as fast for files as small. 0 does not compress. [default: fast; 2 "
+                     "takes six times as long as fast for files as small. 0 does not compress. [default: fast; 2 "
                      "where nothing was compiled; a run that goes on keeps its own]"),
         click.option("--shard-pairs", type=click.IntRange(1), metavar="N",
                      help="Pairs per shard. A stopped run repeats at most one shard. [default: an eighth of the run, "
