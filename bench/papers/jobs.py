@@ -39,9 +39,19 @@ class Job:
 def generated(engine: Engine, pairs: Pairs, setting: Setting, seed: int) -> tuple[list[Image], dict[str, Any]]:
     """The engine's images and how they were made. Its kind may read no reference and have no filter."""
     setting = settings.fit(setting, engine.spec)
-    reference = pairs.references[setting.reference] if engine.spec.model_kind.reads_reference else None
+    reference = None
+    if engine.spec.model_kind.reads_reference:
+        reference = several(pairs.references[setting.reference], setting.recipe.references)
     result = engine.degrade(pairs.hr, reference, recipe=setting.recipe, scale=pairs.scale, seed=seed)
     return list(result.lr), cost(setting, len(pairs.hr), seed)
+
+
+def several(references: list[Image], m: int) -> list[Image]:
+    """m references of each pair: its own, and those of the pairs after it."""
+    if m == 1:
+        return references
+    n = len(references)
+    return [np.stack([references[(i + j) % n] for j in range(m)]) for i in range(n)]
 
 
 def cost(setting: Setting, n: int, seed: int) -> dict[str, float]:

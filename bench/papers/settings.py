@@ -50,7 +50,8 @@ class Setting:
         r, (low, high) = self.recipe, self.recipe.tau
         page = {"start": r.start, "tau": low if low == high else [low, high], "steps": r.steps, "spacing": r.spacing,
                 "solver": r.solver, "eta": r.eta, "reference": self.reference, "filter": r.filter}  # fmt: skip
-        later = {"fusion_weight": r.fusion_weight, "without": self.without, "noise": r.noise or None}
+        later = {"fusion_weight": r.fusion_weight, "without": self.without, "noise": r.noise or None,
+                 "references": r.references if r.references > 1 else None}  # fmt: skip
         return page | {name: value for name, value in later.items() if value is not None}
 
 
@@ -65,7 +66,7 @@ def parse_settings(text: str) -> list[Setting]:
     """Settings out of a JSON list of objects. Raises DegradeError."""
     found = parse_json(text.encode("utf-8", "replace"), "--settings")
     if not isinstance(found, list) or not all(isinstance(page, dict) for page in found):
-        names = ", ".join(Setting().to_json() | dict.fromkeys(("fusion_weight", "without", "noise")))
+        names = ", ".join(Setting().to_json() | dict.fromkeys(("fusion_weight", "without", "noise", "references")))
         raise DegradeError(f"--settings is {text[:80]}", wanted=f"a JSON list of objects with these keys: {names}")
     return [from_json(page) for page in found]
 
@@ -102,11 +103,15 @@ def table3(kind: str) -> list[Setting]:
     protocols = ("other", "paired", "clean")
     if kind == "lway":
         return [of_preset(kind, "recommended", protocol) for protocol in protocols]
+    if kind == "onecall":
+        recommended = [of_preset(kind, "recommended", protocol) for protocol in protocols]
+        return [*recommended, *(replace(one, recipe=one.recipe.but(references=1)) for one in recommended)]
     if kind != "realdgen":
-        return [of_preset(kind, name) for name in KINDS[kind].recipes]
+        return [of_preset(kind, name) for name in KINDS[kind].recipes if name != "fast"]
     return [
         *(of_preset(kind, "recommended", protocol) for protocol in protocols),
         *(made(protocol, tau=0) for protocol in protocols),
+        of_preset(kind, "fast"),
         of_preset(kind, "paper"),
         of_preset(kind, "paper", "paired"),
         made(start="realesrgan", tau=0),

@@ -237,8 +237,8 @@ def in_short(recipe: Recipe | None) -> dict[str, Any]:
 def ways_of(
     model: RealDGen, engine: Engine, also: Sequence[Engine], syndiff: Engine | None, scale: int, images: int, slow: int
 ) -> list[Way]:
-    """Every way, the cheapest first. also: engines of other precisions. images: of the quick ways; slow: of those that
-    run every step."""
+    """Every way, the cheapest first. also: engines of other precisions, and of one call. images: of the quick ways;
+    slow: of those that run every step."""
     ways, batch = [], engine.spec.batch
     kinds = {"BSRGAN": "bsrgan", "Real-ESRGAN": "realesrgan"}
     for name, kind in kinds.items():
@@ -252,7 +252,13 @@ def ways_of(
     recommended, paper = (KINDS["realdgen"].recipes[name] for name in ("recommended", "paper"))
     run = partial(by_engine, engine, recommended, scale)
     ways.append(Way("RealDGen, engine, recommended", "RealDGen", run, images, batch, recommended))
-    for one in also:
+    for one in (one for one in also if one.spec.kind == "onecall"):
+        label = f"RealDGen in one call, engine {one.spec.key.precision_computed}"
+        for m in (1, 4):
+            recipe = Recipe.named("onecall", "recommended").but(references=m)
+            run, said = partial(by_engine, one, recipe, scale), f"{m} reference{'s' * (m > 1)}"
+            ways.append(Way(f"{label}, {said}", "RealDGen", run, images, one.pairs(1), recipe))
+    for one in (one for one in also if one.spec.kind == "realdgen"):
         label = f"RealDGen, engine {one.spec.key.precision_computed}"
         for name, recipe in {"recommended": recommended, "tau 1:30": paper}.items():
             count = images if recipe is recommended else slow
