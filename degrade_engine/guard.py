@@ -6,18 +6,18 @@ from __future__ import annotations
 
 import math
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
+from degrade_engine.engine.secrecy import URL
+
 MOST_WHOLE, MOST_REAL = 2**31 - 1, 1e9
 MOST = {"threads": 1024, "workers": 1024, "processes": 1024, "batch": 2**16, "candidates": 1024, "lr_size": 2**14,
         "crop": 2**14, "reference_crop": 2**14, "tile_overlap": 2**14, "grace": 86400.0, "minutes": 1e6}  # fmt: skip
 """By name, where fewer make sense in every command that has the option: threads, rows, pixels, seconds, minutes."""
-_URL = re.compile(r"[A-Za-z][\w+.-]+:/|[\w+.-]*::")  # as a path: of two slashes one is left
 LONGEST_NAME, LONGEST_PATH = 255, 4095  # bytes, on Linux
 
 
@@ -56,7 +56,7 @@ def _wrong(param: click.Parameter, value: Any) -> str | None:
     if isinstance(value, Path):
         if not value.name and isinstance(param.type, click.Path) and not param.type.dir_okay:
             return "the path is empty. Expected: a file."
-        if _URL.match(str(value)):
+        if URL.match(str(value)):
             return "a URL came. Expected: a path on this machine; --hr and --reference of `generate` read URLs."
         names = str(value).split(os.sep)
         longest = max(len(os.fsencode(name)) for name in names)

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .errors import DegradeError
 from .inputs.sources import OnFiles
 from .pipeline.progress import Progress
 from .planning import Order, Planned, make_plan
 from .runners.workers import Workers
+from .secrecy import URL
 from .sinks import Output
 
 if TYPE_CHECKING:
@@ -79,6 +81,7 @@ def plan(
     rescan: bool = False, telling: Telling = Telling(),  # noqa: B008
 ) -> Planned:  # fmt: skip
     """What a run would make. out: gets plan.json and inventory.jsonl; None: nothing is written. Raises DegradeError."""
+    check_folder(out)
     with workers.engine(order) as engine:
         planned = _planned(order, engine, out, rescan, telling)
     telling.on_plan(planned)
@@ -93,6 +96,7 @@ def generate(
 ) -> Generated:  # fmt: skip
     """Makes all pairs of the order in `out`; a run that stopped goes on. rescan: look at all photographs again, though
     an inventory of them lies there. Raises DegradeError, runner.Interrupted."""
+    check_folder(out)
     last: Progress | None = None
 
     def on_progress(now: Progress) -> None:
@@ -111,6 +115,12 @@ def generate(
         seconds = time.perf_counter() - began
     rate = None if last is None else last.pairs_per_second
     return Generated(out, page["pairs"], page["pairs_asked"], page["rejects"], seconds, rate, page, notes)
+
+
+def check_folder(out: Path | None) -> None:
+    """DegradeError for a URL, which would become a local folder of that name."""
+    if out is not None and URL.match(str(out)):
+        raise DegradeError(f"the output {out} is a URL", wanted="a folder on this machine: pairs are not uploaded")
 
 
 def _planned(

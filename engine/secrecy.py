@@ -14,6 +14,7 @@ _SCHEME = r"(?:[A-Za-z][\w+.-]+:/{1,3})"  # one slash is left where a URL was ta
 _USER = re.compile(rf"({_SCHEME})(?:[^\s/?#'\"]*@|[^\s/:?#@'\"]*:(?!:|\d+(?:/|$))[^\s@'\"]*@)")
 _QUERY = re.compile(rf"((?:https?:/|{_SCHEME}(?=[^\s?'\"]*\?[^\s'\":]*=))[^\s?#'\"]*)[?#](?:(?!::)[^\s'\"])*")
 _SECRET = re.compile(r"secret|token|passw|key|sas|credential|auth|sig|connection_string", re.IGNORECASE)
+URL = re.compile(r"[A-Za-z][\w+.-]+:/|[\w+.-]*::")  # at the beginning; a path has one slash left of the two
 LEAST = 6  # letters of a secret that is also looked for on its own: a shorter one would be found everywhere
 LONG = 16  # letters of what is a secret whatever it is called
 _kept: set[str] = set()  # for as long as the process lives

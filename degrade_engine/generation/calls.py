@@ -87,6 +87,7 @@ def generate(
     The same call goes on where a run has stopped, and ends with the same bytes. Raises DegradeError for a user's
     mistake, a full disk or a broken engine, and runners.runner.Interrupted for a signal.
     """
+    run.check_folder(Path(out))  # before an engine is built
     workers = picked(Workers, locals())
     order = ordered(locals(), on_stderr() if progress is True else lambda _: None)
     output = Output(sink, png_level, gt, file_format)
