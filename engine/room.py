@@ -72,8 +72,8 @@ def _files(plan: Plan, output: Output) -> dict[str, int]:
     pairs, shards = plan.options.pairs, plan.shard_count
     if output.kind == "folder":
         files = {"lq": pairs} if output.gt == "none" else {"gt": pairs, "lq": pairs}
-    elif output.kind == "webdataset":
-        files = {"webdataset": shards}
+    elif output.kind in ("webdataset", "parquet"):
+        files = {output.kind: shards}
     else:
         files = {"gt.lmdb": 3, "lq.lmdb": 3}
     extra = {f"extra/{name}": pairs for name in _extra(plan)} if plan.options.save_candidates else {}

@@ -38,6 +38,7 @@ LAYERS = {
         names(".kernels numpy onnxruntime cv2 pyvips PIL simplejpeg filelock jinja2 platformdirs pynvml"),
         names(
             "pillow_heif pillow_jxl tensorrt tensorrt_rtx openvino polygraphy pycuda cuda ray lmdb webdataset fsspec"
+            " pyarrow"
         ),
     ),
     "originals": Layer(

@@ -83,8 +83,8 @@ GROUPS = {
         click.option("--seed", type=click.IntRange(0, 2**64 - 1), default=0, metavar="S",
                      help="Random seed. The same seed gives the same files. [default: 0]"),
         click.option("--sink", type=click.Choice(sinks.KINDS), default="folder", show_default=True, metavar="KIND",
-                     help="Output layout: image folders (folder), BasicSR LMDB (lmdb), or WebDataset tars "
-                     "(webdataset)."),
+                     help="Output layout: image folders (folder), BasicSR LMDB (lmdb), WebDataset tars "
+                     "(webdataset), or Parquet files for Hugging Face datasets (parquet)."),
         click.option("--dry-run", is_flag=True,
                      help="Make no pairs. Print the plan, the disk space and the files needed; write plan.json and "
                      "inventory.jsonl."),

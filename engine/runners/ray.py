@@ -51,7 +51,7 @@ class Maker:
         self._claims = self._closing.enter_context(Claims(job.out, job.lease_s))
         self._engine, self._schedule = self._closing.enter_context(job.opened())
         sink = open_sink(job.output, job.out, self._claims.others)
-        self._run = run_folder.RunFolder(job.plan, job.out, sink, set())
+        self._run = run_folder.RunFolder(job.plan, job.out, sink, set(), job.output)
 
     def make(self, shard: int) -> DegradeError | bool:
         """Whether the shard is done; False: another process has it. A user's mistake is returned, not raised."""

@@ -34,6 +34,7 @@ class RunFolder:
     out: Path
     sink: Sink
     done: set[int]
+    output: Output = Output()
     closed: tuple[int, int] | None = None
 
     def missing(self) -> list[int]:
@@ -79,7 +80,8 @@ def open_run(plan: Plan, out: Path, output: Output, claims: Claims) -> RunFolder
     with refused_by_the_disk(out):
         with claims.alone("plan"):
             output = open_folder(out, plan, output)
-        opened = RunFolder(plan, out, open_sink(output, out, claims.others), set(), identity(out / RUN_JSON))
+        there = identity(out / RUN_JSON)
+        opened = RunFolder(plan, out, open_sink(output, out, claims.others), set(), output, there)
         for shard in range(len(plan.shards)):
             opened.look(shard)
     return opened

@@ -33,7 +33,7 @@ from ..pipeline.stages import Stages
 from ..pipeline.stops import GRACE_SECONDS, Stop, Stopped, listening
 from ..plan import Plan
 from ..schedule import Schedule
-from ..sinks import Output
+from ..sinks import Output, card
 from ..sinks.durable import sync
 from . import books
 from .claims import LEASE_S, Claims
@@ -213,13 +213,14 @@ def close(
 
 
 def finish(opened: RunFolder, rejects: Iterable[Reject], terms: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Write manifest, meta files, rejects and run.json, all in pair order; returns run.json's page. Every shard has
-    to be done. Raises DegradeError, OSError."""
+    """Write manifest, meta files, rejects, the card and run.json, all in pair order; returns run.json's page. Every
+    shard has to be done. Raises DegradeError, OSError."""
     plan, out, tally = opened.plan, opened.out, books.Tally()
     tally.refused(reject.to_json() for reject in rejects)
     rows = books.rows_in_order(plan, out, opened.sink.scratch, tally)
     opened.sink.finish(rows, tally.rejected())
     page = books.page(plan, tally, terms)
+    card.write(out, opened.output, plan, page)
     write_json_atomic(out / RUN_JSON, page)
     sync(out)
     return page

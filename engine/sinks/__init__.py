@@ -14,7 +14,7 @@ from ..images import FAST, ZLIB_LEVEL, Format, PngLevel, usual_level
 from .folder import FolderSink
 from .sink import Alive, Gt, Sink
 
-SinkKind = Literal["folder", "lmdb", "webdataset"]
+SinkKind = Literal["folder", "lmdb", "webdataset", "parquet"]
 KINDS: tuple[SinkKind, ...] = get_args(SinkKind)
 SINK = "sink"  # its key in plan.json
 
@@ -72,11 +72,16 @@ class Output:
         return rest, from_json(cls, {"kind": facts.pop(SINK)} | facts, "plan.json")
 
 
+_NEEDS: dict[SinkKind, tuple[str, str]] = {"lmdb": ("lmdb", "sinks"), "parquet": ("pyarrow", "parquet")}
+"""The package of a kind, and the extra that brings it."""
+
+
 def require(kind: SinkKind) -> None:
     """DegradeError where a library that the kind needs is not installed."""
-    if kind == "lmdb" and find_spec("lmdb") is None:
-        raise DegradeError("LMDB needs the package lmdb, which is not installed",
-                           mend="pip install 'degrade-engine[sinks]'")  # fmt: skip
+    package, extra = _NEEDS.get(kind, ("", ""))
+    if package and find_spec(package) is None:
+        raise DegradeError(f"--sink {kind} needs the package {package}, which is not installed",
+                           mend=f"pip install 'degrade-engine[{extra}]'")  # fmt: skip
 
 
 def open_sink(output: Output | SinkKind, out: Path, alive: Alive = tuple) -> Sink:
@@ -94,6 +99,10 @@ def open_sink(output: Output | SinkKind, out: Path, alive: Alive = tuple) -> Sin
         from .lmdb import LmdbSink
 
         return LmdbSink(out, alive=alive, **kept)
+    if kind == "parquet":
+        from .parquet import ParquetSink
+
+        return ParquetSink(out, alive=alive, **kept)
     from .webdataset import WebDatasetSink
 
     return WebDatasetSink(out, alive=alive, **kept)

@@ -3,6 +3,7 @@
     OUT/gt/STEM.png  lq/STEM.png      flat, same stems, nothing else inside; 8-bit RGB without profile or EXIF
     OUT/meta_info_GT.txt              STEM.png (h,w,c)
     OUT/meta_info_pair.txt            gt/STEM.png, lq/STEM.png
+    OUT/metadata.jsonl                {"gt_file_name": "gt/STEM.png", "lq_file_name": "lq/STEM.png", …}, for `datasets`
 
 Or STEM.webp throughout: lossless, smaller, and not read by KAIR, whose list of endings lacks it.
 """
@@ -17,26 +18,30 @@ import numpy as np
 
 from ..images import FAST, Format, PngLevel
 from .contract import HEAD, Row, compare, json_line, one_scale, scale_of, size_of, write_rows
+from .metadata import with_lines
 from .names import packed, shown
+from .roles import ROLES, Role
 from .sink import Alive, Gt, Sink
 
 
 class FolderSink(Sink):
     """gt/ and lq/, a file an image: see the module's docstring."""
 
-    texts = ("meta_info_GT.txt", "meta_info_pair.txt", *Sink.texts)
+    texts = ("meta_info_GT.txt", "meta_info_pair.txt", "metadata.jsonl", *Sink.texts)
 
     def __init__(
         self, out: Path, *, alive: Alive = tuple, png_level: PngLevel = FAST, gt: Gt = "crop",
         file_format: Format = "png",
     ) -> None:  # fmt: skip
-        self.folders = ("lq",) if gt == "none" else ("gt", "lq")
+        self._roles: tuple[Role, ...] = ("lq",) if gt == "none" else ROLES
+        self.folders = self._roles
         if gt == "none":
-            self.texts = Sink.texts
+            self.texts = ("metadata.jsonl", *Sink.texts)
         super().__init__(out, alive=alive, png_level=png_level, gt=gt, file_format=file_format)
 
     def finish(self, rows: Iterable[Row], rejects: Iterable[Row]) -> None:
         with self._books() as books:
+            rows = with_lines(rows, self._roles, self._format, books["metadata.jsonl"])
             stems = write_rows(rows, books["manifest.jsonl"])
             books["rejects.jsonl"].writelines(map(json_line, rejects))
             names = np.char.add(stems, b"." + self._format.encode())

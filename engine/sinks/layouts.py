@@ -17,8 +17,8 @@ from . import pairs
 from .pairs import Problem, Sample, Say
 from .roles import Place, Role, place_of
 
-WANTED = ("gt/ and lq/, gt.lmdb and lq.lmdb, or webdataset/; or image folders whose names say HR or GT and LR or LQ, "
-          "with the same file names but for marks such as x4")  # fmt: skip
+WANTED = ("gt/ and lq/, gt.lmdb and lq.lmdb, webdataset/ or parquet/; or image folders whose names say HR or GT and "
+          "LR or LQ, with the same file names but for marks such as x4")  # fmt: skip
 _OTHER: dict[Role, Role] = {"gt": "lq", "lq": "gt"}
 
 
@@ -32,8 +32,9 @@ class Match:
 
 
 def foreign(folder: Path) -> bool:
-    """Whether pairs are to be looked for by name: no run made the folder, nor are its pairs in databases or tars."""
-    kept_whole = pairs.databases(folder) or (folder / "webdataset").is_dir()
+    """Whether pairs are to be looked for by name: no run made the folder, nor do databases, tars or Parquet files
+    hold its pairs."""
+    kept_whole = pairs.databases(folder) or any((folder / name).is_dir() for name in ("webdataset", "parquet"))
     return not kept_whole and not pairs.made_here(folder)
 
 

@@ -85,6 +85,8 @@ def kind_of(folder: Path) -> SinkKind:
         there.append("lmdb")
     if (folder / "webdataset").is_dir():
         there.append("webdataset")
+    if (folder / "parquet").is_dir():
+        there.append("parquet")
     if all((folder / role).is_dir() for role in ROLES):
         there.append("folder")
     if not there and (folder / "lq").is_dir():
@@ -93,7 +95,7 @@ def kind_of(folder: Path) -> SinkKind:
         said = "holds pairs of the kinds " + " and ".join(there) if there else "holds no pairs that can be read"
         raise DegradeError(
             f"{folder} {said}",
-            wanted="gt/ and lq/, or gt.lmdb and lq.lmdb, or webdataset/",
+            wanted="gt/ and lq/, or gt.lmdb and lq.lmdb, webdataset/ or parquet/",
             mend="" if there else "finish the run that made it, with the same generate command",
         )
     require(there[0])
@@ -114,6 +116,8 @@ def stream(folder: Path, kind: SinkKind, say: Say) -> Iterator[Sample]:
     """Every whole pair, by stem (of tars: as they come)."""
     if kind == "lmdb":
         yield from _databases(folder, say)
+    elif kind == "parquet":
+        yield from _tables(folder, say)
     else:
         yield from (_files if kind == "folder" else _tars)(folder, format_of(folder), say)
 
@@ -125,7 +129,12 @@ def pick(folder: Path, kind: SinkKind, stems: Sequence[str]) -> dict[str, Sample
         there = [stem for stem in stems if all((folder / role / f"{stem}.{ending}").is_file() for role in ROLES)]
         return {stem: _of_files(folder, stem, ending) for stem in there}
     wanted, found = set(stems), dict[str, Sample]()
-    for sample in stream(folder, kind, lambda problem: None):
+
+    def nobody(problem: Problem) -> None:
+        pass
+
+    samples = _tables(folder, nobody, wanted) if kind == "parquet" else stream(folder, kind, nobody)
+    for sample in samples:
         if sample.stem in wanted:
             found[sample.stem] = sample
         if len(found) == len(wanted):
@@ -181,7 +190,7 @@ def rows(folder: Path, say: Say) -> Iterator[tuple[dict[str, Any], bytes]]:
                 say(Problem(f"manifest.jsonl line {number}", "manifest", 'an object with "name"', repr(row)[:80]))
 
 
-# ---- the three kinds ----
+# ---- the kinds ----
 
 
 def _files(folder: Path, wanted: Format, say: Say) -> Iterator[Sample]:
@@ -249,6 +258,25 @@ def _tars(folder: Path, ending: Format, say: Say) -> Iterator[Sample]:
                     yield Sample(stem, parts[images[0]], parts[images[1]], parts["json"])
         except DegradeError as error:
             say(Problem(f"webdataset/{path.name}", "file", "a whole tar", error.fact))
+
+
+def _tables(folder: Path, say: Say, names: set[str] | None = None) -> Iterator[Sample]:
+    from .parquet import read
+
+    for path in sorted((folder / "parquet").iterdir()):
+        if path.suffix != ".parquet":
+            say(Problem(f"parquet/{path.name}", "file", "nothing but Parquet files", path.name))
+            continue
+        try:
+            for row in read(path, ("name", *ROLES, "manifest"), names):
+                stem = row["name"]
+                gt, lq = ((row[role] or {}).get("bytes") for role in ROLES)
+                if gt is None or lq is None:
+                    say(Problem(stem, "pair", f"the bytes of both images in {path.name}", "null"))
+                elif _named(stem, say):
+                    yield Sample(stem, gt, lq, row["manifest"].encode() + b"\n")
+        except DegradeError as error:
+            say(Problem(f"parquet/{path.name}", "file", "a whole Parquet file", error.fact))
 
 
 def _named(stem: str, say: Say) -> bool:

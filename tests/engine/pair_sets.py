@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import cv2
@@ -13,7 +14,8 @@ import numpy as np
 from degrade_engine.cli import main
 from degrade_engine.engine import images
 
-KINDS = ("folder", "lmdb", "webdataset")
+PARQUET = find_spec("pyarrow") is not None
+KINDS = ("folder", "lmdb", "webdataset", *(["parquet"] if PARQUET else []))
 FOREVER = ("shards", "run.json")  # hold seconds, which differ from run to run
 PAIRS = 20
 
@@ -61,6 +63,8 @@ def stored(out: Path, kind: str, stem: str, role: str, ending: str = "png") -> b
     if kind == "lmdb":
         with lmdb.open(str(out / f"{role}.lmdb"), readonly=True, lock=False) as database, database.begin() as reading:
             return reading.get(stem.encode())
+    if kind == "parquet":
+        return next(row[role]["bytes"] for rows in _tables(out).values() for row in rows if row["name"] == stem)
     name = f"{stem}.{role}.{ending}"
     return next(members[name] for members in _tars(out).values() if name in members)
 
@@ -74,6 +78,13 @@ def put(out: Path, kind: str, stem: str, role: str, data: bytes | None, ending: 
         with lmdb.open(str(out / f"{role}.lmdb"), map_size=2**28, lock=False) as database:
             with database.begin(write=True) as writing:
                 writing.delete(stem.encode()) if data is None else writing.put(stem.encode(), data)
+    elif kind == "parquet":
+        tables = _tables(out)
+        path = next((path for path, rows in tables.items() if stem in [row["name"] for row in rows]), max(tables))
+        rows = [row for row in tables[path] if row["name"] == stem] or [tables[path][-1] | {"name": stem}]
+        image = None if data is None else {"bytes": data, "path": f"{stem}.{role}.{ending}"}
+        others = [row for row in tables[path] if row["name"] != stem]
+        write_table(path, sorted([*others, rows[0] | {role: image}], key=lambda row: row["name"]))
     else:
         tars = _tars(out)
         name = f"{stem}.{role}.{ending}"
@@ -99,3 +110,16 @@ def write_tar(path: Path, members: dict[str, bytes]) -> None:
             head = tarfile.TarInfo(name)
             head.size = len(data)
             tar.addfile(head, io.BytesIO(data))
+
+
+def _tables(out: Path) -> dict[Path, list[dict]]:
+    import pyarrow.parquet as pq
+
+    return {path: pq.ParquetFile(path).read().to_pylist() for path in sorted((out / "parquet").glob("*.parquet"))}
+
+
+def write_table(path: Path, rows: list[dict]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.Table.from_pylist(rows, pq.read_schema(path)), path)

@@ -153,9 +153,9 @@ def test_half_pairs_and_counts(sets, tmp_path, kind):
     shutil.copytree(sets[kind], out)
     put(out, kind, BAD, "lq", None)
     found = problems(out)
-    lists = {"folder": 3, "lmdb": 3, "webdataset": 1}[kind]  # that name the pair: manifest and meta files
+    lists = {"folder": 3, "lmdb": 3, "webdataset": 1, "parquet": 1}[kind]  # that name the pair: manifest and meta files
     assert sorted(found) == sorted([(BAD, "pair"), *[(BAD, "count")] * lists, ("run.json", "count")])
-    if kind == "webdataset":
+    if kind in ("webdataset", "parquet"):
         return
     put(out, kind, BAD, "gt", None)
     assert sorted(problems(out)) == sorted([*[(BAD, "count")] * lists, ("run.json", "count")])

@@ -22,7 +22,7 @@ from degrade_engine.engine.pipeline import records
 from degrade_engine.engine.runners import run_folder, runner
 from degrade_engine.engine.sinks import durable
 
-from ..pair_sets import KINDS, generate, photograph, photographs, put, tree, words
+from ..pair_sets import KINDS, PARQUET, generate, photograph, photographs, put, tree, words
 from ..power_cut import Disk, State, lay, shim
 
 
@@ -53,8 +53,8 @@ def committed(state: State, whole: Path) -> dict[str, int]:
             head = records.read(whole, plan, shard)
             assert head is not None
             for where, sizes in head.sizes.items():
-                tar = where in (".shards", "webdataset")
-                names = [f"pairs-{shard:05d}.tar"] if tar else [f"{stem}.png" for stem in head.stems]
+                ending = {".shards": "tar", "webdataset": "tar", "parquet": "parquet"}.get(where)
+                names = [f"pairs-{shard:05d}.{ending}"] if ending else [f"{stem}.png" for stem in head.stems]
                 found |= {f"{where}/{name}": size for name, size in zip(names, sizes, strict=True)}
     return found
 
@@ -119,6 +119,7 @@ DAMAGES = {
     "something else": lambda data: b"<html>" * 50 + data[300:],
     "gone": None,
 }
+PARQUET_TOO = [("parquet", "parquet/pairs-00000.parquet", ())] if PARQUET else []
 UNSEEN = {("tar", "zeros at the end"), ("webp", "zeros at the end")}  # as they may end
 
 
@@ -128,6 +129,7 @@ UNSEEN = {("tar", "zeros at the end"), ("webp", "zeros at the end")}  # as they 
     [
         ("folder", "gt/0000002.png", ()), ("lmdb", ".shards/pairs-00000.tar", ()),
         ("webdataset", "webdataset/pairs-00001.tar", ()), ("folder", "lq/0000019.webp", ("--format", "webp")),
+        *PARQUET_TOO,
     ],
 )  # fmt: skip
 def test_going_on_makes_what_is_not_whole_again(photos, tmp_path, monkeypatch, sink, victim, more, record):

@@ -30,7 +30,7 @@ from degrade_engine.engine.sinks import lmdb as sink_lmdb
 from degrade_engine.engine.sinks import tars
 from degrade_engine.engine.sinks.contract import stem_of
 
-from ..pair_sets import KINDS, PAIRS, generate, photographs, put, tree, words
+from ..pair_sets import KINDS, PAIRS, PARQUET, generate, photographs, put, tree, words
 
 Read = dict[str, tuple[np.ndarray, np.ndarray]]  # key -> GT and LQ, BGR as OpenCV decodes them
 
@@ -142,13 +142,25 @@ def test_a_stranger_reads_the_pairs(runs: dict[str, Path], photos: Path, kind: s
 
 
 def test_all_kinds_hold_the_same_pairs_and_books(runs: dict[str, Path]):
-    for kind in ("lmdb", "webdataset"):
+    for kind in KINDS[1:]:
         for name in ("manifest.jsonl", "rejects.jsonl"):
             assert (runs[kind] / name).read_bytes() == (runs["folder"] / name).read_bytes()
     top = {kind: {path.name for path in runs[kind].iterdir()} for kind in KINDS}
-    books = {"plan.json", "inventory.jsonl", "run.json", "shards", "manifest.jsonl", "rejects.jsonl", "extra"}
+    books = {
+        "plan.json",
+        "inventory.jsonl",
+        "run.json",
+        "shards",
+        "manifest.jsonl",
+        "rejects.jsonl",
+        "extra",
+        "README.md",
+    }
     assert top["lmdb"] | {"extra"} == books | {"gt.lmdb", "lq.lmdb"}
-    assert top["webdataset"] | {"extra"} == books | {"webdataset"}
+    for kind in KINDS[2:]:
+        assert top[kind] | {"extra"} == books | {kind}
+    metas = {"meta_info_GT.txt", "meta_info_pair.txt", "metadata.jsonl"}
+    assert top["folder"] | {"extra"} == books | metas | {"gt", "lq"}
     names = sorted(path.name for path in (runs["webdataset"] / "webdataset").iterdir())
     assert names == ["pairs-00000.tar", "pairs-00001.tar"]
     lines = (runs["lmdb"] / "gt.lmdb" / "meta_info.txt").read_text().splitlines()
@@ -161,6 +173,7 @@ def test_the_report_shows_the_same_images_of_every_kind(runs: dict[str, Path], t
         assert main(["report", str(runs[kind]), "-o", str(tmp_path / f"{kind}.html"), "--limit", "3"]) == 0
         shown[kind] = re.findall("<article.*</article>", (tmp_path / f"{kind}.html").read_text(), re.DOTALL)
     assert shown["folder"] and shown["folder"] == shown["lmdb"] == shown["webdataset"]
+    assert not PARQUET or shown["parquet"] == shown["folder"]
 
 
 def test_the_bytes_know_no_clock_user_or_order(tmp_path):
@@ -275,7 +288,7 @@ def test_what_has_vanished_is_made_again_and_nothing_else(runs, photos, tmp_path
         elif kind == "lmdb":
             shutil.rmtree(out / "lq.lmdb")
         else:
-            (out / "webdataset" / "pairs-00001.tar").unlink()
+            next((out / kind).glob("pairs-00001.*")).unlink()
         assert generate(kind, photos, out) == 0
         assert done == ([0, 1] if kind == "lmdb" else [1])  # a database is one thing
         assert tree(out) == tree(runs[kind])
@@ -295,7 +308,7 @@ def test_a_torn_record_of_a_finished_lmdb_run_makes_one_shard_again(runs, photos
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_another_kind_does_not_go_on_with_a_run(runs, photos, capsys, kind):
-    other = KINDS[(KINDS.index(kind) + 1) % 3]
+    other = KINDS[(KINDS.index(kind) + 1) % len(KINDS)]
     before = tree(runs[kind])
     assert generate(other, photos, runs[kind]) == 2
     assert f"sink was {kind} and is now {other}" in capsys.readouterr().err
@@ -327,14 +340,14 @@ def test_finish_refuses_what_is_no_pair_of_the_run(tmp_path, kind):
         assert (out / "manifest.jsonl").exists()
     if kind != "lmdb":  # nobody reads among an LMDB's shards
         out, sink = filled("stray")
-        (out / ("gt" if kind == "folder" else "webdataset") / "Thumbs.db").touch()
+        (out / ("gt" if kind == "folder" else kind) / "Thumbs.db").touch()
         with pytest.raises(DegradeError, match="Thumbs.db"):
             sink.finish(rows, [])
 
 
 def test_shards_without_a_pair_and_a_run_without_one(tmp_path):
     gt = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
-    for kind in ("lmdb", "webdataset"):
+    for kind in KINDS[1:]:
         sink = sinks.open_sink(kind, tmp_path / kind)
         sink.commit(0, [])
         sink.finish([], [])
@@ -357,10 +370,11 @@ def test_a_tar_that_is_cut_short_is_said(runs, tmp_path):
 
 def test_a_missing_library_is_one_sentence_before_anything_is_made(photos, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(sinks, "find_spec", lambda name: None)
-    assert generate("lmdb", photos, tmp_path / "out") == 2
-    said = capsys.readouterr().err
-    assert "pip install 'degrade-engine[sinks]'" in said and "Traceback" not in said
-    assert not (tmp_path / "out").exists()
+    for kind, extra in (("lmdb", "sinks"), ("parquet", "parquet")):
+        assert generate(kind, photos, tmp_path / "out") == 2
+        said = capsys.readouterr().err
+        assert f"pip install 'degrade-engine[{extra}]'" in said and "Traceback" not in said
+        assert not (tmp_path / "out").exists()
 
 
 def test_a_full_database_is_an_error_of_the_disk(photos, tmp_path, capsys, monkeypatch):
