@@ -29,6 +29,7 @@ GROUPS = {
         "models": "List the models by name: licence, size, and what the cache holds.",
         "status": "Show how far a run is: pairs, rate, time left, workers.",
         "check": "Read a set of pairs back and name broken pairs.",
+        "merge": "Join finished sets of pairs into one.",
         "report": "Write one HTML page that shows a run's pairs.",
     },
     "Your own models": {

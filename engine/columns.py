@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any, TypeVar, cast, overload
 
 import numpy as np
@@ -53,3 +55,25 @@ class Cut(Sequence[T]):
             return tuple(self[one] for one in range(len(self))[at])
         first = range(len(self))[at] * self._length
         return cast(T, self._whole[first : first + self._length])
+
+
+class Joined(Sequence[T]):
+    """Several sequences, one after another."""
+
+    def __init__(self, parts: Sequence[Sequence[T]]) -> None:
+        self._parts = parts
+        self._firsts = [0, *accumulate(map(len, parts))]
+
+    def __len__(self) -> int:
+        return self._firsts[-1]
+
+    @overload
+    def __getitem__(self, at: int) -> T: ...
+    @overload
+    def __getitem__(self, at: slice) -> tuple[T, ...]: ...
+    def __getitem__(self, at: int | slice) -> T | tuple[T, ...]:
+        if isinstance(at, slice):
+            return tuple(self[one] for one in range(len(self))[at])
+        place = range(len(self))[at]
+        part = bisect_right(self._firsts, place) - 1
+        return self._parts[part][place - self._firsts[part]]

@@ -7,10 +7,12 @@ that the rows of a batch end together; batches are grouped into shards, the unit
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,11 +21,11 @@ from numpy.typing import NDArray
 from . import artefact
 from .artefact import sha256_json
 from .classical.degrader import Degrader
-from .columns import Column, Cut
+from .columns import Column, Cut, Joined
 from .draws import IMAGES, OTHERS, Crop, Draw, Photograph, Words, below, crop_of, noise_seed, taus
 from .errors import DegradeError
 from .images import Alpha
-from .plan_page import digest_of, summary
+from .plan_page import digest_of, pages_of, summary
 from .recipe import Recipe
 from .sampling.layout import plan_row_steps
 
@@ -38,10 +40,11 @@ BOUNDS = {
     "tile_overlap": (1, 2**14),
 }  # fmt: skip
 """Of the options, both ends included. More pairs would not fit into memory."""
-USUAL: dict[str, Any] = {"alpha": "white", "tile_overlap": None}
+USUAL: dict[str, Any] = {"alpha": "white", "tile_overlap": None, "name_prefix": "", "grown": []}
 """What a plan's page names only where it is something else: plans that do without, or are older, keep their names."""
 ORDER = ("seed", "pairs", "scale", "steps", "spacing", "solver", "eta", "start", "candidates", "filter", "shard_pairs",
-         "save_candidates", "fusion_weight", "alpha", "noise", "references", "tile_overlap", "tau")  # fmt: skip
+         "save_candidates", "fusion_weight", "alpha", "noise", "references", "tile_overlap", "name_prefix", "grown",
+         "tau")  # fmt: skip
 """In which a page names the options: its bytes are compared too."""
 
 
@@ -57,8 +60,12 @@ class Options:
     save_candidates: bool
     alpha: Alpha = "white"  # what becomes of partly transparent images
     tile_overlap: int | None = None  # LR pixels that tiles share at least; None: the LR is the networks' own size
+    name_prefix: str = ""  # of every pair's name
+    grown: tuple[int, ...] = ()  # how many pairs the set had each time before it was given more
 
     def __post_init__(self) -> None:
+        if any(one >= more for one, more in zip((0, *self.grown), (*self.grown, self.pairs), strict=True)):
+            raise DegradeError(f"grown is {list(self.grown)} of {self.pairs} pairs", wanted="sizes that grow")
         for name, (least, most) in BOUNDS.items():
             value = getattr(self, name)
             if value is not None and not least <= value <= most:  # NaN is never within
@@ -66,7 +73,8 @@ class Options:
 
     def to_json(self) -> dict[str, Any]:
         """As a plan's page says it: the recipe's fields among its own."""
-        own = {name: value for name, value in vars(self).items() if name not in USUAL or value != USUAL[name]}
+        facts = vars(self) | {"grown": list(self.grown)}
+        own = {name: value for name, value in facts.items() if name not in USUAL or value != USUAL[name]}
         page = own | self.recipe.to_json()
         return {name: page[name] for name in ORDER if name in page}
 
@@ -169,25 +177,44 @@ class Plan:
         most = self.options.recipe.steps
         return self.taus if most is None else Column(np.minimum(self.taus.values, most))
 
+    @property
+    def parts(self) -> list[tuple[int, int]]:
+        """First and last (not included) pair of each part of a set that has grown; of all others there is one. No batch
+        goes over the end of a part, so a larger set has the shards of the smaller one."""
+        ends = (*self.options.grown, self.options.pairs)
+        return list(zip((0, *ends), ends, strict=False))
+
     @cached_property
     def order(self) -> Column:
-        """All pairs as they are computed: sorted by number of steps, then by number."""
-        return Column(np.argsort(self.all_steps.values, kind="stable").astype(np.uint32))
+        """All pairs as they are computed: part by part, sorted by number of steps, then by number."""
+        steps = self.all_steps.values
+        sorted_parts = [first + np.argsort(steps[first:last], kind="stable") for first, last in self.parts]
+        return Column(np.concatenate(sorted_parts).astype(np.uint32))
 
     @property
-    def batches(self) -> Cut[tuple[int, ...]]:
+    def batches(self) -> Sequence[tuple[int, ...]]:
         """The pairs of `order`, cut into batches of at most `batch`."""
-        return Cut(self.order, self.batch)
+        return Joined([Cut(Column(self.order.values[first:last]), self.batch) for first, last in self.parts])
 
     @property
-    def shards(self) -> Cut[tuple[tuple[int, ...], ...]]:
+    def shards(self) -> Sequence[tuple[tuple[int, ...], ...]]:
         """The batches, in order, grouped into shards of about `shard_pairs` pairs."""
-        return Cut(self.batches, self._shard_batches)
+        parts = (Column(self.order.values[first:last]) for first, last in self.parts)
+        return Joined([Cut(Cut(part, self.batch), self._shard_batches) for part in parts])
 
     @property
     def shard_count(self) -> int:
         """How many shards there are; the order of pairs is not computed for it."""
-        return -(-self.options.pairs // (self._shard_batches * self.batch))
+        return self._first_shards[-1]
+
+    @cached_property
+    def _first_shards(self) -> list[int]:
+        """The first shard of each part, and the number of all."""
+        length = self._shard_batches * self.batch
+        return [0, *accumulate(-(-(last - first) // length) for first, last in self.parts)]
+
+    def _part_of(self, shard: int) -> int:
+        return bisect_right(self._first_shards, shard) - 1
 
     @property
     def _shard_batches(self) -> int:
@@ -195,8 +222,10 @@ class Plan:
 
     def shard_range(self, shard: int) -> tuple[int, int]:
         """First and last (not included) place in `order` of a shard's pairs."""
-        length = self._shard_batches * self.batch
-        return shard * length, min((shard + 1) * length, self.options.pairs)
+        part, length = self._part_of(shard), self._shard_batches * self.batch
+        first, last = self.parts[part]
+        at = first + (shard - self._first_shards[part]) * length
+        return at, min(at + length, last)
 
     def shard_pairs(self, shard: int) -> list[int]:
         """Pairs of a shard, in computing order."""
@@ -206,13 +235,26 @@ class Plan:
         """Row-steps that move a pair over row-steps that a full batch executes, 0..1; 1 when nothing is to be
         done.
         """
-        useful, executed = plan_row_steps(self.all_steps, self.batch)
+        useful, executed = self.row_steps()
         return useful / executed if executed else 1.0
 
-    @cached_property
+    def row_steps(self) -> tuple[int, int]:
+        """(useful, executed) row-steps of all batches, for one candidate a pair."""
+        found = [plan_row_steps(self.all_steps[first:last], self.batch) for first, last in self.parts]
+        return sum(useful for useful, _ in found), sum(executed for _, executed in found)
+
+    @property
     def sha256(self) -> str:
         """Hash of the plan's page."""
-        return sha256_json(self.to_json())
+        return self._hashes[-1]
+
+    def names(self, shard: int) -> tuple[str, ...]:
+        """The plans that have this shard, by their hashes: this one, and of a set that has grown those before it."""
+        return self._hashes[self._part_of(shard) :]
+
+    @cached_property
+    def _hashes(self) -> tuple[str, ...]:
+        return tuple(map(sha256_json, pages_of(self.to_json())))
 
     def to_json(self) -> dict[str, Any]:
         """The small page that names this plan; two runs with the same page make the same bytes."""

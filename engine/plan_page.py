@@ -26,6 +26,13 @@ def digest_of(lines: Iterable[str]) -> str:
     return digest.hexdigest()
 
 
+def pages_of(page: dict[str, Any]) -> list[dict[str, Any]]:
+    """The pages of a set that has grown, from the first to this one: each names the sizes before its own."""
+    sizes: list[int] = [*page.get("grown", []), page["pairs"]]
+    rest = {name: value for name, value in page.items() if name != "grown"}
+    return [rest | {"pairs": pairs} | ({"grown": sizes[:n]} if n else {}) for n, pairs in enumerate(sizes)]
+
+
 def difference(before: dict[str, Any], now: dict[str, Any]) -> str | None:
     """The first field in which two plans' pages differ, said in words; None when they are the same plan."""
     for field in [*now, *(key for key in before if key not in now)]:

@@ -20,6 +20,7 @@ from .inputs.places import Where
 from .inputs.sources import How, OnFiles, Sources
 from .recipe import Recipe
 from .scalars import number, whole
+from .sinks.contract import check_prefix
 from .starts import open_start
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Order:
     alpha, identity, pixel_limit  how photographs are looked at and read
     patience              seconds in which one that cannot be read is tried again; allow_missing: see `faults.Patience`
     shard_pairs           pairs committed at a time; None: an eighth of the run, 128 at most
+    name_prefix           of every pair's name, so that sets can be merged
     save_candidates       whether start, reference and candidates are kept; None: of runs up to SAVE_UP_TO pairs
     """
 
@@ -69,6 +71,7 @@ class Order:
     allow_missing: bool = False
     shard_pairs: int | None = None
     save_candidates: bool | None = None
+    name_prefix: str = ""
 
     def __post_init__(self) -> None:
         if (self.engine is None) == (self.degrader is None):
@@ -78,6 +81,7 @@ class Order:
         if self.pairs is not None and self.pair_list is not None:
             fact = "--pairs and --pair-list were both given"
             raise DegradeError(fact, mend="leave --pairs out: the list has its length")
+        check_prefix(self.name_prefix)
         for name in ("engine", "pair_list", "degrader_options", "weights"):
             if (path := getattr(self, name)) is not None:
                 object.__setattr__(self, name, Path(path))
@@ -86,6 +90,21 @@ class Order:
                             ("shard_pairs", 1)):  # fmt: skip
             if (value := getattr(self, name)) is not None:
                 object.__setattr__(self, name, whole(name, value, least))
+
+
+@dataclass(frozen=True)
+class Begun:
+    """What a run that lies in an output folder has settled: pairs per batch, and as in `plan.Options`."""
+
+    batch: int
+    pairs: int
+    shard_pairs: int
+    save_candidates: bool
+    grown: tuple[int, ...] = ()
+
+    def grown_to(self, pairs: int) -> tuple[int, ...]:
+        """The sizes before, of a set of so many pairs; nothing where it is none of this run."""
+        return (*self.grown, self.pairs) if pairs > self.pairs else self.grown if pairs == self.pairs else ()
 
 
 @dataclass(frozen=True)
@@ -110,28 +129,34 @@ class _Maker:
 
 
 def make_plan(
-    order: Order, engine: Engine | Described | None, *, begun: int | None = None, known: Path | None = None,
+    order: Order, engine: Engine | Described | None, *, begun: Begun | None = None, known: Path | None = None,
     on_files: OnFiles | None = None,
 ) -> Planned:  # fmt: skip
     """Checks the order, looks at the photographs, settles the plan. engine: the order's, open or described; None for a
-    degrader. begun: pairs per batch of a run that is to go on. known, on_files: see `sources.How`. Raises DegradeError
-    before a single image is read where it can.
+    degrader. begun: what a run has settled that is to go on, or to grow. known, on_files: see `sources.How`. Raises
+    DegradeError before a single image is read where it can.
     """
     maker = _without_networks(order) if engine is None else _with_networks(order, engine, begun)
     patience = Patience(order.patience, order.allow_missing)
     found = _found(order, maker, How(order.identity, order.pixel_limit, known, on_files, patience))
     pairs = order.pairs if found.listed is None else len(found.listed)
     assert pairs is not None
-    save = order.save_candidates
+    save, shard_pairs = order.save_candidates, order.shard_pairs
+    grown = begun.grown_to(pairs) if begun and found.listed is None else ()
+    if begun and grown:  # what depends on the number of pairs is that of the first of them
+        save = begun.save_candidates if save is None else save
+        shard_pairs = shard_pairs or begun.shard_pairs
     options = plans.Options(
         seed=order.seed,
         pairs=pairs,
         scale=order.scale,
         recipe=maker.recipe,
-        shard_pairs=order.shard_pairs or plans.default_shard_pairs(pairs, maker.batch),
+        shard_pairs=shard_pairs or plans.default_shard_pairs(pairs, maker.batch),
         save_candidates=engine is not None and (pairs <= SAVE_UP_TO if save is None else save),
         alpha=order.alpha,
         tile_overlap=maker.tile_overlap,
+        name_prefix=order.name_prefix,
+        grown=grown,
     )
     plan = plans.make(
         options, lr_size=maker.lr_size, batch=maker.batch, engine=maker.sha256, hr=found.hr,
@@ -154,7 +179,7 @@ def _without_networks(order: Order) -> _Maker:
     return _Maker(recipe, degrader, order.lr_size or LR_SIZE, BATCH, degrader.sha256)
 
 
-def _with_networks(order: Order, engine: Engine | Described, begun: int | None) -> _Maker:
+def _with_networks(order: Order, engine: Engine | Described, begun: Begun | None) -> _Maker:
     spec, reads_reference = engine.spec, engine.spec.model_kind.reads_reference
     recipe = Recipe.of(spec, order.recipe, **order.changes)
     degrader = open_start(recipe.start, order.degrader_options, order.weights)
@@ -166,8 +191,8 @@ def _with_networks(order: Order, engine: Engine | Described, begun: int | None) 
         raise DegradeError(fact, wanted=f"--scale {spec.hr_scale}")
     lr_size, _ = engine.lr_size
     batch = engine.pairs(recipe.candidates)
-    if begun is not None and begun < batch:  # by a release that had one number of pairs, whatever the candidates
-        batch = begun
+    if begun is not None and begun.batch < batch:  # by a release that had one number of pairs, whatever the candidates
+        batch = begun.batch
     return _Maker(recipe, degrader, lr_size, batch, engine.sha256, reads_reference, engine.tile_overlap)
 
 

@@ -86,7 +86,7 @@ def plan(
         planned = _planned(order, engine, out, rescan, telling)
     telling.on_plan(planned)
     if out is not None:
-        _open(planned, out, output, workers)
+        _open(planned, out, output, workers, only_asked=True)
     return planned
 
 
@@ -127,16 +127,16 @@ def _planned(
     order: Order, engine: Engine | Described | None, out: Path | None, rescan: bool, telling: Telling
 ) -> Planned:
     """The plan of a run in `out`, which may have begun."""
-    from .runners.run_folder import batch_of
+    from .runners.run_folder import begun
 
-    begun = None if out is None else batch_of(out)
-    return make_plan(order, engine, begun=begun, known=None if rescan else out, on_files=telling.on_files)
+    before = None if out is None else begun(out)
+    return make_plan(order, engine, begun=before, known=None if rescan else out, on_files=telling.on_files)
 
 
-def _open(planned: Planned, out: Path, output: Output, workers: Workers) -> None:
-    """Puts the plan and the inventory there; refuses a folder of another run."""
+def _open(planned: Planned, out: Path, output: Output, workers: Workers, *, only_asked: bool = False) -> None:
+    """Puts the plan and the inventory there; refuses a folder of another run. only_asked: a set does not grow."""
     from .runners.run_folder import opening
 
-    with opening(out, planned.plan, output, workers.lease_s):
+    with opening(out, planned.plan, output, workers.lease_s, only_asked=only_asked):
         if planned.sources.scanned:
             planned.sources.write_page(out)

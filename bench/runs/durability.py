@@ -94,7 +94,7 @@ def looked(sink: SinkKind, pairs: int, out: Path) -> dict[str, Any]:
     for _ in range(LOOKS):
         writer = open_sink(sink, out)
         began = time.perf_counter()
-        if not all(writer.holds(head.shard, head.stems, head.sizes) for head in heads):
+        if not all(writer.holds(head.shard, head.stems(), head.sizes) for head in heads):
             raise DegradeError(f"a finished run in {out} does not hold what it should")
         seconds.append(time.perf_counter() - began)
     microseconds = 1e6 * statistics.median(seconds) / pairs

@@ -43,7 +43,7 @@ def plan(
     lr_size: int | None = None, tile_overlap: int | None = None, degrader_options: str | Path | None = None,
     weights: str | Path | None = None, alpha: Alpha = "white", identity: Identity = "size",
     pixel_limit: int = PIXEL_LIMIT, patience: float = PATIENCE_S, allow_missing: bool = False,
-    shard_pairs: int | None = None, save_candidates: bool | None = None, **changes: Any,
+    shard_pairs: int | None = None, save_candidates: bool | None = None, name_prefix: str = "", **changes: Any,
 ) -> Planned:  # fmt: skip
     """What a run would make: `generate` without its pairs, and nothing is written.
 
@@ -63,7 +63,7 @@ def generate(
     lr_size: int | None = None, tile_overlap: int | None = None, degrader_options: str | Path | None = None,
     weights: str | Path | None = None, alpha: Alpha = "white", identity: Identity = "size",
     pixel_limit: int = PIXEL_LIMIT, patience: float = PATIENCE_S, allow_missing: bool = False,
-    shard_pairs: int | None = None, save_candidates: bool | None = None,
+    shard_pairs: int | None = None, save_candidates: bool | None = None, name_prefix: str = "",
     rescan: bool = False, sink: SinkKind = "folder", file_format: Format = "png", gt: Gt = "crop",
     png_level: PngLevel | None = None, threads: int | None = None, processes: int | None = None,
     devices: Sequence[int] | None = None, runner: Runner = "local", ray_address: str | None = None,

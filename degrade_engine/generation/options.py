@@ -79,7 +79,8 @@ GROUPS = {
                      metavar="NAME", help="Recipe to start from: " + ", ".join(PRESETS) + "."),
         click.option("--out", type=FOLDER, required=True,
                      help="Folder for the pairs. A stopped run continues there."),
-        click.option("--pairs", type=click.IntRange(1), metavar="N", help="Number of pairs."),
+        click.option("--pairs", type=click.IntRange(1), metavar="N",
+                     help="Number of pairs. A set in OUT that has fewer grows."),
         click.option("--seed", type=click.IntRange(0, 2**64 - 1), default=0, metavar="S",
                      help="Random seed. The same seed gives the same files. [default: 0]"),
         click.option("--sink", type=click.Choice(sinks.KINDS), default="folder", show_default=True, metavar="KIND",
@@ -110,6 +111,8 @@ GROUPS = {
         click.option("--gt", type=click.Choice(get_args(Gt)), default="crop", show_default=True,
                      help="crop: encode each HR crop. link: hard-link an HR file that is used whole and is a plain "
                      "8-bit RGB PNG. none: write lq/ only, for a loader that crops the HR itself."),
+        click.option("--name-prefix", default="", metavar="TEXT",
+                     help="Begin each pair's name with TEXT, so that sets can be merged."),
         click.option("--save-candidates/--no-save-candidates", default=None,
                      help="Keep start image, reference and candidates in extra/ for the report. "
                      f"[default: for up to {SAVE_UP_TO} pairs]"),

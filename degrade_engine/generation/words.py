@@ -8,7 +8,6 @@ from degrade_engine.engine.inputs.sources import Sources
 from degrade_engine.engine.pipeline.progress import Progress
 from degrade_engine.engine.plan import Plan
 from degrade_engine.engine.room import Room
-from degrade_engine.engine.sampling.layout import plan_row_steps
 from degrade_engine.generation.units import duration, size
 
 
@@ -63,7 +62,7 @@ def calls(plan: Plan) -> str:
     batches = f"{len(plan.batches)} batches of {plan.batch} pairs"
     if not plan.networks:
         return f"{batches}, no network calls"
-    useful, executed = plan_row_steps(plan.all_steps, plan.batch)
+    useful, executed = plan.row_steps()
     if not executed:
         return f"{batches}, no denoising steps"
     tiles = "" if plan.options.tile_overlap is None else ", each in tiles"

@@ -126,7 +126,7 @@ def choose(plan: Plan, result: BatchResult, at: int) -> int | None:
 def write_pair(plan: Plan, sink: Sink, inputs: Inputs, result: BatchResult, at: int) -> float:
     """Write the images of a pair; returns the seconds it took one thread."""
     began = time.perf_counter()
-    stem = stem_of(inputs.draw.pair)
+    stem = stem_of(inputs.draw.pair, plan.options.name_prefix)
     if plan.options.save_candidates:
         if inputs.reference is not None:
             sink.write_extra(f"reference/{stem}", inputs.reference)

@@ -11,7 +11,7 @@ its bytes alone, so that a million pairs are gone on with in seconds.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -47,10 +47,9 @@ class Head:
     seconds: dict[str, float]
     sizes: dict[str, list[int]] = field(default_factory=dict)
 
-    @property
-    def stems(self) -> list[str]:
-        """The names of its pairs."""
-        return [stem_of(pair) for pair in self.pairs]
+    def stems(self, prefix: str = "") -> list[str]:
+        """The names of its pairs. prefix: `Options.name_prefix`."""
+        return [stem_of(pair, prefix) for pair in self.pairs]
 
 
 @dataclass(frozen=True)
@@ -82,15 +81,15 @@ def write(out: Path, record: Record) -> None:
     write_bytes_atomic(shard_path(out, record.head.shard), record.to_bytes())
 
 
-def read(out: Path, plan: str, shard: int) -> Head | None:
-    """The facts of a shard; None unless its record is there, whole and of this plan. Its images are the sink's to
-    find.
+def read(out: Path, plan: str | Collection[str], shard: int) -> Head | None:
+    """The facts of a shard; None unless its record is there, whole and of this plan, or of one of these
+    (`Plan.names`). Its images are the sink's to find.
     """
     found = _parts(out, plan, shard)
     return found and found[0]
 
 
-def read_rows(out: Path, plan: str, shard: int) -> tuple[Head, list[bytes]] | None:
+def read_rows(out: Path, plan: str | Collection[str], shard: int) -> tuple[Head, list[bytes]] | None:
     """The same with its manifest rows, each the JSON of one line."""
     found = _parts(out, plan, shard)
     if found is None:
@@ -99,7 +98,7 @@ def read_rows(out: Path, plan: str, shard: int) -> tuple[Head, list[bytes]] | No
     return head, [line.rstrip(b",") for line in body[body.index(_ROWS) + len(_ROWS) :].splitlines()[:-1]]
 
 
-def _parts(out: Path, plan: str, shard: int) -> tuple[Head, bytes] | None:
+def _parts(out: Path, plan: str | Collection[str], shard: int) -> tuple[Head, bytes] | None:
     """Facts, and all bytes before the hash; what a killed run leaves is no mistake of the user's."""
     path = shard_path(out, shard)
     try:
@@ -112,7 +111,8 @@ def _parts(out: Path, plan: str, shard: int) -> tuple[Head, bytes] | None:
         head = from_json(Head, facts, path.name)
     except (OSError, DegradeError):
         return None
-    return (head, body) if (head.plan, head.shard) == (plan, shard) else None
+    named = head.plan == plan if isinstance(plan, str) else head.plan in plan
+    return (head, body) if named and head.shard == shard else None
 
 
 def row(
@@ -129,7 +129,7 @@ def row(
     draw, options, recipe = inputs.draw, plan.options, plan.options.recipe
     return {
         "pair": draw.pair,
-        "name": stem_of(draw.pair),
+        "name": stem_of(draw.pair, options.name_prefix),
         "hr": {"path": draw.hr.path, "crop": list(draw.hr_crop)},
         "reference": draw.reference and {"path": draw.reference.path, "crop": list(draw.reference_crop or ())},
         **(

@@ -15,6 +15,7 @@ from ..errors import DegradeError
 from ..pipeline.records import SECONDS
 from ..runners.books import FORMAT
 from ..sinks.contract import check_stem
+from ..sinks.merging import FORMAT as MERGED
 
 SAMPLE = 450  # pairs whose rows are read, at least, where there are so many
 MOST_COUNT, MOST_RATE, MOST_SIDE = 10**12, 1e9, 2**14
@@ -183,6 +184,8 @@ def open_run(folder: Path, least: int = 24, named: Collection[str] | None = None
             )
     plan, page = (parse_json(read_bytes(folder / name), name) for name in ("plan.json", "run.json"))
     came = page.get("format") if isinstance(page, dict) else page
+    if came == MERGED:
+        raise DegradeError(f"{folder} is a merged set, without settings of its own", mend="`report` its parts")
     if came != FORMAT:
         raise DegradeError(f"run.json has the format {repr(came)[:80]}", wanted=FORMAT,
                            mend="repeat the generate command: it writes the page anew")  # fmt: skip

@@ -99,7 +99,7 @@ def rows_in_order(plan: Plan, out: Path, scratch: Path, tally: Tally) -> Iterato
 
 
 def _deal(plan: Plan, out: Path, shard: int, files: Sequence[IO[bytes]], span: int, tally: Tally) -> None:
-    found = records.read_rows(out, plan.sha256, shard)
+    found = records.read_rows(out, plan.names(shard), shard)
     if found is None:
         raise DegradeError(f"The record {records.shard_path(out, shard)} has gone or changed", mend="run again")
     head, lines = found

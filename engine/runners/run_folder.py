@@ -13,7 +13,8 @@ from ..errors import DegradeError
 from ..pipeline import records
 from ..pipeline.generate import Draft
 from ..plan import Plan
-from ..plan_page import difference
+from ..plan_page import difference, pages_of
+from ..planning import Begun
 from ..sinks import Output, open_sink, require
 from ..sinks.durable import sync
 from ..sinks.sink import Sink
@@ -44,8 +45,9 @@ class RunFolder:
     def look(self, shard: int) -> bool:
         """Whether a shard is done: its record is whole and of this plan, and its pairs are there. Remembered."""
         if shard not in self.done:
-            head = records.read(self.out, self.plan.sha256, shard)
-            if head is None or not self.sink.holds(shard, head.stems, head.sizes):
+            head = records.read(self.out, self.plan.names(shard), shard)
+            stems = head.stems(self.plan.options.name_prefix) if head else []
+            if head is None or not self.sink.holds(shard, stems, head.sizes):
                 return False
             self.done.add(shard)
         return True
@@ -58,20 +60,30 @@ class RunFolder:
         self.done.add(draft.shard)
 
 
-def batch_of(out: Path) -> int | None:
-    """Pairs per batch of the run in `out`, which it goes on with; None where there is none. Raises DegradeError."""
+def begun(out: Path) -> Begun | None:
+    """What the run in `out` has settled; None where there is none. Raises DegradeError."""
     path = out / PLAN_JSON
     page = parse_json(read_bytes(path), PLAN_JSON) if path.is_file() else None
-    batch = page.get("batch") if isinstance(page, dict) else None
-    return batch if type(batch) is int and batch > 0 else None
+    if not isinstance(page, dict):
+        return None
+    facts = {name: page.get(name) for name in ("batch", "pairs", "shard_pairs", "save_candidates")}
+    batch, pairs, shard_pairs = (n if type(n) is int and n > 0 else None for n in list(facts.values())[:3])
+    if batch is None or pairs is None or shard_pairs is None:
+        return None
+    grown = page.get("grown", [])
+    known = isinstance(grown, list) and all(type(one) is int for one in grown)
+    return Begun(batch, pairs, shard_pairs, facts["save_candidates"] is True, tuple(grown) if known else ())
 
 
 @contextmanager
-def opening(out: Path, plan: Plan, output: Output, lease_s: float = LEASE_S) -> Iterator[None]:
-    """Puts the plan's page into `out`; in the block no other process does. Raises DegradeError."""
+def opening(
+    out: Path, plan: Plan, output: Output, lease_s: float = LEASE_S, *, only_asked: bool = False
+) -> Iterator[None]:
+    """Puts the plan's page into `out`; in the block no other process does. only_asked: a set that is there does not
+    grow. Raises DegradeError."""
     check_output(out, output)
     with refused_by_the_disk(out), Claims(out, lease_s) as claims, claims.alone("plan"):
-        open_folder(out, plan, output)
+        open_folder(out, plan, output, only_asked=only_asked)
         yield
 
 
@@ -99,24 +111,35 @@ def check_output(out: Path, output: Output) -> None:
         )
 
 
-def open_folder(out: Path, plan: Plan, output: Output) -> Output:
-    """Make `out` and put the plan's page there, or make sure that the page that lies there is this plan's. Returns the
-    output with what it left open as the page says it.
+def open_folder(out: Path, plan: Plan, output: Output, *, only_asked: bool = False) -> Output:
+    """Make `out` and put the plan's page there, or make sure that the page that lies there is this plan's, or that of
+    the set that this plan lets grow; then it takes its place. only_asked: it does not. Returns the output with what it
+    left open as the page says it.
 
     The output stands on the page and not in the plan: it decides how pairs are kept, not which they are.
     """
     path = out / PLAN_JSON
     if path.is_file():
         before = parse_json(read_bytes(path), PLAN_JSON)
-        known = before if isinstance(before, dict) else {}
-        output = output.settled(known)
-        page, usual = plan.to_json() | output.to_json(), Output.first().facts()  # which a page leaves out
-        said = difference(usual | known, page | (usual | page))
+        before = before if isinstance(before, dict) else {}
+        output = output.settled(before)
+        page = plan.to_json() | output.to_json()
+        usual = Output.first().facts() | {"grown": [], "name_prefix": ""}  # which a page leaves out
+        known = begun(out)
+        grows = known is not None and len(plan.options.grown) > len(known.grown)
+        now = pages_of(page)[-2] if grows else page
+        said = difference(usual | before, now | (usual | now))
         if said:
             raise DegradeError(
-                f"{out} holds a run with other settings: {said}",
-                mend="use the settings of that run to continue it, or choose another output folder",
+                f"{out} holds a run with other settings: {said}", mend=_MENDS.get(said.partition(" ")[0], _MENDS[""])
             )
+        if grows and output.kind == "lmdb":
+            fact = f"{out} holds {before['pairs']} pairs as LMDB, whose databases are made in one go and do not grow"
+            raise DegradeError(fact, mend=_APART)
+        if grows and not only_asked:
+            (out / RUN_JSON).unlink(missing_ok=True)  # the set is not finished any more
+            write_json_atomic(path, page)
+            sync(out)
         (out / "shards").mkdir(exist_ok=True)
         return output
     check_output(out, output)
@@ -126,6 +149,16 @@ def open_folder(out: Path, plan: Plan, output: Output) -> Output:
     sync(out)
     (out / "shards").mkdir(exist_ok=True)
     return output
+
+
+_APART = "make the others in another folder with another --seed and --name-prefix, and `merge` both"
+_MENDS = {
+    "pairs": "a set grows, unless a --pair-list made it, and does not shrink: give more --pairs, or another --out",
+    "hr": f"other photographs make other pairs: give those of that run, or {_APART}",
+    "format": "another release or `merge` made it: choose another output folder",
+    "": "use the settings of that run to continue it, or choose another output folder",
+}
+"""By the field that differs."""
 
 
 def identity(path: Path) -> tuple[int, int] | None:

@@ -187,7 +187,8 @@ def close(
 
     Every shard has to be done, or `stop` true: then raises Stopped. Raises DegradeError, OSError.
     """
-    path, page = opened.out / RUN_JSON, None
+    path = opened.out / RUN_JSON
+    page: dict[str, Any] | None = None
     while page is None:
         while stop or not claims.take("books"):
             if stop:
@@ -196,7 +197,9 @@ def close(
         try:
             opened.sink.clean(claims.others)
             there = identity(path) not in (None, opened.closed)
-            page = parse_json(read_bytes(path), RUN_JSON) if there else finish(opened, rejects, terms)
+            page = parse_json(read_bytes(path), RUN_JSON) if there else None
+            if page is None or page.get("plan") != opened.plan.sha256:  # none, or of the set before it grew
+                page = finish(opened, rejects, terms)
             claims.sweep()
         except (OSError, DegradeError):
             # Of two that close the books one had slept and was taken for dead: either may find gone what it needs.

@@ -16,6 +16,7 @@ from ..artefact import from_json, parse_json, read_bytes, sha256_json
 from ..errors import DegradeError
 from ..pipeline import records
 from ..plan import FORMAT, Options, Plan
+from ..plan_page import pages_of
 from ..sinks import Output
 from .claims import Process, at_work
 from .run_folder import PLAN_JSON, RUN_JSON
@@ -145,11 +146,11 @@ def status(out: Path) -> Status:
     if not (out / PLAN_JSON).is_file():
         raise DegradeError(f"{out} holds no run ({PLAN_JSON} is missing)", wanted="the --out folder of `generate`")
     page = parse_json(read_bytes(out / PLAN_JSON), PLAN_JSON)
-    plan, name, sink = _plan(page)
+    plan, names, sink = _plan(page)
     done, torn, failed, made = set[int](), list[int](), list[Failed](), 0
     ends: list[tuple[float, int]] = []
     for shard in _recorded(out, plan):
-        head = records.read(out, name, shard)
+        head = records.read(out, names, shard)
         try:
             bad = [one for one in head.rejects if one["role"] == "pair"] if head else []
             lost = [Failed(int(one["path"]), one["reason"], one["detail"]) for one in bad]
@@ -191,14 +192,13 @@ def _recorded(out: Path, plan: Plan) -> list[int]:
     return sorted(shard for shard in numbers if shard < plan.shard_count)
 
 
-def _plan(page: Any) -> tuple[Plan, str, str]:
-    """The plan of plan.json without its photographs, the hash that names it in records, and the sink."""
+def _plan(page: Any) -> tuple[Plan, set[str], str]:
+    """The plan of plan.json without its photographs, the hashes that name it in records, and the sink."""
     if not isinstance(page, dict) or page.get("format") != FORMAT:
         came = page.get("format") if isinstance(page, dict) else page
         fact = f"{PLAN_JSON} has the format {repr(came)[:80]}"
-        raise DegradeError(fact, wanted=FORMAT, mend="use the version that made it")
+        raise DegradeError(fact, wanted=FORMAT, mend="use the version that made it; a merged set has no run")
     settings, output = Output.split(page)
-    name = sha256_json(settings)
     for key in ("format", "hr", "reference", "pair_list", "start_sha256"):
         settings.pop(key, None)
     found = from_json(_Sizes, {one.name: settings.pop(one.name) for one in fields(_Sizes) if one.name in settings},
@@ -206,7 +206,8 @@ def _plan(page: Any) -> tuple[Plan, str, str]:
     if not 1 <= found.batch <= 2**16:
         raise DegradeError(f"{PLAN_JSON}: batch is {found.batch}", wanted="a whole number such as 16")
     options = Options.from_json(settings, PLAN_JSON)
-    return Plan(options, found.lr_size, found.batch, found.engine, (), ()), name, output.kind
+    names = set(map(sha256_json, pages_of(Output.split(page)[0])))
+    return Plan(options, found.lr_size, found.batch, found.engine, (), ()), names, output.kind
 
 
 @dataclass(frozen=True)

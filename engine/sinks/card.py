@@ -4,7 +4,7 @@ which files are the pairs. Without it, `datasets` would take every image below O
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,15 +29,24 @@ _LAYOUT = {
 
 def write(out: Path, output: Output, plan: Plan, page: Mapping[str, Any]) -> None:
     """Put the card of a finished run there, unless somebody has made it theirs. page: of run.json. Raises OSError."""
+    size, scale = plan.lr_size, plan.options.scale
+    sharp = f"HR of {size * scale} x {size * scale} pixels and " if output.gt != "none" else ""
+    made = (
+        f"{sharp}LR of {size} x {size} pixels, 8-bit sRGB, scale {scale}. Made by degrade-engine from {len(plan.hr)} "
+        f"photographs{_how(plan, page)}, seed {plan.options.seed}."
+    )
+    put(out, output, page["pairs"], made, [page["licence"]] if page.get("licence") else [])
+
+
+def put(out: Path, output: Output, pairs: int, made: str, licences: Sequence[str] = ()) -> None:
+    """The same of any set. made: what the pairs are; licences: of the weights that made them."""
     path = out / README
     if not path.exists() or OURS.encode() in path.read_bytes():
-        write_bytes_atomic(path, card(output, plan, page).encode())
+        write_bytes_atomic(path, card(output, pairs, made, licences).encode())
 
 
-def card(output: Output, plan: Plan, page: Mapping[str, Any]) -> str:
+def card(output: Output, pairs: int, made: str, licences: Sequence[str]) -> str:
     """Its text. Nothing in it depends on when or where the set was made."""
-    pairs, size, scale = page["pairs"], plan.lr_size, plan.options.scale
-    sharp = f"HR of {size * scale} x {size * scale} pixels and " if output.gt != "none" else ""
     layout = _LAYOUT[output.kind].format(output.file_format)
     if output.gt == "none":
         layout = "`lq/` holds image files. `metadata.jsonl` says which crop of which photograph each one shows."
@@ -57,8 +66,7 @@ def card(output: Output, plan: Plan, page: Mapping[str, Any]) -> str:
             "",
             "# Pairs for super-resolution",
             "",
-            f"{pairs} pairs: {sharp}LR of {size} x {size} pixels, 8-bit sRGB, scale {scale}. Made by degrade-engine "
-            f"from {len(plan.hr)} photographs{_how(plan, page)}, seed {plan.options.seed}.",
+            f"{pairs} pairs: {made}",
             "",
             f"{layout} `manifest.jsonl` says of each pair which crop of which photograph it is, and how its LR was "
             "made. `plan.json` has the settings.",
@@ -67,7 +75,7 @@ def card(output: Output, plan: Plan, page: Mapping[str, Any]) -> str:
             "",
             "The pairs show the photographs that they were made of, so the licence of these photographs holds for "
             "them. degrade-engine does not know it: write it here, and in `license` above, before you share the set.",
-            *(["", f"Licence of the model's weights: {page['licence']}."] if page.get("licence") else []),
+            *(["", f"Licence of the model's weights: {', '.join(licences)}."] if licences else []),
             "",
         ]
     )

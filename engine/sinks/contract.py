@@ -19,17 +19,29 @@ Row = Mapping[str, Any]  # a JSON object
 
 STEM = re.compile(r"[a-z0-9_-]{1,200}")
 _SCALE_MARK = re.compile(r"x[2348]")  # trainers cut these from a name, or look for a file with them
+LONGEST_PREFIX = 40  # letters
 HEAD = 26  # bytes of an image, which say its kind and size
 PNG_HEAD = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 RGB8 = b"\x08\x02"  # a PNG's bits a channel and colour type
 _PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 
 
-def stem_of(index: int) -> str:
-    """The file name of pair `index` (0 or more) without its ending: seven digits or more."""
+def stem_of(index: int, prefix: str = "") -> str:
+    """The file name of pair `index` (0 or more) without its ending: the prefix and seven digits or more."""
     if index < 0:
         raise DegradeError(f"The pair's number is {index}", wanted="0 or more")
-    return f"{index:07d}"
+    return f"{prefix}{index:07d}"
+
+
+def check_prefix(prefix: str) -> str:
+    """A prefix of names itself; DegradeError where a trainer would stumble over a name with it."""
+    if len(prefix) > LONGEST_PREFIX or not all(STEM.fullmatch(f"{prefix}{n}") and not _SCALE_MARK.search(f"{prefix}{n}")
+                                               for n in range(10)):  # fmt: skip
+        raise DegradeError(
+            f"--name-prefix is {prefix[:60]!r}",
+            wanted=f"at most {LONGEST_PREFIX} of a-z, 0-9, _ and -, without x2, x3, x4, x8 and no x at the end",
+        )
+    return prefix
 
 
 def check_stem(stem: str) -> str:

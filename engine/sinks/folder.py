@@ -58,7 +58,7 @@ class FolderSink(Sink):
                 books["meta_info_pair.txt"].write(f"gt/{name}, lq/{name}\n")
             one_scale(scales, self.out)
 
-    def _store(self, stem: str, gt: bytes | Path | None, lq: bytes) -> None:
+    def _store(self, stem: str, gt: bytes | Path | None, lq: bytes | Path) -> None:
         self._put(self.out / "lq" / f"{stem}.{self._format}", lq)
         if gt is not None:
             self._put(self.out / "gt" / f"{stem}.{self._format}", gt)

@@ -86,11 +86,11 @@ class ShardSink(Sink):
         except (OSError, DegradeError):
             return False
 
-    def _store(self, stem: str, gt: bytes | Path | None, lq: bytes) -> None:
+    def _store(self, stem: str, gt: bytes | Path | None, lq: bytes | Path) -> None:
         make_folder(self._partial, self.out)
-        if isinstance(gt, Path):  # its bytes go into a file that holds no links
-            gt = gt.read_bytes()
         for role, data in zip(ROLES, (gt or b"", lq), strict=True):
+            if isinstance(data, Path):  # its bytes go into a file that holds no links
+                data = data.read_bytes()
             self._spooled(stem, role).write_bytes(data)
 
     def _spooled(self, stem: str, role: Role) -> Path:

@@ -124,6 +124,10 @@ class Sink(ABC):
             self._pairs += 1
             self._bytes += len(degraded) + (len(sharp) if isinstance(sharp, bytes) else 0)
 
+    def put(self, stem: str, gt: bytes | Path, lq: bytes | Path) -> None:
+        """A pair of images that are those of another set, by their bytes or their files. Raises OSError."""
+        self._store(check_stem(stem), gt, lq)
+
     def write_extra(self, name: str, pixels: Pixels) -> None:
         """Another image of a pair, uint8 [H, W, 3], as extra/NAME.png; name is "KIND/STEM"."""
         kind, _, stem = name.partition("/")
@@ -179,8 +183,8 @@ class Sink(ABC):
         """
 
     @abstractmethod
-    def _store(self, stem: str, gt: bytes | Path | None, lq: bytes) -> None:
-        """Put the images of a pair, or the file of one, where `finish` or `commit` finds them. None: no GT is kept."""
+    def _store(self, stem: str, gt: bytes | Path | None, lq: bytes | Path) -> None:
+        """Put the images of a pair, or their files, where `finish` or `commit` finds them. None: no GT is kept."""
 
     def _put(self, path: Path, data: bytes | Path) -> None:
         make_folder(self._partial, self.out)

@@ -54,7 +54,7 @@ def committed(state: State, whole: Path) -> dict[str, int]:
             assert head is not None
             for where, sizes in head.sizes.items():
                 ending = {".shards": "tar", "webdataset": "tar", "parquet": "parquet"}.get(where)
-                names = [f"pairs-{shard:05d}.{ending}"] if ending else [f"{stem}.png" for stem in head.stems]
+                names = [f"pairs-{shard:05d}.{ending}"] if ending else [f"{stem}.png" for stem in head.stems()]
                 found |= {f"{where}/{name}": size for name, size in zip(names, sizes, strict=True)}
     return found
 
@@ -273,6 +273,6 @@ def test_a_real_file_system_without_power(photos, tmp_path, kind):
         plan = json.loads((tmp_path / "whole/shards/00000.json").read_text())["plan"]
         sink = sinks.open_sink(kind, out)
         heads = [head for shard in range(20) if (head := records.read(out, plan, shard))]
-        assert len(heads) >= 3 and all(sink.holds(head.shard, head.stems, head.sizes) for head in heads)
+        assert len(heads) >= 3 and all(sink.holds(head.shard, head.stems(), head.sizes) for head in heads)
         assert generate(kind, photos, out, *more) == 0
         assert tree(out) == tree(tmp_path / "whole")
