@@ -8,7 +8,9 @@ import click
 
 
 @click.command("merge", short_help="Join finished sets of pairs into one.")
-@click.argument("pairs", type=click.Path(file_okay=False, path_type=Path), nargs=-1, required=True)
+@click.argument(
+    "pairs", type=click.Path(file_okay=False, path_type=Path), nargs=-1, required=True, metavar="PAIRS PAIRS"
+)
 @click.option("-o", "--out", type=click.Path(file_okay=False, path_type=Path), required=True,
               help="Folder for the new set. It must be new or empty.")  # fmt: skip
 @click.option("--rename", is_flag=True, help="Name the pairs by their number in the new set: 0000000, 0000001, …")

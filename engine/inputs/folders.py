@@ -91,9 +91,7 @@ class Folder:
         there = self.patience.ask(str(self.root), lambda: is_folder(self.root))
         if not there:
             fact = f"The folder {self.root} is not there" if there is None else f"{self.root} is not a folder"
-            archive = there is False and self.root.suffix.lower() in (".zip", ".tar")
-            mend = f"read the archive as {self.root.suffix[1:].lower()}://::{self.root}" if archive else ""
-            raise DegradeError(fact, wanted="a folder of images, a quoted glob, a .txt list or a URL", mend=mend)
+            raise DegradeError(fact, wanted="a folder of images, a quoted glob, a .txt list, an archive or a URL")
         found = Walk(self._prefix, self.patience, self._is_there, complain)
         return (path for path in found if self.pattern is None or matches(path, self.pattern))
 

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from ..artefact import sha256_bytes
 from ..errors import BadImage, DegradeError
 from ..faults import Patience, read_file
 from ..images import PIXEL_LIMIT, readable_endings
+from ..sinks.roles import place_of
 from . import inventory, inventory_page, places
-from .folders import Place
+from .folders import Folder, Place
 from .inventory import Identity
 from .inventory_page import Asked, Found
 from .lists import text_of
@@ -30,6 +32,7 @@ from .reading import check
 COLUMNS = ["hr", "reference"]
 SAMPLE = 64  # photographs of a known inventory that are looked for before it is trusted
 OnFiles = Callable[[str, int], None]
+_SAYS_LR = re.compile(r"lr|lq|lowres|input", re.IGNORECASE)  # of what `place_of` may take for LR
 
 
 @dataclass(frozen=True)
@@ -164,8 +167,33 @@ def _scan(place: Place, role: str, least: int, how: How) -> tuple[Photographs, t
     )
     if not found.entries and not found.rejects:
         endings = ", ".join(readable_endings())
-        raise DegradeError(f"there is no {role} image in {place.name}", wanted=f"files ending in {endings}")
+        raise DegradeError(f"there is no {role} image in {place.name}", wanted=f"files ending in {endings}",
+                           mend=_archives_in(place))  # fmt: skip
+    _refuse_both(place, role, found.entries)
     return found.entries, found.rejects
+
+
+def _archives_in(place: Place) -> str:
+    """What to write instead of a folder that holds archives; "" where it holds none."""
+    root = place.root if isinstance(place, Folder) and place.pattern is None else None
+    kinds = (kind for kind in (".tar", ".parquet", ".zip") if root is not None and next(root.glob(f"*{kind}"), None))
+    kind = next(kinds, None)
+    return f"read its archives as '{root}/*{kind}'" if kind else ""
+
+
+def _refuse_both(place: Place, role: str, entries: Photographs) -> None:
+    """DegradeError for a place that holds HR and LR images of one another, as the root of DIV2K does."""
+    low = [path for path in map(entries.path, range(len(entries))) if _SAYS_LR.search(path)]
+    partners = {found.key: path for path in low if (found := place_of(PurePosixPath(path))) and found.role == "lq"}
+    for at in range(len(entries)) if partners else ():
+        found = place_of(PurePosixPath(path := entries.path(at)))
+        if found and found.role == "gt" and found.key in partners:
+            both = f"{path} and {partners[found.key]}"
+            raise DegradeError(
+                f"{place.name} holds images that are HR and LR of one another, such as {both}",
+                wanted=f"the {'HR' if role == 'hr' else 'reference'} images alone",
+                mend="give their folder, or a quoted glob such as 'DIV2K/*_HR/*.png'",
+            )
 
 
 def _look(

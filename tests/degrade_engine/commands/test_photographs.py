@@ -171,9 +171,8 @@ def test_the_pixel_limit_holds_for_scan_and_decode(photos, tmp_path):
     assert {path for path, reason in found.items() if reason == "too_large"} == {"é.png", "e.tif", "f.png"} - {"é.png"}
 
 
-def test_a_place_without_images_and_an_archive_given_as_a_folder_are_said(photos, tmp_path, capsys):
-    shutil.make_archive(str(tmp_path / "a"), "zip", photos)
-    for where, said in ((f"{photos}/*.jqg", "no hr image in"), (tmp_path / "a.zip", f"zip://::{tmp_path}/a.zip")):
+def test_a_place_without_images_is_said(photos, tmp_path, capsys):
+    for where, said in ((f"{photos}/*.jqg", "no hr image in"), (tmp_path / "a.zip", "a.zip is not there")):
         assert generate(where, tmp_path / "out") == 2
         assert said in capsys.readouterr().err.replace("\n", "")
     assert not (tmp_path / "out").exists()

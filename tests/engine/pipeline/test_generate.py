@@ -129,6 +129,8 @@ def test_a_run_writes_what_the_output_contract_says(run: Path):
         "rejects.jsonl",
         "meta_info_GT.txt",
         "meta_info_pair.txt",
+        "metadata.jsonl",
+        "README.md",
     }
 
 
