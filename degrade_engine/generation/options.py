@@ -67,8 +67,8 @@ GROUPS = {
     "The usual options": (
         click.option("--hr", metavar="WHERE",
                      help="Sharp photographs: they become the HR images. A folder, a quoted glob ('photos/**/*.jpg'), "
-                     "a .txt file with one path per line, archives (.tar, .zip, .lmdb, .parquet; 'shard-{000..099}.tar'), or "
-                     "a URL that fsspec reads (s3://bucket/a)."),
+                     "a .txt file with one path per line, archives (.tar, .zip, .lmdb, .parquet; "
+                     "'shard-{000..099}.tar'), or a URL that fsspec reads (s3://bucket/a)."),
         click.option("--reference", metavar="WHERE",
                      help="Real LR photographs of one camera, whose degradation is imitated. Given like --hr."),
         click.option("--model", type=click.Path(path_type=Path), metavar="NAME|PATH",

@@ -48,6 +48,7 @@ class Part:
     pairs: int
     plan: str
     licence: str | None
+    output: Output
 
     @classmethod
     def read(cls, folder: Path) -> Part:
@@ -64,7 +65,7 @@ class Part:
             raise DegradeError(f"{folder}: plan.json or run.json lacks scale, pairs or plan", wanted="a finished set")
         licence = pages[1].get("licence")
         return cls(folder, pairs.kind_of(folder), pairs.format_of(folder), scale, count, plan,
-                   licence if isinstance(licence, str) else None)  # fmt: skip
+                   licence if isinstance(licence, str) else None, Output.split(pages[0])[1])  # fmt: skip
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Its manifest. Raises DegradeError."""
@@ -80,10 +81,10 @@ def merge(folders: Sequence[Path], out: Path, *, rename: bool = False, say: Say 
     check_replaceable(out, "plan.json")
     if out.is_dir() and any(out.iterdir()):
         raise DegradeError(f"{out} holds something", wanted="a new folder, or an empty one")
-    output = Output(parts[0].kind, file_format=parts[0].file_format)
+    output = Output(parts[0].kind, parts[0].output.png_level, file_format=parts[0].file_format)
     total = sum(part.pairs for part in parts)
     page = {
-        "format": FORMAT, "scale": parts[0].scale, "sink": output.kind, "file_format": output.file_format,
+        "format": FORMAT, "scale": parts[0].scale, **output.facts(),
         "sets": [{"name": part.folder.name, "plan": part.plan, "pairs": part.pairs} for part in parts],
     }  # fmt: skip
     with new_folder(out, "plan.json") as folder:
