@@ -119,7 +119,7 @@ DATA ?= ../shared/data
 QUALITY = $(BIN)/degrade-engine bench papers quality --data "$(DATA)" -o bench/results/quality.jsonl
 quality: .venv/test
 	@set -eu; at="$(OUT)/quality"; mkdir -p "$$at"; given=; \
-	for name in realdgen-tiny syndiff-canon uddm-tiny lway-tiny; do \
+	for name in realdgen-tiny realdgen-small syndiff-canon uddm-tiny lway-tiny; do \
 		$(BIN)/degrade-engine export originals/checkpoints/$$name.safetensors -o "$$at/bundle-$$name"; \
 		$(BIN)/degrade-engine build "$$at/bundle-$$name" --batch 10 -o "$$at/$$name"; \
 		given="$$given --engine $$at/$$name"; \
@@ -170,15 +170,18 @@ hashes: .venv/base $(SOURCES)
 	mv $$at/build.txt $$at/test.txt $$at/torch.txt $$at/torch-cpu.txt .ci/
 
 # What the pairs of each kind are worth, on the development corpus. A stopped run goes on.
+UNSEEN := bicubic realdgen onecall "true pairs" lway
 worth: .venv/bench
 	@set -eu; echo "After the engines about an hour on one core: a minute a set and seed, 22 sets, 3 seeds"; \
 	at="$(OUT)/worth"; mkdir -p "$$at"; given=; \
-	for name in realdgen-tiny syndiff-canon uddm-tiny lway-tiny syndiff-tiny; do \
+	for name in realdgen-tiny realdgen-small syndiff-canon uddm-tiny lway-tiny syndiff-tiny; do \
 		$(BIN)/degrade-engine export originals/checkpoints/$$name.safetensors -o "$$at/bundle-$$name"; \
 		$(BIN)/degrade-engine build "$$at/bundle-$$name" --lr-size 64 --batch 8 \
 			--candidates $$([ $$name = realdgen-tiny ] && echo 3 || echo 1) -o "$$at/$$name"; \
 		given="$$given --engine $$([ $$name = syndiff-tiny ] && echo syndiff-tiny= || :)$$at/$$name"; \
 	done; \
+	$(BIN)/degrade-engine bench papers worth --data "$(DATA)" --camera drealsr $$given --work "$$at/unseen" \
+		-o "$$at/worth_unseen.jsonl" $(foreach way,$(UNSEEN),--only $(way)); \
 	$(BIN)/degrade-engine bench papers worth --data "$(DATA)" $$given --weights bench/results/binned-canon.json \
 		--weights unsharpened=bench/results/binned-canon-unsharpened.json \
 		--work "$$at/sets" -o "$$at/worth.jsonl"; \

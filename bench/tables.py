@@ -41,6 +41,7 @@ TABLES: dict[str, Make] = {
     "check": check.table,
     "worth": lambda folder: worth_table.worth(rows_of(folder, "worth")),
     "worth_noise": lambda folder: worth_table.noise(rows_of(folder, "worth"), rows_of(folder, "noise_choice")),
+    "worth_unseen": lambda folder: worth_table.unseen(rows_of(folder, "worth_unseen")),
     "worth_why": lambda folder: worth_table.why(rows_of(folder, "worth")),
 }
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-IMAGES, TAU, OTHERS = 0, 1, 2  # what a draw is for: the last word of its counter
+IMAGES, TAU, OTHERS, CROPS = 0, 1, 2, 3  # what a draw is for: the last word of its counter
 _DOMAIN = 0x646567726164652D  # second word of the key ("degrade-"): no other user of the seed shares the stream
 
 Crop = tuple[int, int, int, int]  # top, left, height, width in pixels

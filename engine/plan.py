@@ -22,7 +22,7 @@ from . import artefact
 from .artefact import sha256_json
 from .classical.degrader import Degrader
 from .columns import Column, Cut, Joined
-from .draws import IMAGES, OTHERS, Crop, Draw, Photograph, Words, below, crop_of, noise_seed, taus
+from .draws import CROPS, IMAGES, OTHERS, Crop, Draw, Photograph, Words, below, crop_of, noise_seed, taus
 from .errors import DegradeError
 from .images import Alpha
 from .plan_page import digest_of, pages_of, summary
@@ -142,16 +142,25 @@ class Plan:
         )
 
     def _others(self, pair: int, attempt: int, first: int) -> tuple[tuple[Photograph, Crop], ...]:
-        """The pair's further references: photographs of the first one's folder; of a pair list, crops of the first."""
-        count = self.options.recipe.references - 1
+        """The pair's further references: photographs of the first one's folder, each with one crop in the whole run, so
+        that it is read once (sampling/references.py). Of a pair list: crops of the first."""
+        seed, count = self.options.seed, self.options.recipe.references - 1
         if not count or not self.reference:
             return ()
-        beside = [first] if self.listed is not None else self._folders[folder_of(self.reference[first])]
-        words = Words(self.options.seed, OTHERS).draw(pair, attempt, 3 * count).reshape(count, 3).tolist()
-        chosen = [self.reference[beside[below(word, len(beside))]] for word, _, _ in words]
+        words = Words(seed, OTHERS).draw(pair, attempt, 2 * count).tolist()
+        if self.listed is not None:
+            only = self.reference[first]
+            places = zip(words[::2], words[1::2], strict=True)
+            return tuple((only, crop_of(only, self.lr_size, y, x, multiple=1)) for y, x in places)
+        beside = self._folders[folder_of(self.reference[first])]
+        chosen = [beside[below(word, len(beside))] for word in words[:count]]
+        crops = Words(seed, CROPS)
         return tuple(
-            (photograph, crop_of(photograph, self.lr_size, y, x, multiple=1))
-            for photograph, (_, y, x) in zip(chosen, words, strict=True)
+            (
+                self.reference[one],
+                crop_of(self.reference[one], self.lr_size, *crops.draw(one, 0, 2).tolist(), multiple=1),
+            )
+            for one in chosen
         )
 
     @cached_property

@@ -105,7 +105,7 @@ def test_a_fresh_installation_without_torch_makes_pairs_by_name(fresh: Path, sam
     def generate(out: str) -> str:
         places = ("--hr", samples / "hr", "--reference", samples / "reference", "--out", tmp_path / out)
         sizes = ("--pairs", 2, "--lr-size", 32, "--batch", 2, "--threads", 1)
-        done = call("generate", "--model", "realdgen-tiny", *places, *sizes)
+        done = call("generate", "--model", "realdgen-small", *places, *sizes)
         assert done.returncode == 0, done.stderr
         assert len(list((tmp_path / out / "lq").iterdir())) == 2
         return done.stderr
@@ -114,7 +114,7 @@ def test_a_fresh_installation_without_torch_makes_pairs_by_name(fresh: Path, sam
     said = generate("first")
     assert "building it once" in said and "through its parity gate" in said
     assert said.count("may not be used commercially") == 1
-    (engine,) = (tmp_path / "cache" / "engines").glob("realdgen-tiny-*")
+    (engine,) = (tmp_path / "cache" / "engines").glob("realdgen-small-*")
     stamp = (engine / "engine.json").stat().st_mtime_ns
     again = generate("second")
     assert "building" not in again and "commercially" not in again
@@ -122,8 +122,8 @@ def test_a_fresh_installation_without_torch_makes_pairs_by_name(fresh: Path, sam
     for path in (tmp_path / "first" / "lq").iterdir():
         assert path.read_bytes() == (tmp_path / "second" / "lq" / path.name).read_bytes()
     models = json.loads(call("models", "--json").stdout)
-    assert [one["name"] for one in models["models"] if one["bundle"]] == ["realdgen-tiny"]
-    assert models["cache"]["entries"][0]["about"].startswith("engine: realdgen, onnxruntime")
+    assert [one["name"] for one in models["models"] if one["bundle"]] == ["realdgen-small", "realdgen-tiny"]
+    assert models["cache"]["entries"][0]["about"].startswith("engine: onecall, onnxruntime")
     refused = call(
         "generate", "--model", "lway-tiny", "--hr", samples, "--reference", samples, "--out", "o", "--pairs", 1
     )

@@ -15,13 +15,24 @@ from . import baselines, settings
 from .settings import Setting, made, of_preset
 
 REFERENCES = {"other": "another scene's real LR", "paired": "the paired real LR", "clean": "a clean image (control)"}
-KINDS = {"realdgen": "RealDGen", "syndiff": "SynDiff", "uddm": "UDDM", "lway": "LWay"}
+KINDS = {
+    "realdgen": "RealDGen",
+    "onecall": "RealDGen in one call",
+    "syndiff": "SynDiff",
+    "uddm": "UDDM",
+    "lway": "LWay",
+}
 CONTENDERS: list[tuple[str, str, Setting | None]] = [
     *((name, name, None) for name in baselines.NAMES),
     *(
         (KINDS[kind], kind, of_preset(kind, "recommended", protocol))
-        for kind in ("syndiff", "uddm", "lway", "realdgen")
-        for protocol in (REFERENCES if kind in ("lway", "realdgen") else ("none",))
+        for kind in ("syndiff", "uddm", "lway", "realdgen", "onecall")
+        for protocol in (REFERENCES if kind in ("lway", "realdgen", "onecall") else ("none",))
+    ),
+    *(
+        ("RealDGen in one call, one reference", "onecall", one)
+        for one in settings.table3("onecall")
+        if one.recipe.references == 1
     ),
     *(("RealDGen, Rec_lr alone", "realdgen", made(protocol, tau=0)) for protocol in REFERENCES),
 ]
@@ -54,7 +65,8 @@ def in_words(s: dict[str, Any]) -> str:
     start = "" if s["start"] == "reconstruction" else f", start {s['start']}"
     unfiltered = "" if s["filter"] or s["reference"] == "none" else ", no filter"
     lost = {None: "", "degradation": ", F_deg zero", "content": ", F_cont zero"}[s.get("without")]
-    return f"tau {tau}, {steps}, {s['solver']}{start}{unfiltered}{lost}{noise}"
+    several = f", {s['references']} references" if s.get("references") else ""
+    return f"tau {tau}, {steps}, {s['solver']}{start}{unfiltered}{lost}{several}{noise}"
 
 
 def what(row: Row) -> str:
@@ -113,6 +125,13 @@ def spectrum(folder: Path) -> str:
     return markdown(["cycles per pixel", *bands], body)
 
 
+def unseen(folder: Path) -> str:
+    """RealDGen on cameras that nothing was trained on, with another scene's reference, and bicubic."""
+    rows = [row for split in ("dsc", "sony") for row in of_split(folder, split)]
+    rows = [row for row in rows if row["setting"].get("reference", "other") in ("other", "clean")]
+    return table(rows, lambda row: f"{row['split']}: {what(row)}")
+
+
 def is_alone(row: Row) -> bool:
     """Whether there was one candidate of RealDGen: the rows of `curve` and `table4`."""
     return bool(row["candidates"] == 1)
@@ -153,6 +172,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "spectrum": spectrum,
     "settings": everything,
     "scale2": lambda folder: table(of_split(folder, "scale2")),
+    "unseen": unseen,
     "table4": lambda folder: table(of_set(folder, "table4", alone=True)),
     "table5": lambda folder: table(of_set(folder, "table5", alone=False)),
     "table7": lambda folder: table(of_set(folder, "table7", alone=False)),

@@ -6,7 +6,8 @@ A pair's reference is, by protocol,
     paired   its own real LR: the best that there is
     clean    another scene's HR at LR size, the control: a generator that does not read its reference scores the same
 
-Splits: RealSR Canon x4 by `corpus.py`, or City100 Nikon at x2 (`scale2`). Or a folder of one's own, HR/NAME and
+Splits: RealSR Canon x4 by `corpus.py`, City100 Nikon at x2 (`scale2`), or DRealSR's cameras, on which nothing was
+trained (`dsc`, `sony`: the half that is reported). Or a folder of one's own, HR/NAME and
 LR/NAME.
 """
 
@@ -21,10 +22,10 @@ import numpy as np
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.images import read_rgb, resize_bicubic
 
-from .corpus import CHOSEN, REPORTED, canon
+from .corpus import CHOSEN, REPORTED, canon, drealsr
 
 Image = np.ndarray  # uint8 [h, w, 3], sRGB
-Split = Literal["chosen", "reported", "scale2"]
+Split = Literal["chosen", "reported", "scale2", "dsc", "sony"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 PROTOCOLS = ("other", "paired", "clean")
 
@@ -51,6 +52,9 @@ def read_pairs(data: Path, split: str, size: int) -> Pairs:
     """The pairs of a split of the development corpus with their references. size: the LR side, pixels."""
     if split == "scale2":
         return with_references(split, *nikon_at_2(data, size))
+    if split in ("dsc", "sony"):
+        cameras = {name.lower(): files for name, files in drealsr(data, "report").items()}
+        return with_references(split, *([read_rgb(pair[side]) for pair in cameras[split]] for side in (0, 1)))
     files = canon(data, {"chosen": CHOSEN, "reported": REPORTED}[split])
     return with_references(split, [read_rgb(h) for h, _ in files], [read_rgb(r) for _, r in files])
 

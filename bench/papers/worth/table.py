@@ -28,6 +28,24 @@ def why(rows: list[Row]) -> str:
     return table(rows, [row for row in rows if row["generator"] in VARIANTS])
 
 
+def unseen(rows: list[Row]) -> str:
+    """On cameras that no model was trained on: PSNR as it is and without exposure, and each as a share of the way from
+    bicubic's pairs to true pairs; means over seeds, best first."""
+    by_set: dict[str, list[Row]] = {}
+    for row in rows:
+        if row["seed"] is not None:
+            by_set.setdefault(row["generator"], []).append(row)
+    body = []
+    for name, group in by_set.items():
+        cells = []
+        for key in ("psnr_db", "psnr_exposed_db"):
+            found, low, high = (fmean(row[key] for row in by_set[one]) for one in (name, "bicubic", "true pairs"))
+            cells += [f"{found:.2f}", f"{(found - low) / (high - low):.2f}"]
+        body.append([name, *cells, str(len(group))])
+    body.sort(key=lambda line: -float(line[1]))
+    return markdown(["trained on", "PSNR dB", "share", "PSNR without exposure, dB", "share", "seeds"], body)
+
+
 def noise(rows: list[Row], looked_at: list[Row]) -> str:
     """How much noise each kind's LR may have, on the scenes for choosing, seed 0: PSNR of the SR network that was
     trained on them, and beside it the LR's own figures. looked_at: rows of `bench papers quality` of that split."""

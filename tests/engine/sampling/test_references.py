@@ -72,16 +72,17 @@ def test_a_tensor_becomes_its_mean_or_its_sum() -> None:
     values = rng.normal(size=(4, M, 5)).astype(np.float32)
     made = {name: device.allocate((4, 5), np.float32) for name in ("mean", "sum")}
     told = References(device, made, adds=("sum",))
-    numbers = np.broadcast_to(np.arange(M, dtype=np.uint8)[None, :, None, None, None], (4, M, 2, 2, 3))
+    each = 16 * np.arange(4, dtype=np.uint8)[:, None] + np.arange(M, dtype=np.uint8)
+    numbers = np.broadcast_to(each[..., None, None, None], (4, M, 2, 2, 3))
 
     def one(images: np.ndarray) -> dict[str, int]:
-        j = int(images[0, 0, 0, 0])
+        j = int(images[0, 0, 0, 0]) % 16
         for buffer in made.values():
             buffer[...] = values[:, j]
         return {"degradation": 1}
 
-    for _ in range(2):  # what a batch leaves behind does not matter, even if it is no number
-        assert told.read(numbers, one) == {"degradation": M}
+    for calls in (M, 1):  # what a batch leaves behind does not matter, even if it is no number
+        assert told.read(numbers, one) == {"degradation": calls}, "a further reference is read once"
         np.testing.assert_allclose(made["mean"], values.mean(1), rtol=1e-5, atol=1e-6)
         np.testing.assert_allclose(made["sum"], values.sum(1), rtol=1e-5, atol=1e-6)
         for buffer in made.values():
@@ -103,6 +104,8 @@ def test_a_run_and_the_api_make_the_same_pairs_at_every_batch(
         alone = engine.degrade(hr, camera[:, 0], seed=5)
     np.testing.assert_array_equal(made.lr, lr_of(tmp_path / "4"))
     assert made.calls["degradation"] > alone.calls["degradation"]
+    crops = {(one["path"], *one["crop"]) for row in rows for one in row["other_references"]}
+    assert len(crops) == len({path for path, *_ in crops}), "one crop each in the whole run"
     assert (made.lr != alone.lr).any()
 
 
