@@ -170,7 +170,6 @@ hashes: .venv/base $(SOURCES)
 	mv $$at/build.txt $$at/test.txt $$at/torch.txt $$at/torch-cpu.txt .ci/
 
 # What the pairs of each kind are worth, on the development corpus. A stopped run goes on.
-UNSEEN := bicubic realdgen onecall "true pairs" lway
 worth: .venv/bench
 	@set -eu; echo "After the engines about an hour on one core: a minute a set and seed, 22 sets, 3 seeds"; \
 	at="$(OUT)/worth"; mkdir -p "$$at"; given=; \
@@ -181,7 +180,7 @@ worth: .venv/bench
 		given="$$given --engine $$([ $$name = syndiff-tiny ] && echo syndiff-tiny= || :)$$at/$$name"; \
 	done; \
 	$(BIN)/degrade-engine bench papers worth --data "$(DATA)" --camera drealsr $$given --work "$$at/unseen" \
-		-o "$$at/worth_unseen.jsonl" $(foreach way,$(UNSEEN),--only $(way)); \
+		-o "$$at/worth_unseen.jsonl" --only bicubic --only lway --only realdgen --only onecall --only 'true pairs'; \
 	$(BIN)/degrade-engine bench papers worth --data "$(DATA)" $$given --weights bench/results/binned-canon.json \
 		--weights unsharpened=bench/results/binned-canon-unsharpened.json \
 		--work "$$at/sets" -o "$$at/worth.jsonl"; \
