@@ -153,15 +153,12 @@ class Plan:
             places = zip(words[::2], words[1::2], strict=True)
             return tuple((only, crop_of(only, self.lr_size, y, x, multiple=1)) for y, x in places)
         beside = self._folders[folder_of(self.reference[first])]
-        chosen = [beside[below(word, len(beside))] for word in words[:count]]
-        crops = Words(seed, CROPS)
-        return tuple(
-            (
-                self.reference[one],
-                crop_of(self.reference[one], self.lr_size, *crops.draw(one, 0, 2).tolist(), multiple=1),
-            )
-            for one in chosen
-        )
+        crops, found = Words(seed, CROPS), []
+        for word in words[:count]:
+            index = beside[below(word, len(beside))]
+            y, x = crops.draw(index, 0, 2).tolist()
+            found.append((self.reference[index], crop_of(self.reference[index], self.lr_size, y, x, multiple=1)))
+        return tuple(found)
 
     @cached_property
     def _folders(self) -> dict[str, list[int]]:

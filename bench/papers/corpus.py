@@ -31,7 +31,7 @@ def canon(data: Path, numbers: range) -> list[tuple[Path, Path]]:
 def drealsr(data: Path, part: str) -> dict[str, list[tuple[Path, Path]]]:
     """(HR, LR) of DRealSR's development pairs by camera, which nothing is trained on. part: "tune", whose LR may be
     references, or "report"."""
-    folder, found = data / "pairs_drealsr_dev", {}
+    folder, found = data / "pairs_drealsr_dev", dict[str, list[tuple[Path, Path]]]()
     for row in csv.DictReader((folder / "split.tsv").read_text().splitlines(), delimiter="\t"):
         if row["part"] == part:
             found.setdefault(row["camera"], []).append((folder / "HR" / row["name"], folder / "LR" / row["lr"]))

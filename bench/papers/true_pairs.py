@@ -53,9 +53,9 @@ def read_pairs(data: Path, split: str, size: int) -> Pairs:
     if split == "scale2":
         return with_references(split, *nikon_at_2(data, size))
     if split in ("dsc", "sony"):
-        cameras = {name.lower(): files for name, files in drealsr(data, "report").items()}
-        return with_references(split, *([read_rgb(pair[side]) for pair in cameras[split]] for side in (0, 1)))
-    files = canon(data, {"chosen": CHOSEN, "reported": REPORTED}[split])
+        files = {name.lower(): pairs for name, pairs in drealsr(data, "report").items()}[split]
+    else:
+        files = canon(data, {"chosen": CHOSEN, "reported": REPORTED}[split])
     return with_references(split, [read_rgb(h) for h, _ in files], [read_rgb(r) for _, r in files])
 
 

@@ -39,7 +39,7 @@ class OneCallSampler(Sampler):
         self.tensors["w"] = device.allocate((self._room, numbers), np.float32)
         self._nothing = device.allocate((self.batch, numbers), np.float32)
         self._unit, self._shot = device.allocate((self.batch, 2), np.float32), device.allocate((self.batch,), np.uint32)
-        device.upload(self._unit, np.tile(np.float32([0, 1]), (self.batch, 1)))
+        device.upload(self._unit, np.tile(np.array([0, 1], np.float32), (self.batch, 1)))
         device.upload(self._shot, np.full((self.batch,), SHOT, np.uint32))
 
     def draw(self, batch: Batch) -> None:
