@@ -15,7 +15,7 @@ OUT ?= out
 
 SHELL := bash
 .DEFAULT_GOAL := demo
-.PHONY: hashes demo test coverage test-slow lint types docs tables quality bench worth bench-gpu clean
+.PHONY: hashes demo test coverage test-slow lint types docs tables quality bench worth bench-gpu gpu-rows clean
 
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet -c constraints.txt
@@ -187,20 +187,29 @@ worth: .venv/bench
 	$(BIN)/degrade-engine bench tables --rows "$$at" -o "$$at/tables.md"; \
 	printf '\nThe table: %s\n' "$(abspath $(OUT)/worth/tables.md)"
 
-# Its own environment: onnxruntime-gpu takes the place of onnxruntime. pycuda is compiled, by the CUDA toolkit that is
-# here. What of the runtimes cannot be installed is left out, and a row says so.
-GPU_PIP := .venv-gpu/bin/pip --disable-pip-version-check install --quiet -c constraints.txt
-bench-gpu:
-	@set -eu; $(PYTHON) -c 'import ctypes; ctypes.CDLL("libnvidia-ml.so.1")' 2> /dev/null || { \
-		echo "bench-gpu needs an NVIDIA GPU with its driver, and there is none here: nothing was run" >&2; exit 1; }; \
-	test -d .venv-gpu || $(PYTHON) -m venv .venv-gpu; \
-	$(GPU_PIP) scikit-build-core cmake ninja setuptools; \
-	$(GPU_PIP) --no-deps --retries 1 --timeout 30 --extra-index-url "$(TORCH_INDEX)" torch; \
-	$(GPU_PIP) --no-build-isolation -e '.[train,test,metrics]'; \
-	for package in 'pycuda>=2024.1 cuda-bindings>=12.6' 'tensorrt>=10.12 polygraphy>=0.49' \
-		'tensorrt-rtx>=1.0' 'onnxruntime-gpu>=1.20'; do \
-		$(GPU_PIP) $$package || echo "left out: $$package" >&2; done; \
-	.venv-gpu/bin/degrade-engine bench gpu "$(CHECKPOINT)" -o bench/results/gpu.jsonl
+# Its own environment: onnxruntime-gpu takes the place of onnxruntime. It takes what the machine has (a container's torch
+# and TensorRT), then a folder of wheels (WHEELS=FOLDER) or else the package registry. What cannot be installed is left
+# out, and a row says so: nothing here ends it before its first row.
+GPU_PIP := .venv-gpu/bin/python -m pip --disable-pip-version-check install --quiet \
+	$(if $(WHEELS),--no-index --find-links "$(abspath $(WHEELS))",--retries 1 --timeout 30)
+GPU_PACKAGES := 'cuda-bindings>=12.6,<14' 'pycuda>=2024.1,<2027' 'polygraphy>=0.49,<1' 'tensorrt>=10.12,<11' \
+	'tensorrt-rtx>=1.0,<2' 'onnxruntime-gpu[cuda,cudnn]>=1.31,<1.32'
+GPU_ROWS ?= bench/results/gpu.jsonl
+bench-gpu: types
+	@$(PYTHON) -c 'import ctypes; ctypes.CDLL("libnvidia-ml.so.1")' 2> /dev/null || { \
+		echo "bench-gpu needs an NVIDIA GPU with its driver, and there is none here: nothing was run" >&2; exit 1; }
+	@$(MAKE) --no-print-directory gpu-rows
+
+gpu-rows:
+	@left=(); get() { echo "Installing $$*"; $(GPU_PIP) -c constraints.txt "$$@" || $(GPU_PIP) "$$@" || { \
+		echo "left out: $$*" >&2; left+=(--left-out "$$*"); return 1; }; }; \
+	test -x .venv-gpu/bin/python || $(PYTHON) -m venv --system-site-packages .venv-gpu; \
+	get scikit-build-core cmake ninja setuptools; \
+	get --no-deps $(if $(WHEELS),,--extra-index-url "$(TORCH_INDEX)") torch; \
+	get --no-build-isolation -e '.[train,test,metrics]' || get --no-build-isolation -e . || \
+		get --no-build-isolation --no-deps -e . || export PYTHONPATH="$(CURDIR)/build/types"; \
+	for package in $(GPU_PACKAGES); do get "$$package" || true; done; \
+	.venv-gpu/bin/python -m degrade_engine bench gpu "$(CHECKPOINT)" "$${left[@]}" -o "$(GPU_ROWS)"
 
 clean:
 	rm -rf .venv .venv-gpu build "$(OUT)/bundle" "$(OUT)/engine" "$(OUT)/pairs" "$(OUT)/report.html"

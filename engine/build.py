@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
-from . import backends, parity
+from . import backends, machine, parity
 from .artefact import check_replaceable, move_folder, new_folder, sha256_file, sweep, tool_versions, write_json_atomic
 from .backends.backend import Accepted, Backend, Order
 from .bundle import Bundle, open_bundle
@@ -118,6 +118,8 @@ def make(
 def _build(asked: Asked, out: Path, threads: int | None, rebuild: bool, say: Callable[[str], None]) -> Built:
     bundle, key, accepted = asked.bundle, asked.key, asked.accepted
     notes = accepted.notes
+    if two := machine.two_onnxruntimes():
+        notes += (two,)
     sweep(out)
     old = _existing(out)
     if old is not None and not differing(old.key, key) and not rebuild:
@@ -195,7 +197,11 @@ def _choose(choice: str, precision: Precision, target: str | None) -> tuple[Back
         able = " or ".join(backends.with_precision(precision))
         fact = f"The backend {runner.name} does not compute in {precision}"
         raise DegradeError(fact, wanted=f"--backend {able}, or another precision")
-    return runner, runner.accept(precision, target)
+    accepted = runner.accept(precision, target)
+    if choice == "auto" and not runner.gpu and (gpus := machine.nvidia().devices):
+        note = f"{gpus[0].name} is not used: no backend of a GPU runs here, and `degrade-engine doctor` says why."
+        accepted = replace(accepted, notes=(*accepted.notes, note))
+    return runner, accepted
 
 
 def _key(

@@ -112,7 +112,8 @@ def machine_lines() -> Iterator[Line]:
     yield Line("machine", "Python", "ok", platform.python_version())
     yield Line("machine", "CPU", "ok", machine.cpu_text())
     for gpu in gpus.devices:
-        yield Line("machine", "GPU", "ok", f"{gpu.name}, {gpu.memory_bytes / 2**30:.0f} GiB, SM {gpu.compute}")
+        memory = "memory shared with the CPU" if gpu.memory_bytes is None else f"{gpu.memory_bytes / 2**30:.0f} GiB"
+        yield Line("machine", "GPU", "ok", f"{gpu.name}, {memory}, SM {gpu.compute}")
     if gpus.devices:
         yield Line("machine", "driver", "ok", f"{gpus.driver}, CUDA up to {gpus.cuda}")
     else:
@@ -132,6 +133,8 @@ def package_lines(backends: tuple[Backend, ...]) -> Iterator[Line]:
                 yield Line("package", label, "broken", f"{found} does not load: {error}")
             else:
                 yield Line("package", label, "ok", found)
+    if two := machine.two_onnxruntimes():
+        yield Line("package", "onnxruntime", "broken", two.removesuffix("."))
 
 
 def kernel_lines() -> Iterator[Line]:

@@ -8,7 +8,10 @@ import importlib
 import os
 import platform
 import re
+import subprocess
+import sys
 from dataclasses import dataclass
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -20,11 +23,12 @@ BF16 = ("AMX", "AVX-512 BF16")  # either multiplies in bf16
 
 @dataclass(frozen=True)
 class Gpu:
-    """One NVIDIA GPU as NVML names it. compute: "9.0"; memory_bytes: of the whole device."""
+    """One NVIDIA GPU as NVML names it. compute: "9.0"; memory_bytes: of the whole device, None where it has none of its
+    own (unified memory)."""
 
     name: str
     compute: str
-    memory_bytes: int
+    memory_bytes: int | None
 
     @property
     def sm(self) -> str:
@@ -70,6 +74,33 @@ def load_error(module: str) -> str:
     return ""
 
 
+def two_onnxruntimes() -> str:
+    """A sentence where both packages of ONNX Runtime are installed, else "". pip does not see it."""
+    if not (version_of("onnxruntime") and version_of("onnxruntime-gpu")):
+        return ""
+    return (
+        "onnxruntime and onnxruntime-gpu are both installed. They write to the same folder, and the one that came last "
+        "is what runs. Mend it: pip uninstall -y onnxruntime onnxruntime-gpu, then pip install "
+        "'degrade-engine[onnxruntime-cuda]' for a GPU, or 'degrade-engine[cpu]'."
+    )
+
+
+@cache
+def trial(code: str) -> str:
+    """Why this Python code does not run, in one line; "" if it does. In a process of its own, so that a library that
+    crashes is a finding, and no GPU's memory stays taken. Once a process."""
+    try:
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    except subprocess.TimeoutExpired:
+        return "it has not answered for five minutes"
+    if done.returncode == 0:
+        return ""
+    lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+    library = re.search(r"\blib[\w.+-]+: cannot open shared object file", done.stderr)
+    said = re.sub(r"^[\w.]*Error: ", "", lines[-1]) if lines else f"it ended with {done.returncode}"
+    return f"{said} ({library[0]})" if library and library[0] not in said else said
+
+
 def cpu_count() -> int:
     """Processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -104,8 +135,11 @@ def nvidia() -> Gpus:
         for index in range(pynvml.nvmlDeviceGetCount()):
             gpu = pynvml.nvmlDeviceGetHandleByIndex(index)
             major, minor = pynvml.nvmlDeviceGetCudaComputeCapability(gpu)
-            memory = pynvml.nvmlDeviceGetMemoryInfo(gpu)
-            devices.append(Gpu(pynvml.nvmlDeviceGetName(gpu), f"{major}.{minor}", memory.total))
+            try:
+                memory = pynvml.nvmlDeviceGetMemoryInfo(gpu).total
+            except pynvml.NVMLError_NotSupported:
+                memory = None
+            devices.append(Gpu(pynvml.nvmlDeviceGetName(gpu), f"{major}.{minor}", memory))
         pynvml.nvmlShutdown()
     except pynvml.NVMLError_LibraryNotFound:
         return Gpus(reason="no NVIDIA driver is installed")

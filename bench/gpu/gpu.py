@@ -49,8 +49,14 @@ ON_A_GPU = tuple(one.name for one in backends.BACKENDS.values() if one.gpu)
     metavar="NAME",
     help="Run only parts whose names begin like this, e.g. 'tests' or 'tiny'. Can be repeated. [default: all]",
 )
+@click.option(
+    "--left-out",
+    multiple=True,
+    metavar="PACKAGE",
+    help="Say in a row that this package could not be installed, as `make bench-gpu` does. Can be repeated.",
+)
 @ROWS_APPENDED
-def main(checkpoint: Path, samples: Path, only: tuple[str, ...], out: Path) -> None:
+def main(checkpoint: Path, samples: Path, only: tuple[str, ...], left_out: tuple[str, ...], out: Path) -> None:
     """Check and time everything on this machine's NVIDIA GPU.
 
     \b
@@ -66,6 +72,8 @@ def main(checkpoint: Path, samples: Path, only: tuple[str, ...], out: Path) -> N
         raise click.ClickException(f"there is no NVIDIA GPU here ({gpus.reason}), so nothing was run")
     about, failed = context(gpus), 0
     out.parent.mkdir(parents=True, exist_ok=True)
+    for package in left_out:
+        add_row(out, {"part": "install", "left_out": f"{package} could not be installed"} | about)
     with tempfile.TemporaryDirectory(prefix="degrade-engine-") as folder:
         for name, arguments in parts(checkpoint, samples, Path(folder)):
             if only and not name.startswith(only):

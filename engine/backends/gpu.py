@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 from ...kernels import loader
@@ -11,8 +12,16 @@ from ..errors import DegradeError
 from ..spec import Precision
 from .backend import Accepted, Backend
 
-CUDA = {"pycuda": "pycuda.driver", "cuda-bindings": "cuda.bindings.driver"}
-"""What CudaDevice needs, as `Backend.needs`."""
+CUDA = {"cuda-bindings": "cuda.bindings.driver"}
+"""What CudaDevice needs, as `Backend.needs`. It takes pycuda too where that imports, and needs it nowhere."""
+
+
+TRIAL = "from degrade_engine.engine.devices.cuda import CudaDevice; CudaDevice.open().close()"
+"""Of the driver, the GPU and the kernels, as `machine.trial` takes it."""
+
+# As nvidia-smi counts them, and so do the engine's key and the doctor; CUDA's own order is by speed. Read once, by
+# whoever is the first to start CUDA in this process: so it is set before there is a backend to ask.
+os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
 
 
 class OnGpu(Backend):
@@ -45,6 +54,8 @@ class OnGpu(Backend):
         yield from super().missing()
         if fatbin.path is None:
             yield fatbin.reason
+        elif gpus.devices and not any(self._unusable(CUDA)) and (error := machine.trial(TRIAL)):
+            yield error
 
     def cannot_run(self, target: str | None) -> str:
         devices = machine.nvidia().devices

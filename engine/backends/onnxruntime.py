@@ -24,6 +24,9 @@ from .backend import Runtime
 from .cpu import OnCpu
 from .gpu import CUDA, OnGpu
 
+PROBE = "from degrade_engine.engine.executors.onnx_session import probe; probe({!r})"
+"""As `machine.trial` takes it."""
+
 
 class OnnxRuntimeCpu(OnCpu):
     """On the CPU. It comes with the package onnxruntime as well as with onnxruntime-gpu."""
@@ -55,7 +58,7 @@ class OnnxRuntimeCpu(OnCpu):
 class OnnxRuntimeCuda(OnGpu):
     """On a GPU, by ONNX Runtime's CUDA provider."""
 
-    name, title, extra = "onnxruntime-cuda", "ONNX Runtime", "gpu"
+    name, title, extra = "onnxruntime-cuda", "ONNX Runtime", "onnxruntime-cuda"
     needs = {"onnxruntime-gpu": "onnxruntime", **CUDA}
     provider: Provider = "CUDAExecutionProvider"
 
@@ -66,7 +69,11 @@ class OnnxRuntimeCuda(OnGpu):
         yield from super().missing()
         here = machine.version_of("onnxruntime-gpu") is not None and not machine.load_error("onnxruntime")
         if here and self.provider not in import_onnxruntime().get_available_providers():
-            yield f"this ONNX Runtime has no {self.provider}: {self.install}, without [cpu]"
+            yield machine.two_onnxruntimes().removesuffix(".") or (
+                f"this ONNX Runtime has no {self.provider}: {self.install}, without [cpu]"
+            )
+        elif here and machine.nvidia().devices and (error := machine.trial(PROBE.format(self.provider))):
+            yield error
 
     def open(
         self, device: Device, path: Path, part: PartSpec, rows: int, lr_size: int, threads: int | None,
@@ -84,6 +91,6 @@ class OnnxRuntimeCuda(OnGpu):
 class OnnxRuntimeTensorRT(OnnxRuntimeCuda):
     """On a GPU, by ONNX Runtime's TensorRT provider, which compiles when the engine is opened."""
 
-    name = "onnxruntime-tensorrt"
+    name, extra = "onnxruntime-tensorrt", "gpu"
     needs = {"onnxruntime-gpu": "onnxruntime", "tensorrt": "tensorrt", **CUDA}
     provider = "TensorrtExecutionProvider"

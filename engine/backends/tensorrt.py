@@ -127,7 +127,7 @@ class TensorRTRTX(TensorRT):
     """TensorRT-RTX, which builds on any machine for the GPU that is named."""
 
     flavour = RTX
-    name, title, extra = RTX.package, RTX.title, f"{RTX.extra},cuda"
+    name, title, extra = RTX.package, RTX.title, RTX.extra
     needs = {RTX.package: RTX.module, **POLYGRAPHY, **CUDA}
     builds_with = (RTX.package, *POLYGRAPHY)
 

@@ -43,7 +43,7 @@ class Flavour:
 
 # "vtrt" was read off plans of TensorRT-RTX 1.7.1 for every SM. No plan of the classic builder was at hand.
 RTX = Flavour("TensorRT-RTX", "tensorrt_rtx", "tensorrt-rtx", "rtx", b"vtrt")
-CLASSIC = Flavour("TensorRT", "tensorrt", "tensorrt", "gpu", b"")
+CLASSIC = Flavour("TensorRT", "tensorrt", "tensorrt", "tensorrt", b"")
 
 
 @dataclass(frozen=True)

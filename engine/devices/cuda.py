@@ -1,22 +1,23 @@
-"""CudaDevice: the device interface on an NVIDIA GPU. Every call of the CUDA driver is in this file.
+"""CudaDevice: the device interface on an NVIDIA GPU. Every call of the CUDA driver is in this file and in driver.py.
 
-pycuda gives context, memory, stream, events and the kernels of the fatbin; it has no graphs, so capture, instantiation
-and replay go through cuda-bindings. Both stand on the device's primary context, the one that TensorRT and ONNX Runtime
-use, so that pointers and the stream mean the same to all of them. It is retained once a process: those two hold on to
-it anyway, and pycuda leaves a primary context that it releases on the driver's stack. It is current only while a method
-runs: pycuda aborts a process that ends with one current, and a caller may have another thread.
+Context, memory, stream, events and the kernels of the fatbin go through pycuda where it imports, else through
+driver.py, which has the same over cuda-bindings; capture, instantiation and replay of graphs through cuda-bindings
+either way. All stand on the device's primary context, the one that TensorRT and ONNX Runtime use, so that pointers and
+the stream mean the same to all of them. It is retained once a process and released when the process ends: those two
+hold on to it anyway, and pycuda leaves a primary context that it releases on the driver's stack. It is current only
+while a method runs: pycuda aborts a process that ends with one current, and a caller may have another thread.
 
 All work is in one stream that does not wait for the default one: such a stream can be captured, and nobody else's
 work can slip in. Uploads and launches return at once; only `download` and `synchronize` wait.
 
-Tested against a stand-in for both modules (tests/engine/cuda_stand_in.py). No GPU has run it yet.
+Tested with both packages over a driver without a GPU (tests/engine/fake_libcuda.cpp). No GPU has run it yet.
 """
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import math
-import os
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -69,9 +70,9 @@ class CudaBuffer:
 class CudaDevice:
     """The first GPU that CUDA shows (CUDA_VISIBLE_DEVICES chooses). Made by `open`, given back by `close`.
 
-    cuda, bindings: the modules pycuda.driver and cuda.bindings.driver. fatbin: where the kernels are, or why they are
-    not. stream is the handle of our stream, an integer. graphs: whether a loop made from now on may replay its step;
-    turned off to measure what that is worth.
+    cuda, bindings: the modules pycuda.driver, or driver.py, and cuda.bindings.driver. fatbin: where the kernels are, or
+    why they are not. stream is the handle of our stream, an integer. graphs: whether a loop made from now on may replay
+    its step; turned off to measure what that is worth.
     """
 
     graphs = True
@@ -85,27 +86,20 @@ class CudaDevice:
         self._loops: list[GraphLoop] = []
         self._scratch: CudaBuffer | None = None
         self._on_scratch: list[Callable[[CudaBuffer], None]] = []
-        # As nvidia-smi counts them, and so do the engine's key and the doctor; CUDA's own order is by speed.
-        os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
         with self._named("when it was started"):
             self.name, self._context = primary_context(cuda)
         with self._current("when the kernels were loaded"):
-            self._stream = cuda.Stream(NON_BLOCKING)
             self._module = cuda.module_from_file(str(fatbin.path))
             self._functions = {name: self._module.get_function(name) for name in KERNELS}
             for name, function in self._functions.items():
                 function.prepare("".join(LETTERS[kind] for kind in KERNELS[name].arguments.values()))
+            self._stream = cuda.Stream(NON_BLOCKING)  # last: nothing is left where the kernels do not load
             self.stream = int(self._stream.handle)
 
     @classmethod
     def open(cls) -> CudaDevice:
-        """The device, with pycuda and cuda-bindings. DegradeError names what is missing."""
-        try:
-            import pycuda.driver
-            from cuda.bindings import driver
-        except ImportError as error:
-            raise DegradeError(f"The GPU needs pycuda and cuda-bindings ({error})", mend=EXTRA) from error
-        return cls(pycuda.driver, driver, loader.cuda_status())
+        """The device, with cuda-bindings, and with pycuda where that imports. DegradeError names what is missing."""
+        return cls(*modules(), loader.cuda_status())
 
     # ------------------------------------------------------------------------------------- the interface
 
@@ -205,7 +199,9 @@ class CudaDevice:
         with self._current("when work was timed"):
             ended.record(self._stream)
             ended.synchronize()
-            return float(ended.time_since(began))
+            took = float(ended.time_since(began))
+            del began, ended  # pycuda destroys an event in the thread and the context that it was made in
+            return took
 
     # ------------------------------------------------------------------------------------------- graphs
 
@@ -330,12 +326,28 @@ class GraphLoop:
             self._device.notes += (f"Steps are launched one by one, not as a CUDA graph: {error}",)
 
 
+def modules() -> tuple[Any, Any]:
+    """`cuda` and `bindings` of CudaDevice. DegradeError names what is missing."""
+    try:
+        from cuda.bindings import driver as bindings
+    except Exception as error:  # a library that lacks another raises OSError, not ImportError
+        raise DegradeError(f"The GPU needs cuda-bindings ({error})", mend=EXTRA) from error
+    try:
+        import pycuda.driver as cuda
+    except Exception:  # not installed, or compiled for another CUDA: it is not needed
+        from . import driver as cuda
+    return cuda, bindings
+
+
 @cache
 def primary_context(cuda: Any) -> tuple[str, Any]:
-    """The first device's name and its primary context, not current."""
+    """The first device's name and its primary context, not current. It is released when the process ends: left to
+    pycuda's destructor, that would be by cuCtxDetach, which a primary context refuses."""
     cuda.init()
     gpu = cuda.Device(0)
-    return str(gpu.name()), gpu.retain_primary_context()
+    context = gpu.retain_primary_context()
+    atexit.register(context.detach)
+    return str(gpu.name()), context
 
 
 def _plain(value: Any) -> Any:

@@ -6,12 +6,20 @@ ONNX Runtime plan memory and fold every shape computation, and leaves the file a
 
 from __future__ import annotations
 
+import contextlib
+import io
 from pathlib import Path
 from typing import Any
 
 from ..errors import DegradeError
 from ..spec import PartSpec
 from . import first_line
+
+# A model of one node, y = Relu(x), float32 [1].
+ONE_NODE = (
+    b'\x08\x08:5\n\x0c\n\x01x\x12\x01y"\x04Relu\x12\x03oneZ\x0f\n\x01x\x12\n\n\x08\x08\x01\x12\x04\n\x02\x08\x01b\x0f\n\x01y\x12\n\n'
+    b"\x08\x08\x01\x12\x04\n\x02\x08\x01B\x04\n\x00\x10\r"
+)
 
 
 def open_session(
@@ -38,6 +46,28 @@ def open_session(
             mend="install the CUDA and cuDNN (and TensorRT) that this onnxruntime-gpu names",
         )
     return session
+
+
+def probe(provider: str) -> None:
+    """SystemExit with a clause unless ONNX Runtime makes a session on the provider. That it lists one says only that it
+    was built with it; one whose libraries are missing is left out of the session, and the CPU takes its place."""
+    ort = import_onnxruntime()
+    preload(provider)
+    session = ort.InferenceSession(ONE_NODE, providers=[provider, "CPUExecutionProvider"])
+    if session.get_providers()[0] != provider:
+        raise SystemExit(f"ONNX Runtime lists its {provider} and does not get it to run")
+
+
+def preload(provider: str) -> None:
+    """Loads what the provider needs from where pip puts it, which is on no path of the system's. What is missing shows
+    in the session."""
+    if provider == "TensorrtExecutionProvider":
+        with contextlib.suppress(Exception):
+            import tensorrt  # noqa: F401  # loads libnvinfer
+    ort = import_onnxruntime()
+    if hasattr(ort, "preload_dlls"):
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(Exception):
+            ort.preload_dlls(directory="")
 
 
 def _overrides(session: Any, path: Path, part: PartSpec, shapes: dict[str, tuple[int, ...]]) -> dict[str, int]:

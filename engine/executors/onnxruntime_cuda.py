@@ -21,7 +21,7 @@ import numpy as np
 from ..errors import DegradeError
 from ..spec import PartSpec
 from . import PartExecutor
-from .onnx_session import import_onnxruntime, open_session
+from .onnx_session import import_onnxruntime, open_session, preload
 
 Provider = Literal["CUDAExecutionProvider", "TensorrtExecutionProvider"]
 
@@ -53,6 +53,7 @@ class OnnxRuntimeCudaExecutor(PartExecutor):
     ) -> None:  # fmt: skip
         super().__init__(path, part, batch=batch, height=height, width=width)
         self._stream = stream
+        preload(provider)
         self._session = open_session(path, part, self.shapes, providers(provider, stream, cache))
         self._binding = self._session.io_binding()
         self._options = import_onnxruntime().RunOptions()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from types import ModuleType
 
 import pytest
 
-from .rigs import Host, RealGpu, StandIn
+from .rigs import Faked, FakeDriver, Host, RealGpu, StandIn, nvidias_driver
 
 
 @pytest.fixture(scope="session")
@@ -38,21 +39,37 @@ def tiny_engine(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     return build(tiny_bundle, out, lr_size=16, batch=4, candidates=2, threads=1).folder
 
 
-@pytest.fixture(params=["host", "stand-in", "gpu"])
+@pytest.fixture(scope="session")
+def fake_driver(grids_library: ctypes.CDLL, tmp_path_factory: pytest.TempPathFactory) -> FakeDriver:
+    """The driver without a GPU, loaded into this process."""
+    if nvidias_driver():
+        pytest.skip("NVIDIA's own driver is here, and a process can have one")
+    return FakeDriver(tmp_path_factory.mktemp("libcuda"), grids_library)
+
+
+RIGS = ["stand-in", "cuda-bindings", "pycuda", "gpu"]
+
+
+def make_rig(request: pytest.FixtureRequest) -> Host:
+    """By the fixture's parameter: the host, one of RIGS."""
+    if request.param == "stand-in":
+        return StandIn(request.getfixturevalue("grids_library"))
+    if request.param in ("cuda-bindings", "pycuda"):
+        return Faked(request.getfixturevalue("fake_driver"), request.param)
+    return RealGpu() if request.param == "gpu" else Host()
+
+
+@pytest.fixture(params=["host", *RIGS])
 def rig(request: pytest.FixtureRequest) -> Iterator[Host]:
     """A device with what the tests need to run networks on it; the real GPU where there is one."""
-    rig: Host
-    if request.param == "stand-in":
-        rig = StandIn(request.getfixturevalue("grids_library"))
-    else:
-        rig = RealGpu() if request.param == "gpu" else Host()
+    rig = make_rig(request)
     yield rig
     rig.close()
 
 
-@pytest.fixture(params=["stand-in", "gpu"])
+@pytest.fixture(params=RIGS)
 def cuda_rig(request: pytest.FixtureRequest) -> Iterator[Host]:
     """`rig`, without the host."""
-    rig = StandIn(request.getfixturevalue("grids_library")) if request.param == "stand-in" else RealGpu()
+    rig = make_rig(request)
     yield rig
     rig.close()

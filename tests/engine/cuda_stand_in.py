@@ -138,6 +138,9 @@ class Gpu:
                 assert gpu.depth, "pop of an empty stack"
                 gpu.depth -= 1
 
+            def detach(self) -> None:
+                gpu.retained -= 1
+
         class Device:
             def __init__(self, index: int) -> None:
                 assert index == 0

@@ -25,7 +25,7 @@ from degrade_engine.kernels import loader
 from .cuda_stand_in import Gpu
 
 ADA = machine.Gpus((machine.Gpu("NVIDIA L4", "8.9", 24 << 30),), "580.1", "13.0")
-PACKAGES = {"tensorrt", "tensorrt-rtx", "polygraphy", "pycuda", "cuda-bindings", "onnxruntime-gpu"}
+PACKAGES = {"tensorrt", "tensorrt-rtx", "polygraphy", "cuda-bindings", "onnxruntime-gpu"}
 PROVIDERS = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
 Spoil = Callable[[str, dict[str, np.ndarray]], None]
 
@@ -45,6 +45,8 @@ class Machine:
         monkeypatch.setattr(machine, "nvidia", lambda: ADA)
         installed = machine.version_of
         monkeypatch.setattr(machine, "version_of", lambda name: "9.9" if name in PACKAGES else installed(name))
+        monkeypatch.setattr(machine, "two_onnxruntimes", lambda: "")
+        monkeypatch.setattr(machine, "trial", lambda code: "")
         monkeypatch.setattr(machine, "load_error", lambda module: "")
         monkeypatch.setattr(loader, "cuda_status", lambda: fatbin)
         monkeypatch.setattr(CudaDevice, "open", classmethod(lambda cls: self._open(fatbin)))

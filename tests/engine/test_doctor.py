@@ -16,6 +16,7 @@ import pytest
 
 from degrade_engine.engine import build, doctor, machine
 from degrade_engine.engine.backends import BACKENDS
+from degrade_engine.engine.backends.onnxruntime import PROBE
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.kernels import loader
 from degrade_engine.kernels.loader import Status
@@ -24,7 +25,7 @@ NONE = machine.Gpus(reason="no NVIDIA driver is installed")
 GPU = machine.Gpus((machine.Gpu("NVIDIA L4", "8.9", 24 << 30),), "580.1", "13.0")
 NO_FATBIN = Status(None, "no fatbin: none was built")
 BASE = {"numpy", "onnxruntime"}
-ALL = BASE.union(*(one.needs for one in BACKENDS.values()))
+ALL = {"numpy"}.union(*(one.needs for one in BACKENDS.values())) - {"onnxruntime"}
 PROVIDERS = ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider")
 FULL: dict[str, Any] = {
     "installed": ALL, "gpus": GPU, "fatbin": Status(Path("a.fatbin"), "for SM 8.9"), "providers": PROVIDERS
@@ -39,7 +40,11 @@ def have(monkeypatch: pytest.MonkeyPatch) -> Have:
     def make(
         installed: set[str] = BASE, broken: dict[str, str] | None = None, gpus: machine.Gpus = NONE,
         fatbin: Status = NO_FATBIN, host: Status | None = None, providers: tuple[str, ...] = PROVIDERS[2:],
+        trials: dict[str, str] | None = None,
     ) -> None:  # fmt: skip
+        """trials: what a trial says, by a word of its code."""
+        said = trials or {}
+        monkeypatch.setattr(machine, "trial", lambda code: next((said[word] for word in said if word in code), ""))
         errors = {} if broken is None else broken
         monkeypatch.setattr(machine, "version_of", lambda name: "1.0" if name in installed else None)
         monkeypatch.setattr(machine, "load_error", lambda module: errors.get(module, ""))
@@ -71,7 +76,7 @@ def test_a_cpu_with_onnxruntime_works(have: Have) -> None:
     working = [one.name for one in lines if one.section == "backend" and one.state == "ok"]
     assert working == ["onnxruntime"]
     found = line("backend", "tensorrt")
-    assert "no NVIDIA GPU" in found.text and "degrade-engine[gpu]" in found.text
+    assert "no NVIDIA GPU" in found.text and "degrade-engine[tensorrt]" in found.text
 
 
 def test_onnxruntime_without_its_provider_does_not_work(have: Have) -> None:
@@ -89,13 +94,53 @@ def test_on_a_full_machine_every_backend_runs(have: Have) -> None:
         assert line("backend", backend.name).text == ("runs on NVIDIA L4" if backend.gpu else "runs on the CPU")
 
 
-def test_a_gpu_without_kernels_or_with_a_broken_pycuda_runs_the_cpu_alone(have: Have) -> None:
-    pycuda = {"pycuda.driver": "libcuda.so.1: cannot open"}
-    for wrong, said in (({"fatbin": NO_FATBIN}, "no fatbin: none"), ({"broken": pycuda}, "pycuda does not load: libc")):
+def test_a_gpu_without_kernels_or_with_a_broken_driver_runs_the_cpu_alone(have: Have) -> None:
+    bindings = {"cuda.bindings.driver": "libcuda.so.1: cannot open"}
+    for wrong, said in (
+        ({"fatbin": NO_FATBIN}, "no fatbin: none"), ({"broken": bindings}, "cuda-bindings does not load: libc"),
+        ({"trials": {"CudaDevice": "CUDA failed when it was started"}}, "CUDA failed when it was started"),
+    ):  # fmt: skip
         have(**FULL | wrong)
         lines = [one for one in doctor.diagnose() if one.section == "backend"]
         assert [one.name for one in lines if one.state == "ok"] == ["onnxruntime", "openvino"]
         assert all(said in one.text for one in lines if one.state != "ok")
+
+
+def test_a_provider_that_is_listed_and_does_not_run(have: Have) -> None:
+    have(**FULL | {"trials": {"'CUDAExecutionProvider'": "it lists it (libcublasLt.so.13: cannot open)"}})
+    assert line("backend", "onnxruntime-cuda").text == "it lists it (libcublasLt.so.13: cannot open)"
+    assert line("backend", "onnxruntime-tensorrt").state == "ok"
+
+
+def test_a_trial_is_a_process_of_its_own() -> None:
+    assert machine.trial("pass") == ""
+    assert machine.trial("import os; os.abort()") == "it ended with -6"
+    assert machine.trial("raise ValueError('no\\nfive')") == "five"
+    broken = (
+        "import sys; print('[E] libcudnn.so.9: cannot open shared object file: no', file=sys.stderr); sys.exit('off')"
+    )
+    assert machine.trial(broken) == "off (libcudnn.so.9: cannot open shared object file)"
+
+
+def test_a_session_of_one_node_tells_which_provider_runs() -> None:
+    assert machine.trial(PROBE.format("CPUExecutionProvider")) == ""
+    said = machine.trial(PROBE.format("CUDAExecutionProvider"))
+    assert said == "ONNX Runtime lists its CUDAExecutionProvider and does not get it to run"
+
+
+def test_two_onnxruntimes_are_named(have: Have) -> None:
+    have(**FULL)
+    assert not [one for one in doctor.diagnose() if one.state == "broken"]
+    have(**FULL | {"installed": ALL | {"onnxruntime"}})
+    (found,) = [one for one in doctor.diagnose() if one.state == "broken"]
+    assert "pip uninstall -y onnxruntime onnxruntime-gpu" in found.text
+    have(**FULL | {"installed": ALL | {"onnxruntime"}, "providers": PROVIDERS[2:]})
+    assert line("backend", "onnxruntime-cuda").text == found.text
+
+
+def test_a_gpu_without_memory_of_its_own(have: Have) -> None:
+    have(**FULL | {"gpus": machine.Gpus((machine.Gpu("NVIDIA GB10", "12.1", None),), "580.1", "13.0")})
+    assert line("machine", "GPU").text == "NVIDIA GB10, memory shared with the CPU, SM 12.1"
 
 
 def test_gpu_and_driver_lines(have: Have) -> None:
@@ -160,8 +205,8 @@ def test_tensorrt_rtx_without_a_gpu_builds_and_does_not_run(have: Have) -> None:
     assert "ahead of time" not in line("backend", "tensorrt-rtx").text
     have({*BASE, "tensorrt-rtx", "polygraphy"})  # the extra rtx alone
     found = line("backend", "tensorrt-rtx")
-    assert found.text.startswith("builds ahead") and "pycuda, cuda-bindings not installed: pip install" in found.text
-    assert "degrade-engine[rtx,cuda]" in found.text
+    assert found.text.startswith("builds ahead") and "cuda-bindings not installed: pip install" in found.text
+    assert "degrade-engine[rtx]" in found.text
 
 
 def test_requirement_lines_are_sorted_by_extra() -> None:
@@ -193,13 +238,13 @@ def test_a_broken_numpy_is_a_finding_and_no_crash() -> None:
 class FakeNvml:
     """Answers like libnvidia-ml with one GPU; `broken` names a call that is refused."""
 
-    def __init__(self, broken: str = "") -> None:
-        self.broken = broken
+    def __init__(self, broken: str = "", code: int = pynvml.NVML_ERROR_DRIVER_NOT_LOADED) -> None:
+        self.broken, self.code = broken, int(code)
 
     def __getattr__(self, function: str) -> Any:
         def answer(*arguments: Any) -> int:
             if function == self.broken:
-                return int(pynvml.NVML_ERROR_DRIVER_NOT_LOADED)
+                return self.code
             out = [argument._obj for argument in arguments if hasattr(argument, "_obj")]
             if function == "nvmlSystemGetDriverVersion":
                 arguments[0].value = b"580.65"
@@ -228,6 +273,11 @@ def gpus_by(library: Any, monkeypatch: pytest.MonkeyPatch) -> machine.Gpus:
 def test_nvml_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     found = gpus_by(FakeNvml(), monkeypatch)
     assert found == machine.Gpus((machine.Gpu("NVIDIA H100", "9.0", 80 << 30),), "580.65", "12.8")
+
+
+def test_a_gpu_with_unified_memory_has_none_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = gpus_by(FakeNvml("nvmlDeviceGetMemoryInfo", pynvml.NVML_ERROR_NOT_SUPPORTED), monkeypatch)
+    assert found.devices == (machine.Gpu("NVIDIA H100", "9.0", None),) and found.reason == ""
 
 
 def test_a_driver_that_does_not_answer_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:

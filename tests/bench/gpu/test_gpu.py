@@ -64,7 +64,7 @@ def test_a_backend_that_cannot_run_is_left_out_with_the_reason(monkeypatch: pyte
     monkeypatch.setattr(machines, "nvidia", lambda: ADA)
     monkeypatch.setattr(machines, "version_of", lambda name: None)
     (row,) = gpu.run_part("tiny tensorrt fp16", ["engine", "bundle", "tensorrt", "fp16"], tmp_path / "rows")
-    assert "tensorrt" in row["left_out"] and "degrade-engine[gpu]" in row["left_out"]
+    assert "tensorrt" in row["left_out"] and "degrade-engine[tensorrt]" in row["left_out"]
 
 
 def test_every_row_is_written_and_a_failure_is_the_exit_status(

@@ -132,12 +132,28 @@ def test_auto_takes_the_gpu_that_can_run_and_else_the_cpu(machine: Machine, monk
         ((), "tensorrt"),
         (("tensorrt",), "tensorrt-rtx"),
         (("tensorrt", "tensorrt-rtx"), "onnxruntime-cuda"),
-        (("pycuda",), "onnxruntime"),
+        (("cuda-bindings",), "onnxruntime"),
     ):
         known = machines.version_of
         with monkeypatch.context() as patch:
             patch.setattr(machines, "version_of", lambda name, a=missing, b=known: None if name in a else b(name))
             assert backends.best("fp32").name == wanted
+
+
+def test_auto_does_not_take_what_it_cannot_start(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    """ONNX Runtime lists the provider, and a session of one node ends up on the CPU."""
+    installed = machines.version_of
+    monkeypatch.setattr(machines, "version_of", lambda n: None if n.startswith("tensorrt") else installed(n))
+    monkeypatch.setattr(machines, "trial", lambda code: "it does not get it to run" if "probe" in code else "")
+    assert backends.best("fp32").name == "onnxruntime"
+    with pytest.raises(DegradeError, match="onnxruntime-cuda builds on the GPU.*cannot do so here: it does not get it"):
+        build(tiny_bundle, tmp_path / "engine", backend="onnxruntime-cuda", **SIZE)
+    monkeypatch.setattr(machines, "two_onnxruntimes", lambda: "both are installed.")
+    notes = build(tiny_bundle, tmp_path / "auto", **SIZE).notes
+    assert notes[0].startswith("NVIDIA L4 is not used: no backend of a GPU runs here")
+    assert notes[1] == "both are installed."
 
 
 # ------------------------------------------------------------------------ the gate on plans of one batch

@@ -4,23 +4,25 @@ in plain launches or in one sentence. Over the stand-in everywhere, over a GPU w
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 
-from degrade_engine.engine.devices.cuda import CudaBuffer, CudaDevice
+from degrade_engine.engine.devices.cuda import CudaBuffer, CudaDevice, modules
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.sampling.batch import BatchResult
 from degrade_engine.engine.schedule import Schedule, table
 from degrade_engine.kernels import loader
 
 from ..cuda_stand_in import Gpu
-from ..rigs import Host, StandIn
+from ..rigs import Faked, FakeDriver, Host, StandIn, cuda_module
 from ..sampling.test_sampler import make_batch, open_sampler
 
 
@@ -215,11 +217,111 @@ def test_without_a_device_or_a_fatbin(grids_library: Any) -> None:
         CudaDevice(gpu.cuda, gpu.bindings, loader.Status(Path("stand-in.fatbin"), ""))
 
 
-@pytest.mark.parametrize("missing", ["pycuda.driver", "cuda.bindings"])
-def test_without_the_packages_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
-    monkeypatch.setitem(sys.modules, missing, None)
-    with pytest.raises(DegradeError, match=r"needs pycuda and cuda-bindings.*degrade-engine\[cuda\]"):
+def test_without_cuda_bindings_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cuda.bindings", None)
+    with pytest.raises(DegradeError, match=r"The GPU needs cuda-bindings.*degrade-engine\[cuda\]"):
         CudaDevice.open()
+
+
+# ------------------------------------------------------------------------------ a driver without a GPU
+
+
+@pytest.fixture(params=["cuda-bindings", "pycuda"])
+def faked(request: pytest.FixtureRequest, fake_driver: FakeDriver) -> Iterator[Faked]:
+    rig = Faked(fake_driver, request.param)
+    yield rig
+    fake_driver.said()  # the tests below do what is wrong
+    rig.device.close()
+
+
+def test_pycuda_is_taken_where_it_imports(monkeypatch: pytest.MonkeyPatch, fake_driver: FakeDriver) -> None:
+    ours = cuda_module("cuda-bindings")
+    theirs = ModuleType("pycuda.driver")
+    for broken in (None, theirs):
+        monkeypatch.setitem(sys.modules, "pycuda", ModuleType("pycuda") if broken else None)
+        monkeypatch.setitem(sys.modules, "pycuda.driver", broken)
+        if broken:
+            monkeypatch.setattr(sys.modules["pycuda"], "driver", theirs, raising=False)
+        assert modules()[0] is (theirs if broken else ours)
+
+
+def test_a_kernel_with_an_address_that_is_not_ours(faked: Faked) -> None:
+    device: Any = faked.device
+    step = device.allocate((1,), np.int32)
+    with pytest.raises(DegradeError, match="when degrade_advance was launched: CUDA_ERROR_ILLEGAL_ADDRESS"):
+        device.launch("advance", step=replace(step, address=step.address + (1 << 40)))
+    assert "degrade_advance: argument 0 is no address of ours" in faked.driver.said()
+
+
+def test_a_grid_that_cuda_refuses(faked: Faked) -> None:
+    device: Any = faked.device
+    step = device.allocate((1,), np.int32)
+    with pytest.raises(DegradeError, match="when degrade_advance was launched: CUDA_ERROR_INVALID_VALUE"):
+        device.launch_grid("degrade_advance", (1, 65536), step=step)
+
+
+def test_more_memory_than_there_is(faked: Faked) -> None:
+    said = "when 1099511627776 bytes were allocated: CUDA_ERROR_OUT_OF_MEMORY.*smaller --batch"
+    with pytest.raises(DegradeError, match=said):
+        faked.device.allocate((1 << 40,), np.uint8)
+
+
+@pytest.mark.parametrize("action", ["allocate", "download", "synchronize", "upload"])
+def test_what_a_capture_cannot_hold_is_launched_plainly(faked: Faked, action: str) -> None:
+    """Each of these ends the capture, and the loop goes on without one; the bytes are those of the steps."""
+    device: Any = faked.device
+    step = device.allocate((1,), np.int32)
+    spare = device.allocate((1,), np.int32)
+    actions: dict[str, Callable[[], Any]] = {
+        "allocate": lambda: device.allocate((1,), np.int32), "download": lambda: device.download(spare),
+        "synchronize": device.synchronize, "upload": lambda: device.upload(spare, np.ones(1, np.int32)),
+    }  # fmt: skip
+
+    def work() -> None:
+        device.launch("advance", step=step)
+        actions[action]()
+
+    device.loop().run(work, 5, ())
+    assert faked.read(step).tolist() == [5]  # what was captured of the lost capture does not count
+    (note,) = device.notes
+    assert "one by one" in note and "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED" in note
+
+
+def test_a_fatbin_that_is_none(fake_driver: FakeDriver, tmp_path: Path) -> None:
+    from cuda.bindings import driver as bindings
+
+    (tmp_path / "a.fatbin").write_bytes(b"ELF")
+    with pytest.raises(DegradeError, match="when the kernels were loaded: CUDA_ERROR_INVALID_IMAGE"):
+        CudaDevice(cuda_module("cuda-bindings"), bindings, loader.Status(tmp_path / "a.fatbin", ""))
+
+
+@pytest.mark.parametrize("package", ["cuda-bindings", "pycuda"])
+@pytest.mark.parametrize("closed", [True, False])
+def test_a_process_ends_without_a_word(fake_driver: FakeDriver, package: str, closed: bool) -> None:
+    """The primary context is released, by its own function, also where a device was left open."""
+    cuda_module(package)  # or it is skipped
+    code = f"""
+import ctypes, os, sys
+sys.setdlopenflags(os.RTLD_LAZY)
+fake = ctypes.CDLL({str(fake_driver.path)!r}, ctypes.RTLD_GLOBAL)
+grids = ctypes.CDLL({fake_driver.grids._name!r})
+fake.fake_grids(grids.arguments_of, grids.launch_on_host)
+from pathlib import Path
+from degrade_engine.engine.devices.cuda import CudaDevice
+from degrade_engine.kernels import loader
+if {package == "pycuda"}:
+    import pycuda.driver as cuda
+else:
+    from degrade_engine.engine.devices import driver as cuda
+from cuda.bindings import driver as bindings
+device = CudaDevice(cuda, bindings, loader.Status(Path({str(fake_driver.fatbin)!r}), ""))
+step = device.allocate((1,), "int32")
+device.milliseconds(lambda: device.launch("advance", step=step))
+if {closed}:
+    device.close()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 # ------------------------------------------------------------------------------------- buffers, closing
