@@ -193,7 +193,7 @@ worth: .venv/bench
 GPU_PIP := .venv-gpu/bin/python -m pip --disable-pip-version-check install --quiet \
 	$(if $(WHEELS),--no-index --find-links "$(abspath $(WHEELS))",--retries 1 --timeout 30)
 GPU_PACKAGES := 'cuda-bindings>=12.6,<14' 'pycuda>=2024.1,<2027' 'polygraphy>=0.49,<1' 'tensorrt>=10.12,<11' \
-	'tensorrt-rtx>=1.0,<2' 'onnxruntime-gpu[cuda,cudnn]>=1.31,<1.32'
+	'tensorrt-rtx>=1.2,<2' 'onnxruntime-gpu[cuda,cudnn]>=1.31,<1.32'
 GPU_ROWS ?= bench/results/gpu.jsonl
 bench-gpu: types
 	@$(PYTHON) -c 'import ctypes; ctypes.CDLL("libnvidia-ml.so.1")' 2> /dev/null || { \

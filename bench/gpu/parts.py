@@ -1,6 +1,7 @@
 """The parts of `gpu.py`, each in a process of its own: checks first, then times. Rows go to a file as they come.
 
-Times on the GPU are between two events on the stream; a batch's is wall time up to the pixels on the host, without
+Times on the GPU are between two events on the stream, a kernel's around a graph of many launches: between two events a
+single one costs what the host takes for the next call. A batch's is wall time up to the pixels on the host, without
 file I/O. Kernel buffers are larger than a second-level cache, and bytes are those that the .cu files count.
 """
 
@@ -15,7 +16,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,8 @@ from ..timing import digits, timed
 GPU_TESTS = ("tests/engine/devices/test_launches.py", "tests/engine/devices/test_cuda.py",
              "tests/engine/sampling/test_sampler.py")  # fmt: skip
 REPEATS, WARM = 20, 5
+LAUNCHES = 50  # of a kernel, in one graph
+RUN_BATCHES = 10  # a preset's numbers of steps, sorted and cut as a run does
 SIDE, LAYERS = 8192, 8
 """The matmul: LAYERS times [SIDE, SIDE] by [SIDE, SIDE], so that its casts at either end do not count."""
 
@@ -152,7 +154,7 @@ def kernel_work(device: CudaDevice, x: Any, out: Any, pairs: int) -> Iterator[tu
         return lambda: device.launch_grid(name, **arguments)
 
     n, float_ = rows * elements, {"x": x, "x0_prev": out}
-    yield "degrade_update", 20 * n, work("degrade_update", **float_, eps=extra, **steps, **size, **noise)
+    yield "degrade_update", 16 * n, work("degrade_update", **float_, eps=extra, **steps, **size, **noise)
     yield "degrade_start", 8 * n, work("degrade_start", x=x, x_start=out, coefficients=starts, **size, **noise)
     yield "degrade_to_bytes", 15 * rows * pixels, work("degrade_to_bytes", x=x, out=bytes_, batch=rows, pixels=pixels)
     yield "degrade_to_planar", 15 * rows * pixels, work(
@@ -184,7 +186,11 @@ def tile_work(device: CudaDevice, x: Any, out: Any) -> Iterator[tuple[str, int, 
 
 
 def bandwidth(device: CudaDevice, name: str, nbytes: int, work: Callable[[], None]) -> Row:
-    ms = milliseconds(device, work)
+    graph = device.capture(lambda: [work() for _ in range(LAUNCHES)] and None)
+    try:
+        ms = [one / LAUNCHES for one in milliseconds(device, lambda: device.replay(graph))]
+    finally:
+        device.destroy(graph)
     p50 = float(np.median(ms))
     return {"kernel": name, "bytes": nbytes, "p50_ms": round(p50, 5), "p95_ms": round(float(np.percentile(ms, 95)), 5),
             "gb_s": round(nbytes / p50 / 1e6, 2), "repeats": REPEATS}  # fmt: skip
@@ -214,7 +220,8 @@ def export(source: str, out: Path, rows: Path) -> None:
 
 
 def random_paper(path: Path) -> Path:
-    """The paper's architecture, as initialised."""
+    """The paper's architecture, every weight drawn. Some layers begin as zeros, and a GPU that multiplies zeros takes
+    less power and so less time."""
     import torch
 
     from degrade_engine.originals.checkpoint import save
@@ -222,7 +229,11 @@ def random_paper(path: Path) -> Path:
     from degrade_engine.originals.realdgen.model import RealDGen
 
     torch.manual_seed(0)
-    save(RealDGen(ARCHITECTURE).state_dict(), ARCHITECTURE, path, [], {"about": "random weights, for timing"})
+    state = RealDGen(ARCHITECTURE).state_dict()
+    for weight in state.values():
+        if weight.is_floating_point() and not weight.any():
+            weight.normal_(0, 0.02)
+    save(state, ARCHITECTURE, path, [], {"about": "random weights, for timing"})
     return path
 
 
@@ -263,23 +274,31 @@ def measure_engine(
             return sampling.open(device, executors, spec, candidates=candidates)
 
         content, reference = photographs(samples, lr_size, batch)
-        denoiser_ms = {}
+        # One of each, since a sampler's buffers are the device's until it is closed; the one that runs binds again.
+        ways, denoiser_ms = {"replayed": sampler(True), "launched": sampler(False)}, {}
         for label, recipe in KINDS["realdgen"].recipes.items():
-            work = one_batch(recipe, spec.schedule, content, reference)
+            run = a_run(recipe, spec.schedule, content, reference)
             times = {}
-            for way, graphs in (("replayed", True), ("launched", False)):
-                times[way] = timed(partial(sampler(graphs).run, work, inspect=False), repeats)
+            for way, runner in ways.items():
+                runner.bind()
+
+                def all_batches(runner: Runner = runner, run: list[Batch] = run) -> None:
+                    for work in run:
+                        runner.run(work, inspect=False)
+
+                times[way] = np.array(timed(all_batches, max(3, repeats // len(run)))) / len(run)
             ms = milliseconds(device, lambda: executors["denoiser"].enqueue(device.stream), repeats)
             denoiser_ms[label] = float(np.median(ms))
-            whole, steps = float(np.median(times["replayed"])), max(len(one) for one in work.tables)
+            whole = float(np.median(times["replayed"]))
+            steps = float(np.mean([max(len(one) for one in work.tables) for work in run]))
             yield about | {
-                "setting": label, "steps": steps, "s_a_pair": round(whole / batch, 6),
+                "setting": label, "steps": steps, "batches": len(run), "s_a_pair": round(whole / batch, 6),
                 "p95_s_a_pair": round(float(np.percentile(times["replayed"], 95)) / batch, 6),
                 "pairs_a_second": round(batch / whole, 2),
                 "launched_s_a_pair": round(float(np.median(times["launched"])) / batch, 6),
                 "replay_speedup": round(float(np.median(times["launched"])) / whole, 3),
                 "outside_denoiser": round(1 - steps * denoiser_ms[label] / 1e3 / whole, 4),
-                "io": False, "repeats": repeats, "notes": device.notes,
+                "io": False, "repeats": len(times["replayed"]), "notes": device.notes,
             }  # fmt: skip
         file = bundle / denoiser_file(bundle, precision)
         flop = count(file, spec.parts["denoiser"], batch * candidates, lr_size, lr_size).product_flops
@@ -295,14 +314,19 @@ def measure_engine(
             yield row | {"matmul": f"{side}x{side}x{side} fp16", "matmul_tflop_s": digits(peak), "of_matmul": share}
 
 
-def one_batch(recipe: Recipe, schedule: Any, content: np.ndarray, reference: np.ndarray) -> Batch:
-    """A full batch of the recipe; taus spread over its range. Its start image is the content at LR size: the drawn
-    degradation of the paper's start is the CPU's work, before the batch.
+def a_run(recipe: Recipe, schedule: Any, content: np.ndarray, reference: np.ndarray) -> list[Batch]:
+    """Full batches whose taus are spread over the recipe's range, by number of steps, as a run computes them: a batch
+    takes as long as the pair with the most. One batch where all pairs have the same number. The start image is the
+    content at LR size: the drawn degradation of the paper's start is the CPU's work, before the batch.
     """
     n, (low, high) = len(content), recipe.tau
-    taus = [low + (high - low) * i // max(n - 1, 1) for i in range(n)]
-    tables = [recipe.table(schedule, tau) for tau in taus]
-    return Batch(content, reference, np.arange(n, dtype=np.uint32), tables, start=content)
+    count = 1 if recipe.steps is not None and recipe.steps <= low else RUN_BATCHES
+    taus = [low + (high - low) * i // max(n * count - 1, 1) for i in range(n * count)]
+    tables = sorted((recipe.table(schedule, tau) for tau in taus), key=len)
+    return [
+        Batch(content, reference, np.arange(n, dtype=np.uint32), tables[at : at + n], start=content)
+        for at in range(0, n * count, n)
+    ]
 
 
 def denoiser_file(bundle: Path, precision: str) -> str:

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 from .. import machine
-from ..artefact import cache_folder, write_bytes_atomic
+from ..artefact import cache_folder, sha256_file, write_bytes_atomic
 from ..devices import Device
 from ..errors import DegradeError
 from ..executors import Executor
@@ -25,12 +25,15 @@ from .tensorrt_plan import (
     Flavour,
     PlanProof,
     compile_plan,
+    largest,
     load,
     parse,
     prove,
     targets,
 )
 
+MOST_ELEMENTS = 2**31
+"""Of one tensor: TensorRT counts them in 32 bits with a sign."""
 POLYGRAPHY = {"polygraphy": ""}
 """As `Backend.needs`. It is not loaded to see whether it loads: that would settle the flavour of this process."""
 
@@ -67,9 +70,13 @@ class TensorRT(OnGpu):
         # The FP32 islands alone make no FP16 network: refused before minutes of compilation.
         counts = prove(parsed, b"", 0)
         check_typing(order, counts)
+        check_size(order, largest(parse(flavour, order.source), shapes))
         plan = compile_plan(parsed, flavour, shapes, self._ahead_for(order), self._timing_cache())
         proof = prove(parsed, plan, order.source.stat().st_size)
-        if precision == "fp16" and proof.half and not (proof.smaller or proof.found):
+        # The classic builder may store kernels reordered, in whatever form its tactics want: there the typing of the
+        # parsed network is the proof, and what was found is kept beside it.
+        unproved = precision == "fp16" and proof.half and not (proof.smaller or proof.found)
+        if flavour is RTX and unproved:
             raise DegradeError(
                 f"{order.name}: the plan cannot be shown to be FP16: of {proof.half_kernel_bytes} bytes of Half "
                 f"kernels it holds {proof.found_bytes}, and it has {proof.plan_bytes} bytes",
@@ -99,8 +106,12 @@ class TensorRT(OnGpu):
         trt = load(self.flavour)
         return TensorRTExecutor(
             trt, trt.Logger(trt.Logger.ERROR), path, part, batch=rows, height=lr_size, width=lr_size,
-            scratch=device.scratch,  # type: ignore[attr-defined]  # a CudaDevice, from `device` above
+            device=device, cache=self._kernels_of(path),
         )  # fmt: skip
+
+    def _kernels_of(self, path: Path) -> Path | None:
+        """The file of what is compiled when the plan is run; None for a builder that compiles all of it."""
+        return None
 
     def _ahead_for(self, order: Order) -> str | None:
         """The GPU that is compiled for; None: the one that is here."""
@@ -150,8 +161,24 @@ class TensorRTRTX(TensorRT):
     def _ahead_for(self, order: Order) -> str | None:
         return order.accepted.target
 
+    def _kernels_of(self, path: Path) -> Path | None:
+        gpus = machine.nvidia()
+        name = re.sub(r"[^A-Za-z0-9.]+", "-", f"{gpus.devices[0].name} {self._installed()} {gpus.driver}")
+        return cache_folder() / f"kernels-{name}-{sha256_file(path)[:16]}.cache"
+
     def _timing_cache(self) -> Path | None:
         return None
+
+
+def check_size(order: Order, elements: int) -> None:
+    """DegradeError if a tensor within the network has more elements than TensorRT can count."""
+    if elements >= MOST_ELEMENTS:
+        rows = order.rows * (MOST_ELEMENTS - 1) // elements
+        raise DegradeError(
+            f"{order.name} at {order.rows} rows of {order.lr_size} pixels has a tensor of {elements} elements within",
+            wanted=f"fewer than {MOST_ELEMENTS}, which {rows} rows have",
+            mend="a smaller --batch (rows are pairs times candidates), or a smaller --lr-size",
+        )
 
 
 def check_typing(order: Order, counts: PlanProof) -> None:

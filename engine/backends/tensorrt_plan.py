@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
 import os
 import re
 from collections.abc import Iterator
@@ -163,6 +164,8 @@ def compile_plan(
     def finish(builder: Any, network: Any, config: Any) -> None:
         # On by default in both: the FP32 islands are FP32 because FP16 was not enough; TF32 has FP16's mantissa.
         config.clear_flag(parsed.trt.BuilderFlag.TF32)
+        if flavour is RTX:  # else a run allocates for itself, which a capture cannot hold
+            config.set_flag(parsed.trt.BuilderFlag.REQUIRE_USER_ALLOCATION)
         if target is not None:
             config.num_compute_capabilities = 1
             capability = getattr(parsed.trt.ComputeCapability, target.replace("sm_", "SM"))
@@ -190,6 +193,15 @@ def prove(parsed: Network, plan: bytes, onnx_bytes: int) -> PlanProof:
                 kernels.add(np.ascontiguousarray(kernel.transpose(0, 2, 3, 1)).tobytes())
     found = sum(len(kernel) for kernel in kernels if kernel in plan)
     return PlanProof(len(layers), half, sum(map(len, kernels)), found, len(plan), onnx_bytes)
+
+
+def largest(parsed: Network, shapes: dict[str, tuple[int, ...]]) -> int:
+    """Elements of the largest tensor of a parsed network at these input shapes. It is changed: its shapes are fixed."""
+    for name, tensor in parsed.inputs().items():
+        tensor.shape = shapes[name]
+    layers = map(parsed.network.get_layer, range(parsed.network.num_layers))
+    outputs = (layer.get_output(i) for layer in layers for i in range(layer.num_outputs))
+    return max(math.prod(output.shape) for output in outputs)
 
 
 def convolutions(parsed: Network) -> list[Any]:

@@ -86,9 +86,10 @@ class CudaDevice:
         self._loops: list[GraphLoop] = []
         self._scratch: CudaBuffer | None = None
         self._on_scratch: list[Callable[[CudaBuffer], None]] = []
+        self.capturing = False  # whether a capture is under way
         with self._named("when it was started"):
             self.name, self._context = primary_context(cuda)
-        with self._current("when the kernels were loaded"):
+        with self.current("when the kernels were loaded"):
             self._module = cuda.module_from_file(str(fatbin.path))
             self._functions = {name: self._module.get_function(name) for name in KERNELS}
             for name, function in self._functions.items():
@@ -106,7 +107,7 @@ class CudaDevice:
     def allocate(self, shape: tuple[int, ...], dtype: Any) -> CudaBuffer:
         dtype = np.dtype(dtype)
         nbytes = max(math.prod(shape) * dtype.itemsize, 1)
-        with self._current(f"when {nbytes} bytes were allocated"):
+        with self.current(f"when {nbytes} bytes were allocated"):
             owner = self._cuda.mem_alloc(nbytes)
             self._allocations.append(owner)
             self._cuda.memset_d8_async(int(owner), 0, nbytes, self._stream)
@@ -125,7 +126,7 @@ class CudaDevice:
         if before is not None:
             for loop in self._loops:
                 loop.close()
-            with self._current("when memory was given back"):
+            with self.current("when memory was given back"):
                 self._stream.synchronize()
                 self._allocations.remove(before.owner)
                 before.owner.free()
@@ -133,12 +134,12 @@ class CudaDevice:
     def upload(self, buffer: CudaBuffer, values: NDArray[Any]) -> None:
         check_fit(buffer, values)
         if buffer.nbytes:  # ordinary memory is staged before the call returns, so the values may go away
-            with self._current(f"when {buffer.nbytes} bytes were uploaded"):
+            with self.current(f"when {buffer.nbytes} bytes were uploaded"):
                 self._cuda.memcpy_htod_async(buffer.address, np.ascontiguousarray(values), self._stream)
 
     def download(self, *buffers: CudaBuffer) -> tuple[NDArray[Any], ...]:
         found = tuple(np.empty(buffer.shape, buffer.dtype) for buffer in buffers)
-        with self._current("when results were read back"):
+        with self.current("when results were read back"):
             for values, buffer in zip(found, buffers, strict=True):
                 if buffer.nbytes:
                     self._cuda.memcpy_dtoh_async(values, buffer.address, self._stream)
@@ -153,14 +154,14 @@ class CudaDevice:
         """Launches a kernel by its name in the fatbin; arguments as `grids.KERNELS` names them, None is null."""
         kernel = KERNELS[name]
         plain = {key: _plain(arguments[key]) for key in kernel.arguments}
-        with self._current(f"when {name} was launched"):
+        with self.current(f"when {name} was launched"):
             self._functions[name].prepared_async_call(
                 grid or kernel.grid(plain), (THREADS, 1, 1), self._stream, *plain.values()
             )
 
     def copy(self, source: CudaBuffer, out: CudaBuffer) -> None:
         """The bytes of one buffer into another: the copy that kernels are compared with."""
-        with self._current(f"when {out.nbytes} bytes were copied"):
+        with self.current(f"when {out.nbytes} bytes were copied"):
             self._cuda.memcpy_dtod_async(out.address, source.address, out.nbytes, self._stream)
 
     def loop(self) -> Loop:
@@ -174,7 +175,7 @@ class CudaDevice:
             return
         for loop in self._loops:
             loop.close()
-        with self._current("when it was given back"):
+        with self.current("when it was given back"):
             self._stream.synchronize()
             for allocation in self._allocations:
                 allocation.free()
@@ -187,16 +188,16 @@ class CudaDevice:
 
     def synchronize(self) -> None:
         """Waits for everything launched so far; a kernel that failed is told of here at the latest."""
-        with self._current("when its work was waited for"):
+        with self.current("when its work was waited for"):
             self._stream.synchronize()
 
     def milliseconds(self, work: Callable[[], None]) -> float:
         """How long the GPU took for what `work` enqueues, between two events on the stream."""
-        with self._current("when work was timed"):
+        with self.current("when work was timed"):
             began, ended = self._cuda.Event(), self._cuda.Event()
             began.record(self._stream)
         work()
-        with self._current("when work was timed"):
+        with self.current("when work was timed"):
             ended.record(self._stream)
             ended.synchronize()
             took = float(ended.time_since(began))
@@ -208,13 +209,16 @@ class CudaDevice:
     def capture(self, step: Callable[[], None]) -> Any:
         """An executable graph of what `step` launches; nothing is run. Capture has ended whatever happens."""
         self._call("when a capture was begun", "cuStreamBeginCapture", self._handle(), self._capture_mode())
+        self.capturing = True
         try:
             step()
         except BaseException:
-            with self._current("when a capture was given up"):  # which may be broken: its answer does not matter
+            with self.current("when a capture was given up"):  # which may be broken: its answer does not matter
                 _, graph = self._bindings.cuStreamEndCapture(self._handle())
             self._forget(graph)
             raise
+        finally:
+            self.capturing = False
         graph = self._call("when a capture was ended", "cuStreamEndCapture", self._handle())
         try:
             return self._call("when a graph was instantiated", "cuGraphInstantiate", graph, 0)
@@ -243,7 +247,7 @@ class CudaDevice:
     # ------------------------------------------------------------------------------------------- errors
 
     @contextmanager
-    def _current(self, doing: str) -> Iterator[None]:
+    def current(self, doing: str) -> Iterator[None]:
         """Makes the context current, and an error of pycuda's one sentence with what was being done."""
         if self._context is None:
             raise DegradeError("The CUDA device is closed", mend="open the engine again")
@@ -263,7 +267,7 @@ class CudaDevice:
 
     def _call(self, doing: str, function: str, *arguments: Any) -> Any:
         """A function of cuda-bindings, which answers (code, value) or (code,)."""
-        with self._current(doing):
+        with self.current(doing):
             code, *values = getattr(self._bindings, function)(*arguments)
         if code != self._bindings.CUresult.CUDA_SUCCESS:
             _, text = self._bindings.cuGetErrorString(code)

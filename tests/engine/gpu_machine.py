@@ -158,6 +158,13 @@ class Machine:
                     get_tensor_mode=lambda tensor: nodes[tensor][0],
                     get_tensor_dtype=lambda tensor: dtypes[nodes[tensor][1].type],
                     create_execution_context=lambda strategy: context,
+                    create_runtime_config=lambda: SimpleNamespace(
+                        set_execution_context_allocation_strategy=lambda strategy: None,
+                        create_runtime_cache=lambda: SimpleNamespace(
+                            serialize=lambda: b"kernels", deserialize=lambda blob: True
+                        ),
+                        set_runtime_cache=lambda cache: True,
+                    ),
                 )  # fmt: skip
 
         logger: Any = lambda severity: None  # noqa: E731
@@ -165,6 +172,7 @@ class Machine:
         return SimpleNamespace(
             __name__="tensorrt", Runtime=Runtime, Logger=logger, nptype=lambda dtype: dtype,
             ExecutionContextAllocationStrategy=SimpleNamespace(USER_MANAGED=0),
+            DynamicShapesKernelSpecializationStrategy=SimpleNamespace(EAGER=1),
             TensorIOMode=SimpleNamespace(INPUT="in", OUTPUT="out"),
         )  # fmt: skip
 

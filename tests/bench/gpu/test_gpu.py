@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 from click.testing import CliRunner
@@ -22,6 +23,8 @@ from degrade_engine.bench.onnx_work import count_model
 from degrade_engine.engine import backends
 from degrade_engine.engine import machine as machines
 from degrade_engine.engine.kinds import KINDS
+from degrade_engine.engine.recipe import Recipe
+from degrade_engine.engine.schedule import Schedule
 from degrade_engine.kernels.grids import KERNELS
 
 from ...engine.gpu_machine import ADA, Machine
@@ -90,6 +93,7 @@ def test_bandwidths_name_kernels_that_there_are(machine: Machine, monkeypatch: p
     monkeypatch.setattr(gpu_parts, "REPEATS", 2)
     with closing(backends.named("tensorrt").device(None)) as device:
         copied, *rows = list(gpu_parts.bandwidths(device, 2, 2, 8))  # type: ignore[arg-type]
+    assert machine.gpu.log.count("cuGraphLaunch") and not machine.gpu.graphs
     assert copied["kernel"] == "device copy" and copied["gb_s"] == pytest.approx(copied["bytes"] / 1e6, abs=0.01)
     small = {"degrade_load", "degrade_advance", "degrade_score", "degrade_choose"}
     assert {row["kernel"] for row in rows} == set(KERNELS) - small  # those are a launch's time and no more
@@ -103,7 +107,7 @@ def test_an_engine_is_measured(machine: Machine, tiny_bundle_: Path, samples: Pa
         repeats=2, side=16,
     ))  # fmt: skip
     assert [row.get("setting") for row in rows] == [None, "recommended", "paper", None]
-    steps = [KINDS["realdgen"].recipes["recommended"].steps, 30]
+    steps = [KINDS["realdgen"].recipes["recommended"].steps, sum(range(3, 31, 3)) / 10]
     assert [row["steps"] for row in rows[1:3]] == steps and rows[1]["notes"] == ()
     assert all(row["pairs_a_second"] > 0 and row["outside_denoiser"] < 1 for row in rows[1:3])
     assert rows[3]["denoiser_tflop_s"] > 0 and rows[3]["matmul_tflop_s"] > 0
@@ -115,6 +119,26 @@ def tiny_bundle_(root: Path, tmp_path: Path) -> Iterator[Path]:
     from ...engine import tiny_bundle
 
     yield tiny_bundle.make(tmp_path / "bundle")
+
+
+def test_a_run_is_cut_as_a_run_is(samples: Path) -> None:
+    """tau 1 to 30, sorted: else each batch takes as long as the longest pair of all."""
+    content = np.zeros((4, 16, 16, 3), np.uint8)
+    batches = gpu_parts.a_run(Recipe.named("realdgen", "paper"), Schedule(), content, content)
+    longest = [max(map(len, one.tables)) for one in batches]
+    assert longest == sorted(longest) and longest[-1] == 30 and min(map(len, batches[0].tables)) == 1
+    assert np.mean(longest) < 18, "half of the range, and not its end"
+
+
+def test_no_weight_of_the_random_model_stays_zero(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch", reason="needs the extra train")
+    from safetensors.torch import load_file
+
+    from degrade_engine.originals.realdgen import config
+
+    monkeypatch.setattr(config, "PAPER", config.TINY)
+    state = load_file(gpu_parts.random_paper(tmp_path / "paper.safetensors"))
+    assert all(weight.any() for weight in state.values() if weight.dtype == torch.float32)
 
 
 def test_the_matmul_is_fp16_from_end_to_end(tmp_path: Path) -> None:

@@ -18,9 +18,10 @@ pytest.importorskip("tensorrt_rtx", reason="needs the extra rtx")  # polygraphy 
 from degrade_engine.engine import artefact, backends, build, engine_spec, spec
 from degrade_engine.engine import machine as machines
 from degrade_engine.engine.api import Engine  # noqa: E402
+from degrade_engine.engine.backends import tensorrt as backend_tensorrt
 from degrade_engine.engine.backends import tensorrt_plan as tensorrt  # noqa: E402
 from degrade_engine.engine.backends.tensorrt_plan import RTX, PlanProof, compile_plan, parse, prove  # noqa: E402
-from degrade_engine.engine.bundle import BUNDLE_JSON
+from degrade_engine.engine.bundle import BUNDLE_JSON, open_bundle
 from degrade_engine.engine.errors import DegradeError  # noqa: E402
 from degrade_engine.engine.verify import verify  # noqa: E402
 from degrade_engine.kernels import loader  # noqa: E402
@@ -174,6 +175,20 @@ def test_every_target_of_the_installed_version(tiny_bundle: Path, tmp_path: Path
     assert len(plans) == len(known)
 
 
+def test_a_tensor_that_tensorrt_cannot_count_is_refused(
+    tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The largest tensor of the denoiser, wherever it is within the network, and the rows that fit."""
+    path, part = tiny_bundle / "denoiser.onnx", open_bundle(tiny_bundle).spec.parts["denoiser"]
+    counts = [
+        tensorrt.largest(parse(RTX, path), {i.name: i.resolve(rows, 16, 16) for i in part.inputs}) for rows in (4, 8)
+    ]
+    assert counts[1] == 2 * counts[0] >= 8 * 3 * 16 * 16
+    monkeypatch.setattr(backend_tensorrt, "MOST_ELEMENTS", counts[0])
+    with pytest.raises(DegradeError, match=r"has a tensor of \d+ elements within.*which 3 rows have.*smaller --batch"):
+        build.build(tiny_bundle, tmp_path / "engine", **AHEAD, **SMALL)
+
+
 def test_the_builders_settings(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import polygraphy.backend.trt as polygraphy_trt
     import tensorrt_rtx as trt
@@ -186,6 +201,7 @@ def test_the_builders_settings(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatc
             tf32=made.get_flag(trt.BuilderFlag.TF32), streams=made.max_aux_streams, cache=save_timing_cache,
             profiles=made.num_optimization_profiles, level=made.builder_optimization_level,
             targets=made.num_compute_capabilities, target=made.get_compute_capability(0),
+            allocation=made.get_flag(trt.BuilderFlag.REQUIRE_USER_ALLOCATION),
         )  # fmt: skip
         return lambda: b""
 
@@ -193,7 +209,7 @@ def test_the_builders_settings(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatc
     compile_plan(parse(RTX, tiny_bundle / "content.onnx"), RTX, {"image": (2, 3, 16, 16)}, "sm_86")
     assert seen == {
         "tf32": False, "streams": 0, "cache": None, "profiles": 1, "level": 3, "targets": 1,
-        "target": trt.ComputeCapability.SM86,
+        "target": trt.ComputeCapability.SM86, "allocation": True,
     }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -71,20 +72,45 @@ class FakeTensorRT:
         )
 
 
-def opened(trt: FakeTensorRT, folder: Path) -> TensorRTExecutor:
+class Device:
+    """Lends memory that lies nowhere, and writes copies down beside TensorRT's calls."""
+
+    capturing = False
+
+    def __init__(self, trt: FakeTensorRT) -> None:
+        self.trt, self.users = trt, []  # type: ignore[var-annotated]
+
+    def scratch(self, size: int, use: Any) -> None:
+        self.users.append((size, use))
+        use(Buffer((size,), np.uint8, at=65536))
+
+    def allocate(self, shape: tuple[int, ...], dtype: Any) -> Buffer:
+        self.trt.calls.append(("allocate", shape))
+        return Buffer(shape, dtype, at=1 << 20)
+
+    def copy(self, source: Buffer, out: Buffer) -> None:
+        self.trt.calls.append(("copy", *(one.__cuda_array_interface__["data"][0] for one in (source, out))))
+
+    def current(self, doing: str) -> Any:
+        self.trt.calls.append(("current", doing))
+        return nullcontext()
+
+
+def opened(
+    trt: FakeTensorRT, folder: Path, device: Device | None = None, cache: Path | None = None
+) -> TensorRTExecutor:
     plan = folder / "denoiser.plan"
     plan.write_bytes(b"plan")
     return TensorRTExecutor(
-        trt, None, plan, PART, batch=2, height=8, width=12,
-        scratch=lambda size, use: use(Buffer((size,), np.uint8, at=65536)),
-    )  # fmt: skip
+        trt, None, plan, PART, batch=2, height=8, width=12, device=device or Device(trt), cache=cache
+    )
 
 
-def bound(trt: FakeTensorRT, folder: Path) -> TensorRTExecutor:
-    executor = opened(trt, folder)
-    executor.bind("x_t", Buffer((2, 3, 8, 12), at=1))
-    executor.bind("t", Buffer((2,), np.int32, at=2))
-    executor.bind("eps", Buffer((2, 3, 8, 12), at=3))
+def bound(trt: FakeTensorRT, folder: Path, **options: Any) -> TensorRTExecutor:
+    executor = opened(trt, folder, **options)
+    executor.bind("x_t", Buffer((2, 3, 8, 12), at=256))
+    executor.bind("t", Buffer((2,), np.int32, at=512))
+    executor.bind("eps", Buffer((2, 3, 8, 12), at=768))
     return executor
 
 
@@ -97,24 +123,98 @@ def test_the_order_of_calls(tmp_path: Path) -> None:
     assert first == ("deserialize", b"plan") and strategy == ("context", "user managed")
     assert set(shapes) == {("shape", "x_t", (2, 3, 8, 12)), ("shape", "t", (2,))}
     assert trt.calls[4:] == [
-        ("memory", 65536, 1000), ("address", "x_t", 1), ("address", "t", 2), ("address", "eps", 3),
+        ("memory", 65536, 1000), ("address", "x_t", 256), ("address", "t", 512), ("address", "eps", 768),
         ("execute", 77), ("execute", 77),
     ]  # fmt: skip
 
 
 def test_activations_that_move_are_moved(tmp_path: Path) -> None:
-    trt, users = FakeTensorRT(), []
-    plan = tmp_path / "denoiser.plan"
-    plan.write_bytes(b"plan")
-
-    def scratch(size: int, use: Any) -> None:
-        users.append((size, use))
-        use(Buffer((size,), np.uint8, at=65536))
-
-    TensorRTExecutor(trt, None, plan, PART, batch=2, height=8, width=12, scratch=scratch)
-    assert [size for size, _ in users] == [1000]
-    users[0][1](Buffer((5000,), np.uint8, at=131072))
+    trt = FakeTensorRT()
+    device = Device(trt)
+    opened(trt, tmp_path, device)
+    ((size, use),) = device.users
+    assert size == 1000
+    use(Buffer((5000,), np.uint8, at=131072))
     assert [call for call in trt.calls if call[0] == "memory"] == [("memory", 65536, 1000), ("memory", 131072, 1000)]
+
+
+def test_a_view_that_is_not_aligned_is_read_and_written_through_a_copy(tmp_path: Path) -> None:
+    """Rows of LR 20, one pair a batch, begin 4800 bytes apart."""
+    trt = FakeTensorRT()
+    executor = bound(trt, tmp_path)
+    del trt.calls[:]
+    executor.bind("x_t", Buffer((2, 3, 8, 12), at=4800))
+    executor.enqueue(77)
+    executor.bind("eps", Buffer((2, 3, 8, 12), at=9600))
+    executor.enqueue(77)
+    executor.bind("x_t", Buffer((2, 3, 8, 12), at=256))
+    executor.bind("eps", Buffer((2, 3, 8, 12), at=14400))  # its copy is there
+    executor.enqueue(77)
+    shape = (2, 3, 8, 12)
+    assert trt.calls == [
+        ("allocate", shape), ("address", "x_t", 1 << 20), ("copy", 4800, 1 << 20), ("execute", 77),
+        ("allocate", shape), ("address", "eps", 1 << 20), ("copy", 4800, 1 << 20), ("execute", 77),
+        ("copy", 1 << 20, 9600), ("address", "x_t", 256), ("address", "eps", 1 << 20), ("execute", 77),
+        ("copy", 1 << 20, 14400),
+    ]  # fmt: skip
+
+
+class FakeRtx(FakeTensorRT):
+    """TensorRT-RTX, with kernels that a context compiles."""
+
+    def __init__(self, refuses: str = "") -> None:
+        super().__init__(refuses)
+        self.DynamicShapesKernelSpecializationStrategy = SimpleNamespace(EAGER="eager")
+        self.kernels = b"compiled"
+
+    def _engine(self, plan: bytes) -> Any:
+        engine = super()._engine(plan)
+        self.config = SimpleNamespace(
+            set_execution_context_allocation_strategy=lambda strategy: self._note("strategy", strategy),
+            create_runtime_cache=lambda: SimpleNamespace(
+                deserialize=lambda blob: self._note("read", blob), serialize=lambda: self.kernels
+            ),
+            set_runtime_cache=lambda cache: self._note("cache"),
+        )
+        engine.create_runtime_config = lambda: self.config
+        return engine
+
+    def _context(self, how: Any) -> Any:
+        assert how is self.config and how.dynamic_shapes_kernel_specialization_strategy == "eager"
+        context = super()._context("by config")
+        context.is_stream_capturable = lambda stream: self._note("capturable", stream)
+        return context
+
+
+def test_what_tensorrt_rtx_compiles_is_kept_and_read_again(tmp_path: Path) -> None:
+    cache = tmp_path / "cache" / "kernels"
+    for known, kernels in ((None, b"compiled"), (b"compiled", b"compiled"), (b"compiled", b"more")):
+        trt = FakeRtx()
+        trt.kernels = kernels
+        executor = bound(trt, tmp_path, cache=cache)
+        assert [call for call in trt.calls if call[0] == "read"] == ([("read", known)] if known else [])
+        assert ("strategy", "user managed") in trt.calls and ("cache",) in trt.calls
+        assert (cache.read_bytes() if known else None) == known, "nothing has run yet"
+        executor.enqueue(77)
+        assert cache.read_bytes() == kernels
+
+
+def test_kernels_of_another_gpu_are_compiled_anew(tmp_path: Path) -> None:
+    (tmp_path / "kernels").write_bytes(b"of another")
+    executor = bound(FakeRtx("read"), tmp_path, cache=tmp_path / "kernels")
+    executor.enqueue(77)
+    assert (tmp_path / "kernels").read_bytes() == b"compiled"
+
+
+def test_what_tensorrt_rtx_cannot_capture_it_says_itself(tmp_path: Path) -> None:
+    trt = FakeRtx("capturable")
+    device = Device(trt)
+    executor = bound(trt, tmp_path, device=device, cache=tmp_path / "kernels")
+    executor.enqueue(77)
+    device.capturing = True
+    with pytest.raises(DegradeError, match="denoiser.plan cannot be captured"):
+        executor.enqueue(77)
+    assert [call for call in trt.calls if call[0] == "execute"] == [("execute", 77)]
 
 
 @pytest.mark.parametrize(
