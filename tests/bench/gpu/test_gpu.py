@@ -91,23 +91,27 @@ def test_every_row_is_written_and_a_failure_is_the_exit_status(
 def test_bandwidths_name_kernels_that_there_are(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gpu_parts, "WARM", 0)
     monkeypatch.setattr(gpu_parts, "REPEATS", 2)
+    monkeypatch.setattr(gpu_parts, "LAUNCHES", 3)
     with closing(backends.named("tensorrt").device(None)) as device:
         copied, *rows = list(gpu_parts.bandwidths(device, 2, 2, 8))  # type: ignore[arg-type]
     assert machine.gpu.log.count("cuGraphLaunch") and not machine.gpu.graphs
-    assert copied["kernel"] == "device copy" and copied["gb_s"] == pytest.approx(copied["bytes"] / 1e6, abs=0.01)
+    assert copied["kernel"] == "device copy" and copied["gb_s"] == pytest.approx(3 * copied["bytes"] / 1e6, abs=0.01)
     small = {"degrade_load", "degrade_advance", "degrade_score", "degrade_choose"}
     assert {row["kernel"] for row in rows} == set(KERNELS) - small  # those are a launch's time and no more
     assert all("failed" not in row for row in rows)
 
 
-def test_an_engine_is_measured(machine: Machine, tiny_bundle_: Path, samples: Path, tmp_path: Path) -> None:
+def test_an_engine_is_measured(
+    machine: Machine, tiny_bundle_: Path, samples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "work").mkdir()
+    monkeypatch.setattr(gpu_parts, "RUN_BATCHES", 3)
     rows = list(gpu_parts.measure_engine(
         tiny_bundle_, "tensorrt", "fp32", tmp_path / "work", lr_size=16, batch=2, candidates=2, samples=samples,
         repeats=2, side=16,
     ))  # fmt: skip
     assert [row.get("setting") for row in rows] == [None, "recommended", "paper", None]
-    steps = [KINDS["realdgen"].recipes["recommended"].steps, sum(range(3, 31, 3)) / 10]
+    steps = [KINDS["realdgen"].recipes["recommended"].steps, (6 + 18 + 30) / 3]  # tau 1, 6, 12, …
     assert [row["steps"] for row in rows[1:3]] == steps and rows[1]["notes"] == ()
     assert all(row["pairs_a_second"] > 0 and row["outside_denoiser"] < 1 for row in rows[1:3])
     assert rows[3]["denoiser_tflop_s"] > 0 and rows[3]["matmul_tflop_s"] > 0
