@@ -30,7 +30,7 @@ BLOCKS = blocks(ROOT)
 SHELL = [block for block in BLOCKS if block.language == ""]
 PAGES = {"yaml": yaml.safe_load, "json": json.loads, "toml": tomllib.loads}
 SETTINGS = [block for block in BLOCKS if block.language in PAGES]
-OTHERS = {"cd", "export", "git"}
+OTHERS = {"cd", "docker", "export", "git"}
 """Words of a shell that say nothing about this project."""
 ELSEWHERE = {"docs/extending.md"}
 """Pages whose blocks another test runs: tests/engine/test_extending.py."""
