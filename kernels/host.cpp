@@ -99,6 +99,74 @@ DEGRADE_WIDE bool all_finite(const float* x, int64_t count) {
     return bad == 0;
 }
 
+constexpr int kRows = 64;        // that are resized along x together
+constexpr int kWeightBits = 22;  // behind the point of a weight (resize.py)
+
+inline uint8_t rounded(int32_t sum) {
+    const int32_t grey = sum >> kWeightBits;
+    return static_cast<uint8_t>(grey < 0 ? 0 : grey > 255 ? 255 : grey);
+}
+
+// kRows sums at once: each weight on a row of bytes, `step` behind the one before.
+inline __attribute__((always_inline)) void weigh(const uint8_t* __restrict from, int64_t step,
+                                                 const int32_t* __restrict weights, int32_t count,
+                                                 uint8_t* __restrict out) {
+    int32_t sums[kRows];
+    for (int i = 0; i < kRows; ++i) sums[i] = 1 << (kWeightBits - 1);
+    for (int32_t k = 0; k < count; ++k, from += step) {
+        const int32_t weight = weights[k];
+        for (int i = 0; i < kRows; ++i) sums[i] += weight * from[i];
+    }
+    for (int i = 0; i < kRows; ++i) out[i] = rounded(sums[i]);
+}
+
+// Eight rows of eight bytes, of which each becomes a column: 1, 2 and then 4 bytes change places.
+inline __attribute__((always_inline)) void transpose8(uint64_t* r) {
+    for (int n = 1; n <= 4; n *= 2) {
+        const uint64_t low = n == 1 ? 0x00ff00ff00ff00ffu : n == 2 ? 0x0000ffff0000ffffu : 0x00000000ffffffffu;
+        for (int i = 0; i < 8; ++i) {
+            if (i & n) continue;
+            const uint64_t a = r[i], b = r[i + n];
+            r[i] = (a & low) | ((b & low) << (8 * n));
+            r[i + n] = ((a >> (8 * n)) & low) | (b & ~low);
+        }
+    }
+}
+
+// kRows rows along x. Their bytes are laid column by column first, so that all rows of a column are summed at once.
+DEGRADE_WIDE void resize_rows(const uint8_t* const* rows,   // [kRows] of [3 * width]
+                              uint8_t* __restrict columns,  // [3 * width + 8, kRows] scratch
+                              uint8_t* __restrict out,      // [kRows, 3 * wanted]
+                              const int32_t* spans, const int32_t* weights, int64_t width, int64_t wanted,
+                              int64_t most) {
+    int64_t x = 0;
+    for (; x + 8 <= 3 * width; x += 8)
+        for (int half = 0; half < kRows; half += 8) {
+            uint64_t block[8];
+            for (int r = 0; r < 8; ++r) memcpy(block + r, rows[half + r] + x, 8);
+            transpose8(block);
+            for (int i = 0; i < 8; ++i) memcpy(columns + (x + i) * kRows + half, block + i, 8);
+        }
+    for (; x < 3 * width; ++x)
+        for (int r = 0; r < kRows; ++r) columns[x * kRows + r] = rows[r][x];
+    for (int64_t n = 0; n < wanted; ++n) {
+        const int32_t first = spans[2 * n], count = spans[2 * n + 1];
+        const int32_t* w = weights + n * most;
+        for (int channel = 0; channel < 3; ++channel) {
+            uint8_t made[kRows];
+            weigh(columns + (3 * first + channel) * kRows, 3 * kRows, w, count, made);
+            for (int r = 0; r < kRows; ++r) out[(r * wanted + n) * 3 + channel] = made[r];
+        }
+    }
+}
+
+// One row along y.
+DEGRADE_WIDE void resize_columns(const uint8_t* from,  // [count, bytes], and kRows that may be read
+                                 uint8_t* out,         // [bytes], and kRows that may be written
+                                 const int32_t* weights, int32_t count, int64_t bytes) {
+    for (int64_t at = 0; at < bytes; at += kRows) weigh(from + at, bytes, weights, count, out + at);
+}
+
 // out[i] = row[i] less the mean of what is left of it and above it, rounded down.
 DEGRADE_WIDE void filter_row(const uint8_t* __restrict row, const uint8_t* __restrict above, uint8_t* __restrict out,
                              int64_t count) {
@@ -458,6 +526,28 @@ void degrade_to_bytes(const float* x,  // [batch, 3, pixels]
             }
         }
     });
+}
+
+void degrade_resize(const uint8_t* image,       // [height, width, 3]
+                    uint8_t* out,               // [high, wide, 3]
+                    const int32_t* spans_x,     // [wide, 2]: first pixel, count
+                    const int32_t* weights_x,   // [wide, most_x]
+                    const int32_t* spans_y,     // [high, 2]
+                    const int32_t* weights_y,   // [high, most_y]
+                    int64_t height, int64_t width, int64_t high, int64_t wide, int64_t most_x, int64_t most_y) {
+    std::vector<uint8_t> columns(static_cast<size_t>(3 * width * kRows));
+    std::vector<uint8_t> narrow(static_cast<size_t>((height + kRows) * 3 * wide + kRows));
+    std::vector<uint8_t> row(static_cast<size_t>(3 * wide + kRows));
+    for (int64_t y = 0; y < height; y += kRows) {
+        const uint8_t* rows[kRows];
+        for (int r = 0; r < kRows; ++r) rows[r] = image + std::min(y + r, height - 1) * 3 * width;
+        resize_rows(rows, columns.data(), narrow.data() + y * 3 * wide, spans_x, weights_x, width, wide, most_x);
+    }
+    for (int64_t y = 0; y < high; ++y) {
+        resize_columns(narrow.data() + spans_y[2 * y] * 3 * wide, row.data(), weights_y + y * most_y,
+                       spans_y[2 * y + 1], 3 * wide);
+        std::copy(row.data(), row.data() + 3 * wide, out + y * 3 * wide);
+    }
 }
 
 void degrade_png(const uint8_t* image,  // [height, width, 3]

@@ -3,6 +3,7 @@
     plan        making and opening a run of so many pairs, in a process of its own: seconds, and the memory that it took
     books       closing one, and going on with it: from records whose rows are made up, without images
     generate    whole runs from files to files: the engine's busy share in steady state, and the share of image I/O
+    host        whole runs by an engine that takes no time: what a pair costs the processor (`host.py`)
 
 Steady state leaves out a run's first and last shard: the first pair has to be read before anything can run, the last
 one written after.
@@ -40,6 +41,7 @@ from ..machine import machine, processor
 from ..options import FOLDER, ROWS_WRITTEN
 from ..rows import Row, write_rows
 from ..timing import clocked
+from .host import host_rows
 
 COUNTS = (1_000, 1_000_000)
 DEGRADERS = ("bicubic", "realesrgan")
@@ -178,10 +180,17 @@ def shares(page: dict[str, Any], threads: int) -> dict[str, Any]:
     show_default=True,
     help=f"Pairs of the large plan. {COUNTS[0]} pairs are planned too.",
 )
+@click.option(
+    "--host",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Measure only what a pair costs the processor around the networks, over runs of N pairs.",
+)
 @ROWS_WRITTEN
 def main(
-    engine: Path | None, hr: Path, reference: Path | None, pairs: int, slow: int, quick: int, most: int, out: Path
-) -> None:
+    engine: Path | None, hr: Path, reference: Path | None, pairs: int, slow: int, quick: int, most: int,
+    host: int | None, out: Path,
+) -> None:  # fmt: skip
     """Measure planning, closing and image I/O of long runs, and how busy the engine is.
 
     \b
@@ -189,7 +198,8 @@ def main(
       degrade-engine bench pipeline --hr samples/hr -o pipeline.jsonl
 
     Plans of many pairs are made, opened, closed and continued, without images. Then whole runs are made: each
-    degrader's, and the engine's.
+    degrader's, and the engine's. With --host, runs of every source, size and output are made instead, as now and as in
+    release 0.2.
     """
     threads, rows = cores(), list[Row]()
     runs: list[tuple[str, Order, int, int]] = [(kind, Order(degrader=kind, hr=hr), quick, BATCH) for kind in DEGRADERS]
@@ -202,7 +212,10 @@ def main(
         ]
     with tempfile.TemporaryDirectory() as scratch:
         work = Path(scratch)
-        rows += scale_rows(runs[-1][1], (COUNTS[0], most), work)  # the paper's setting, where there is an engine
+        if host:
+            runs, threads, rows = [], 1, list(host_rows(hr, host, work))
+        else:
+            rows += scale_rows(runs[-1][1], (COUNTS[0], most), work)  # the paper's setting, where there is an engine
         rows += [generated(name, order, count, threads, batch, work) for name, order, count, batch in runs]
     place_of = {"processor": processor(), **machine(threads)}
     out.parent.mkdir(parents=True, exist_ok=True)

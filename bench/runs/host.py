@@ -1,0 +1,152 @@
+"""What a pair costs the processor around the networks: milliseconds of a core, and so pairs a second a core.
+
+Whole runs by an engine that takes no time: decode, crop, bring to LR size, encode, write, commit. Each photograph is
+one pair, and as large as its HR, so that a pair decodes a whole file. Each run is made in turns by this code, and as
+release 0.2 worked (`as_before`). Processor time is counted, and the least of a few rounds, since it depends little on
+what else runs.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import click
+import numpy as np
+from PIL import Image
+
+from degrade_engine.engine import images, run
+from degrade_engine.engine.images import ZLIB_LEVEL, Pixels, encode
+from degrade_engine.engine.planning import Order, Planned
+from degrade_engine.engine.runners import runner
+from degrade_engine.engine.runners.workers import Workers
+from degrade_engine.engine.sampling.batch import Batch, BatchResult
+from degrade_engine.engine.sampling.starts import StartEngine
+from degrade_engine.engine.schedule import Schedule
+from degrade_engine.engine.sinks import Output
+
+from ..rows import Row
+from .formats import cut
+
+SIDES, SCALE, ROUNDS, TILE = (512, 1024), 4, 2, 512
+SOURCES: dict[str, dict[str, Any]] = {"PNG": {"format": "PNG"}, "JPEG": {"format": "JPEG", "quality": 95}}
+OUTPUTS = {
+    "PNG": Output(), "WebP": Output(file_format="webp"), "PNG in LMDB": Output("lmdb"),
+    "PNG in tars": Output("webdataset"),
+}  # fmt: skip
+
+
+class Instant(StartEngine):
+    """Gives back the HR at LR size."""
+
+    def run(
+        self, batch: Batch, *, filter: bool = False, candidates: int | None = None, inspect: bool = True
+    ) -> BatchResult:
+        return super().run(replace(batch, start=batch.content))
+
+
+def host_rows(hr: Path, pairs: int, work: Path) -> Iterator[Row]:
+    """A row of each source, size and output, before and now. hr: a folder of photographs."""
+    for side in SIDES:
+        tiles = large(cut(hr, TILE), side, pairs)
+        for source, how in SOURCES.items():
+            folder = work / f"{source}-{side}"
+            folder.mkdir()
+            for n, tile in enumerate(tiles):
+                Image.fromarray(tile).save(folder / f"{n}.{source.lower()}", **how)
+            (folder / "pairs.csv").write_text("hr\n" + "".join(f"{n}.{source.lower()}\n" for n in range(pairs)))
+            order = Order(degrader="bicubic", hr=folder, pair_list=folder / "pairs.csv", lr_size=side // SCALE,
+                          save_candidates=False)  # fmt: skip
+            planned = run.plan(order, workers=Workers(1))
+            for kind, output in OUTPUTS.items():
+                took = measured(planned, output, work)
+                for code, seconds in took.items():
+                    yield {"what": "host", "code": code, "source": source, "hr": side, "output": kind, "pairs": pairs,
+                           "cpu_ms_a_pair": round(1e3 * seconds / pairs, 2),
+                           "pairs_a_second_a_core": round(pairs / seconds, 1),
+                           "of_before": round(seconds / took["0.2"], 3)}  # fmt: skip
+            yield from stages(tiles, folder, source, side)
+
+
+def large(tiles: list[Pixels], side: int, count: int) -> list[Pixels]:
+    """So many different squares of photographs, each of as many tiles as it takes, turned and mirrored."""
+    across, made = side // TILE, list[Pixels]()
+    if not tiles:
+        raise click.ClickException(f"no photograph has {TILE} x {TILE} pixels")
+    for n in range(count):
+        turned = [np.rot90(tiles[(n + k) % len(tiles)], n // len(tiles)) for k in range(across * across)]
+        rows = [np.concatenate(turned[across * y : across * (y + 1)], axis=1) for y in range(across)]
+        square = np.concatenate(rows)
+        made.append(np.ascontiguousarray(square[:, ::-1] if n // len(tiles) >= 4 else square))
+    return made
+
+
+def measured(planned: Planned, output: Output, work: Path) -> dict[str, float]:
+    """Seconds of a core that a whole run takes, by release."""
+    plan = replace(
+        planned.plan, degrader=None
+    )  # the start image is what an engine would be given, and is not made anew
+    least: dict[str, float] = {}
+    for turn in range(ROUNDS):
+        for code, ways in (("0.2", as_before), ("now", nullcontext)):
+            out = work / f"{code}-{output.kind}-{output.file_format}-{turn}"
+            level = ZLIB_LEVEL if code == "0.2" else None
+            with ways():
+                began = time.process_time()
+                runner.run(plan, out, engine=Instant(), schedule=Schedule(), folders=planned.sources.folders,
+                           workers=1, output=replace(output, png_level=level))  # fmt: skip
+                seconds = time.process_time() - began
+            least[code] = min(seconds, least.get(code, seconds))
+            shutil.rmtree(out)
+    return least
+
+
+@contextmanager
+def as_before() -> Iterator[None]:
+    """What the code did in release 0.2, but for how PNGs are written: Pillow resizes."""
+    with patch.object(images, "resize_bicubic", by_pillow):
+        yield
+
+
+def by_pillow(image: Pixels, size: tuple[int, int]) -> Pixels:
+    """The HR at LR size."""
+    return np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling.BICUBIC))
+
+
+def stages(tiles: list[Pixels], folder: Path, source: str, side: int) -> Iterator[Row]:
+    """Milliseconds of a core of each step, alone."""
+    files = [folder / f"{n}.{source.lower()}" for n in range(len(tiles))]
+    small = [images.resize_bicubic(tile, (side // SCALE, side // SCALE)) for tile in tiles]
+
+    def both(write: Callable[..., bytes], kind: str, n: int) -> tuple[bytes, bytes]:
+        return write(tiles[n], kind), write(small[n], kind)
+
+    for code, ways in (("0.2", as_before), ("now", nullcontext)):
+        write = partial(encode, png_level=ZLIB_LEVEL if code == "0.2" else images.FAST)
+        steps: dict[str, Callable[[int], Any]] = {
+            "decode": lambda n: images.read_rgb(files[n]),
+            "resize": lambda n: images.resize_bicubic(tiles[n], (side // SCALE, side // SCALE)),
+            "encode PNG": partial(both, write, "png"),
+            "encode WebP": partial(both, write, "webp"),
+        }
+        with ways():
+            took = {f"{name}_cpu_ms": least_ms(step, len(tiles)) for name, step in steps.items()}
+        yield {"what": "host stages", "code": code, "source": source, "hr": side, "pairs": len(tiles)} | took
+
+
+def least_ms(step: Callable[[int], Any], count: int) -> float:
+    """Of a few rounds, per pair."""
+    seconds = []
+    for _ in range(ROUNDS):
+        began = time.process_time()
+        for n in range(count):
+            step(n)
+        seconds.append(time.process_time() - began)
+    return round(1e3 * min(seconds) / count, 2)
