@@ -72,6 +72,13 @@ def to_srgb(image: Any) -> npt.NDArray[np.uint8]:
     return pixels
 
 
+def as_stored(image: Any) -> bool:
+    """Whether `to_srgb` would give an image's bytes as they are, of three channels."""
+    profile = _embedded(image)
+    foreign = profile and _channels_of(profile) == 3 and not _is_srgb(profile, 3)
+    return bool(image.interpretation == "srgb" and image.format == "uchar" and image.bands == 3 and not foreign)
+
+
 def _channels(image: Any, colours: int, extra: tuple[int, ...]) -> Any:
     """The colours, then alpha: the first channel behind them that is said to be one. extra: as `tiff.extra_samples`;
     what is not said is no alpha, but infrared, a mask or anything else."""
