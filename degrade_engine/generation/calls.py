@@ -9,12 +9,13 @@ from typing import Any, TypeVar
 
 from rich.console import Console
 
-from degrade_engine.engine import run
+from degrade_engine.engine import run, streaming
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.faults import PATIENCE_S
 from degrade_engine.engine.images import PIXEL_LIMIT, Alpha, Format, PngLevel
 from degrade_engine.engine.inputs import places
 from degrade_engine.engine.inputs.inventory import Identity
+from degrade_engine.engine.inputs.photographs import Reject
 from degrade_engine.engine.inputs.places import Where
 from degrade_engine.engine.pipeline.progress import Progress
 from degrade_engine.engine.pipeline.stops import GRACE_SECONDS
@@ -26,6 +27,7 @@ from degrade_engine.engine.runners.workers import Runner, Workers
 from degrade_engine.engine.sinks import Output, SinkKind
 from degrade_engine.engine.sinks.sink import Gt
 from degrade_engine.engine.spec import Precision
+from degrade_engine.engine.streaming import Streamed
 from degrade_engine.generation.live import live
 from degrade_engine.generation.words import headline
 from degrade_engine.models.ready import engine_of, on_stderr
@@ -51,6 +53,33 @@ def plan(
     photographs (`.sources`). A model's engine is built for it, as `generate` would. Raises DegradeError.
     """
     return run.plan(ordered(locals(), on_stderr()))
+
+
+def stream(
+    *,
+    first: int = 0, every: int = 1, count: int | None = None,
+    model: str | Path | None = None, precision: Precision | None = None, batch: int | None = None,
+    cache: str | Path | None = None, engine: str | Path | None = None, degrader: str | None = None,
+    hr: Where | None = None, reference: Where | None = None, pair_list: str | Path | None = None,
+    recipe: Recipe | str = "recommended", scale: int = 4, seed: int = 0, lr_size: int | None = None,
+    tile_overlap: int | None = None, degrader_options: str | Path | None = None, weights: str | Path | None = None,
+    alpha: Alpha = "white", identity: Identity = "size", pixel_limit: int = PIXEL_LIMIT, patience: float = PATIENCE_S,
+    allow_missing: bool = False, name_prefix: str = "", threads: int | None = None,
+    on_reject: Callable[[Reject], None] | None = None, **changes: Any,
+) -> Streamed:  # fmt: skip
+    """The pairs that `generate` would write, one after another, without a disk.
+
+    first, every, count   the numbers of the pairs: first, first + every, …; count of them, or without end (10^8)
+    on_reject             is told of each input and pair that was left out. Such a pair is passed over
+    the rest              see `generate`
+
+    Photographs are looked at now, and a model's engine is built. Each iteration over the result opens the engine and
+    begins with the first pair. It yields `engine.streaming.Pair`: `lq` and `gt` are uint8 [H, W, 3], `number` and `row`
+    say which pair it is and how it was made. With first and every, several processes share the pairs. Raises
+    DegradeError.
+    """
+    order = ordered(locals(), on_stderr())
+    return streaming.stream(order, first=first, every=every, count=count, threads=threads, on_reject=on_reject)
 
 
 def generate(

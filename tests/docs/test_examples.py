@@ -41,6 +41,14 @@ def test_pytorch_dataset(desk: Path) -> None:
     assert example("pytorch_dataset.py", "pairs") == "5 pairs; a batch: LQ (4, 3, 64, 64), GT (4, 3, 256, 256)\n"
 
 
+def test_fresh_pairs(desk: Path) -> None:
+    """A loop that goes on takes the batches that the first one would have taken."""
+    pytest.importorskip("torch", reason="needs the extra train")
+    whole, rest = (example("fresh_pairs.py", "my/sharp", *done).splitlines() for done in ((), ("1",)))
+    assert len(whole) == len(rest) == 3 and "LQ (4, 3, 32, 32), GT (4, 3, 128, 128)" in whole[0]
+    assert rest[:2] == whole[1:] and len({line.split()[-1] for line in [*whole, *rest]}) == 4
+
+
 def test_fit_camera(desk: Path) -> None:
     pytest.importorskip("torch", reason="needs the extra train")
     example("fit_camera.sh", "my/sharp", "my/camera", "fitted", "4", "--crops", "4", "--crop", "32")
