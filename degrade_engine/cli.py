@@ -30,6 +30,7 @@ GROUPS = {
         "status": "Show how far a run is: pairs, rate, time left, workers.",
         "check": "Read a set of pairs back and name broken pairs.",
         "merge": "Join finished sets of pairs into one.",
+        "convert": "Write a set of pairs in another trainer's layout.",
         "report": "Write one HTML page that shows a run's pairs.",
     },
     "Your own models": {

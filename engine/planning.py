@@ -142,6 +142,8 @@ def make_plan(
     pairs = order.pairs if found.listed is None else len(found.listed)
     assert pairs is not None
     save, shard_pairs = order.save_candidates, order.shard_pairs
+    if shard_pairs and not (begun and begun.shard_pairs == shard_pairs):  # as earlier releases wrote it down
+        shard_pairs = max(maker.batch, shard_pairs // maker.batch * maker.batch)
     grown = begun.grown_to(pairs) if begun and found.listed is None else ()
     if begun and grown:  # what depends on the number of pairs is that of the first of them
         save = begun.save_candidates if save is None else save

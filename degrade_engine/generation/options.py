@@ -200,7 +200,8 @@ GROUPS = {
                      "takes six times as long as fast for files as small. 0 does not compress. [default: fast; 2 "
                      "where nothing was compiled; a run that goes on keeps its own]"),
         click.option("--shard-pairs", type=click.IntRange(1), metavar="N",
-                     help="Pairs per shard. A stopped run repeats at most one shard. [default: an eighth of the run, "
+                     help="Pairs per shard, rounded down to whole batches. A stopped run repeats at most one shard. "
+                     "[default: an eighth of the run, "
                      f"at most {plans.MOST_SHARD_PAIRS}]"),
         click.option("--grace", type=click.FloatRange(0), default=GRACE_SECONDS, show_default=True, metavar="SECONDS",
                      help="Time for the current batch to end after Ctrl-C or SIGTERM. A second signal stops at once."),
