@@ -12,8 +12,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ..calib.frechet import Gaussian, fit, squared_distance
-from ..calib.frechet import frechet as frechet
+from ..engine.report.frechet import Gaussian, Moments, fit, squared_distance
+from ..engine.report.frechet import frechet as frechet
 from ..engine.report.measures import bounds as bounds
 from ..engine.report.measures import gray as gray
 from ..engine.report.measures import spectrum as spectrum
@@ -138,23 +138,3 @@ def sr_figures(made: Sequence[Image], hr: Sequence[Image]) -> dict[str, Any]:
              "detail": each(laplacian_std, made), "detail_hr": each(laplacian_std, hr)}  # fmt: skip
     rounded = {name: round(float(values.mean()), 5 if name == "ssim" else 4) for name, values in means.items()}
     return rounded | {"psnr_interval": [round(value, 3) for value in interval(rgb)]}
-
-
-class Moments:
-    """Sums over the places of each scene, so that any draw of scenes is fitted without going through its places.
-    features: [n, places, c]."""
-
-    def __init__(self, features: np.ndarray) -> None:
-        x = features.astype(np.float64)
-        self.centre = x.mean((0, 1))
-        x -= self.centre
-        self.places, self.sums = x.shape[1], x.sum(1)
-        self.squares = x.transpose(0, 2, 1) @ x
-
-    def gaussian(self, rows: np.ndarray) -> Gaussian:
-        """The fit to the scenes `rows`, any of them more than once."""
-        n = len(rows) * self.places
-        mu = self.sums[rows].sum(0) / n
-        sigma = (self.squares[rows].sum(0) - n * np.outer(mu, mu)) / (n - 1)
-        values, vectors = np.linalg.eigh(sigma)
-        return Gaussian(mu + self.centre, np.sqrt(values.clip(0))[:, None] * vectors.T)

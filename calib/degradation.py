@@ -32,9 +32,9 @@ from ..engine.images import BadImage, read_rgb
 from ..engine.inputs import inventory
 from ..engine.inputs.photographs import Entry
 from ..engine.plan_page import summary
+from ..engine.report.frechet import Gaussian, fit, squared_distance
 from .discriminant import axes
 from .features import Features, Pixels, Vectors
-from .frechet import Gaussian, fit, squared_distance
 
 ALPHA = 25.0
 ENOUGH = 100  # reference crops: "100 - 150 images can already give good estimation results" (section 3.5)

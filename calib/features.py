@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from ..engine.artefact import sha256_file
 from ..engine.errors import DegradeError
+from ..engine.report.filters import MEAN, STD, filters
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -36,7 +37,6 @@ NAMES: tuple[Name, ...] = get_args(Name)
 
 ROWS = 25  # images a call
 DISCRIMINANT = {"axes": "discriminant"}  # on the page of what is measured in them
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, in 0..1
 WHERE = {
     "alexnet": "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
     "vgg19": "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth",
@@ -123,13 +123,6 @@ def _e_deg_of_checkpoint(path: Path, threads: int | None) -> Features:
 
 
 # ---- AlexNet and VGG19 ----
-
-
-def filters(seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """AlexNet's first convolution at random: weights [64, 3, 11, 11] and biases [64], uniform in +-1/sqrt(fan in) as
-    PyTorch starts, from numpy's Philox: the same in every release."""
-    dice, reach = np.random.Generator(np.random.Philox(seed)), float(3 * 11 * 11) ** -0.5
-    return dice.uniform(-reach, reach, (64, 3, 11, 11)), dice.uniform(-reach, reach, 64)
 
 
 def _random_bands(seed: int, threads: int | None) -> Features:

@@ -32,6 +32,7 @@ GROUPS = {
         "merge": "Join finished sets of pairs into one.",
         "convert": "Write a set of pairs in another trainer's layout.",
         "report": "Write one HTML page that shows a run's pairs.",
+        "match": "Compare the LR of a set with a camera's photographs.",
     },
     "Your own models": {
         "train": "Train a model on your photographs (needs torch).",

@@ -24,9 +24,9 @@ import numpy as np
 
 from degrade_engine.calib.degradation import degraded_bins, distances_of, measured, read_crops, weights_of
 from degrade_engine.calib.features import NAMES, Features, Name, open_features
-from degrade_engine.calib.frechet import fit
 from degrade_engine.calib.heatmap import draw
 from degrade_engine.engine.classical.binned import PAPER, Space
+from degrade_engine.engine.report.frechet import fit
 
 from ..machine import machine
 from ..options import AT_LEAST_1, EITHER, FOLDER, OUT, SEED

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from degrade_engine.calib.features import open_features
+from degrade_engine.engine.report.filters import random_features
 
 from .. import metrics
 from . import perceptual
-from .random_features import random_features
 from .true_pairs import Image
 
 Extract = Callable[[Sequence[Image]], np.ndarray]  # images to features, [n, c] or [n, places, c]

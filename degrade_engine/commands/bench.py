@@ -36,6 +36,7 @@ PAPERS = {
     "references": ("papers", "What the output takes over from its reference."),
     "binned": ("papers", "Whether binned weights find a known degradation (its Table 1)."),
     "lway": ("papers", "SR models before and after `adapt`, on true pairs."),
+    "match": ("papers", "Generators ranked by `match` and by PSNR to the real LR."),
     "camera": ("papers", "Real and synthetic cameras: filter, noise, variety."),
     "tiles": ("papers", "Seams of images made in tiles, and their difference from whole ones."),
 }

@@ -23,12 +23,14 @@ Outcome = Literal["low", "same", "high", "unsure"]
 @dataclass(frozen=True)
 class Column:
     """One kind of image. key: bicubic, lr, second or real (a class of the style sheet, too); label: as it is called;
-    means: by measure, None where no image could tell; spectrum: mean over its images, [BANDS] dB, None for none."""
+    means: by measure, None where no image could tell; spectrum: mean over its images, [BANDS] dB, None for none; edges:
+    likewise, as `measures.edge_profile` has them."""
 
     key: str
     label: str
     means: dict[str, Mean | None]
     spectrum: Floats | None
+    edges: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -47,13 +49,14 @@ class Verdict:
         return {
             "sentences": self.sentences,
             "columns": {
-                one.key: {"label": one.label, **{key: _json(value) for key, value in one.means.items()}}
+                one.key: {"label": one.label, **{key: json_of(value) for key, value in one.means.items()}}
                 for one in self.columns
             },
             "outcomes": {f"{one} to {other}": said for (one, other), said in self.outcomes.items()},
             "spectrum_db": {
                 one.key: one.spectrum.round(3).tolist() for one in self.columns if one.spectrum is not None
             },
+            "edge_percent": {one.key: one.edges.round(3).tolist() for one in self.columns if one.edges is not None},
         }
 
 
@@ -63,11 +66,11 @@ def judge(run: Finished, looked: Sequence[Pair], second: tuple[Finished, Sequenc
     labels = {"bicubic": "Bicubic", "lr": "LR", "real": "References"} | ({"lr": "LR of A", "second": "LR of B"}
                                                                          if second else {})  # fmt: skip
     content = {"bicubic": [one.of_bicubic for one in looked]} | lrs
-    columns = _columns(content, labels, [one.row.hr.path for one in looked])
+    columns = columns_of(content, labels, [one.row.hr.path for one in looked])
     real = [one for one in [*looked, *(second[1] if second else ())] if one.of_reference and one.row.reference]
     if real:
         paths = [one.row.reference.path for one in real if one.row.reference]
-        columns += _columns({"real": [one.of_reference for one in real]}, labels, paths, seed=1)
+        columns += columns_of({"real": [one.of_reference for one in real]}, labels, paths, seed=1)
     by_key = {one.key: one for one in columns}
     other = "real" if real else "bicubic"
     beside = [(key, other) for key in lrs]
@@ -75,7 +78,7 @@ def judge(run: Finished, looked: Sequence[Pair], second: tuple[Finished, Sequenc
         beside.append(("lr", "second"))
     elif real:
         beside.append(("lr", "bicubic"))
-    outcomes = {(one, two): _outcomes(by_key[one], by_key[two]) for one, two in beside}
+    outcomes = {(one, two): outcomes_of(by_key[one], by_key[two]) for one, two in beside}
     return Verdict(columns, outcomes, list(_sentences(run, by_key, outcomes)))
 
 
@@ -90,7 +93,7 @@ def outcome(of: Measure, one: Mean, other: Mean) -> Outcome:
     return "high" if span[0] > 0 else "low" if span[1] < 0 else "unsure"
 
 
-def _columns(
+def columns_of(
     images: dict[str, list[Measured | None]], labels: dict[str, str], photographs: Sequence[str], seed: int = 0
 ) -> list[Column]:
     """Columns of images that belong together, one of each kind per photograph: all count where all can tell."""
@@ -101,12 +104,16 @@ def _columns(
         names = [name for name, there in zip(photographs, known, strict=True) if there]
         for key, row in zip(images, values, strict=True):
             means[key][of.key] = mean(row[known].tolist(), names, seed)
-    curves = {key: [one.spectrum for one in column if one] for key, column in images.items()}
-    return [Column(key, labels[key], means[key], np.mean(curves[key], axis=0) if curves[key] else None)
-            for key in images]  # fmt: skip
+    found = []
+    for key, column in images.items():
+        curves = [one.spectrum for one in column if one]
+        edges = [one.edges for one in column if one and not np.isnan(one.edges).any()]
+        found.append(Column(key, labels[key], means[key], *(np.mean(some, axis=0) if some else None
+                                                            for some in (curves, edges))))  # fmt: skip
+    return found
 
 
-def _outcomes(one: Column, other: Column) -> dict[str, Outcome]:
+def outcomes_of(one: Column, other: Column) -> dict[str, Outcome]:
     both = ((of, one.means[of.key], other.means[of.key]) for of in MEASURES)
     return {of.key: outcome(of, a, b) for of, a, b in both if a and b}
 
@@ -140,9 +147,9 @@ def compared(subject: str, other: str, found: dict[str, Outcome]) -> str:
     """Such as "LR are as sharp and as noisy as the references, but blockier. Fine detail cannot be told apart: …"."""
     by: dict[str, list[Measure]] = {kind: [] for kind in get_args(Outcome)}
     for of in MEASURES:
-        if of.key in found:
+        if of.key in found and of.first:
             by[found[of.key]].append(of)
-    differ = [of.low if found[of.key] == "low" else of.high for of in MEASURES if found.get(of.key) in ("low", "high")]
+    differ = differences(found, [of for of in MEASURES if of.first])
     if by["same"]:
         said = f"{subject} are {listed([of.same for of in by['same']])} as {other}"
         said += f", but {listed(differ)}." if differ else "."
@@ -155,6 +162,11 @@ def compared(subject: str, other: str, found: dict[str, Outcome]) -> str:
         else:
             said += f" {names} cannot be told apart with so few photographs."
     return said
+
+
+def differences(found: dict[str, Outcome], of: Sequence[Measure] = MEASURES) -> list[str]:
+    """Such as ["softer", "noisier"]."""
+    return [one.low if found[one.key] == "low" else one.high for one in of if found.get(one.key) in ("low", "high")]
 
 
 def listed(words: Sequence[str]) -> str:
@@ -192,7 +204,7 @@ def shown(value: Mean | None) -> tuple[str, str]:
     return edges[0], " to ".join(edges[1:]) or "too few photographs for an interval"
 
 
-def _json(value: Mean | None) -> dict[str, Any] | None:
+def json_of(value: Mean | None) -> dict[str, Any] | None:
     if value is None:
         return None
     span = [round(edge, 5) for edge in value.interval] if value.interval else None

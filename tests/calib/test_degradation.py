@@ -11,13 +11,13 @@ import pytest
 from degrade_engine.calib import degradation, heatmap
 from degrade_engine.calib.degradation import Crops, calibrate, degraded_bins, read_crops, spread, weights_of
 from degrade_engine.calib.features import Features
-from degrade_engine.calib.frechet import fit
 from degrade_engine.cli import main
 from degrade_engine.engine import images
 from degrade_engine.engine.artefact import read_json, write_json_atomic
 from degrade_engine.engine.classical.binned import Calibrated, Space
 from degrade_engine.engine.classical.settings import preset
 from degrade_engine.engine.errors import DegradeError
+from degrade_engine.engine.report.frechet import fit
 
 SPACE = Space((0.0, 1.0, 3.0), (0.0, 5.0, 25.0), (), "area")  # four bins: noise, then blur
 

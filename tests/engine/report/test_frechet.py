@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from degrade_engine.calib.frechet import fit, frechet, squared_distance
+from degrade_engine.engine.report.frechet import fit, frechet, squared_distance
 
 
 def root(matrix: np.ndarray) -> np.ndarray:

@@ -1,0 +1,149 @@
+"""Is a set of pairs like a camera? The report's measures of its LR, of bicubic of the same HR and of any photographs of
+the camera, a Fréchet distance that takes no side, and what to do about the differences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..images import Pixels
+from ..inputs.places import Where
+from .filters import detail_features
+from .frechet import Distance, Moments, distance, of_halves
+from .gathered import Gathered, gather
+from .measures import BY_KEY, MEASURES, measure
+from .verdict import Outcome, Verdict, columns_of, differences, listed, outcomes_of
+
+LOOKED = 96  # crops of the set and of the camera, at most
+LUMA_OF_WHITE = 0.6685  # luma's noise for white noise of 1 in R, G and B: the root of .299² + .587² + .114²
+LIKE_NOISE = ("noise_dark", "noise_middle", "noise_bright")  # said only where noise itself is not
+LABELS = {"lr": "LR", "bicubic": "Bicubic", "real": "Camera"}
+
+
+@dataclass(frozen=True)
+class Match:
+    """folder: of the set; against: the camera's photographs; halves: the Fréchet distance that chance alone gives two
+    halves of those."""
+
+    folder: Path
+    against: str
+    gathered: Gathered
+    verdict: Verdict
+    distances: dict[str, Distance]
+    halves: float | None
+
+    @property
+    def beside(self) -> dict[str, Outcome]:
+        """What LR are beside the camera, by measure."""
+        return self.verdict.outcomes["lr", "real"]
+
+    @property
+    def sentence(self) -> str:
+        """Which measures differ, and what to do."""
+        return self.verdict.sentences[0]
+
+    def to_json(self) -> dict[str, Any]:
+        """The page of --json."""
+        seen, found = self.gathered, self.verdict.to_json()
+        del found["sentences"]
+        return {
+            "format": "degrade-engine/match/1", "pairs": str(self.folder), "against": self.against,
+            "sentence": self.sentence, "crop": seen.side,
+            "images": {"lr": len(seen.lq), "real": len(seen.camera)},
+            "photographs": {"lr": len(set(seen.scenes)), "real": len(set(seen.shots))},
+            **found,
+            "frechet": {key: {"distance": round(one.value, 5),
+                              "interval": one.interval and [round(edge, 5) for edge in one.interval]}
+                        for key, one in self.distances.items()},
+            "frechet_of_halves": None if self.halves is None else round(self.halves, 5),
+            "left_out": seen.left_out,
+        }  # fmt: skip
+
+
+def match(folder: Path, against: Where, *, most: int = LOOKED, seed: int = 0, features: bool = True) -> Match:
+    """Compare the pairs of a folder, as `check` reads them, with photographs of a camera. most: crops of each;
+    features: whether Fréchet distances are taken, too. Raises DegradeError where there is nothing to compare."""
+    seen = gather(folder, against, most, seed)
+    verdict = compare(seen.lq, seen.bicubic, seen.scenes, seen.camera, seen.shots)
+    distances, halves = apart(seen, seed) if features else ({}, None)
+    return Match(folder, str(getattr(against, "name", against)), seen, verdict, distances, halves)
+
+
+def compare(
+    lq: Sequence[Pixels], bicubic: Sequence[Pixels], scenes: Sequence[str], camera: Sequence[Pixels],
+    shots: Sequence[str],
+) -> Verdict:  # fmt: skip
+    """By the measures. lq and bicubic show the same, scenes and shots are the photographs that each is of."""
+    both = {"bicubic": [measure(one) for one in bicubic], "lr": [measure(one) for one in lq]}
+    columns = columns_of(both, LABELS, scenes) + columns_of({"real": [measure(one) for one in camera]}, LABELS, shots,
+                                                            seed=1)  # fmt: skip
+    by_key = {one.key: one for one in columns}
+    outcomes = {(key, "real"): outcomes_of(by_key[key], by_key["real"]) for key in ("lr", "bicubic")}
+    verdict = Verdict(columns, outcomes, [])
+    return Verdict(columns, outcomes, [sentence(verdict)])
+
+
+def apart(seen: Gathered, seed: int = 0) -> tuple[dict[str, Distance], float | None]:
+    """The Fréchet distances to the camera of LR and of bicubic; that of the camera's own halves."""
+    real = Moments(detail_features(seen.camera))
+    sets = {"lr": seen.lq, "bicubic": seen.bicubic}
+    found = {key: distance(Moments(detail_features(some)), seen.scenes, real, seen.shots, seed)
+             for key, some in sets.items()}  # fmt: skip
+    return found, of_halves(real, seen.shots, seed)
+
+
+# ---- words ----
+
+
+def sentence(verdict: Verdict) -> str:
+    """Such as "LR are sharper and less noisy than the camera's: give references of this camera, and …"."""
+    found = dict(verdict.outcomes["lr", "real"])
+    if found.get("noise") in ("low", "high"):
+        found = {key: value for key, value in found.items() if key not in LIKE_NOISE or value != found["noise"]}
+    differ = differences(found)
+    unsure = [of.name.lower() for of in MEASURES if found.get(of.key) == "unsure" and of.first]
+    few = f"there are too few photographs to tell {listed(unsure)}" if unsure else ""
+    if not differ:
+        if all(value == "unsure" for value in found.values()):
+            return "There are too few photographs to tell LR from the camera's: give more of both."
+        return f"LR are like the camera's in what can be told, but {few}." if few else (
+            "LR are like the camera's by every measure.")  # fmt: skip
+    said = f"LR are {listed(differ)} than the camera's: {', and '.join(advice(verdict))}"
+    return f"{said}; {few}." if few else f"{said}."
+
+
+def advice(verdict: Verdict) -> Iterator[str]:
+    """What to do about the differences."""
+    found = verdict.outcomes["lr", "real"]
+    lr, real = ({key: one.value for key, one in column.means.items() if one}
+                for column in (verdict.column("lr"), verdict.column("real")) if column)  # fmt: skip
+    sharp = found.get("sharpness")
+    if sharp not in ("low", "high"):
+        sharp = found.get("spectrum")
+    noise = found.get("noise")
+    some = False
+    if sharp in ("low", "high") or found.get("middle") in ("low", "high"):
+        some = True
+        yield "generate with references of this camera (--reference), which decide the blur"
+    if noise == "low":
+        some = True
+        yield f"add noise (--noise {np.sqrt(max(0.0, real['noise'] ** 2 - lr['noise'] ** 2)) / LUMA_OF_WHITE:.1f})"
+    elif noise == "high":
+        some = True
+        yield "add less noise (--noise), or take HR with less of it"
+    if found.get("blocks") == "high":
+        some = True
+        yield "leave out HR that show the blocks of JPEG"
+    cannot = [key for key in ("halo", "blocks") if found.get(key) == "low"]
+    cannot += [key for key in ("colour", "chroma", "tint", "grain") if found.get(key) in ("low", "high")]
+    if cannot and noise not in ("low", "high"):
+        some = True
+        names = listed([BY_KEY[key].name.lower() for key in cannot])
+        yield f"try a degrader that draws {names} (--degrader camera), since --noise is white"
+    if not some:
+        yield "look at the pairs (`degrade-engine report`), since no option changes this alone"
