@@ -4,8 +4,8 @@
 
 The HR of true pairs are made small by each generator. PSNR sees the real LR of the same scenes. `match` sees other
 photographs of the camera: Canon 001 to 020 for 021 to 030, and of DRealSR's cameras the half that may be used unpaired
-for the half that is reported. Rows: of a generator, its PSNR and by how much each measure differs from the camera's, in
-units of what passes for none; of a measure, the rank correlation (Spearman) of both orders over the generators.
+for the half that is reported. Rows: of a generator, its PSNR and its distance from the camera by each measure; of a
+measure, the rank correlation (Spearman) of both orders over the generators.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from degrade_engine.engine.api import Engine
 from degrade_engine.engine.images import read_rgb, resize_bicubic
 from degrade_engine.engine.recipe import Recipe
 from degrade_engine.engine.report.gathered import Gathered
-from degrade_engine.engine.report.match import apart, compare
-from degrade_engine.engine.report.measures import MEASURES
-from degrade_engine.engine.report.verdict import Verdict
+from degrade_engine.engine.report.match import far
+from degrade_engine.engine.report.measures import MEASURES, distances, measure
 
 from .. import metrics
 from ..machine import stamp
 from ..options import FOLDER, ROWS_WRITTEN
 from ..rows import Row, markdown, rows_of, write_rows
 from .baselines import Baseline
-from .corpus import CHOSEN, CORPUS, TRAINED, canon
+from .corpus import CHOSEN, CORPUS, REPORTED, TRAINED, canon
 from .true_pairs import Image, Pairs, with_references
 
 REAL = "the real LR"
 BLURRED = (0.5, 1.0, 1.5)  # LR pixels
 NOISE = (1.0, 2.0, 5.0)  # grey levels
 DEGRADERS = ("Real-ESRGAN", "BSRGAN")
+MEAN, FRECHET = "all measures", "fine detail"
 Make = Callable[[Pairs], list[Image]]
 
 
@@ -79,14 +79,17 @@ def main(data: Path, engines: tuple[Path, ...], out: Path) -> None:
             rows += own + correlations(own)
             for row in rows[-len(MEASURES) - 2 :]:
                 click.echo(f"{row['camera']}  {row['measure']}  {row['rank_correlation']}")
-    write_rows(out, [row | stamp() for row in rows])
+            write_rows(out, [row | stamp() for row in rows])
 
 
 def cameras(data: Path) -> Iterator[Camera]:
-    """Canon's pairs on which settings may be chosen, then the two of DRealSR where they are."""
-    chosen = canon(data, CHOSEN)
-    pairs = with_references("Canon", *([read_rgb(path) for path in side] for side in zip(*chosen, strict=True)))
-    yield Camera("Canon 021 to 030", pairs, [read_rgb(lr) for _, lr in canon(data, TRAINED)])
+    """Canon's pairs on which settings may be chosen and those that are reported, then the two of DRealSR where they
+    are."""
+    shots = [read_rgb(lr) for _, lr in canon(data, TRAINED)]
+    for numbers in (CHOSEN, REPORTED):
+        files = canon(data, numbers)
+        pairs = with_references("Canon", *([read_rgb(path) for path in side] for side in zip(*files, strict=True)))
+        yield Camera(f"Canon {numbers[0]:03d} to {numbers[-1]:03d}", pairs, shots)
     folder = data / "pairs_drealsr_dev"
     if not folder.is_dir():
         return
@@ -120,17 +123,17 @@ def generators(camera: Camera, engines: list[Engine]) -> Iterator[Row]:
         REAL: lambda: pairs.lr,
     }
     scenes, shots = ([str(at) for at in range(len(some))] for some in (pairs.lr, camera.shots))
+    measured = {"real": [measure(one) for one in camera.shots], "bicubic": [measure(one) for one in bicubic]}
     for name, make in made.items():
         lr = make()
-        seen = Gathered(lr[0].shape[0], lr, bicubic, scenes, camera.shots, shots)
-        distances, halves = apart(seen)
+        own = measured | {"lr": [measure(one) for one in lr]}
+        found = far(Gathered(lr[0].shape[0], lr, bicubic, scenes, camera.shots, shots), own)
+        by_measure = distances(own["lr"], own["real"])
         psnr = [metrics.psnr(a, b) for a, b in zip(lr, pairs.lr, strict=True)]
         yield {
             "camera": camera.name, "generator": name, "scenes": len(lr), "shots": len(shots),
             "psnr_db": None if name == REAL else round(float(np.mean(psnr)), 3),
-            "differs": differences(compare(lr, bicubic, scenes, camera.shots, shots)),
-            "frechet": round(distances["lr"].value, 4), "frechet_interval": distances["lr"].interval and [round(edge, 4) for edge in distances["lr"].interval],
-            "frechet_of_halves": halves and round(halves, 4),
+            "by_measure": {key: round(value, 3) for key, value in by_measure.items()}, "distance": found.to_json(),
         }  # fmt: skip
 
 
@@ -149,26 +152,17 @@ def by_engine(engine: Engine, camera: Camera) -> list[Image]:
     return list(engine.degrade(hr, reads, recipe=recipe, scale=camera.pairs.scale, seed=0).lr)
 
 
-def differences(verdict: Verdict) -> dict[str, float]:
-    """Of LR from the camera, by measure, in units of what passes for none; their mean, at most 10 each, as "mean"."""
-    lr, real = (column.means for column in (verdict.column("lr"), verdict.column("real")) if column)
-    found = {}
-    for of in MEASURES:
-        one, other = lr[of.key], real[of.key]
-        if one and other:
-            found[of.key] = round(abs(one.value - other.value) / max(of.alike, of.share * abs(other.value)), 3)
-    return found | {"mean": round(float(np.mean([min(value, 10.0) for value in found.values()])), 3)}
-
-
 def correlations(rows: list[Row]) -> list[Row]:
     """A row of each measure: Spearman's rank correlation of nearness by it and PSNR, over the generators that both
     know; the real LR is the nearest by PSNR."""
     psnr = [np.inf if row["psnr_db"] is None else row["psnr_db"] for row in rows]
-    by = {key: [row["differs"].get(key, np.nan) for row in rows] for key in (*(of.key for of in MEASURES), "mean")}
+    by = {of.key: [row["by_measure"].get(of.key, np.nan) for row in rows] for of in MEASURES}
+    by |= {MEAN: [row["distance"]["measures"]["lr"] for row in rows],
+           FRECHET: [row["distance"]["frechet"]["lr"]["distance"] for row in rows]}  # fmt: skip
     return [
         {"camera": rows[0]["camera"], "measure": name, "generators": len(rows),
          "rank_correlation": rank_correlation(psnr, [-value for value in values])}
-        for name, values in {**by, "frechet": [row["frechet"] for row in rows]}.items()
+        for name, values in by.items()
     ]  # fmt: skip
 
 
@@ -184,7 +178,7 @@ def rank_correlation(one: list[float], other: list[float]) -> float | None:
 
 
 def table(folder: Path) -> str:
-    """The generators, by camera: PSNR, Fréchet distance and mean difference."""
+    """The generators, by camera: PSNR, and both distances."""
     rows = [row for row in rows_of(folder, "match") if "generator" in row]
     names = list(dict.fromkeys(row["camera"] for row in rows))
     by = {(row["camera"], row["generator"]): row for row in rows}
@@ -192,21 +186,22 @@ def table(folder: Path) -> str:
     for name in dict.fromkeys(row["generator"] for row in rows):
         cells = [by.get((camera, name)) for camera in names]
         body.append([name, *(_cell(row) for row in cells)])
-    return markdown(["PSNR · Fréchet distance · mean difference", *names], body)
+    return markdown(["PSNR · by measures · of fine detail", *names], body)
 
 
 def _cell(row: Row | None) -> str:
     if row is None:
         return "–"
     psnr = "–" if row["psnr_db"] is None else f"{row['psnr_db']:.2f}"
-    return f"{psnr} · {row['frechet']:.2f} · {row['differs']['mean']:.1f}"
+    distance = row["distance"]
+    return f"{psnr} · {distance['measures']['lr']:.2f} · {distance['frechet']['lr']['distance']:.2f}"
 
 
 def ranks(folder: Path) -> str:
     """The rank correlations, by camera."""
     rows = [row for row in rows_of(folder, "match") if "rank_correlation" in row]
     names = list(dict.fromkeys(row["camera"] for row in rows))
-    words = {of.key: of.name for of in MEASURES} | {"mean": "mean over the measures", "frechet": "Fréchet distance"}
+    words = {of.key: of.name for of in MEASURES} | {MEAN: "**all measures**", FRECHET: "**fine detail** (Fréchet)"}
     by = {(row["camera"], row["measure"]): row["rank_correlation"] for row in rows}
     body = [[said, *("–" if by.get((name, key)) is None else f"{by[name, key]:.2f}" for name in names)]
             for key, said in words.items()]  # fmt: skip

@@ -13,6 +13,7 @@ import cloup
 from rich.console import Console
 
 from degrade_engine.engine import run
+from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.faults import sentence_of
 from degrade_engine.engine.pipeline.progress import Progress
 from degrade_engine.engine.planning import Planned
@@ -30,6 +31,7 @@ from degrade_engine.generation.words import forecast, headline, in_full, lack
 
 PAIRS_MISSING = 3
 EXIT_MISTAKE = 2
+FEW = 32  # crops that the last sentence rests on
 STOPPING = "Stopping after the current batch. A second signal stops at once."
 
 
@@ -114,6 +116,8 @@ class Call:
         code = PAIRS_MISSING if made.pairs < made.asked else 0
         self.log.result("finished", str(made), pairs=made.pairs, asked=made.asked, rejects=made.rejects,
                         seconds=round(made.seconds, 1), exit_code=code)  # fmt: skip
+        if made.pairs and self.planned and (said := beside_references(self.out, self.planned)):
+            self.log.say("match", said)
         return code
 
     def on_plan(self, planned: Planned) -> None:
@@ -154,6 +158,24 @@ class Call:
     def on_stop(self, number: int) -> None:
         """Called in the signal's handler, where only a plain write is safe."""
         os.write(2, self.log.line("stopping", STOPPING, signal=number))
+
+
+def beside_references(out: Path, planned: Planned) -> str:
+    """What a few of the set's LR are beside its references, in a sentence; nothing where that takes a pass over the
+    whole set, or where there is nothing to measure."""
+    from degrade_engine.engine.inputs.inventory import Inventory  # here, so that --help needs no image library
+    from degrade_engine.engine.report.match import match
+    from degrade_engine.engine.report.measures import SMALLEST
+
+    sources = planned.sources
+    place = sources.folders.reference
+    if not (out / "gt").is_dir() or not sources.reference or place.remote or planned.plan.lr_size < SMALLEST:
+        return ""
+    try:
+        camera = Inventory(place, sources.reference, ())
+        return match(out, camera, most=FEW, whole=False).sentence
+    except DegradeError:  # the pairs are there, which is what was asked for
+        return ""
 
 
 def changes(asked: dict[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 SAID = {"low": "lower", "same": "alike", "high": "higher", "unsure": "?"}
 ROW = "{:25}{:>20}{:>20}{:>20}  {}"
 SHOWN = 10  # of what was left out
+SETS = ("lr", "bicubic")
 
 
 @click.command("match", short_help="Compare the LR of a set with a camera's photographs.")
@@ -46,9 +47,9 @@ def command(pairs: Path, against: str, limit: int, seed: int, as_json: bool) -> 
 
     The table has sharpness, detail, noise, blocks and clipping of the LR, of bicubic of the same HR, and of the camera,
     each with its 95 % interval over photographs. The last column says what LR are beside the camera: alike, higher,
-    lower, or ? where the photographs are too few to tell. The Fréchet distance to the camera compares fine detail by
-    random filters. Beside it stands that of two halves of the camera's photographs, which is chance. The last line says
-    what differs and what to do.
+    lower, or ? where the photographs are too few to tell. Below are two distances to the camera: by all measures, with
+    how much they differ from image to image; and of fine detail, by random filters (Fréchet). Smaller is nearer. Two
+    halves of the camera's own photographs show what chance gives. The last line says what differs and what to do.
 
     Images are measured as they are: photographs that were made smaller or saved again do not show the camera.
     """
@@ -77,18 +78,18 @@ def lines(found: Match) -> Iterator[str]:
         yield f"{name}: {len(some)} crops of {seen.side} x {seen.side} from {count} photograph{'s' * (count > 1)}"
     yield ROW.format("", "LR", "bicubic", "camera", "LR are").rstrip()
     for of in MEASURES:
-        means = [columns[key].means[of.key] for key in ("lr", "bicubic", "real")]
+        means = [columns[key].means[of.key] for key in (*SETS, "real")]
         if any(means):
             cells = [_cell(*shown(one)) if one else "–" for one in means]
             outcome = found.beside.get(of.key)
             name = f"{of.name}, {of.unit}" if of.unit in ("%", "dB") else of.name
             yield ROW.format(name, *cells, SAID[outcome] if outcome else "").rstrip()
-    if found.distances:
-        distances = [found.distances[key] for key in ("lr", "bicubic")]
-        cells = [_cell(f"{one.value:.3f}", one.interval and f"{one.interval[0]:.3f} to {one.interval[1]:.3f}" or "")
-                 for one in distances]  # fmt: skip
-        halves = "" if found.halves is None else f"(halves {found.halves:.3f})"
-        yield ROW.format("Fréchet distance", *cells, halves, "").rstrip()
+    if far := found.far:
+        chance = [f"(halves {value:.2f})" for value in far.halves] if far.halves else ["", ""]
+        yield ROW.format("Distance by measures", *(f"{far.measures[key]:.2f}" for key in SETS), chance[0], "").rstrip()
+        spans = [(far.frechet[key].value, far.frechet[key].interval) for key in SETS]
+        cells = [f"{value:.2f}" + (f" ({span[0]:.2f}–{span[1]:.2f})" if span else "") for value, span in spans]
+        yield ROW.format("Distance of fine detail", *cells, chance[1], "").rstrip()
     yield found.sentence
 
 

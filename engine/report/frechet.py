@@ -91,19 +91,21 @@ def distance(one: Moments, of_one: Sequence[str], other: Moments, of_other: Sequ
     return Distance(value, (max(0.0, low), high))
 
 
-def of_halves(moments: Moments, photographs: Sequence[str], seed: int) -> float | None:
-    """The mean distance of two halves of one set's photographs, divided at random: chance alone. None where a half
-    has fewer than two photographs."""
-    groups = _by_name(photographs)
-    if len(groups) < 4:
-        return None
-    dice, found = np.random.default_rng(seed), []
-    for _ in range(HALVES):
-        order = dice.permutation(len(groups))
+def between(moments: Moments, one: NDArray[np.intp], other: NDArray[np.intp]) -> float:
+    """The distance of some images of a set and of others."""
+    return squared_distance(moments.gaussian(one), moments.gaussian(other))
+
+
+def halves(photographs: Sequence[str], seed: int) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Images of two halves of the photographs, divided at random HALVES times; none where a half has fewer than
+    FEWEST."""
+    groups, dice, found = _by_name(photographs), np.random.default_rng(seed), []
+    for _ in range(HALVES if len(groups) >= 2 * FEWEST else 0):
+        order = dice.permutation(len(groups)).tolist()
         parts = order[: len(order) // 2], order[len(order) // 2 :]
-        found.append(squared_distance(*(moments.gaussian(np.concatenate([groups[at] for at in part]))
-                                        for part in parts)))  # fmt: skip
-    return float(np.mean(found))
+        one, other = (np.concatenate([groups[at] for at in part]) for part in parts)
+        found.append((one, other))
+    return found
 
 
 def _by_name(names: Sequence[str]) -> list[NDArray[np.intp]]:

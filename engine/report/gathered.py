@@ -19,10 +19,9 @@ from ..cores import cores
 from ..draws import Crop
 from ..errors import BadImage, DegradeError, MachineFault
 from ..images import Encoded, Pixels, read_rgb, read_size, resize_bicubic
-from ..inputs import inventory
 from ..inputs.folders import Place, base
+from ..inputs.inventory import Inventory
 from ..inputs.photographs import Entry
-from ..inputs.places import Where
 from ..sinks import layouts, pairs
 from ..sinks.contract import scale_of
 from ..sinks.pairs import Sample
@@ -47,18 +46,17 @@ class Gathered:
     left_out: list[str] = field(default_factory=list)
 
 
-def gather(folder: Path, against: Where, most: int, seed: int) -> Gathered:
+def gather(folder: Path, there: Inventory, most: int, seed: int) -> Gathered:
     """At most so many crops of the set in `folder`, and as many of the camera's photographs. Raises DegradeError where
     there are no pairs or no photographs, or where they are too small."""
     left_out: list[str] = []
     named = _sample(folder, most, seed, lambda problem: left_out.append(str(problem)))
-    there = inventory.scan(against, (SIDES[-1], SIDES[-1]), role="reference")
     left_out += [f"{one.path}: {one.detail}" for one in there.rejects]
     sized = list(_sized(named, left_out))
     if not sized:
         raise DegradeError(f"{folder} holds no pair that can be read ({'; '.join(left_out[:3])})")
     if not there.entries:
-        fact = f"{against} holds no photograph of {SIDES[-1]} x {SIDES[-1]} pixels or more"
+        fact = f"{there.place.name} holds no photograph of {SIDES[-1]} x {SIDES[-1]} pixels or more"
         raise DegradeError(fact, wanted="photographs of the camera, as large as the LR at least")
     side = _side([(size, "LQ") for _, _, size in sized], [((e.height, e.width), "photographs") for e in there.entries])
     with ThreadPoolExecutor(cores(), thread_name_prefix="match") as pool:
@@ -68,7 +66,7 @@ def gather(folder: Path, against: Where, most: int, seed: int) -> Gathered:
         camera = _usable(pool, partial(_photograph, place=there.place, seed=seed, side=side,
                                        count=-(-most // len(entries))),
                          list(enumerate(entries)), lambda task: task[1].path, left_out)  # fmt: skip
-    for found, what, where in ((both, "pair", folder), (camera, "photograph", against)):
+    for found, what, where in ((both, "pair", folder), (camera, "photograph", there.place.name)):
         if not found:
             said = "; ".join(left_out[-3:])
             raise DegradeError(f"{where} holds no {what} of {side} x {side} LR pixels that can be used ({said})")

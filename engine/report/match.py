@@ -1,22 +1,22 @@
 """Is a set of pairs like a camera? The report's measures of its LR, of bicubic of the same HR and of any photographs of
-the camera, a Fréchet distance that takes no side, and what to do about the differences.
+the camera; two distances that take no side; and what to do about the differences.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..images import Pixels
+from ..inputs.inventory import Inventory, scan
 from ..inputs.places import Where
 from .filters import detail_features
-from .frechet import Distance, Moments, distance, of_halves
-from .gathered import Gathered, gather
-from .measures import BY_KEY, MEASURES, measure
+from .frechet import Distance, Moments, between, distance, halves
+from .gathered import SIDES, Gathered, gather
+from .measures import BY_KEY, MEASURES, Measured, distances, measure
 from .verdict import Outcome, Verdict, columns_of, differences, listed, outcomes_of
 
 LOOKED = 96  # crops of the set and of the camera, at most
@@ -26,16 +26,33 @@ LABELS = {"lr": "LR", "bicubic": "Bicubic", "real": "Camera"}
 
 
 @dataclass(frozen=True)
+class Far:
+    """How far LR and bicubic are from the camera, and two halves of its photographs from one another: chance. measures:
+    mean of `measures.distances`; frechet: of fine detail. halves: None for fewer than ten photographs."""
+
+    measures: dict[str, float]
+    frechet: dict[str, Distance]
+    halves: tuple[float, float] | None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "measures": {key: round(value, 4) for key, value in self.measures.items()},
+            "frechet": {key: {"distance": round(one.value, 5),
+                              "interval": one.interval and [round(edge, 5) for edge in one.interval]}
+                        for key, one in self.frechet.items()},
+            "halves": self.halves and {"measures": round(self.halves[0], 4), "frechet": round(self.halves[1], 5)},
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
 class Match:
-    """folder: of the set; against: the camera's photographs; halves: the Fréchet distance that chance alone gives two
-    halves of those."""
+    """folder: of the set; against: the camera's photographs; far: None where it was not asked for."""
 
     folder: Path
     against: str
     gathered: Gathered
     verdict: Verdict
-    distances: dict[str, Distance]
-    halves: float | None
+    far: Far | None
 
     @property
     def beside(self) -> dict[str, Outcome]:
@@ -56,45 +73,43 @@ class Match:
             "sentence": self.sentence, "crop": seen.side,
             "images": {"lr": len(seen.lq), "real": len(seen.camera)},
             "photographs": {"lr": len(set(seen.scenes)), "real": len(set(seen.shots))},
-            **found,
-            "frechet": {key: {"distance": round(one.value, 5),
-                              "interval": one.interval and [round(edge, 5) for edge in one.interval]}
-                        for key, one in self.distances.items()},
-            "frechet_of_halves": None if self.halves is None else round(self.halves, 5),
-            "left_out": seen.left_out,
+            **found, "distance": self.far and self.far.to_json(), "left_out": seen.left_out,
         }  # fmt: skip
 
 
-def match(folder: Path, against: Where, *, most: int = LOOKED, seed: int = 0, features: bool = True) -> Match:
+def match(folder: Path, against: Where | Inventory, *, most: int = LOOKED, seed: int = 0, whole: bool = True) -> Match:
     """Compare the pairs of a folder, as `check` reads them, with photographs of a camera. most: crops of each;
-    features: whether Fréchet distances are taken, too. Raises DegradeError where there is nothing to compare."""
-    seen = gather(folder, against, most, seed)
-    verdict = compare(seen.lq, seen.bicubic, seen.scenes, seen.camera, seen.shots)
-    distances, halves = apart(seen, seed) if features else ({}, None)
-    return Match(folder, str(getattr(against, "name", against)), seen, verdict, distances, halves)
-
-
-def compare(
-    lq: Sequence[Pixels], bicubic: Sequence[Pixels], scenes: Sequence[str], camera: Sequence[Pixels],
-    shots: Sequence[str],
-) -> Verdict:  # fmt: skip
-    """By the measures. lq and bicubic show the same, scenes and shots are the photographs that each is of."""
-    both = {"bicubic": [measure(one) for one in bicubic], "lr": [measure(one) for one in lq]}
-    columns = columns_of(both, LABELS, scenes) + columns_of({"real": [measure(one) for one in camera]}, LABELS, shots,
-                                                            seed=1)  # fmt: skip
+    whole: whether `Far` is found, too. Raises DegradeError where there is nothing to compare."""
+    there = against if isinstance(against, Inventory) else scan(against, (SIDES[-1], SIDES[-1]), role="reference")
+    seen = gather(folder, there, most, seed)
+    measured = {key: [measure(one) for one in images]
+                for key, images in (("bicubic", seen.bicubic), ("lr", seen.lq), ("real", seen.camera))}  # fmt: skip
+    real = {"real": measured["real"]}
+    both = {key: measured[key] for key in ("bicubic", "lr")}
+    columns = columns_of(both, LABELS, seen.scenes) + columns_of(real, LABELS, seen.shots, seed=1)
     by_key = {one.key: one for one in columns}
     outcomes = {(key, "real"): outcomes_of(by_key[key], by_key["real"]) for key in ("lr", "bicubic")}
     verdict = Verdict(columns, outcomes, [])
-    return Verdict(columns, outcomes, [sentence(verdict)])
+    verdict = Verdict(columns, outcomes, [sentence(verdict)])
+    return Match(folder, there.place.name, seen, verdict, far(seen, measured, seed) if whole else None)
 
 
-def apart(seen: Gathered, seed: int = 0) -> tuple[dict[str, Distance], float | None]:
-    """The Fréchet distances to the camera of LR and of bicubic; that of the camera's own halves."""
+def far(seen: Gathered, measured: Mapping[str, Sequence[Measured | None]], seed: int = 0) -> Far:
+    """measured: the same images, as lr, bicubic and real."""
     real = Moments(detail_features(seen.camera))
-    sets = {"lr": seen.lq, "bicubic": seen.bicubic}
-    found = {key: distance(Moments(detail_features(some)), seen.scenes, real, seen.shots, seed)
-             for key, some in sets.items()}  # fmt: skip
-    return found, of_halves(real, seen.shots, seed)
+    moments = {"lr": Moments(detail_features(seen.lq)), "bicubic": Moments(detail_features(seen.bicubic))}
+    frechet = {key: distance(one, seen.scenes, real, seen.shots, seed) for key, one in moments.items()}
+    by_measure = {key: together(measured[key], measured["real"]) for key in moments}
+    chance = [(together(*([measured["real"][at] for at in half] for half in two)), between(real, *two))
+              for two in halves(seen.shots, seed)]  # fmt: skip
+    means = np.mean(chance, axis=0).tolist() if chance else None
+    return Far(by_measure, frechet, means and (means[0], means[1]))
+
+
+def together(one: Sequence[Measured | None], other: Sequence[Measured | None]) -> float:
+    """One number of `measures.distances`; nan where no measure can be told."""
+    found = list(distances(one, other).values())
+    return float(np.mean(found)) if found else np.nan
 
 
 # ---- words ----

@@ -264,13 +264,14 @@ def banded(rings: Floats) -> Floats:
 @dataclass(frozen=True)
 class Mean:
     """A mean with its 95 % interval, of so many images and photographs. interval: None for less than FEWEST
-    photographs; drawn: the bootstrap's means."""
+    photographs; drawn: the bootstrap's means; spread: standard deviation over images."""
 
     value: float
     interval: tuple[float, float] | None
     images: int
     photographs: int
     drawn: Floats
+    spread: float = 0.0
 
     def against(self, other: Mean) -> tuple[float, float] | None:
         """95 % interval of this mean less another's."""
@@ -294,10 +295,27 @@ def mean(values: Sequence[float], photographs: Sequence[str], seed: int) -> Mean
     sums, counts = np.bincount(at, values), np.bincount(at)
     weights = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), DRAWS)
     drawn = value + ((weights @ sums) / (weights @ counts) - value) * np.sqrt(n / max(1, n - 1))
-    return Mean(value, bounds(drawn) if n >= FEWEST else None, len(values), n, drawn)
+    return Mean(value, bounds(drawn) if n >= FEWEST else None, len(values), n, drawn, float(np.std(values)))
 
 
 def bounds(drawn: Floats) -> tuple[float, float]:
     """The middle 95 % of what was drawn."""
     low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
+
+
+def distances(one: Sequence[Measured | None], other: Sequence[Measured | None]) -> dict[str, float]:
+    """How far two sets of images are apart, by measure: the Fréchet distance of the values over images (means and
+    spreads), over the other set's spread and what passes for none. Without measures that fewer than FEWEST images of
+    one set can tell.
+
+    A set whose images differ from one another more than a camera's do is far from it, even where its mean is right.
+    """
+    found = {}
+    for of in MEASURES:
+        a, b = (np.array([image.values[of.key] for image in some if image]) for some in (one, other))
+        a, b = a[~np.isnan(a)], b[~np.isnan(b)]
+        if min(len(a), len(b)) >= FEWEST:
+            unit = np.hypot(b.std(), max(of.alike, of.share * abs(b.mean())))
+            found[of.key] = float(np.hypot(a.mean() - b.mean(), a.std() - b.std()) / unit)
+    return found

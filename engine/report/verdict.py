@@ -208,4 +208,5 @@ def json_of(value: Mean | None) -> dict[str, Any] | None:
     if value is None:
         return None
     span = [round(edge, 5) for edge in value.interval] if value.interval else None
-    return {"mean": round(value.value, 5), "interval": span, "images": value.images, "photographs": value.photographs}
+    return {"mean": round(value.value, 5), "interval": span, "spread": round(value.spread, 5), "images": value.images,
+            "photographs": value.photographs}  # fmt: skip

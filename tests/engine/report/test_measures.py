@@ -30,8 +30,9 @@ def values(image: np.ndarray) -> dict[str, float]:
 @pytest.mark.parametrize("sigma", [0.7, 1.0, 1.5])
 def test_sharpness_is_the_slope_of_an_edge_under_a_gaussian(sigma):
     profile = [40 + 75 * (1 + math.erf((x - 31.5) / (math.sqrt(2) * sigma))) for x in range(64)]
-    slope = measures.edge_slope(np.tile(np.array(profile, np.float32), (64, 1)))
-    assert slope == pytest.approx(100 * math.erf(0.5 / (math.sqrt(2) * sigma)), abs=0.6)
+    edges = measures.edge_profile(np.tile(np.array(profile, np.float32), (64, 1)))
+    assert edges[measures.REACH] == pytest.approx(100 * math.erf(0.5 / (math.sqrt(2) * sigma)), abs=0.6)
+    assert edges.sum() == pytest.approx(100, abs=1) and edges == pytest.approx(edges[::-1], abs=0.5)
 
 
 def test_sharpness_hears_blur_and_not_contrast_or_noise():
@@ -74,6 +75,50 @@ def test_fine_detail_falls_with_blur_and_rises_with_noise():
     one, two, three = (values(each)["spectrum"] for each in (image, blurred, noisy))
     assert two < one - 3 and two < three - 3
     assert values((image // 2 + 60).astype(np.uint8))["spectrum"] == pytest.approx(one, abs=0.3)
+
+
+def test_sharpening_is_heard_as_halo_and_in_middle_detail():
+    soft = cv2.GaussianBlur(picture(), (0, 0), 0.8)
+    wide = cv2.GaussianBlur(soft, (0, 0), 1.5)
+    sharpened = np.clip(np.rint(soft + 0.8 * (soft.astype(float) - wide)), 0, 255).astype(np.uint8)
+    before, after = values(soft), values(sharpened)
+    assert before["halo"] < 2 < 8 < after["halo"] and after["middle"] > before["middle"] + 1
+
+
+def test_noise_is_told_by_light_by_its_colour_and_by_its_grain():
+    dice = np.random.default_rng(7)
+    ramp = np.repeat(np.linspace(30, 226, 128)[None], 128, axis=0)[..., None].repeat(3, axis=2)
+    level = np.interp(ramp, (30, 226), (6, 2))
+
+    def noisy(noise: np.ndarray) -> dict[str, float]:
+        return values(np.clip(np.rint(ramp + level * noise), 0, 255).astype(np.uint8))
+
+    white = noisy(dice.normal(size=ramp.shape))
+    assert white["noise_dark"] > white["noise_middle"] > white["noise_bright"] > 0.5
+    assert white["tint"] == pytest.approx(1.35, rel=0.15) and abs(white["grain"]) < 0.1
+    gray = noisy(dice.normal(size=(128, 128, 1)))
+    assert gray["tint"] < 0.1 and gray["noise"] > white["noise"]
+    coarse = noisy(2 * cv2.GaussianBlur(dice.normal(size=ramp.shape), (0, 0), 0.7))
+    assert coarse["grain"] > 0.3
+    flat = values(np.full((64, 64, 3), 200, np.uint8))
+    assert math.isnan(flat["noise_dark"]) and math.isnan(flat["tint"]) and math.isnan(flat["grain"])
+
+
+def test_halved_colour_is_heard_and_gray_has_none():
+    image = np.random.default_rng(8).integers(0, 256, (128, 128, 3), np.uint8)
+    image = cv2.GaussianBlur(image, (0, 0), 0.8)
+    ycc = cv2.cvtColor(image, cv2.COLOR_RGB2YCrCb)
+    half = cv2.resize(cv2.resize(ycc, (64, 64), interpolation=cv2.INTER_AREA), (128, 128))
+    ycc[..., 1:] = half[..., 1:]
+    halved = cv2.cvtColor(ycc, cv2.COLOR_YCrCb2RGB)
+    assert values(halved)["colour"] < values(image)["colour"] - 3
+    assert math.isnan(values(picture())["colour"])
+
+
+def test_clipped_is_the_share_of_pixels_at_an_end():
+    image = np.full((64, 64, 3), 128, np.uint8)
+    image[:16, :, 1], image[16:24, :, 2] = 255, 0
+    assert values(image)["clipped"] == pytest.approx(37.5)
 
 
 def test_a_small_image_is_not_measured():
