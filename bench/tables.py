@@ -22,7 +22,7 @@ from degrade_engine.engine.errors import DegradeError
 from . import front_page
 from .latency import page as latency_page
 from .options import FOLDER, OUT
-from .papers import camera_tables, settings
+from .papers import camera_tables, match, settings
 from .papers import tables as quality_tables
 from .papers.curve import draw
 from .papers.worth import table as worth_table
@@ -39,6 +39,8 @@ TABLES: dict[str, Make] = {
     **seconds_tables.TABLES,
     **latency_page.TABLES,
     "check": check.table,
+    "match": match.table,
+    "match_ranks": match.ranks,
     "worth": lambda folder: worth_table.worth(rows_of(folder, "worth")),
     "worth_noise": lambda folder: worth_table.noise(rows_of(folder, "worth"), rows_of(folder, "noise_choice")),
     "worth_unseen": lambda folder: worth_table.unseen(rows_of(folder, "worth_unseen")),
@@ -61,7 +63,7 @@ def weights(folder: Path) -> str:
 
 
 PAGES = ("README.md", "docs/results.md", "docs/quality.md", "docs/worth.md", "docs/latency.md", "docs/camera.md",
-         "docs/check.md")  # fmt: skip
+         "docs/check.md", "docs/is-it-good.md")  # fmt: skip
 PICTURES: dict[str, Make] = {
     "docs/binned-canon.svg": weights,
     "docs/curve.svg": curve,

@@ -50,7 +50,6 @@ def foreign(folder: Path, **of: float) -> Path:
 
 
 def look(folder: Path, shots: Path, most: int = 28, **more) -> matching.Match:
-    """Two crops of each photograph."""
     return match(folder, shots, most=most, **more)
 
 
@@ -66,7 +65,7 @@ def test_lr_of_the_camera_are_like_it_and_bicubic_is_not(shots, tmp_path):
         found.far.measures["lr"] < 2 * found.far.halves[0] and found.far.frechet["lr"].value < 3 * found.far.halves[1]
     )
     assert found.sentence.startswith("LR are like the camera's")
-    assert (found.gathered.side, len(found.gathered.lq), len(set(found.gathered.shots))) == (64, 28, SCENES)
+    assert (found.gathered.side, len(found.gathered.lq), len(set(found.gathered.shots))) == (64, SCENES, SCENES)
 
 
 @pytest.mark.parametrize(("of", "key", "came", "said"), [

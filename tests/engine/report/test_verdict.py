@@ -92,7 +92,9 @@ def test_another_camera_is_told_from_the_references(plain, tmp_path, of, key, ca
 def test_without_references_bicubic_alone_is_beside(plain):
     found = report.open_report(plain).verdict
     assert found.sentences[0].startswith("This run had no references") and ("lr", "real") not in found.outcomes
-    assert set(found.outcomes["lr", "bicubic"].values()) == {"same"}  # it is bicubic
+    beside = found.outcomes["lr", "bicubic"]
+    assert {beside[of.key] for of in MEASURES if of.first} == {"same"}  # it is bicubic
+    assert not {"low", "high"} & set(beside.values())
     assert "References" not in report.html(report.open_report(plain), 2).partition("<script>")[0]
 
 
