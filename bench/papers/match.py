@@ -14,6 +14,7 @@ import csv
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import click
@@ -40,7 +41,6 @@ BLURRED = (0.5, 1.0, 1.5)  # LR pixels
 NOISE = (1.0, 2.0, 5.0)  # grey levels
 DEGRADERS = ("Real-ESRGAN", "BSRGAN")
 MEAN, FRECHET = "all measures", "fine detail"
-Make = Callable[[Pairs], list[Image]]
 
 
 @dataclass(frozen=True)
@@ -88,8 +88,7 @@ def cameras(data: Path) -> Iterator[Camera]:
     shots = [read_rgb(lr) for _, lr in canon(data, TRAINED)]
     for numbers in (CHOSEN, REPORTED):
         files = canon(data, numbers)
-        pairs = with_references("Canon", *([read_rgb(path) for path in side] for side in zip(*files, strict=True)))
-        yield Camera(f"Canon {numbers[0]:03d} to {numbers[-1]:03d}", pairs, shots)
+        yield Camera(f"Canon {numbers[0]:03d} to {numbers[-1]:03d}", read_true("Canon", files), shots)
     folder = data / "pairs_drealsr_dev"
     if not folder.is_dir():
         return
@@ -98,28 +97,24 @@ def cameras(data: Path) -> Iterator[Camera]:
     for name in sorted({row["camera"] for row in split}):
         mine = [row for row in split if row["camera"] == name]
         report = [(folder / "HR" / row["name"], folder / "LR" / row["lr"]) for row in mine if row["part"] == "report"]
-        pairs = with_references(name, *([read_rgb(path) for path in side] for side in zip(*report, strict=True)))
-        yield Camera(f"DRealSR {name}", pairs,
-                     [read_rgb(folder / "LR" / row["lr"]) for row in mine if row["part"] == "tune"])  # fmt: skip
+        tune = [read_rgb(folder / "LR" / row["lr"]) for row in mine if row["part"] == "tune"]
+        yield Camera(f"DRealSR {name}", read_true(name, report), tune)
+
+
+def read_true(name: str, files: list[tuple[Path, Path]]) -> Pairs:
+    """Of (HR, LR)."""
+    return with_references(name, [read_rgb(hr) for hr, _ in files], [read_rgb(lr) for _, lr in files])
 
 
 def generators(camera: Camera, engines: list[Engine]) -> Iterator[Row]:
     """A row of each."""
     pairs = camera.pairs
     bicubic = [resize_bicubic(hr, lr.shape[:2]) for hr, lr in zip(pairs.hr, pairs.lr, strict=True)]
-    blurred = {f"bicubic, Gaussian {sigma:g}": (lambda s=sigma: [cv2.GaussianBlur(b, (0, 0), s) for b in bicubic])
-               for sigma in BLURRED}  # fmt: skip
-    noisy = {f"bicubic, noise {level:g}": (lambda v=level: [with_noise(b, v, at) for at, b in enumerate(bicubic)])
-             for level in NOISE}  # fmt: skip
+    plain = [(sigma, 0.0) for sigma in (0.0, *BLURRED)] + [(0.0, level) for level in NOISE] + [(0.5, 1.0)]
     made: dict[str, Callable[[], list[Image]]] = {
-        "bicubic": lambda: bicubic,
-        **blurred,
-        **noisy,
-        "bicubic, Gaussian 0.5, noise 1": lambda: [
-            with_noise(cv2.GaussianBlur(b, (0, 0), 0.5), 1.0, at) for at, b in enumerate(bicubic)
-        ],
-        **{name: (lambda n=name: Baseline(n).make(pairs, 0)) for name in DEGRADERS},
-        **{one.spec.kind: (lambda e=one: by_engine(e, camera)) for one in engines},
+        **{named(*one): partial(degraded, bicubic, *one) for one in plain},
+        **{name: partial(Baseline(name).make, pairs, 0) for name in DEGRADERS},
+        **{one.spec.kind: partial(by_engine, one, camera) for one in engines},
         REAL: lambda: pairs.lr,
     }
     scenes, shots = ([str(at) for at in range(len(some))] for some in (pairs.lr, camera.shots))
@@ -137,10 +132,19 @@ def generators(camera: Camera, engines: list[Engine]) -> Iterator[Row]:
         }  # fmt: skip
 
 
-def with_noise(image: Image, level: float, seed: int) -> Image:
-    """White noise in R, G and B."""
-    noise = np.random.default_rng(seed).normal(0, level, image.shape)
-    return np.asarray(np.clip(np.rint(image + noise), 0, 255).astype(np.uint8))
+def named(sigma: float, level: float) -> str:
+    """Such as "bicubic, Gaussian 0.5, noise 1"."""
+    return "bicubic" + f", Gaussian {sigma:g}" * (sigma > 0) + f", noise {level:g}" * (level > 0)
+
+
+def degraded(bicubic: list[Image], sigma: float, level: float) -> list[Image]:
+    """Under a Gaussian, then with white noise in R, G and B."""
+    found = []
+    for at, image in enumerate(bicubic):
+        soft = cv2.GaussianBlur(image, (0, 0), sigma) if sigma else image
+        noise = np.random.default_rng(at).normal(0, level, image.shape) if level else 0.0
+        found.append(np.clip(np.rint(soft + noise), 0, 255).astype(np.uint8))
+    return found
 
 
 def by_engine(engine: Engine, camera: Camera) -> list[Image]:
