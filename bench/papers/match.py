@@ -67,7 +67,8 @@ def main(data: Path, engines: tuple[Path, ...], out: Path) -> None:
 
     \b
     Example:
-      degrade-engine bench papers match --data corpus --engine engine -o match.jsonl
+      degrade-engine bench papers match --data corpus \\
+        --engine engine -o match.jsonl
 
     Generators are bicubic, blurred, noisy, Real-ESRGAN, BSRGAN, each engine, and the real LR itself.
     """
