@@ -41,6 +41,13 @@ BLURRED = (0.5, 1.0, 1.5)  # LR pixels
 NOISE = (1.0, 2.0, 5.0)  # grey levels
 DEGRADERS = ("Real-ESRGAN", "BSRGAN")
 MEAN, FRECHET = "all measures", "fine detail"
+CANON = "Canon 021 to 030"  # the camera whose worth was measured
+WORTH = {
+    "bicubic": "bicubic", "bicubic, Gaussian 0.5": "bicubic, Gaussian sigma 0.5",
+    "bicubic, noise 1": "bicubic, noise 1 added", "bicubic, noise 2": "bicubic, noise 2 added", "Real-ESRGAN": "realesrgan", "BSRGAN": "bsrgan", "lway": "lway",
+    "realdgen": "realdgen", REAL: "true pairs",
+}  # fmt: skip
+"""The generators whose worth was measured, by the names that they have there."""
 
 
 @dataclass(frozen=True)
@@ -161,14 +168,18 @@ def correlations(rows: list[Row]) -> list[Row]:
     """A row of each measure: Spearman's rank correlation of nearness by it and PSNR, over the generators that both
     know; the real LR is the nearest by PSNR."""
     psnr = [np.inf if row["psnr_db"] is None else row["psnr_db"] for row in rows]
-    by = {of.key: [row["by_measure"].get(of.key, np.nan) for row in rows] for of in MEASURES}
-    by |= {MEAN: [row["distance"]["measures"]["lr"] for row in rows],
-           FRECHET: [row["distance"]["frechet"]["lr"]["distance"] for row in rows]}  # fmt: skip
     return [
         {"camera": rows[0]["camera"], "measure": name, "generators": len(rows),
          "rank_correlation": rank_correlation(psnr, [-value for value in values])}
-        for name, values in by.items()
+        for name, values in by_measure(rows).items()
     ]  # fmt: skip
+
+
+def by_measure(rows: list[Row]) -> dict[str, list[float]]:
+    """The distances of the generators' rows, by measure; nan where there is none."""
+    found = {of.key: [row["by_measure"].get(of.key, np.nan) for row in rows] for of in MEASURES}
+    return found | {MEAN: [row["distance"]["measures"]["lr"] for row in rows],
+                    FRECHET: [row["distance"]["frechet"]["lr"]["distance"] for row in rows]}  # fmt: skip
 
 
 def rank_correlation(one: list[float], other: list[float]) -> float | None:
@@ -203,11 +214,26 @@ def _cell(row: Row | None) -> str:
 
 
 def ranks(folder: Path) -> str:
-    """The rank correlations, by camera."""
-    rows = [row for row in rows_of(folder, "match") if "rank_correlation" in row]
-    names = list(dict.fromkeys(row["camera"] for row in rows))
+    """The rank correlations, by camera; and those with the generators' worth on Canon."""
+    rows = rows_of(folder, "match")
+    known = [row for row in rows if "rank_correlation" in row]
+    names = list(dict.fromkeys(row["camera"] for row in known))
     words = {of.key: of.name for of in MEASURES} | {MEAN: "**all measures**", FRECHET: "**fine detail** (Fréchet)"}
-    by = {(row["camera"], row["measure"]): row["rank_correlation"] for row in rows}
-    body = [[said, *("–" if by.get((name, key)) is None else f"{by[name, key]:.2f}" for name in names)]
+    by = {(row["camera"], row["measure"]): row["rank_correlation"] for row in known}
+    worth = with_worth([row for row in rows if "generator" in row and row["camera"] == CANON], rows_of(folder, "worth"))
+    body = [[said, *(_rank(by.get((name, key))) for name in names), _rank(worth.get(key))]
             for key, said in words.items()]  # fmt: skip
-    return markdown(["measure", *names], body)
+    return markdown(["nearness by", *(f"{name}, PSNR" for name in names), f"{CANON}, worth"], body)
+
+
+def with_worth(rows: list[Row], worth: list[Row]) -> dict[str, float | None]:
+    """Rank correlations of nearness and the SR network's PSNR, mean over seeds, by measure."""
+    found = {name: [row["psnr_db"] for row in worth if row["generator"] == there and not row.get("camera")]
+             for name, there in WORTH.items()}  # fmt: skip
+    rows = [row for row in rows if found.get(row["generator"])]
+    psnr = [float(np.mean(found[row["generator"]])) for row in rows]
+    return {name: rank_correlation(psnr, [-value for value in values]) for name, values in by_measure(rows).items()}
+
+
+def _rank(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}".replace("-", "−")
