@@ -44,7 +44,8 @@ MEAN, FRECHET = "all measures", "fine detail"
 CANON = "Canon 021 to 030"  # the camera whose worth was measured
 WORTH = {
     "bicubic": "bicubic", "bicubic, Gaussian 0.5": "bicubic, Gaussian sigma 0.5",
-    "bicubic, noise 1": "bicubic, noise 1 added", "bicubic, noise 2": "bicubic, noise 2 added", "Real-ESRGAN": "realesrgan", "BSRGAN": "bsrgan", "lway": "lway",
+    "bicubic, noise 1": "bicubic, noise 1 added", "bicubic, noise 2": "bicubic, noise 2 added",
+    "Real-ESRGAN": "realesrgan", "BSRGAN": "bsrgan", "lway": "lway",
     "realdgen": "realdgen", REAL: "true pairs",
 }  # fmt: skip
 """The generators whose worth was measured, by the names that they have there."""
