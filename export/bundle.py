@@ -30,6 +30,7 @@ from degrade_engine.originals.checkpoint import load
 
 from .half import half_layers, half_typed
 from .kinds import kind_of, page_of
+from .norms import half_norms
 from .parity import check_parity
 from .parts import Part
 from .spelled import spelled_out
@@ -75,7 +76,7 @@ def export_checkpoint(
         for name, part in exact.items():
             files: dict[Precision, Path] = {p: folder / f"{name}.{p}.onnx" for p in written}
             for precision, path in files.items():
-                write_onnx(written[precision][name], config.lr_multiple, path)
+                write_onnx(written[precision][name], config.lr_multiple, path, half=precision == "fp16")
             report = check_parity(name, part, inputs[name], files, islands)
             agreement[name] = report
             say(f"{name}: RMS from PyTorch " + ", ".join(f"{r['error']:.1e} in {p}" for p, r in report.items()))
@@ -109,8 +110,9 @@ def stated(card: dict[str, Any]) -> bool | None:
     return commercial
 
 
-def write_onnx(part: Part, lr_multiple: int, path: Path) -> None:
-    """One part as one ONNX file with dynamic batch, height and width, named as in the TensorSpecs, weights inside."""
+def write_onnx(part: Part, lr_multiple: int, path: Path, half: bool = False) -> None:
+    """One part as one ONNX file with dynamic batch, height and width, named as in the TensorSpecs, weights inside.
+    half: its norms are on Half tensors (`norms.py`)."""
     batch, rows, columns = Dim("batch", min=1, max=65536), Dim("rows", min=2, max=4096), Dim("columns", min=2, max=4096)
 
     def dynamic(spec: TensorSpec) -> dict[int, object]:
@@ -143,6 +145,8 @@ def write_onnx(part: Part, lr_multiple: int, path: Path) -> None:
         for dim, word in zip(value.type.tensor_type.shape.dim, spec.shape, strict=True):
             if isinstance(word, str):
                 dim.dim_param = word
+    if half:
+        half_norms(model)
     del model.graph.value_info[:]  # they still name the exporter's own symbols
     del model.metadata_props[:]
     del model.graph.metadata_props[:]  # the symbols again, in an order that changes from run to run

@@ -19,6 +19,7 @@ MEASUREMENTS = {
     "latency": ("latency", "Where the time of a pair goes on a CPU, and how it scales."),
     "gpu": ("gpu", "Every check and benchmark of an NVIDIA GPU."),
     "kernels": ("gpu", "Registers and spills of the CUDA kernels (needs nvcc)."),
+    "traffic": ("gpu", "Bytes and kernels of a step on a GPU, without one (needs TensorRT-RTX)."),
     "compare": ("", "Compare two commits or two files of rows: faster or slower?"),
     "tables": ("", "Write the tables of README.md and docs/, or of your own rows."),
     "check": ("runs", "How many broken pairs `check` finds, and good ones it accuses."),

@@ -124,7 +124,7 @@ def paper_unet(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 torch.nn.init.normal_(p, std=0.01)
     part = realdgen_parts(half_typed(model, HALF))["denoiser"]
     path = tmp_path_factory.mktemp("paper") / "denoiser.fp16.onnx"
-    write_onnx(part, PAPER.lr_multiple, path)
+    write_onnx(part, PAPER.lr_multiple, path, half=True)
     return path
 
 
@@ -162,6 +162,22 @@ def test_the_papers_unet_has_half_the_plan(paper_unet: Path, tmp_path: Path) -> 
     assert fp16.smaller and fp16.found
     labelled_fp16 = prove(networks[0], plans[1], 0)
     assert not labelled_fp16.smaller and not labelled_fp16.found  # the classic bug: FP32 weights under an FP16 label
+    may_not_rise("paper", paper_unet, 185e9, 275)
+
+
+def may_not_rise(name: str, file: Path, most_bytes: float, most_kernels: int) -> None:
+    """A step's bytes and kernels are within the committed row, and that within what was aimed at."""
+    from degrade_engine.bench.gpu.traffic import step_traffic
+    from degrade_engine.bench.rows import RESULTS, rows_of
+
+    row = next(row for row in rows_of(RESULTS, "traffic") if row["network"] == name)
+    found = step_traffic(file, row["rows"], row["lr_size"], row["target"])
+    assert found["bytes"] <= row["bytes"] <= most_bytes and found["kernels"] <= row["kernels"] <= most_kernels, found
+
+
+def test_a_step_of_the_tiny_model_moves_no_more_than_it_did(root: Path) -> None:
+    """The file of before norms on Half tensors, rewritten as an export does now."""
+    may_not_rise("tiny", root / "originals/bundles/realdgen-tiny/denoiser.fp16.onnx", 7.8e9, 126)
 
 
 def test_every_target_of_the_installed_version(tiny_bundle: Path, tmp_path: Path) -> None:
