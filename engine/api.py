@@ -171,7 +171,7 @@ class Engine:
         recipe: Recipe | str = "recommended",
         scale: int = 4,
         seed: int = 0,
-        first: int = 0,
+        first: int | Sequence[int] = 0,
         degrader_options: Path | None = None,
         weights: Path | None = None,
         **changes: Any,
@@ -185,38 +185,38 @@ class Engine:
         changes    fields of it, such as steps=2 (engine/recipe.py has them all). tau also as a list or an array, with
                    one for each pair
         seed       decides all that is drawn, 0..2^64-1
-        first      the number of the first image's pair. Pair i is what `generate` makes of these images as its pair i,
-                   to the byte, whatever came before it and however many there are
+        first      the number of the first image's pair, or a list with the number of each. Pair i is what `generate`
+                   makes of these images as its pair i, to the byte, whatever came before it and however many there are
         degrader_options, weights  files for a degrader that makes the start images, as of `generate`
 
         Returns the BatchResult of all n, with the recipe's candidates. Raises DegradeError for sizes or settings that
         do not fit.
         """
-        scale, seed, first = whole("scale", scale, 1), whole("seed", seed, 0, 2**64 - 1), whole("first", first, 0, MOST)
+        scale, seed = whole("scale", scale, 1), whole("seed", seed, 0, 2**64 - 1)
         height, width = self.lr_size
         sharp = _images("hr", hr, (height * scale, width * scale))
         n = len(sharp)
+        pairs = _numbers(first, n)
         camera = self._references(reference, n)
         if self.hr_scale not in (None, scale):
             raise DegradeError(f"The scale is {scale}", wanted=f"{self.hr_scale}, which this engine's networks read")
         given = _each_tau(changes, n)
         how = Recipe.of(self.spec, recipe, **changes)
-        taus = draws.taus(seed, how.tau, first, n).tolist() if given is None else given
+        taus = draws.taus_of(seed, how.tau, pairs) if given is None else given
         degrader = open_start(how.start, degrader_options, weights)
         results, at_a_time = [], self.pairs(how.candidates)
         for begin in range(0, n, at_a_time):
             rows = slice(begin, begin + at_a_time)
             seen = None if camera is None else camera[rows]
-            batch = self._batch(how, degrader, sharp[rows], seen, taus[rows], scale, seed, first + begin)
+            batch = self._batch(how, degrader, sharp[rows], seen, taus[rows], scale, seed, pairs[rows])
             results.append(self.run(batch, filter=how.filter, candidates=how.candidates))
         return _join(results)
 
     def _batch(
         self, how: Recipe, degrader: Degrader | None, hr: list[Bytes], camera: list[Bytes] | None, taus: list[int],
-        scale: int, seed: int, first: int,
+        scale: int, seed: int, pairs: Sequence[int],
     ) -> Batch:  # fmt: skip
-        """These pairs, `first` and those after it."""
-        pairs = range(first, first + len(hr))
+        """These images, as the pairs of these numbers."""
         content = [_shrink(image, self.lr_size) for image in hr]
         starts = [
             start_image(how.start, degrader, image, small, scale=scale, seed=seed, pair=pair,
@@ -246,6 +246,17 @@ class Engine:
         if found is not None and len(found) != n:
             raise DegradeError(f"{n} HR images and {len(found)} references came", wanted="as many of each")
         return found
+
+
+def _numbers(first: int | Sequence[int], n: int) -> Sequence[int]:
+    """The pairs' numbers."""
+    if not isinstance(first, list | tuple | np.ndarray):
+        begin = whole("first", first, 0, MOST)
+        return range(begin, begin + n)
+    numbers = [whole(f"first[{i}]", one, 0, MOST) for i, one in enumerate(first)]
+    if len(numbers) != n:
+        raise DegradeError(f"{n} HR images and {len(numbers)} numbers in first came", wanted="as many of each")
+    return numbers
 
 
 def _each_tau(changes: dict[str, Any], n: int) -> list[int] | None:

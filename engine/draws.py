@@ -95,6 +95,14 @@ def taus(seed: int, tau: tuple[int, int], first: int, pairs: int) -> NDArray[np.
     return drawn.ravel()[skipped : skipped + pairs].copy()
 
 
+def taus_of(seed: int, tau: tuple[int, int], pairs: Sequence[int]) -> list[int]:
+    """The same of some pairs."""
+    if isinstance(pairs, range) and pairs.step == 1:
+        found: list[int] = taus(seed, tau, pairs.start, len(pairs)).tolist()
+        return found
+    return [int(taus(seed, tau, pair, 1)[0]) for pair in pairs]
+
+
 def crop_of(photograph: Photograph, side: int, first: int, second: int, multiple: int) -> Crop:
     """A side x side crop: the top-left one where the size, cut to the multiple, is the side itself (mod-crop)."""
 

@@ -77,6 +77,9 @@ def same_in_parts(folder: Path, made: tuple[np.ndarray, np.ndarray | None, np.nd
             reference = None if camera is None else camera[first:]
             found = engine.degrade(hr[first:], reference, seed=SEED, first=first, **how)
             np.testing.assert_array_equal(found.lr, lr[first:])
+        order = list(range(len(hr)))[::-1]  # and in any order
+        found = engine.degrade(hr[order], None if camera is None else camera[order], seed=SEED, first=order, **how)
+        np.testing.assert_array_equal(found.lr, lr[order])
 
 
 @pytest.mark.parametrize(("kind", "preset"), [(kind, preset) for kind in KINDS for preset in KINDS[kind].recipes])
@@ -136,6 +139,8 @@ def test_what_no_recipe_has_is_named(engines: dict[str, Path]) -> None:
             ({"tau": float("nan")}, "tau is nan"),
             ({"recipe": "best"}, "has no preset best. Expected: recommended or paper"),
             ({"first": -1}, "first is -1"),
+            ({"first": [-1]}, r"first\[0\] is -1"),
+            ({"first": [1, 2, 3]}, "3 numbers in first came"),
             ({"filter": "no"}, "filter is 'no'"),
         ):
             with pytest.raises(DegradeError, match=said):
