@@ -19,7 +19,7 @@ SHELL := bash
 
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet -c constraints.txt
-SOURCES := pyproject.toml constraints.txt CMakeLists.txt $(wildcard kernels/*.cpp kernels/*.h kernels/*.cu*) kernels/nvcc.options
+SOURCES := pyproject.toml constraints.txt CMakeLists.txt $(wildcard kernels/*.cpp kernels/*.h kernels/*.hpp kernels/*.cu*) kernels/nvcc.options
 FOLDERS := engine kernels calib export originals bench
 
 # What comes with hashes: the tools that build, what the tests need, and torch's wheels for the machine that CI has: the

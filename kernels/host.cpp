@@ -175,6 +175,62 @@ DEGRADE_WIDE void filter_row(const uint8_t* __restrict row, const uint8_t* __res
         out[i] = static_cast<uint8_t>(row[i] - (static_cast<uint16_t>(row[i - 3] + above[i]) >> 1));
 }
 
+// One channel's way along a row of a PNG: a is left of it, c is above that.
+struct Way {
+    int a = 0, c = 0;
+
+    __attribute__((always_inline)) uint8_t average(int left_over, int b) { return static_cast<uint8_t>(a = (left_over + ((a + b) >> 1)) & 255); }
+    __attribute__((always_inline)) uint8_t paeth(int left_over, int b) {
+        // Which is nearest is as good as chance, so nothing branches on it.
+        const int to_a = b - c, to_b = a - c, to_c = to_a + to_b;
+        const int pa = (to_a ^ to_a >> 31) - (to_a >> 31), pb = (to_b ^ to_b >> 31) - (to_b >> 31);
+        const int pc = (to_c ^ to_c >> 31) - (to_c >> 31);
+        const int c_is_nearer = (pc - pb) >> 31, other = b ^ ((b ^ c) & c_is_nearer);
+        const int least = pb ^ ((pb ^ pc) & c_is_nearer), other_is_nearer = (least - pa) >> 31;
+        const int nearest = a ^ ((a ^ other) & other_is_nearer);
+        c = b;
+        return static_cast<uint8_t>(a = (left_over + nearest) & 255);
+    }
+};
+
+// A row of a PNG's pixels out of what its filter left of it (PNG, third edition, 9.2 and 9.3). False where there is no
+// such filter. A byte waits for the one to the left of it, so the three channels go side by side.
+bool unfilter_row(int filter, const uint8_t* __restrict row, const uint8_t* __restrict above, uint8_t* __restrict out,
+                  int64_t count) {
+    Way red, green, blue;
+    switch (filter) {
+        case 0:
+            std::memcpy(out, row, static_cast<size_t>(count));
+            return true;
+        case 1:
+            for (int64_t i = 0; i < count; i += 3) {
+                out[i] = static_cast<uint8_t>(red.a += row[i]);
+                out[i + 1] = static_cast<uint8_t>(green.a += row[i + 1]);
+                out[i + 2] = static_cast<uint8_t>(blue.a += row[i + 2]);
+            }
+            return true;
+        case 2:
+            for (int64_t i = 0; i < count; ++i) out[i] = static_cast<uint8_t>(row[i] + above[i]);
+            return true;
+        case 3:
+            for (int64_t i = 0; i < count; i += 3) {
+                out[i] = red.average(row[i], above[i]);
+                out[i + 1] = green.average(row[i + 1], above[i + 1]);
+                out[i + 2] = blue.average(row[i + 2], above[i + 2]);
+            }
+            return true;
+        case 4:
+            for (int64_t i = 0; i < count; i += 3) {
+                out[i] = red.paeth(row[i], above[i]);
+                out[i + 1] = green.paeth(row[i + 1], above[i + 1]);
+                out[i + 2] = blue.paeth(row[i + 2], above[i + 2]);
+            }
+            return true;
+        default:
+            return false;
+    }
+}
+
 // Chunks of 4096 bytes, so that no sum passes 32 bits.
 DEGRADE_WIDE void add_adler(degrade::png::Adler& sums, const uint8_t* bytes, int64_t count) {
     while (count > 0) {
@@ -548,6 +604,17 @@ void degrade_resize(const uint8_t* image,       // [height, width, 3]
                        spans_y[2 * y + 1], 3 * wide);
         std::copy(row.data(), row.data() + 3 * wide, out + y * 3 * wide);
     }
+}
+
+void degrade_unfilter(const uint8_t* rows,  // [height, 1 + 3 * width]: filter, and what it left
+                      uint8_t* out,         // [height, width, 3]
+                      int64_t height, int64_t width,
+                      int64_t* done) {      // rows before one whose filter is none
+    const int64_t bytes = 3 * width;
+    const std::vector<uint8_t> nothing(static_cast<size_t>(bytes));
+    const uint8_t* above = nothing.data();
+    for (*done = 0; *done < height; ++*done, above = out, out += bytes, rows += 1 + bytes)
+        if (!unfilter_row(rows[0], rows + 1, above, out, bytes)) return;
 }
 
 void degrade_png(const uint8_t* image,  // [height, width, 3]

@@ -73,6 +73,8 @@ _SIGNATURES: dict[str, list[Any]] = {
     "degrade_to_bytes": [_pointer, _pointer, _long, _long, _int],
     # image, out, spans and weights along x and y, height, width, height and width wanted, weights of a pixel along both
     "degrade_resize": [_pointer] * 6 + [_long] * 6,
+    # rows, out, height, width, rows that were done
+    "degrade_unfilter": [_pointer, _pointer, _long, _long, ctypes.POINTER(_long)],
     # image, out, height, width, size of what was written
     "degrade_png": [_pointer, _pointer, _long, _long, ctypes.POINTER(_long)],
 }

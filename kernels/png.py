@@ -38,6 +38,41 @@ def encode(image: Bytes) -> bytes:
     return out[: size.value].tobytes()
 
 
+def unfiltered(rows: bytes | bytearray, height: int, width: int) -> Bytes | None:
+    """uint8 [height, width, 3] of the filtered rows of any 8-bit RGB PNG, 1 + 3 width bytes each; None where a row
+    names no filter."""
+    if len(rows) != height * (1 + 3 * width) or not rows:
+        raise ValueError(f"{len(rows)} bytes came. Expected: {height} rows of {1 + 3 * width}.")
+    library = loader.library()
+    filtered = np.frombuffer(rows, np.uint8)
+    if library is None:
+        return unfiltered_twin(filtered.reshape(height, 1 + 3 * width))
+    out, done = np.empty((height, width, 3), np.uint8), ctypes.c_int64()
+    library.degrade_unfilter(filtered.ctypes.data, out.ctypes.data, height, width, ctypes.byref(done))
+    return out if done.value == height else None
+
+
+def unfiltered_twin(rows: Bytes) -> Bytes | None:
+    """The numpy twin of `unfiltered`. rows: uint8 [H, 1 + 3 W]."""
+    if rows[:, 0].max() > 4:
+        return None
+    height, width = len(rows), rows.shape[1] // 3
+    out = np.zeros((height + 1, width + 1, 3), np.int16)  # nothing above, nothing to the left
+    for y, (kind, row) in enumerate(zip(rows[:, 0].tolist(), rows[:, 1:].reshape(height, width, 3), strict=True), 1):
+        for x in range(1, width + 1):
+            left, above, corner = out[y, x - 1], out[y - 1, x], out[y - 1, x - 1]
+            to_left, to_above, to_corner = (
+                np.abs(above - corner),
+                np.abs(left - corner),
+                np.abs(left + above - 2 * corner),
+            )
+            others = np.where(to_above <= to_corner, above, corner)
+            nearest = np.where((to_left <= to_above) & (to_left <= to_corner), left, others)
+            predicted = (np.int16(0), left, above, (left + above) // 2, nearest)[kind]
+            out[y, x] = (row[x - 1] + predicted) % 256
+    return out[1:, 1:].astype(np.uint8)
+
+
 def most_bytes(height: int, width: int) -> int:
     """Bytes of a PNG at most."""
     row = 1 + 3 * width

@@ -35,7 +35,7 @@ def names(text: str) -> frozenset[str]:
 LAYERS = {
     "kernels": Layer(names("numpy")),
     "engine": Layer(
-        names(".kernels numpy onnxruntime cv2 pyvips PIL simplejpeg filelock jinja2 platformdirs pynvml"),
+        names(".kernels numpy onnxruntime cv2 pyvips PIL simplejpeg deflate filelock jinja2 platformdirs pynvml"),
         names(
             "pillow_heif pillow_jxl tensorrt tensorrt_rtx openvino polygraphy pycuda cuda ray lmdb webdataset fsspec"
             " pyarrow"

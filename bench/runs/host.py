@@ -23,7 +23,7 @@ import numpy as np
 from PIL import Image
 
 from degrade_engine.engine import images, run
-from degrade_engine.engine.images import ZLIB_LEVEL, Pixels, encode, jpeg
+from degrade_engine.engine.images import ZLIB_LEVEL, Pixels, encode, jpeg, png
 from degrade_engine.engine.planning import Order, Planned
 from degrade_engine.engine.runners import runner
 from degrade_engine.engine.runners.workers import Workers
@@ -110,9 +110,9 @@ def measured(planned: Planned, output: Output, work: Path) -> dict[str, float]:
 
 @contextmanager
 def as_before() -> Iterator[None]:
-    """What the code did in release 0.2, but for how PNGs are written: Pillow resizes, and a JPEG is looked through for
-    damage once libvips has decoded it."""
-    with patch.object(images, "resize_bicubic", by_pillow), patch.object(jpeg, "sound", lambda _: None):
+    """What the code did in release 0.2, but for how PNGs are written: Pillow resizes, libvips decodes everything."""
+    decodes = patch.object(jpeg, "sound", lambda _: None), patch.object(png, "sound", lambda _: None)
+    with patch.object(images, "resize_bicubic", by_pillow), decodes[0], decodes[1]:
         yield
 
 

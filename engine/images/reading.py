@@ -11,7 +11,7 @@ from PIL import Image
 
 from ...kernels import loader, resize
 from ..errors import BadImage
-from . import holes, jpeg
+from . import holes, jpeg, png
 from .colours import as_stored, to_srgb
 from .files import PIXEL_LIMIT, Encoded, File, damaged, fetched, opened, orientation, size_of, stored
 from .kinds import kind_of
@@ -59,10 +59,12 @@ def _pixels(whole: Encoded, alpha: Alpha, pixel_limit: int) -> Pixels:
 
 
 def _sound(whole: Encoded, image: Any) -> Pixels | None:
-    """The pixels of most JPEGs: decoded and looked through for damage in one pass, which libvips would take two for."""
-    if kind_of(whole.name, whole.data).word != "jpeg" or not as_stored(image):
+    """The pixels of most JPEGs and PNGs: decoded and looked through for damage at once, in half the time that libvips
+    takes; None of what it has to see."""
+    kind = kind_of(whole.name, whole.data).word
+    if kind not in ("jpeg", "png") or not as_stored(image):
         return None
-    pixels = jpeg.sound(whole.data)
+    pixels = jpeg.sound(whole.data) if kind == "jpeg" else png.sound(whole.data)
     return pixels if pixels is not None and pixels.shape == (image.height, image.width, 3) else None
 
 
