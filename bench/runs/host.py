@@ -1,9 +1,9 @@
 """What a pair costs the processor around the networks: milliseconds of a core, and so pairs a second a core.
 
-Whole runs by an engine that takes no time: decode, crop, bring to LR size, encode, write, commit. Each photograph is
-one pair, and as large as its HR, so that a pair decodes a whole file. Each run is made in turns by this code, and as
-release 0.2 worked (`as_before`). Processor time is counted, and the least of a few rounds, since it depends little on
-what else runs.
+Whole runs by an engine that takes no time: decode, crop, bring to LR size, encode, write, commit; and of two degraders.
+Each photograph is one pair, and as large as its HR, so that a pair decodes a whole file. Each run is made in turns by
+this code, and as release 0.2 worked (`as_before`). Processor time is counted, and the least of a few rounds, since it
+depends little on what else runs.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from .formats import cut
 
 SIDES, SCALE, ROUNDS, TILE = (512, 1024), 4, 2, 512
 SOURCES: dict[str, dict[str, Any]] = {"PNG": {"format": "PNG"}, "JPEG": {"format": "JPEG", "quality": 95}}
+DEGRADERS = ("bsrgan", "realesrgan")
 OUTPUTS = {
     "PNG": Output(), "WebP": Output(file_format="webp"), "PNG in LMDB": Output("lmdb"),
     "PNG in tars": Output("webdataset"),
@@ -65,13 +66,15 @@ def host_rows(hr: Path, pairs: int, work: Path) -> Iterator[Row]:
             order = Order(degrader="bicubic", hr=folder, pair_list=folder / "pairs.csv", lr_size=side // SCALE,
                           save_candidates=False)  # fmt: skip
             planned = run.plan(order, workers=Workers(1))
+            instant = replace(planned, plan=replace(planned.plan, degrader=None))  # so that nothing is degraded
+            about = {"source": source, "hr": side, "pairs": pairs}
             for kind, output in OUTPUTS.items():
-                took = measured(planned, output, work)
-                for code, seconds in took.items():
-                    yield {"what": "host", "code": code, "source": source, "hr": side, "output": kind, "pairs": pairs,
-                           "cpu_ms_a_pair": round(1e3 * seconds / pairs, 2),
-                           "pairs_a_second_a_core": round(pairs / seconds, 1),
-                           "of_before": round(seconds / took["0.2"], 3)}  # fmt: skip
+                yield from compared(instant, Instant(), output, work, about | {"output": kind, "engine": "instant"})
+            for kind in DEGRADERS if (source, side) == ("PNG", SIDES[0]) else ():
+                planned = run.plan(replace(order, degrader=kind), workers=Workers(1))
+                yield from compared(
+                    planned, StartEngine(), OUTPUTS["PNG"], work, about | {"output": "PNG", "engine": kind}
+                )
             yield from stages(tiles, folder, source, side)
 
 
@@ -88,24 +91,24 @@ def large(tiles: list[Pixels], side: int, count: int) -> list[Pixels]:
     return made
 
 
-def measured(planned: Planned, output: Output, work: Path) -> dict[str, float]:
-    """Seconds of a core that a whole run takes, by release."""
-    plan = replace(
-        planned.plan, degrader=None
-    )  # the start image is what an engine would be given, and is not made anew
+def compared(planned: Planned, engine: StartEngine, output: Output, work: Path, about: Row) -> Iterator[Row]:
+    """A row of a whole run for each release."""
     least: dict[str, float] = {}
     for turn in range(ROUNDS):
         for code, ways in (("0.2", as_before), ("now", nullcontext)):
-            out = work / f"{code}-{output.kind}-{output.file_format}-{turn}"
+            out = work / f"{code}-{turn}"
             level = ZLIB_LEVEL if code == "0.2" else None
             with ways():
                 began = time.process_time()
-                runner.run(plan, out, engine=Instant(), schedule=Schedule(), folders=planned.sources.folders,
+                runner.run(planned.plan, out, engine=engine, schedule=Schedule(), folders=planned.sources.folders,
                            workers=1, output=replace(output, png_level=level))  # fmt: skip
                 seconds = time.process_time() - began
             least[code] = min(seconds, least.get(code, seconds))
             shutil.rmtree(out)
-    return least
+    for code, seconds in least.items():
+        yield {"what": "host", "code": code, **about, "cpu_ms_a_pair": round(1e3 * seconds / about["pairs"], 2),
+               "pairs_a_second_a_core": round(about["pairs"] / seconds, 1),
+               "of_before": round(seconds / least["0.2"], 3)}  # fmt: skip
 
 
 @contextmanager

@@ -28,7 +28,9 @@ def test_a_row_of_each_source_size_and_output(hr: Path, tmp_path: Path, monkeypa
     out = tmp_path / "rows.jsonl"
     assert main(["bench", "pipeline", "--hr", str(hr), "--host", "2", "-o", str(out)]) == 0
     rows = [json.loads(line) for line in out.read_text().splitlines()]
-    runs = [row for row in rows if row["what"] == "host"]
+    runs = [row for row in rows if row["what"] == "host" and row["engine"] == "instant"]
+    degraded = [row["engine"] for row in rows if row.get("engine") in host.DEGRADERS]
+    assert degraded == ["bsrgan", "bsrgan", "realesrgan", "realesrgan"]
     assert {(row["source"], row["hr"], row["output"], row["code"]) for row in runs} == {
         (source, side, output, code) for source in host.SOURCES for side in host.SIDES for output in host.OUTPUTS
         for code in ("0.2", "now")
