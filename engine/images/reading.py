@@ -47,14 +47,15 @@ def read_rgb(file: File | str, *, alpha: Alpha = "white", pixel_limit: int = PIX
 def _pixels(whole: Encoded, alpha: Alpha, pixel_limit: int) -> Pixels:
     image = opened(whole, pixel_limit)
     upright = orientation(image)
-    pixels = _sound(whole, image)
-    if pixels is None:
-        try:
+    try:
+        pixels = _sound(whole, image)
+        looked_through = pixels is not None
+        if pixels is None:
             pixels = to_srgb(image)
-        except pyvips.Error as error:
-            raise damaged(whole) from error
-        if holes.has_hole(kind_of(whole.name, whole.data), whole.data):
-            raise BadImage("corrupt", f"{whole.name} lacks a part of its picture", mend="fetch the file again")
+    except pyvips.Error as error:
+        raise damaged(whole) from error
+    if not looked_through and holes.has_hole(kind_of(whole.name, whole.data), whole.data):
+        raise BadImage("corrupt", f"{whole.name} lacks a part of its picture", mend="fetch the file again")
     return _turned(_over_white(pixels, whole, alpha), upright)
 
 
