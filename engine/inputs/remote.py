@@ -29,6 +29,7 @@ from .globs import MAGIC, matches, split_glob
 from .walk import Complain
 
 T = TypeVar("T")
+_EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}  # of ours, that bring what opens such a URL
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,10 @@ class Remote:
             try:
                 system, root = fsspec.url_to_fs(first + query + chain + rest)
             except (ImportError, ValueError, FileNotFoundError, zipfile.BadZipFile) as error:  # such as: install s3fs
-                raise DegradeError(f"{name} cannot be opened ({' '.join(str(error).split()).rstrip('.')})") from None
+                extra = _EXTRAS.get(url.rpartition("::")[2].partition("://")[0])
+                mend = f"pip install 'degrade-engine[{extra}]'" if extra and isinstance(error, ImportError) else ""
+                said = " ".join(str(error).split()).rstrip(".")
+                raise DegradeError(f"{name} cannot be opened ({said})", mend=mend) from None
             keep(url, {"of": system.storage_options, "for all": fsspec.config.conf})
             return system, root, _is_folder(system, root)
 

@@ -153,6 +153,14 @@ def test_places_that_are_not_there_are_one_sentence(tmp_path, photos):
         assert "\n" not in str(error.value), where
 
 
+@pytest.mark.parametrize(("where", "extra"), [("s3://bucket/a", "s3"), ("gs://bucket/a", "gcs")])
+def test_a_store_whose_package_is_missing_names_the_extra(monkeypatch, where, extra):
+    monkeypatch.setitem(sys.modules, "s3fs", None)
+    monkeypatch.setitem(sys.modules, "gcsfs", None)
+    with pytest.raises(DegradeError, match=rf"pip install 'degrade-engine\[{extra}\]'"):
+        places.at(where)
+
+
 def test_places_go_to_other_processes(photos, tmp_path):
     (photos / "list.txt").write_text("a.jpg\n")
     for where in (str(photos), f"{photos}/*.jpg", str(photos / "list.txt"), remote_twins(photos, tmp_path)[1]):

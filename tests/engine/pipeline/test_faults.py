@@ -76,7 +76,8 @@ def test_a_pair_that_breaks_the_engine_is_named_and_its_neighbours_keep_their_by
     for gone in ("0000005", "0000017"):
         for role in ("gt", "lq"):
             del wanted[f"{role}/{gone}.png"]
-    books = ("manifest.jsonl", "meta_info_GT.txt", "meta_info_pair.txt", "rejects.jsonl", "plan.json")
+    books = ("manifest.jsonl", "meta_info_GT.txt", "meta_info_pair.txt", "metadata.jsonl", "rejects.jsonl", "plan.json",
+             "README.md")  # fmt: skip
     assert {k: v for k, v in there.items() if k not in books} == {k: v for k, v in wanted.items() if k not in books}
     lines = (whole / "manifest.jsonl").read_text().splitlines()
     assert (out / "manifest.jsonl").read_text().splitlines() == lines[:5] + lines[6:17] + lines[18:]

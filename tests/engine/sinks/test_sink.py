@@ -44,7 +44,7 @@ def test_the_folder_is_exactly_the_contract(tmp_path):
     sink.finish(rows, [{"path": "x.png", "reason": "empty"}])
     assert sorted(tree(out)) == [
         "gt/0000000.png", "gt/0000001.png", "lq/0000000.png", "lq/0000001.png",
-        "manifest.jsonl", "meta_info_GT.txt", "meta_info_pair.txt", "rejects.jsonl",
+        "manifest.jsonl", "meta_info_GT.txt", "meta_info_pair.txt", "metadata.jsonl", "rejects.jsonl",
     ]  # fmt: skip
     assert (out / "meta_info_GT.txt").read_bytes() == b"0000000.png (48,64,3)\n0000001.png (32,36,3)\n"
     assert (out / "meta_info_pair.txt").read_bytes() == (
