@@ -27,7 +27,7 @@ from .papers import tables as quality_tables
 from .papers.curve import draw
 from .papers.worth import table as worth_table
 from .rows import RESULTS, Row, rows_of, same
-from .runs import check
+from .runs import check, host
 from .seconds import tables as seconds_tables
 
 Make = Callable[[Path], str]  # a folder of rows -> what is made of them
@@ -39,6 +39,7 @@ TABLES: dict[str, Make] = {
     **seconds_tables.TABLES,
     **latency_page.TABLES,
     "check": check.table,
+    "host": host.table,
     "match": match.table,
     "match_ranks": match.ranks,
     "worth": lambda folder: worth_table.worth(rows_of(folder, "worth")),

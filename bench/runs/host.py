@@ -25,6 +25,7 @@ from PIL import Image
 from degrade_engine.engine import images, run
 from degrade_engine.engine.images import ZLIB_LEVEL, Pixels, encode, jpeg, png
 from degrade_engine.engine.planning import Order, Planned
+from degrade_engine.engine.report.figures import figure
 from degrade_engine.engine.runners import runner
 from degrade_engine.engine.runners.workers import Workers
 from degrade_engine.engine.sampling.batch import Batch, BatchResult
@@ -32,7 +33,7 @@ from degrade_engine.engine.sampling.starts import StartEngine
 from degrade_engine.engine.schedule import Schedule
 from degrade_engine.engine.sinks import Output
 
-from ..rows import Row
+from ..rows import Row, markdown, rows_of
 from .formats import cut
 
 SIDES, SCALE, ROUNDS, TILE = (512, 1024), 4, 2, 512
@@ -154,3 +155,21 @@ def least_ms(step: Callable[[int], Any], count: int) -> float:
             step(n)
         seconds.append(time.process_time() - began)
     return round(1e3 * min(seconds) / count, 2)
+
+
+def table(folder: Path) -> str:
+    """Milliseconds of a core a pair, release 0.2 and now, of each source, size, output and engine."""
+    rows = [row for row in rows_of(folder, "host") if row["what"] == "host"]
+    before = {_of(row): row for row in rows if row["code"] == "0.2"}
+    body = [
+        [f"{row['source']} {row['hr']}²", row["output"], "none" if row["engine"] == "instant" else row["engine"],
+         figure(before[_of(row)]["cpu_ms_a_pair"]), figure(row["cpu_ms_a_pair"]), f"{100 * row['of_before']:.0f} %",
+         figure(row["pairs_a_second_a_core"])]
+        for row in rows if row["code"] == "now"
+    ]  # fmt: skip
+    header = ["source", "output", "degrader", "ms of a core, 0.2", "now", "of it", "pairs a second a core"]
+    return markdown(header, body)
+
+
+def _of(row: Row) -> tuple[Any, ...]:
+    return row["source"], row["hr"], row["output"], row["engine"]
