@@ -113,11 +113,11 @@ class Call:
         """The end of a run."""
         for note in made.notes:
             self.log.say("note", note)
+        if made.pairs and self.planned and (said := beside_references(self.out, self.planned)):
+            self.log.say("match", said)
         code = PAIRS_MISSING if made.pairs < made.asked else 0
         self.log.result("finished", str(made), pairs=made.pairs, asked=made.asked, rejects=made.rejects,
                         seconds=round(made.seconds, 1), exit_code=code)  # fmt: skip
-        if made.pairs and self.planned and (said := beside_references(self.out, self.planned)):
-            self.log.say("match", said)
         return code
 
     def on_plan(self, planned: Planned) -> None:
