@@ -34,6 +34,12 @@ class Far:
     frechet: dict[str, Distance]
     halves: tuple[float, float] | None
 
+    @property
+    def near(self) -> bool:
+        """Whether LR are as near as chance lets tell."""
+        lr = self.measures["lr"], self.frechet["lr"].value
+        return self.halves is not None and all(one <= two for one, two in zip(lr, self.halves, strict=True))
+
     def to_json(self) -> dict[str, Any]:
         return {
             "measures": {key: round(value, 4) for key, value in self.measures.items()},
@@ -89,9 +95,10 @@ def match(folder: Path, against: Where | Inventory, *, most: int = LOOKED, seed:
     columns = columns_of(both, LABELS, seen.scenes) + columns_of(real, LABELS, seen.shots, seed=1)
     by_key = {one.key: one for one in columns}
     outcomes = {(key, "real"): outcomes_of(by_key[key], by_key["real"]) for key in ("lr", "bicubic")}
+    apart = far(seen, measured, seed) if whole else None
     verdict = Verdict(columns, outcomes, [])
-    verdict = Verdict(columns, outcomes, [sentence(verdict)])
-    return Match(folder, there.place.name, seen, verdict, far(seen, measured, seed) if whole else None)
+    verdict = Verdict(columns, outcomes, [sentence(verdict, near=apart is not None and apart.near)])
+    return Match(folder, there.place.name, seen, verdict, apart)
 
 
 def far(seen: Gathered, measured: Mapping[str, Sequence[Measured | None]], seed: int = 0) -> Far:
@@ -115,20 +122,25 @@ def together(one: Sequence[Measured | None], other: Sequence[Measured | None]) -
 # ---- words ----
 
 
-def sentence(verdict: Verdict) -> str:
-    """Such as "LR are sharper and less noisy than the camera's: give references of this camera, and …"."""
+def sentence(verdict: Verdict, near: bool = False) -> str:
+    """Such as "LR are sharper and less noisy than the camera's: give references of this camera, and …". near: whether
+    they are, on the whole, as near as the camera's photographs are to one another."""
     found = dict(verdict.outcomes["lr", "real"])
     if found.get("noise") in ("low", "high"):
         found = {key: value for key, value in found.items() if key not in LIKE_NOISE or value != found["noise"]}
     differ = differences(found)
     unsure = [of.name.lower() for of in MEASURES if found.get(of.key) == "unsure" and of.first]
     few = f"there are too few photographs to tell {listed(unsure)}" if unsure else ""
+    whole = "LR are as near to the camera's photographs as those are to one another"
     if not differ:
+        if near:
+            return f"{whole}; {few}." if few else f"{whole}."
         if all(value == "unsure" for value in found.values()):
             return "There are too few photographs to tell LR from the camera's: give more of both."
         return f"LR are like the camera's in what can be told, but {few}." if few else (
             "LR are like the camera's by every measure.")  # fmt: skip
-    said = f"LR are {listed(differ)} than the camera's: {', and '.join(advice(verdict))}"
+    said = f"{whole}, though {listed(differ)}" if near else f"LR are {listed(differ)} than the camera's"
+    said += f": {', and '.join(advice(verdict))}"
     return f"{said}; {few}." if few else f"{said}."
 
 
