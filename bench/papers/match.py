@@ -41,7 +41,7 @@ BLURRED = (0.5, 1.0, 1.5)  # LR pixels
 NOISE = (1.0, 2.0, 5.0)  # grey levels
 DEGRADERS = ("Real-ESRGAN", "BSRGAN")
 MEAN, FRECHET = "all measures", "fine detail"
-CANON = "Canon 021 to 030"  # the camera whose worth was measured
+CANON = "Canon 031 to 050"  # on which worth is tested
 WORTH = {
     "bicubic": "bicubic", "bicubic, Gaussian 0.5": "bicubic, Gaussian sigma 0.5",
     "bicubic, noise 1": "bicubic, noise 1 added", "bicubic, noise 2": "bicubic, noise 2 added",
