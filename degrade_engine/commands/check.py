@@ -23,8 +23,8 @@ def command(ctx: click.Context, pairs: Path, threads: int | None, as_json: bool)
     Example:
       degrade-engine check pairs
 
-    PAIRS is what `generate` wrote (image folders, LMDB or WebDataset), or a folder of pairs from elsewhere whose names
-    say which images are HR or GT and which are LR or LQ (DIV2K, BasicSR).
+    PAIRS is what `generate` wrote (with any --sink), or a folder of pairs from elsewhere whose names say which images
+    are HR or GT and which are LR or LQ (DIV2K, BasicSR).
 
     Found are: images that cannot be decoded; a GT whose size is no multiple of the LQ's; an LQ of another scene (and
     whose it is); an LQ that is turned, mirrored, shifted by three quarters of a pixel or more, has swapped channels or

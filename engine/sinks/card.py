@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 README = "README.md"
 OURS = "<!-- Written by degrade-engine. A run replaces this file as long as this line is in it. -->"
-_SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
+_SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"),
+          (10**8, "10M<n<100M"))  # fmt: skip
 _LAYOUT = {
     "folder": "`gt/` and `lq/` hold image files with the same names. `metadata.jsonl` pairs them.",
     "webdataset": "`webdataset/` holds tars with `STEM.gt.{0}`, `STEM.lq.{0}` and `STEM.json` of each pair.",
@@ -59,7 +60,7 @@ def card(output: Output, pairs: int, made: str, licences: Sequence[str]) -> str:
             "tags:",
             "- super-resolution",
             "size_categories:",
-            f"- {next((word for most, word in _SIZES if pairs < most), 'n>10M')}",
+            f"- {next((word for most, word in _SIZES if pairs < most), '100M<n<1B')}",
             *_configs(output),
             "---",
             OURS,
