@@ -201,14 +201,18 @@ bench-gpu: types
 	@$(MAKE) --no-print-directory gpu-rows
 
 gpu-rows:
-	@left=(); get() { echo "Installing $$*"; $(GPU_PIP) -c constraints.txt "$$@" || $(GPU_PIP) "$$@" || { \
-		echo "left out: $$*" >&2; left+=(--left-out "$$*"); return 1; }; }; \
+	@left=(); get() { echo "Installing $$*"; said=$$($(GPU_PIP) -c constraints.txt "$$@" 2>&1) || said=$$($(GPU_PIP) "$$@" 2>&1) || { \
+		echo "left out: $$(echo "$$said" | grep . | tail -n 1)" >&2; left+=(--left-out "$$*"); return 1; }; }; \
 	test -x .venv-gpu/bin/python || $(PYTHON) -m venv --system-site-packages .venv-gpu; \
 	get scikit-build-core cmake ninja setuptools; \
 	get --no-deps $(if $(WHEELS),,--extra-index-url "$(TORCH_INDEX)") torch; \
 	get --no-build-isolation -e '.[train,test,metrics]' || get --no-build-isolation -e . || \
-		get --no-build-isolation --no-deps -e . || export PYTHONPATH="$(CURDIR)/build/types"; \
+		get --no-build-isolation --no-deps -e . || export PYTHONPATH="$(CURDIR)/build/types" PYTHONSAFEPATH=1; \
 	for package in $(GPU_PACKAGES); do get "$$package" || true; done; \
+	said=$$(.venv-gpu/bin/python -c 'import degrade_engine.bench.gpu.gpu' 2>&1 | tail -n 1); \
+	if [ -n "$$said" ]; then mkdir -p "$(dir $(GPU_ROWS))"; \
+		printf '{"part": "install", "failed": "%s"}\n' "$${said//\"/}" >> "$(GPU_ROWS)"; \
+		echo "The package does not load: $$said. A row in $(GPU_ROWS) says so" >&2; exit 1; fi; \
 	.venv-gpu/bin/python -m degrade_engine bench gpu "$(CHECKPOINT)" "$${left[@]}" -o "$(GPU_ROWS)"
 
 clean:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import tomllib
@@ -41,6 +42,14 @@ def test_onnx_runtimes_tensorrt_is_ten(extras: dict[str, list[Requirement]]) -> 
     bounds = {one.name: one.specifier for one in extras["gpu"]}
     assert "10.16" in bounds["tensorrt"] and "11.0" not in bounds["tensorrt"]
     assert "11.4" in {one.name: one.specifier for one in extras["tensorrt"]}["tensorrt"]
+
+
+def test_bench_gpu_installs_what_the_extras_say(root: Path, extras: dict[str, list[Requirement]]) -> None:
+    found = re.search(r"^GPU_PACKAGES := (.*(?:\\\n.*)*)", (root / "Makefile").read_text(), re.MULTILINE)
+    assert found
+    lines = [Requirement(line) for line in re.findall(r"'([^']+)'", found[1])]
+    known = {str(one) for extra in ("gpu", "rtx", "pycuda") for one in extras[extra]}
+    assert len(lines) == 6 and {str(one) for one in lines} == known
 
 
 def resolved(*lines: str) -> dict[str, str]:

@@ -119,7 +119,7 @@ def main(file: Path, name: str, rows: int, lr_size: int, target: str, out: Path)
 
     FILE is the denoiser of a bundle, in FP16. Needs the extras rtx and train.
     """
-    row = {"network": name} | step_traffic(file, rows, lr_size, target_of(target))
+    row: Row = {"network": name, **step_traffic(file, rows, lr_size, target_of(target))}
     row |= {"tensorrt-rtx": version_of("tensorrt-rtx"), **stamp()}
     add_row(out, row)
     click.echo(f"{row['kernels']} kernels, {row['bytes'] / 1e9:.2f} GB a step")

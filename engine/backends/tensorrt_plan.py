@@ -201,7 +201,7 @@ def largest(parsed: Network, shapes: dict[str, tuple[int, ...]]) -> int:
         tensor.shape = shapes[name]
     layers = map(parsed.network.get_layer, range(parsed.network.num_layers))
     outputs = (layer.get_output(i) for layer in layers for i in range(layer.num_outputs))
-    return max(math.prod(output.shape) for output in outputs)
+    return max(math.prod(map(int, output.shape)) for output in outputs)
 
 
 def convolutions(parsed: Network) -> list[Any]:

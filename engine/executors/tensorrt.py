@@ -45,7 +45,8 @@ class TensorRTExecutor(PartExecutor):
         device: Any, cache: Path | None = None,
     ) -> None:  # fmt: skip
         super().__init__(path, part, batch=batch, height=height, width=width)
-        self._device, self._cache_file, self._cache = device, cache, None
+        self._device, self._cache_file = device, cache
+        self._cache: Any = None
         self._copies: dict[str, Any] = {}  # aligned, by the tensor's name; made once
         self._through: dict[str, Any] = {}  # of these, those in use, with the buffers that they stand for
         self._runtime = trt.Runtime(logger)  # has to outlive the engine
