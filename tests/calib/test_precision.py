@@ -186,9 +186,9 @@ def test_export_honours_the_islands(
     onnx = pytest.importorskip("onnx")
     write, check = exporting.write_onnx, exporting.check_parity
 
-    def write_one(part: Any, lr_multiple: int, path: Path) -> None:
+    def write_one(part: Any, lr_multiple: int, path: Path, half: bool) -> None:
         if path.name == "degradation.fp16.onnx":
-            write(part, lr_multiple, path)
+            write(part, lr_multiple, path, half)
         else:
             path.write_bytes(b"left out")
 
