@@ -144,7 +144,8 @@ bench:
 	$(BIN)/degrade-engine build "$$at/bundle-syndiff" --lr-size 128 --batch 4 -o "$$at/syndiff"; \
 	if $(BIN)/degrade-engine build "$(OUT)/bundle" --precision bf16 --lr-size 128 --batch 4 --candidates 3 \
 		-o "$$at/bf16"; then bf16="$$at/bf16" also="--also $$at/bf16"; else echo "Going on without bf16" >&2; fi; \
-	$(BIN)/degrade-engine bench speed "$(CHECKPOINT)" --engine "$(OUT)/engine" $$also -o "$$at/speed.jsonl"; \
+	$(BIN)/degrade-engine build "$(OUT)/bundle" --precision int8 --lr-size 128 --batch 4 --candidates 3 -o "$$at/int8"; \
+	$(BIN)/degrade-engine bench speed "$(CHECKPOINT)" --engine "$(OUT)/engine" $$also --also "$$at/int8" -o "$$at/speed.jsonl"; \
 	$(BIN)/degrade-engine bench table12 "$(CHECKPOINT)" --engine "$(OUT)/engine" --syndiff "$$at/syndiff" $$also \
 		$(if $(PAIRS),--pairs "$(PAIRS)") -o "$$at/table12.jsonl"; \
 	$(BIN)/degrade-engine bench latency "$(OUT)/engine" $$bf16 -o "$$at/latency.jsonl"; \

@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
-from . import backends, machine, parity
+from . import backends, machine, parity, recorded
 from .artefact import check_replaceable, move_folder, new_folder, sha256_file, sweep, tool_versions, write_json_atomic
 from .backends.backend import Accepted, Backend, Order
 from .bundle import Bundle, open_bundle
@@ -23,7 +24,7 @@ from .engine_spec import ENGINE_JSON, EngineKey, EngineSpec, Parity, differing, 
 from .errors import DegradeError
 from .executors import Executor
 from .lock import only_one
-from .spec import PartSpec, Precision, file_ref, not_commercial
+from .spec import PartSpec, Precision, PrecisionChoice, file_ref, not_commercial
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def build(
     *,
     backend: str = "auto",
     target: str | None = None,
-    precision: Precision = "fp32",
+    precision: PrecisionChoice = "fp32",
     lr_size: int = 128,
     batch: int = 16,
     candidates: int | None = None,
@@ -53,6 +54,7 @@ def build(
     """Builds the engine folder `out`, whole or not at all; an engine that is there with the same key is kept.
 
     backend: "auto" or one of `backends.BACKENDS`; target: the GPU to build for, such as "sm_89", None = this machine;
+    precision: "auto" is the quickest that is good on this machine (`backends.quickest`), and a note says which;
     lr_size: side of an LR image in pixels;
     batch: pairs; candidates: K, None = 3 where there is something to choose by, else 1; threads: of the parity run;
     rebuild: also an engine with the same key. say: is told what is being done. Raises DegradeError for a bundle, size,
@@ -74,14 +76,20 @@ class Asked:
 
 
 def ask(
-    bundle_path: Path, *, backend: str = "auto", target: str | None = None, precision: Precision = "fp32",
+    bundle_path: Path, *, backend: str = "auto", target: str | None = None, precision: PrecisionChoice = "fp32",
     lr_size: int = 128, batch: int = 16, candidates: int | None = None,
 ) -> Asked:  # fmt: skip
     """Whether `build` can make it, before it begins; its arguments. Raises DegradeError."""
-    if precision not in get_args(Precision):
-        raise DegradeError(f"The precision is {precision!r}", wanted="fp32, fp16 or bf16")
-    runner, accepted = _choose(backend, precision, target)
-    bundle = open_bundle(bundle_path)
+    if precision not in get_args(PrecisionChoice):
+        raise DegradeError(f"The precision is {precision!r}", wanted=", ".join(get_args(PrecisionChoice)))
+    if precision != "auto":  # what cannot be here is said before a bundle is read
+        runner, accepted = _choose(backend, precision, target)
+        bundle = open_bundle(bundle_path)
+    else:
+        bundle = open_bundle(bundle_path)
+        precision, why = _auto(backend, bundle)
+        runner, accepted = _choose(backend, precision, target)
+        accepted = replace(accepted, notes=(f"--precision auto is {precision}: {why}.", *accepted.notes))
     multiple = bundle.spec.lr_multiple
     if lr_size < 1 or lr_size % multiple:
         raise DegradeError(
@@ -97,10 +105,10 @@ def ask(
         raise DegradeError(fact, wanted="1")
     if batch < 1 or candidates < 1:
         raise DegradeError(f"The batch is {batch} and the candidates are {candidates}", wanted="at least 1 of each")
-    if accepted.computed == "bf16" and not bundle.spec.model_kind.has_steps:
+    if accepted.computed in ("bf16", "int8") and not bundle.spec.model_kind.has_steps:
         raise DegradeError(
-            f"--precision is bf16, which is for networks that run in every step, and a model of the kind "
-            f"{bundle.spec.kind} has none", wanted="--precision fp32",
+            f"--precision is {accepted.computed}, which is for networks that run in every step, and a model of the "
+            f"kind {bundle.spec.kind} has none", wanted="--precision fp32",
         )  # fmt: skip
     return Asked(bundle, _key(bundle, runner, accepted, precision, lr_size, batch, candidates), accepted)
 
@@ -190,6 +198,17 @@ def quarantine(folder: Path, out: Path, report: Parity) -> None:
     )
 
 
+def _auto(choice: str, bundle: Bundle) -> tuple[Precision, str]:
+    """The precision that "auto" is for a backend ("auto": whichever works) and a bundle, and why."""
+    if not bundle.spec.model_kind.has_steps:
+        return "fp32", f"a model of the kind {bundle.spec.kind} has no network that runs in every step"
+    among = backends.running() if choice == "auto" else [backends.named(choice)]
+    precision, why = backends.quickest(among)
+    if precision == "bf16" and any("fp16" not in part.files for part in bundle.spec.parts.values()):
+        return "fp32", f"{why}, but the bundle has no FP16 files, by which bf16 is judged"
+    return precision, why
+
+
 def _choose(choice: str, precision: Precision, target: str | None) -> tuple[Backend, Accepted]:
     """The backend that is built for, and what it will do."""
     runner = backends.best(precision) if choice == "auto" else backends.named(choice)
@@ -207,7 +226,7 @@ def _choose(choice: str, precision: Precision, target: str | None) -> tuple[Back
 def _key(
     bundle: Bundle, runner: Backend, accepted: Accepted, asked: Precision, lr_size: int, batch: int, candidates: int
 ) -> EngineKey:
-    here: dict[str, Any] = runner.here(accepted.target)
+    here: dict[str, Any] = runner.here(accepted.target, accepted.computed)
     bundle_files = {part: bundle.file(part, accepted.source) for part in bundle.spec.parts}  # refuses one that lacks
     return EngineKey(
         backend=runner.name,
@@ -240,7 +259,8 @@ def _write_parts(
     for name, part in bundle.spec.parts.items():
         say(f"making {name}")
         source = bundle.file(name, accepted.source)
-        made = maker.make(Order(name, part, source, folder, rows_of(part, key), key.lr_size, accepted))
+        feeds = partial(recorded.feeds, bundle, name, key.lr_size)
+        made = maker.make(Order(name, part, source, folder, rows_of(part, key), key.lr_size, accepted, feeds))
         if sha256_file(source) != key.files[name]:
             raise DegradeError(f"{source} changed while it was read", mend="build again")
         parts[name] = replace(part, files={"engine": file_ref(folder, made.file)})

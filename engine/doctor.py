@@ -57,16 +57,18 @@ def verdict(lines: list[Line]) -> Verdict:
     backends = {one.name: one for one in known_backends()}
     running = [one for name, one in backends.items() if state["backend", name].state == "ok"]
     features, gpus = machine.cpu_features(), machine.nvidia().devices
-    quick = [one for one in running if not one.gpu and "bf16" in one.precisions]
     fast = any(name in features for name in machine.BF16)
-    best = next((one for one in running if one.gpu), None) or (quick[0] if quick and fast else None)
-    best = best or next(iter(running), None)
-    bf16 = best is not None and not best.gpu and best in quick and fast
+    precision, best = None, None
+    if running:
+        from .backends import quickest
+
+        precision, _ = quickest(running)
+        on_gpu = [one for one in running if one.gpu]
+        best = next(one for one in (*on_gpu, *running) if precision in one.precisions)
     count = machine.cpu_count()
     named = ", ".join(gpu.name for gpu in gpus) or "no GPU"
     instructions = f" with {features[0]}" if features else ""
     said = f"{count} core{'s' if count > 1 else ''}{instructions}, {named}"
-    precision = None if best is None else "bf16" if bf16 else "fp32"
     return Verdict(
         said, best.name if best else None, precision, tuple(_faster(state, running, list(backends.values()), fast))
     )
@@ -87,6 +89,13 @@ def _faster(
             f"This processor computes in bf16, about three times as fast: {able[0].install}, and then "
             "`generate --precision bf16`."
         )
+    vnni = any(name in machine.cpu_features() for name in machine.VNNI)
+    on_gpu = any(one.gpu for one in running)
+    if vnni and not fast and not on_gpu and any("int8" in one.precisions for one in running):
+        from .backends import int8
+
+        if reason := int8.lacks():
+            yield f"This processor multiplies bytes (VNNI): `generate --precision int8` would be faster, but {reason}."
     for name in ("host", "CUDA") if gpus else ("host",):
         if state["kernels", name].state != "ok":
             yield f"The compiled kernels ({name}) are missing: {state['kernels', name].text}."

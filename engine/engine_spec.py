@@ -19,7 +19,7 @@ from .backends.tensorrt_plan import PlanProof
 from .errors import DegradeError
 from .kinds import ModelKind
 from .schedule import Schedule
-from .spec import FilterWeights, PartSpec, Precision, Preprocessing, Start, check_file, hr_scale
+from .spec import FilterWeights, PartSpec, Precision, Preprocessing, Start, check_file, hr_scale, quantised
 
 ENGINE_JSON = "engine.json"
 REBUILD = "build it again, here, with `degrade-engine build BUNDLE -o ENGINE --rebuild`"
@@ -214,9 +214,9 @@ def read_engine_spec(folder: Path) -> EngineSpec:
         file = part.files["engine"]
         check_file(path.parent, file)
         runner.check(path.parent / file.path)
-        if not spec.plans:  # nothing was compiled: the files are the bundle's own
+        if not spec.plans and not quantised(key.precision_computed, part):  # the file is the bundle's own
             compare(f"{path}: files.{name}", key.files.get(name), file.sha256)
-    for name, here in runner.here(key.target).items():
+    for name, here in runner.here(key.target, key.precision_computed).items():
         built = getattr(key, name)
         if built is not None:  # None: built ahead of time, or for the CPU
             compare(f"{path}: {name}", built, here)

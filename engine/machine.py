@@ -17,8 +17,12 @@ from pathlib import Path
 
 from .errors import DegradeError
 
-CPU_FLAGS = {"amx_bf16": "AMX", "avx512_bf16": "AVX-512 BF16", "avx512f": "AVX-512", "avx2": "AVX2"}
+CPU_FLAGS = {
+    "amx_bf16": "AMX", "avx512_bf16": "AVX-512 BF16", "avx512_vnni": "AVX-512 VNNI", "avx_vnni": "AVX VNNI",
+    "avx512f": "AVX-512", "avx2": "AVX2",
+}  # fmt: skip
 BF16 = ("AMX", "AVX-512 BF16")  # either multiplies in bf16
+VNNI = ("AVX-512 VNNI", "AVX VNNI")  # either multiplies bytes
 
 
 @dataclass(frozen=True)

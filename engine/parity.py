@@ -25,6 +25,13 @@ on what is compared.
 bf16: FP16's tolerance with eight times the yardstick's error, since its significand has three bits fewer, and end to
 end a mean of half a grey level at most, the project's limit for a precision (calib/precision).
 
+INT8, in which only the denoiser is: every other part is held to FP32's tolerance. There is no yardstick, since the
+bound is one of pixels. End to end, by the recommended recipe (its noise is stronger than the usual run's, so an error
+of eps weighs more), the mean is the project's limit. A normal error of that mean has its 99th percentile at 3.2 times
+it, and among a million values its largest at six times; sixteen are allowed, since clipped values make the tail
+heavier. The denoiser alone is held to the same grey levels: an error e of eps moves the x_0 that x_t shows by sqrt((1
+- abar)/abar)·e. Where noise is the stronger, that factor is taken as one: the calls that follow correct what is above.
+
 The engine with itself is held to the FP32 tolerance in any precision: equal rows are computed by the same kernels. A
 row whose neighbours alone change is computed by the same threads; there the tolerance is zero.
 """
@@ -51,8 +58,8 @@ from .errors import DegradeError
 from .executors import Executor
 from .executors.onnxruntime import OnnxRuntimeExecutor
 from .sampling.batch import Batch
-from .schedule import table
-from .spec import IMAGE_SHAPE, Precision, hr_scale, makes_image
+from .schedule import SolverTable, table
+from .spec import IMAGE_SHAPE, Precision, hr_scale, makes_image, quantised
 
 Float32 = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
@@ -67,6 +74,7 @@ SAME = Bound(mean=0.0, p99=0.0, max=0.0)
 TYPED = 10
 COARSER: dict[Precision, int] = {"fp16": 1, "bf16": 8}  # a rounding error over FP16's: 2^-8 over 2^-11
 MOST_MEAN = 0.5  # grey levels, end to end
+GREY_INT8 = Bound(mean=MOST_MEAN, p99=1.6, max=8.0)
 TAU, STEPS, SEED, FUSION_WEIGHT = 30, 3, 20240, 0.5
 DISTINCT = 4  # pairs that differ; the rest of the batch repeats them
 
@@ -89,9 +97,7 @@ def check(
     """
     began = time.perf_counter()
     distinct = max(1, min(DISTINCT, batch // 2))
-    names, content, reference = probe_pairs(lr_size, distinct)
-    scale = hr_scale(bundle.spec.parts)
-    hr = None if scale is None else probe_pairs(scale * lr_size, distinct)[1]
+    names, of_pairs = probe(bundle, lr_size, distinct)
 
     def on_the_cpu(precision: Precision) -> Side:
         def open_part(name: str, rows: int) -> Executor:
@@ -100,18 +106,16 @@ def check(
 
         return Side(HostDevice(), open_part)
 
-    exact, yardstick = on_the_cpu("fp32"), None if precision == "fp32" else on_the_cpu("fp16")
+    exact, yardstick = on_the_cpu("fp32"), on_the_cpu("fp16") if precision in COARSER else None
     engine = Side(engine.device, cache(engine.open))  # a plan and its memory are large: each is opened once
-    measures = _parts(bundle, exact, engine, yardstick, content, reference, hr, batch, candidates, fixed_batch,
-                      precision)  # fmt: skip
+    measures = _parts(bundle, exact, engine, yardstick, of_pairs, batch, candidates, fixed_batch, precision)
 
-    tau = min(TAU, bundle.spec.schedule.T) if bundle.spec.model_kind.has_steps else 0
+    way = recommended(bundle) if precision == "int8" else usual(bundle)
     pairs = np.arange(batch, dtype=np.uint32) % distinct
-    whole = partial(_end_to_end, bundle, candidates=candidates, lr_size=lr_size, tau=tau)
-    probe = Rows(content, reference, hr, np.arange(distinct, dtype=np.uint32))
-    of_rows, of_pairs = probe.map(lambda values: values[pairs]), probe
+    whole = partial(end_to_end, bundle, way=way, candidates=candidates, lr_size=lr_size)
+    of_rows = of_pairs.map(lambda values: values[pairs])
     found, wanted = whole(engine, of_rows), whole(exact, of_pairs)
-    tolerance = GREY_FP32
+    tolerance = GREY_INT8 if precision == "int8" else GREY_FP32
     if yardstick is not None:
         error = measure("end to end", "reference", whole(yardstick, of_pairs), wanted, GREY_FP32, GREY)
         tolerance = _typed(error, precision)
@@ -125,23 +129,24 @@ def check(
     return Parity(
         "passed" if all(m.passed for m in measures) else "failed",
         probe=names,
-        tau=tau,
-        steps=min(STEPS, tau),
+        tau=way.solver.tau,
+        steps=len(way.solver),
         measures=tuple(measures),
         seconds=round(time.perf_counter() - began, 3),
     )
 
 
 def _parts(
-    bundle: Bundle, exact: Side, engine: Side, yardstick: Side | None, content: Bytes, reference: Bytes,
-    hr: Bytes | None, batch: int, candidates: int, fixed_batch: bool, precision: Precision,
+    bundle: Bundle, exact: Side, engine: Side, yardstick: Side | None, probe: Rows, batch: int,
+    candidates: int, fixed_batch: bool, precision: Precision,
 ) -> list[Measure]:  # fmt: skip
     """Each part alone: reference, duplicate rows, a row by itself. The inputs are the reference's outputs, not the
     engine's.
     """
-    distinct, schedule = len(content), bundle.spec.schedule
-    images = {"reference": pixels.to_planar(reference), "pair": pixels.to_planar(content)}
-    t = np.linspace(1, schedule.T, distinct).round().astype(np.int32)
+    distinct, schedule = len(probe.content), bundle.spec.schedule
+    images = {"reference": pixels.to_planar(probe.reference), "pair": pixels.to_planar(probe.content)}
+    last = recommended(bundle).solver.tau if precision == "int8" else schedule.T  # beyond, there are no scales
+    t = np.linspace(1, last, distinct).round().astype(np.int32)
     rng = np.random.default_rng(SEED)
     noise = rng.standard_normal(images["pair"].shape)
     s, n = (np.sqrt(v)[:, None, None, None] for v in (schedule.alphas_bar[t], 1 - schedule.alphas_bar[t]))
@@ -149,8 +154,8 @@ def _parts(
         "content": images["pair"], "t": t, "x_t": (s * images["pair"] + n * noise).astype(np.float32),
         "z": noise.astype(np.float32),
     }  # fmt: skip
-    if hr is not None:
-        known["hr"] = pixels.to_planar(hr)
+    if probe.hr is not None:
+        known["hr"] = pixels.to_planar(probe.hr)
     for tensor in (tensor for part in bundle.spec.parts.values() for tensor in part.inputs):
         if tensor.name in bundle.spec.model_kind.drawn and tensor.name not in known:
             shape = tensor.resolve(*(noise.shape[axis] for axis in (0, 2, 3)))
@@ -174,7 +179,11 @@ def _parts(
             fp32, unit = (GREY_FP32, GREY) if pixel else (RELATIVE_FP32, RELATIVE)
             error = measure(name, "reference", typed[output.name], b, fp32, unit)
             tolerance = fp32 if yardstick is None else _typed(error, precision)
-            measures.append(measure(name, "reference", a, b[which], tolerance, unit))
+            if quantised(precision, part):
+                shown = np.minimum(n / s, 1)[which]  # what an error of eps is in x_0
+                measures.append(measure(name, "reference", a * shown, b[which] * shown, GREY_INT8, GREY))
+            else:
+                measures.append(measure(name, "reference", a, b[which], tolerance, unit))
             if rows > distinct:
                 measures.append(measure(name, "duplicate rows", a, a[which], fp32, unit))
             if rows > 1:
@@ -232,19 +241,38 @@ class Rows:
         return Rows(change(self.content), change(self.reference), hr, change(self.pairs))
 
 
-def _end_to_end(
-    bundle: Bundle, side: Side, rows: Rows, *, candidates: int, lr_size: int, tau: int
-) -> Float32:  # fmt: skip
+@dataclass(frozen=True)
+class Way:
+    """How pairs are made end to end. from_content: whether the start image is the HR at LR size, not Rec_lr."""
+
+    solver: SolverTable
+    from_content: bool
+
+
+def usual(bundle: Bundle) -> Way:
+    """DDPM from a small tau, and the model's own start image where it has one."""
+    tau = min(TAU, bundle.spec.schedule.T) if bundle.spec.model_kind.has_steps else 0
+    own = any(makes_image(part) for part in bundle.spec.parts.values())
+    return Way(table(bundle.spec.schedule, "ddpm", tau, STEPS), not own)
+
+
+def recommended(bundle: Bundle, calls: int = 1) -> Way:
+    """The recommended recipe of the bundle's kind. calls: at least so many."""
+    recipe, schedule = bundle.spec.model_kind.recipes["recommended"], bundle.spec.schedule
+    recipe = recipe.but(steps=None if recipe.steps is None else max(recipe.steps, calls))
+    return Way(recipe.table(schedule, min(recipe.tau[1], schedule.T)), recipe.start != "reconstruction")
+
+
+def end_to_end(bundle: Bundle, side: Side, rows: Rows, way: Way, *, candidates: int, lr_size: int) -> Float32:
     """float32 [K, batch, 3, h, w]: all candidates before quantisation."""
     spec, kind, batch = bundle.spec, bundle.spec.model_kind, len(rows.pairs)
     executors = {
         name: side.open(name, batch * candidates if part.runs == "step" else batch) for name, part in spec.parts.items()
     }
     sampler = sampling.open(side.device, executors, spec, candidates=candidates)
-    tables = [table(spec.schedule, "ddpm", tau, STEPS)] * batch
     made = Batch(
-        rows.content, rows.reference, rows.pairs, tables, seed=SEED, hr=rows.hr,
-        start=None if any(makes_image(part) for part in spec.parts.values()) else rows.content,
+        rows.content, rows.reference, rows.pairs, [way.solver] * batch, seed=SEED, hr=rows.hr,
+        start=rows.content if way.from_content else None,
         fusion_weight=FUSION_WEIGHT if kind.fuses else None,
     )  # fmt: skip
     sampler.run(made, filter=kind.can_filter, inspect=False)
@@ -279,6 +307,14 @@ def failures(parity: Parity) -> str:
             error, allowed = (f"mean {b.mean:.3g}, p99 {b.p99:.3g}, max {b.max:.3g}" for b in (m.error, m.tolerance))
             lines.append(f"{m.part} against {m.against}: {bad}{error} {m.unit} would pass; allowed: {allowed}")
     return "\n".join(lines)
+
+
+def probe(bundle: Bundle, lr_size: int, count: int) -> tuple[tuple[str, ...], Rows]:
+    """(names of the probe photographs, `count` pairs of them as the bundle reads them)."""
+    names, content, reference = probe_pairs(lr_size, count)
+    scale = hr_scale(bundle.spec.parts)
+    hr = None if scale is None else probe_pairs(scale * lr_size, count)[1]
+    return names, Rows(content, reference, hr, np.arange(count, dtype=np.uint32))
 
 
 def probe_pairs(lr_size: int, count: int, folder: Path = PROBE) -> tuple[tuple[str, ...], Bytes, Bytes]:

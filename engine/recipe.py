@@ -136,6 +136,9 @@ class Recipe:
         if self.start not in starts:
             raise DegradeError(f"the start image {self.start} does not fit this engine", wanted=" or ".join(starts))
         spec.schedule.check_tau(self.tau[1])
+        if spec.key.precision_computed == "int8" and self.tau[1] > spec.parity.tau:
+            fact = f"tau is {self.tau[1]}, and this engine's INT8 scales are for tau up to {spec.parity.tau}"
+            raise DegradeError(fact, mend="a smaller tau, or an engine of another precision")
         if self.tau[1] and not can.has_steps:
             raise DegradeError(f"tau is {self.tau[1]}, and {kind} has no steps", wanted="tau 0")
         if self.fusion_weight is not None and not can.fuses:

@@ -21,7 +21,9 @@ from typing import Literal
 from .artefact import sha256_file
 from .errors import DegradeError
 
-Precision = Literal["fp32", "fp16", "bf16"]
+Precision = Literal["fp32", "fp16", "bf16", "int8"]
+PrecisionChoice = Literal["auto", Precision]
+"""What may be asked for; see `backends.quickest`."""
 Start = Literal["reconstruction", "bicubic", "realesrgan"]
 Runs = Literal["reference", "pair", "candidate", "step"]
 IMAGE_SHAPE = ("batch", 3, "height", "width")
@@ -106,6 +108,11 @@ class FilterWeights:
 
     degradation: float = 1.0
     content: float = 1.0
+
+
+def quantised(precision: Precision, part: PartSpec) -> bool:
+    """Whether an engine of the CPU has the part in INT8: what runs each step, which is nearly all of the time."""
+    return precision == "int8" and part.runs == "step"
 
 
 def file_ref(folder: Path, path: str) -> FileRef:

@@ -56,7 +56,8 @@ def _reference(folder: Path, spec: EngineSpec, bundle_path: Path | None) -> Bund
             )
         return bundle
     if spec.plans or spec.key.precision_computed != "fp32":
-        held = "compiled plans" if spec.plans else "FP16 networks"
+        networks = "an INT8 network" if spec.key.precision_computed == "int8" else "FP16 networks"
+        held = "compiled plans" if spec.plans else networks
         fact = f"{folder} holds {held} and no reference to compare them with"
         if spec.key.precision_computed == "bf16":
             fact = f"{folder} lacks the FP16 networks by whose error bf16 is judged"

@@ -37,8 +37,8 @@ LAYERS = {
     "engine": Layer(
         names(".kernels numpy onnxruntime cv2 pyvips PIL simplejpeg deflate filelock jinja2 platformdirs pynvml"),
         names(
-            "pillow_heif pillow_jxl tensorrt tensorrt_rtx openvino polygraphy pycuda cuda ray lmdb webdataset fsspec"
-            " pyarrow"
+            "onnx pillow_heif pillow_jxl tensorrt tensorrt_rtx openvino polygraphy pycuda cuda ray lmdb webdataset"
+            " fsspec pyarrow"
         ),
     ),
     "originals": Layer(

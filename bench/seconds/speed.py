@@ -1,18 +1,18 @@
 """Seconds per pair: the engine beside PyTorch (bench/seconds/eager.py), the same pairs, noise and steps, in one run.
 
-    degrade-engine bench speed CHECKPOINT --engine ENGINE [--also BF16_ENGINE] -o bench/results/speed.jsonl
+    degrade-engine bench speed CHECKPOINT --engine ENGINE [--also BF16_OR_INT8_ENGINE] -o bench/results/speed.jsonl
 
 Every way is warmed up, then all are timed in turn, round after round, so that whatever else the machine does falls on
 all alike. Without file I/O. A row's pixels are compared with the original way's: mean |difference| in grey levels, and
-the share of values off by more than one. An engine whose pixels are off is an error and leaves no rows; INT8 and bf16
-are what their rows say. The few-step rows are compared with PyTorch at the same few steps; bf16 is one candidate's one
-step beside FP32's, once: without AVX-512 PyTorch has no fast kernel for it, and a whole pair would take minutes.
+the share of values off by more than one. An engine whose pixels are off is an error and leaves no rows; engines of
+--also, in INT8 or bf16, are what their rows say. The few-step rows are compared with PyTorch at the same few steps;
+PyTorch's bf16 is one candidate's one step beside FP32's, once: without AVX-512 it has no fast kernel for it, and a
+whole pair would take minutes.
 """
 
 from __future__ import annotations
 
 import math
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -39,7 +39,6 @@ from ..options import FILE, FOLDER, ROWS_WRITTEN
 from ..rows import write_rows
 from ..samples import squares
 from .eager import SEED, Eager, one_by_one
-from .int8 import engine_with, quantised
 
 OFF = 1e-3  # share of values off by more than a grey level that an exact way may have
 Candidates = dict[int, np.ndarray]  # pair -> uint8 [K, h, w, 3]
@@ -102,11 +101,9 @@ FEW, STEP = "PyTorch batched, recommended", "PyTorch, one step of one candidate"
 class Ways:
     """Every way to make the same pairs. also: engines of other precisions, of the same sizes."""
 
-    def __init__(
-        self, checkpoint: Path, engine: Engine, also: Sequence[Engine], samples: Path, tau: int, scratch: Path
-    ) -> None:
+    def __init__(self, checkpoint: Path, engine: Engine, also: Sequence[Engine], samples: Path, tau: int) -> None:
         spec = engine.spec
-        self.checkpoint, self.engine, self.also, self.scratch = checkpoint, engine, also, scratch
+        self.checkpoint, self.engine, self.also = checkpoint, engine, also
         self.content, self.reference = photographs(samples, spec.lr_size, spec.batch)
         recommended = Recipe.named("realdgen", "recommended")
         self.exact, self.one = (table(spec.schedule, "ddpm", steps) for steps in (tau, 1))
@@ -147,12 +144,6 @@ class Ways:
         solver, against = (self.few, FEW) if few else (self.exact, "original")
         return Way(name, run, solver, against, backend=engine.spec.key.backend, **how)
 
-    def int8(self, name: str) -> Way:
-        path = self.scratch / "denoiser.int8.onnx"
-        quantised(self.engine, self.content, self.reference, path)
-        engine = engine_with(self.engine, path, torch.get_num_threads())
-        return self.of_engine(name, engine, precision="int8", exact=False)
-
     def all(self) -> dict[str, Callable[[], Way]]:
         """Every way by its name; made only when it is asked for."""
         ways: dict[str, Callable[[str], Way]] = {
@@ -162,7 +153,6 @@ class Ways:
             "PyTorch batched, channels last": partial(self.eager, channels_last=True),
             "torch.compile, batched": partial(self.eager, compiled=True),
             "engine": partial(self.of_engine, engine=self.engine),
-            "engine, INT8": self.int8,
         }
         for one in self.also:
             precision = one.spec.key.precision_computed
@@ -238,7 +228,7 @@ def rows(ways: list[Way], about: dict[str, Any]) -> list[dict[str, Any]]:
     "--also",
     type=FOLDER,
     multiple=True,
-    help="Another engine to time, e.g. of precision bf16. It needs the LR size and the batch of --engine. "
+    help="Another engine to time, e.g. of precision bf16 or int8. It needs the LR size and the batch of --engine. "
     "Can be repeated.",
 )
 @click.option(
@@ -296,18 +286,17 @@ def main(checkpoint: Path, folder: Path, also: tuple[Path, ...], samples: Path, 
     cores.
 
     The pixels of each way are compared with those of PyTorch. If more than 0.1 % of the values differ by more than one
-    grey level, the command ends with an error and writes no rows. INT8, bf16 and the engines of --also may differ:
+    grey level, the command ends with an error and writes no rows. The engines of --also and PyTorch's bf16 may differ:
     their rows say by how much.
     """
     threads = threads or cores()
     torch.set_num_threads(threads)
     with ExitStack() as stack:
         engine, *others = [stack.enter_context(Engine.open(one, threads=threads)) for one in (folder, *also)]
-        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         for other in others:
             if (other.spec.lr_size, other.spec.batch) != (engine.spec.lr_size, engine.spec.batch):
                 raise click.ClickException(f"{other.folder} is of another LR size or batch than {folder}")
-        chosen = Ways(checkpoint, engine, others, samples, tau, scratch)
+        chosen = Ways(checkpoint, engine, others, samples, tau)
         ways = asked_for(chosen.all(), only)
         measured(ways, repeats, chosen.one, budget)
         about = context(engine) | {"threads": threads, "devices": f"{processor()}, {cores()} cores",

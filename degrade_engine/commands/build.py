@@ -10,12 +10,14 @@ import click
 from degrade_engine.engine import backends
 from degrade_engine.engine.build import Built, build
 from degrade_engine.engine.engine_spec import Parity
-from degrade_engine.engine.spec import Precision
+from degrade_engine.engine.spec import PrecisionChoice
 from degrade_engine.models.ready import bundle_of
 
 NAMES = ("auto", *backends.BACKENDS)
 AHEAD = " or ".join(one.name for one in backends.BACKENDS.values() if one.builds_with)
-BF16 = " or ".join(backends.named(name).title for name in backends.with_precision("bf16"))
+BF16, INT8 = (
+    " or ".join(backends.named(name).title for name in backends.with_precision(one)) for one in ("bf16", "int8")
+)
 
 
 @click.command("build", short_help="Build an engine for this machine and one LR size.")
@@ -28,9 +30,11 @@ BF16 = " or ".join(backends.named(name).title for name in backends.with_precisio
 @click.option("--target", metavar="SM",
               help=f"GPU to build for, such as sm_89. {AHEAD} can build for a GPU that is not here. "
               "[default: the GPU of this machine]")  # fmt: skip
-@click.option("--precision", type=click.Choice(get_args(Precision)), default="fp32", show_default=True,
+@click.option("--precision", type=click.Choice(get_args(PrecisionChoice)), default="fp32", show_default=True,
               help=f"Precision of the networks. bf16 needs {BF16} and a CPU with AMX or AVX-512 BF16; it is about "
-              "three times as fast as fp32. On a CPU, fp16 computes in FP32.")  # fmt: skip
+              f"three times as fast as fp32. int8 needs {INT8} and, to build, the package onnx; it is for CPUs without "
+              "bf16. auto takes bf16, int8 where there is VNNI and no AMX, or fp32, and says why. On a CPU, fp16 "
+              "computes in FP32.")  # fmt: skip
 @click.option("--lr-size", type=click.IntRange(1), metavar="PX", default=128, show_default=True,
               help="Side of the LR images in pixels.")  # fmt: skip
 @click.option("--batch", type=click.IntRange(1), metavar="N", default=16, show_default=True, help="Pairs per batch.")

@@ -26,7 +26,7 @@ from degrade_engine.engine.runners.claims import LEASE_S
 from degrade_engine.engine.runners.workers import Runner, Workers
 from degrade_engine.engine.sinks import Output, SinkKind
 from degrade_engine.engine.sinks.sink import Gt
-from degrade_engine.engine.spec import Precision
+from degrade_engine.engine.spec import PrecisionChoice
 from degrade_engine.engine.streaming import Streamed
 from degrade_engine.generation.live import live
 from degrade_engine.generation.words import headline
@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 def plan(
     *,
-    model: str | Path | None = None, precision: Precision | None = None, batch: int | None = None,
+    model: str | Path | None = None, precision: PrecisionChoice | None = None, batch: int | None = None,
     cache: str | Path | None = None, engine: str | Path | None = None, degrader: str | None = None,
     hr: Where | None = None, reference: Where | None = None, pairs: int | None = None,
     pair_list: str | Path | None = None, recipe: Recipe | str = "recommended", scale: int = 4, seed: int = 0,
@@ -85,7 +85,7 @@ def stream(
 def generate(
     out: str | Path,
     *,
-    model: str | Path | None = None, precision: Precision | None = None, batch: int | None = None,
+    model: str | Path | None = None, precision: PrecisionChoice | None = None, batch: int | None = None,
     cache: str | Path | None = None, engine: str | Path | None = None, degrader: str | None = None,
     hr: Where | None = None, reference: Where | None = None, pairs: int | None = None,
     pair_list: str | Path | None = None, recipe: Recipe | str = "recommended", scale: int = 4, seed: int = 0,

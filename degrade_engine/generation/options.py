@@ -23,7 +23,7 @@ from degrade_engine.engine.recipe import MOST_REFERENCES, STARTS, Recipe
 from degrade_engine.engine.runners.claims import LEASE_S
 from degrade_engine.engine.schedule import SOLVERS, SPACINGS
 from degrade_engine.engine.sinks.sink import Gt
-from degrade_engine.engine.spec import Precision
+from degrade_engine.engine.spec import PrecisionChoice
 from degrade_engine.generation.logs import LogFormat
 from degrade_engine.models.ready import BATCH
 
@@ -120,8 +120,9 @@ GROUPS = {
     ),
     "Model and recipe": (
         click.option("--engine", type=FOLDER, help="Engine folder made by `degrade-engine build`, instead of --model."),
-        click.option("--precision", type=click.Choice(get_args(Precision)),
-                     help="Precision of the engine that --model builds. [default: fp32]"),
+        click.option("--precision", type=click.Choice(get_args(PrecisionChoice)),
+                     help="Precision of the engine that --model builds. auto: the fastest that is good on this "
+                     "machine. [default: fp32]"),
         click.option("--weights", type=FILE,
                      help="For --degrader or --start binned: made by `degrade-engine calibrate degradation`."),
         click.option("--degrader-options", type=FILE,

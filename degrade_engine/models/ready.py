@@ -19,7 +19,7 @@ from degrade_engine.engine.engine_spec import ENGINE_JSON
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.lock import only_one
 from degrade_engine.engine.scalars import whole
-from degrade_engine.engine.spec import Precision
+from degrade_engine.engine.spec import PrecisionChoice
 
 from .catalogue import Model, bundled
 
@@ -37,15 +37,17 @@ def _say_nothing(text: str) -> None:
 
 
 def engine_of(
-    model: str | Path, *, lr_size: int | None = None, precision: Precision | None = None, batch: int | None = None,
-    candidates: int | None = None, threads: int | None = None, cache: str | Path | None = None, say: Say = _say_nothing,
+    model: str | Path, *, lr_size: int | None = None, precision: PrecisionChoice | None = None,
+    batch: int | None = None, candidates: int | None = None, threads: int | None = None,
+    cache: str | Path | None = None, say: Say = _say_nothing,
 ) -> Path:  # fmt: skip
     """The engine folder of a model: built for the best backend of this machine when it has not been yet.
 
     model       a name (`catalogue.bundled`), a checkpoint, a bundle folder, or an engine folder, which is returned
     lr_size     side of the LR images to be made, pixels; None: LR_SIZE. Of LR_SIZE at most, the engine is built for it;
                 larger ones are tiled over one of LR_SIZE (`Engine.open`)
-    precision   None: fp32. batch: pairs computed at a time; None: BATCH. candidates: None: 3, or 1 without a filter
+    precision   None: fp32; "auto": see `build`. batch: pairs computed at a time; None: BATCH
+    candidates  None: 3, or 1 without a filter
     threads     of the parity run
     cache       None: see `artefact.cache_folder`
     say         is told what is being done, sentence by sentence
@@ -124,7 +126,7 @@ def exporter(model: str | Path) -> Callable[..., Path]:
 
 def open_model(
     model: str | Path, *, lr_size: int | tuple[int, int] | None = None, tile_overlap: int | None = None,
-    precision: Precision | None = None, batch: int | None = None, candidates: int | None = None,
+    precision: PrecisionChoice | None = None, batch: int | None = None, candidates: int | None = None,
     threads: int | None = None, cache: str | Path | None = None, progress: bool = True,
 ) -> Engine:  # fmt: skip
     """Opens the engine of a model, and builds it at its first use: `Engine.open` for whoever has no engine folder.

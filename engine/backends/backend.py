@@ -10,7 +10,7 @@ import os
 import platform
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from .. import machine
 from ..devices import Device
 from ..executors import Executor
 from ..spec import PartSpec, Precision
+from .int8 import Feed
 from .tensorrt_plan import PlanProof
 
 
@@ -36,7 +37,8 @@ class Accepted:
 @dataclass(frozen=True)
 class Order:
     """One part to be made. source: the bundle's ONNX file in the accepted precision, checked against its hash;
-    folder: where the file goes; rows, lr_size: the batch and the side of an LR image in pixels.
+    folder: where the file goes; rows, lr_size: the batch and the side of an LR image in pixels; feeds: makes what the
+    part reads on photographs, row by row, for a backend that calibrates it.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Order:
     rows: int
     lr_size: int
     accepted: Accepted
+    feeds: Callable[[], Sequence[Feed]] = tuple
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,8 @@ class Backend(ABC):
     """Packages that it needs to run, each with the module that has to load; "" where installed is enough."""
     precisions: tuple[Precision, ...]
     """Those that `build` may ask it for."""
+    special: Mapping[Precision, dict[str, str]] = {}
+    """Settings of engines that compute in a precision, beyond those of `runtime`."""
     gpu = False
     """Whether it runs on an NVIDIA GPU."""
     builds_with: tuple[str, ...] = ()
@@ -118,15 +123,15 @@ class Backend(ABC):
     def check(self, path: Path) -> None:  # noqa: B027  # the hash is the bundle's, which engine_spec compares
         """DegradeError unless a file of the engine is of the backend's kind."""
 
-    def here(self, target: str | None) -> dict[str, object]:
-        """The fields of EngineKey that this machine and its runtime decide. Those of a GPU are null for an engine of
-        the CPU, and where the target's GPU is not here."""
+    def here(self, target: str | None, precision: Precision = "fp32") -> dict[str, object]:
+        """The fields of EngineKey that this machine and its runtime decide, for an engine that computes in the
+        precision. Those of a GPU are null for an engine of the CPU, and where the target's GPU is not here."""
         runtime, gpus = self.runtime(), machine.nvidia() if self.gpu else machine.Gpus()
         gpu = next((gpu for gpu in gpus.devices if gpu.sm == target), None)
         return {
             "runtime": runtime.package,
             "version": runtime.version,
-            "settings": runtime.settings,
+            "settings": runtime.settings | self.special.get(precision, {}),
             "os": platform.system(),
             "machine": platform.machine(),
             "gpu": gpu and gpu.name,

@@ -1,9 +1,9 @@
 """ONNX Runtime as backends: the CPU on the bundle's own FP32 files, and its CUDA and TensorRT providers on a GPU.
 
-The files stay as they are and the shapes are fixed when the engine is opened, by free-dimension overrides. The
-alternative, saving the optimised graph, was not chosen: such a file holds one machine's instruction set and one
-release's private operators, it saves well under a second at opening, and what is hashed and compared would no
-longer be what the bundle's licence and card speak of.
+The files stay as they are, but for a denoiser in INT8 (int8.py), and the shapes are fixed when the engine is opened,
+by free-dimension overrides. The alternative, saving the optimised graph, was not chosen: such a file holds one
+machine's instruction set and one release's private operators, it saves well under a second at opening, and what is
+hashed and compared would no longer be what the bundle's licence and card speak of.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from ..executors import Executor
 from ..executors.onnx_session import import_onnxruntime
 from ..executors.onnxruntime import SESSION_SETTINGS, OnnxRuntimeExecutor
 from ..executors.onnxruntime_cuda import GPU_SETTINGS, OnnxRuntimeCudaExecutor, Provider
-from ..spec import PartSpec, Precision
-from .backend import Runtime
+from ..spec import PartSpec, Precision, quantised
+from . import int8
+from .backend import Accepted, Made, Order, Runtime
 from .cpu import OnCpu
 from .gpu import CUDA, OnGpu
 
@@ -32,8 +33,22 @@ class OnnxRuntimeCpu(OnCpu):
     """On the CPU. It comes with the package onnxruntime as well as with onnxruntime-gpu."""
 
     name, title, extra = "onnxruntime", "ONNX Runtime", "cpu"
-    precisions = ("fp32", "fp16")
+    precisions = ("fp32", "fp16", "int8")
+    special = {"int8": int8.SETTINGS}
     without_half = "on a CPU, ONNX Runtime has no other"
+
+    def accept(self, precision: Precision, target: str | None) -> Accepted:
+        accepted = super().accept(precision, target)
+        if precision == "int8" and (reason := int8.lacks()):
+            raise DegradeError(f"The engine cannot be built here: {reason}", mend="the engine then runs without onnx")
+        return accepted
+
+    def make(self, order: Order) -> Made:
+        if not quantised(order.accepted.computed, order.part):
+            return super().make(order)
+        file = f"{order.name}.int8.onnx"
+        int8.quantise(order.source, order.folder / file, order.feeds())
+        return Made(file)
 
     def runtime(self) -> Runtime:
         import_onnxruntime()
@@ -52,7 +67,10 @@ class OnnxRuntimeCpu(OnCpu):
         self, device: Device, path: Path, part: PartSpec, rows: int, lr_size: int, threads: int | None,
         precision: Precision = "fp32",
     ) -> Executor:  # fmt: skip
-        return OnnxRuntimeExecutor(path, part, batch=rows, height=lr_size, width=lr_size, threads=threads)
+        return OnnxRuntimeExecutor(
+            path, part, batch=rows, height=lr_size, width=lr_size, threads=threads,
+            alone=quantised(precision, part),
+        )  # fmt: skip
 
 
 class OnnxRuntimeCuda(OnGpu):

@@ -41,13 +41,15 @@ class OnnxRuntimeExecutor(PartExecutor):
 
     threads        None = one a physical core
     optimise       False: the whole batch in one call, every graph optimisation off (the parity reference)
+    alone          one row a call at any size. In INT8 a last bit of FP32 that changes with the rows of a call may move
+                   a value to the next of 256 steps; so it cannot
     """
 
     title = "ONNX Runtime"
 
     def __init__(
         self, path: Path, part: PartSpec, *, batch: int, height: int, width: int, threads: int | None = None,
-        optimise: bool = True,
+        optimise: bool = True, alone: bool = False,
     ) -> None:  # fmt: skip
         super().__init__(path, part, batch=batch, height=height, width=width)
         if any(tensor.shape[:1] != ("batch",) for tensor in self._specs.values()):
@@ -55,7 +57,7 @@ class OnnxRuntimeExecutor(PartExecutor):
         if self._inputs & {tensor.name for tensor in part.outputs}:
             raise DegradeError(f"{path} has an input and an output of one name", mend="export the bundle again")
 
-        rows = rows_a_call(batch, height, width) if optimise else batch
+        rows = 1 if alone else rows_a_call(batch, height, width) if optimise else batch
         self._call_shapes = {name: tensor.resolve(rows, height, width) for name, tensor in self._specs.items()}
         threads, calls = threads or cores(), batch // rows
         self._side_by_side = calls - calls % threads

@@ -311,6 +311,16 @@ def test_the_verdict_names_the_best_and_what_would_be_faster(have: Have, monkeyp
     have(installed={"numpy", "onnxruntime", "openvino"})
     found = doctor.verdict(doctor.diagnose())
     assert (found.backend, found.precision, found.faster) == ("openvino", "bf16", ())
+    monkeypatch.setattr(machine, "cpu_features", lambda: ("AVX-512 VNNI", "AVX-512"))
+    have()
+    found = doctor.verdict(doctor.diagnose())
+    assert (found.backend, found.precision, found.faster) == ("onnxruntime", "int8", ())
+    have(broken={"onnx": "No module named 'onnx'"})
+    found = doctor.verdict(doctor.diagnose())
+    assert (found.backend, found.precision) == ("onnxruntime", "fp32")
+    assert "multiplies bytes (VNNI)" in found.faster[0] and "pip install 'onnx>=1.17'" in found.faster[0]
+    have(**FULL)
+    assert doctor.verdict(doctor.diagnose()).precision == "fp32"
     have(gpus=GPU)
     found = doctor.verdict(doctor.diagnose())
     assert (

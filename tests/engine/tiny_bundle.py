@@ -21,8 +21,11 @@ from degrade_engine.engine.schedule import Schedule
 F_DEG, F_CONT, CONDITION, HIDDEN = 8, 6, 6, 8
 
 
-def make(folder: Path, *, kind: str = "realdgen", seed: int = 0, schedule: Schedule | None = None) -> Path:
-    """Writes the bundle into `folder` and returns it. LR height and width must be even."""
+def make(
+    folder: Path, *, kind: str = "realdgen", seed: int = 0, schedule: Schedule | None = None, middle: int = 0
+) -> Path:
+    """Writes the bundle into `folder` and returns it. LR height and width must be even. middle: the denoiser's
+    convolutions between its first and its last."""
     folder.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(seed)
     graphs = {
@@ -31,7 +34,7 @@ def make(folder: Path, *, kind: str = "realdgen", seed: int = 0, schedule: Sched
         "content": _content(random),
         "modulation": _modulation(random),
         "reconstruction": _lways_reconstruction(random) if kind == "lway" else _reconstruction(random),
-        "denoiser": _denoiser(random, conditional=kind != "syndiff"),
+        "denoiser": _denoiser(random, conditional=kind != "syndiff", middle=middle),
         "condition": _condition(random),
         "pddm": _pddm(random),
     }
@@ -187,13 +190,16 @@ def _pddm(random: np.random.Generator) -> onnx.GraphProto:
     return g.build("pddm", {"hr": LARGE, "z": IMAGE}, {"lr_pddm": IMAGE})
 
 
-def _denoiser(random: np.random.Generator, conditional: bool) -> onnx.GraphProto:
+def _denoiser(random: np.random.Generator, conditional: bool, middle: int) -> onnx.GraphProto:
     g = Graph(random)
     time = g.node("Unsqueeze", g.node("Cast", "t", to=TensorProto.FLOAT), g.constant(np.array([1], np.int64)))
     time = g.node("Sin", g.gemm(g.node("Mul", time, g.constant(np.array(0.01, np.float32))), 1, HIDDEN))
     x = g.node("Concat", "x_t", "condition", axis=1) if conditional else "x_t"
     x = g.node("Add", g.conv(x, 3 + CONDITION * conditional, HIDDEN), g.per_channel(time))
     x = g.node("Mul", x, g.node("Sigmoid", x))
+    for _ in range(middle):
+        x = g.conv(x, HIDDEN, HIDDEN)
+        x = g.node("Mul", x, g.node("Sigmoid", x))
     g.conv(x, HIDDEN, 3, out="eps")
     condition = {"condition": COND} if conditional else {}
     return g.build("denoiser", {"x_t": IMAGE, "t": ["batch"], **condition}, {"eps": IMAGE})

@@ -17,7 +17,7 @@ def test_the_verdict_comes_first_and_the_findings_when_asked(capsys: pytest.Capt
     assert main(["doctor"]) == 0
     short = capsys.readouterr().out.splitlines()
     assert re.fullmatch(r"This machine: \d+ cores?( with [\w -]+)?, .+\.", short[0])
-    assert re.fullmatch(r"Best: [\w-]+, (FP32|bf16 \(generate --precision bf16\))\.", short[1])
+    assert re.fullmatch(r"Best: [\w-]+, (FP32|(bf16|INT8) \(generate --precision (bf16|int8)\))\.", short[1])
     assert main(["doctor", "--all"]) == 0
     printed = capsys.readouterr().out.splitlines()
     assert printed[:2] == short[:2] and len(printed) > len(doctor.diagnose())
