@@ -58,7 +58,7 @@ def plan(
 def stream(
     *,
     first: int = 0, every: int = 1, count: int | None = None,
-    model: str | Path | None = None, precision: Precision | None = None, batch: int | None = None,
+    model: str | Path | None = None, precision: PrecisionChoice | None = None, batch: int | None = None,
     cache: str | Path | None = None, engine: str | Path | None = None, degrader: str | None = None,
     hr: Where | None = None, reference: Where | None = None, pair_list: str | Path | None = None,
     recipe: Recipe | str = "recommended", scale: int = 4, seed: int = 0, lr_size: int | None = None,

@@ -76,6 +76,8 @@ def engine_of(
         say(f"{named} has no engine here yet: building it once ({what}) into {out}")
     began = time.perf_counter()
     built = make(asked, out, threads=threads, say=say)
+    if built.reused and precision == "auto":
+        say(asked.accepted.notes[0])
     if not built.reused:
         for note in built.notes:
             say(note)

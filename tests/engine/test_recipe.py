@@ -24,7 +24,8 @@ PAPER = Recipe.named("realdgen", "paper")
 def spec(**change: Any) -> Any:
     """An engine of RealDGen with three rows."""
     can = SimpleNamespace(**{"can_filter": True, "has_steps": True, "fuses": False} | change)
-    return SimpleNamespace(kind="realdgen", rows=3, model_kind=can, schedule=Schedule(),
+    key = SimpleNamespace(precision_computed="fp32")
+    return SimpleNamespace(kind="realdgen", rows=3, model_kind=can, schedule=Schedule(), key=key,
                            starts=change.get("starts", KINDS["realdgen"].starts))  # fmt: skip
 
 

@@ -20,7 +20,7 @@ import pytest
 import degrade_engine
 from degrade_engine import DegradeError
 from degrade_engine.cli import main
-from degrade_engine.engine import build, images
+from degrade_engine.engine import build, images, machine
 from degrade_engine.engine.engine_spec import open_engine_spec
 from degrade_engine.models import ready
 from degrade_engine.models.catalogue import bundled
@@ -101,6 +101,19 @@ def test_the_first_use_builds_and_says_so_and_the_second_does_neither(
     no_building()
     said.clear()
     assert ready.engine_of(named, **SIZES, cache=tmp_path, say=said.append) == first and said == []
+
+
+def test_what_auto_takes_is_said_each_time(named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "cpu_features", lambda: ("AVX2",))
+    monkeypatch.setattr(machine, "nvidia", lambda: machine.Gpus(reason="none"))
+    first = ready.engine_of(named, **SIZES, cache=tmp_path)
+    for _ in range(2):
+        said: list[str] = []
+        assert ready.engine_of(named, **SIZES, precision="auto", cache=tmp_path, say=said.append) == first
+        assert said == [
+            "--precision auto is fp32: this processor multiplies neither bf16 nor bytes quickly (no AMX, AVX-512 BF16 or "
+            "VNNI)."
+        ]
 
 
 @pytest.mark.parametrize("change", [{"lr_size": 32}, {"batch": 1}, {"candidates": 1}, {"precision": "fp16"}])
