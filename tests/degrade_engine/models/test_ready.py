@@ -110,10 +110,7 @@ def test_what_auto_takes_is_said_each_time(named: str, tmp_path: Path, monkeypat
     for _ in range(2):
         said: list[str] = []
         assert ready.engine_of(named, **SIZES, precision="auto", cache=tmp_path, say=said.append) == first
-        assert said == [
-            "--precision auto is fp32: this processor multiplies neither bf16 nor bytes quickly (no AMX, AVX-512 BF16 or "
-            "VNNI)."
-        ]
+        assert len(said) == 1 and said[0].startswith("--precision auto is fp32: this processor multiplies neither")
 
 
 @pytest.mark.parametrize("change", [{"lr_size": 32}, {"batch": 1}, {"candidates": 1}, {"precision": "fp16"}])
