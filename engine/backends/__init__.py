@@ -61,7 +61,7 @@ def quickest(among: Sequence[Backend]) -> tuple[Precision, str]:
         return "int8", f"this processor has {vnni[0]} and no AMX"
     if bf16:
         able = [named(name) for name in with_precision("bf16")]
-        return "fp32", f"this processor has {bf16[0]}, but {able[0].title} is not here ({able[0].install})"
+        return "fp32", f"this processor has {bf16[0]}, but bf16 needs the backend {able[0].name} ({able[0].install})"
     return "fp32", "this processor multiplies neither bf16 nor bytes quickly (no AMX, AVX-512 BF16 or VNNI)"
 
 

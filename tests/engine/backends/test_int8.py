@@ -165,7 +165,7 @@ ORT, OPENVINO, GPU = BACKENDS["onnxruntime"], BACKENDS["openvino"], BACKENDS["on
     [
         (("AMX", "AVX-512 BF16", "AVX-512 VNNI"), (ORT, OPENVINO), "bf16", "has AMX, and OpenVINO is here"),
         (("AVX-512 BF16", "AVX-512 VNNI"), (ORT, OPENVINO), "bf16", "has AVX-512 BF16"),
-        (("AMX", "AVX-512 VNNI"), (ORT,), "fp32", "OpenVINO is not here (pip install"),
+        (("AMX", "AVX-512 VNNI"), (ORT,), "fp32", "bf16 needs the backend openvino (pip install"),
         (("AVX-512 BF16", "AVX-512 VNNI"), (ORT,), "int8", "has AVX-512 VNNI and no AMX"),
         (("AVX-512 VNNI", "AVX-512", "AVX2"), (ORT, OPENVINO), "int8", "has AVX-512 VNNI and no AMX"),
         (("AVX VNNI", "AVX2"), (ORT,), "int8", "has AVX VNNI and no AMX"),
