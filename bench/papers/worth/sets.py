@@ -35,30 +35,31 @@ DONE = "set.json"
 
 @dataclass(frozen=True)
 class Scenes:
-    """What is known of the cameras that pairs are to be like. references: their LR, by camera; true: pairs (HR, LR) of
-    theirs, of which an SR network learns the most that it can."""
+    """What is known of the cameras that pairs are to be like. sharp: the HR; references: their LR, by camera; true:
+    pairs (HR, LR) of theirs, of which an SR network learns the most that it can."""
 
+    sharp: list[Path]
     references: dict[str, list[Path]]
     true: list[tuple[Path, Path]]
 
     @classmethod
     def read(cls, data: Path, camera: str) -> Scenes:
-        """Of the development corpus: "canon", or "drealsr", whose two cameras no model was trained on."""
+        """Of the development corpus: "canon", with the corpus's sharp photographs; or "drealsr", whose two cameras no
+        model was trained on, with the HR of its own scenes, so that content is the same for all."""
+        pairs = {"": canon(data, TRAINED)} if camera == "canon" else drealsr(data, "tune")
+        true = [pair for listed in pairs.values() for pair in listed]
+        sharp = [hr for hr, _ in true]
         if camera == "canon":
-            pairs = {"": canon(data, TRAINED)}
-        else:
-            pairs = drealsr(data, "tune")
-        references = {name: [lr for _, lr in listed] for name, listed in pairs.items()}
-        return cls(references, [pair for listed in pairs.values() for pair in listed])
+            sharp = [path for name in HR_FOLDERS for path in sorted((data / name).glob("*"))]
+        return cls(sharp, {name: [lr for _, lr in listed] for name, listed in pairs.items()}, true)
 
 
 @dataclass(frozen=True)
 class Maker:
-    """Makes sets under `work`. data: the development corpus; scenes: of the cameras; engines: folders by name, each
+    """Makes sets under `work`. scenes: of the cameras; engines: folders by name, each
     built for LR_SIZE; weights: of the binned space by name; those called "binned" are found on the references of the
     engines where they are not given."""
 
-    data: Path
     scenes: Scenes
     work: Path
     engines: dict[str, Path]
@@ -117,8 +118,8 @@ class Maker:
         run("generate", *command)
 
     def sharp(self) -> Path:
-        """The sharp photographs of the corpus in one folder, as links."""
-        return linked(self.work / "hr", [path for name in HR_FOLDERS for path in sorted((self.data / name).glob("*"))])
+        """The sharp photographs in one folder, as links."""
+        return linked(self.work / "hr", self.scenes.sharp)
 
     def real(self) -> Path:
         """The references, each camera's in a folder of its own."""

@@ -224,7 +224,7 @@ def main(
     preset = PRESETS[name] if steps is None else dataclasses.replace(PRESETS[name], steps=steps)
     engines = dict(named(folder, kind_of) for folder in folders)
     weights = dict(named(file, lambda _: BINNED) for file in files)
-    maker = Maker(data, Scenes.read(data, camera), work, engines, pairs, seed=0, threads=threads, weights=weights)
+    maker = Maker(Scenes.read(data, camera), work, engines, pairs, seed=0, threads=threads, weights=weights)
     tests = Tests.read(data, camera)
     about = {"network": dataclasses.asdict(preset), "tests": len(tests.reported.hr), "pairs_asked": pairs,
              "scale": SCALE, "threads": threads, "versions": tool_versions()} | stamp()  # fmt: skip

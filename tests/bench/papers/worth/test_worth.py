@@ -202,9 +202,9 @@ def test_a_binned_set_is_not_taken_for_one_of_other_weights(corpus: Path, tmp_pa
 
     def make(name: str) -> dict[str, Any]:
         weights = {"binned": tmp_path / f"{name}.json"}
-        return Maker(
-            corpus, Scenes.read(corpus, "canon"), tmp_path / "work", {}, 2, seed=0, threads=1, weights=weights
-        ).make(BY_NAME["binned"])
+        return Maker(Scenes.read(corpus, "canon"), tmp_path / "work", {}, 2, seed=0, threads=1, weights=weights).make(
+            BY_NAME["binned"]
+        )
 
     assert make("one")["asked"]["weights"] == sha256_file(tmp_path / "one.json")
     with pytest.raises(DegradeError, match="was made with"):
