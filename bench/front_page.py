@@ -9,7 +9,8 @@ from statistics import fmean
 from .rows import markdown, rows_of
 
 CHOICES = (
-    ("references, and a model trained on cameras like yours", "`--model realdgen-tiny`", "realdgen"),
+    ("references, and a model trained on cameras like yours", "`--model realdgen-small`, one call", "onecall"),
+    ("the same", "`--model realdgen-tiny`, fifteen calls", "realdgen"),
     ("the same", "`--model lway-tiny`", "lway"),
     ("references, no model", "`--degrader binned`, [fitted](docs/degraders.md) to your camera", "binned"),
     ("a model of the one camera, no references", "`--model syndiff-canon`", "syndiff"),
@@ -21,6 +22,8 @@ CHOICES = (
 """(what one has, what to use, which rows of worth.jsonl)."""
 
 WAYS = (
+    ("realdgen-small, FP32", "RealDGen in one call, engine fp32, 4 references"),
+    ("realdgen-small, bf16", "RealDGen in one call, engine bf16, 4 references"),
     ("realdgen-tiny, FP32", "RealDGen, engine, recommended"),
     ("realdgen-tiny, bf16", "RealDGen, engine bf16, recommended"),
     ("syndiff-canon, FP32", "SynDiff, engine, recommended"),

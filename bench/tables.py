@@ -63,8 +63,8 @@ def weights(folder: Path) -> str:
     return heatmap.draw(found.space, [said], f"The camera of RealSR Canon: weights of {found.space.bins} bins")
 
 
-PAGES = ("README.md", "docs/results.md", "docs/quality.md", "docs/worth.md", "docs/latency.md", "docs/camera.md",
-         "docs/check.md", "docs/is-it-good.md")  # fmt: skip
+PAGES = ("README.md", "docs/results.md", "docs/quality.md", "docs/worth.md", "docs/one-call.md", "docs/latency.md",
+         "docs/camera.md", "docs/check.md", "docs/is-it-good.md")  # fmt: skip
 PICTURES: dict[str, Make] = {
     "docs/binned-canon.svg": weights,
     "docs/curve.svg": curve,

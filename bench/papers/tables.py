@@ -162,7 +162,8 @@ def references(folder: Path) -> str:
     for row in rows_of(folder, "references"):
         r, o = row["reference"], row["output"]
         s = row["setting"]
-        body.append([f"{row['kind']}, tau {s['tau']}, {s['steps']} steps"] + [
+        calls = "one call" if s["steps"] == 1 else f"{s['steps']} steps"
+        body.append([f"{row['kind']}, tau {s['tau']}, {calls}"] + [
             f"{r[k]:.1f} → {o[k]:.1f}" for k in ("laplacian", "noise", "blocks")])  # fmt: skip
     return markdown(["reference", "Laplacian std", "noise std", "blockiness"], body)
 
