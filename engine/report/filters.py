@@ -57,8 +57,8 @@ def _band(image: Floats) -> tuple[Floats, Floats]:
 
 
 def _normalised(image: NDArray[np.uint8]) -> Floats:
-    scaled = (image.astype(np.float32) / 255 - np.float32(MEAN)) / np.float32(STD)
-    return np.pad(scaled, ((PADDING, PADDING), (PADDING, PADDING), (0, 0)))
+    scaled = (image.astype(np.float32) / 255 - np.array(MEAN, np.float32)) / np.array(STD, np.float32)
+    return np.pad(np.asarray(scaled, np.float32), ((PADDING, PADDING), (PADDING, PADDING), (0, 0)))
 
 
 def _answers(image: Floats, weights: NDArray[np.float64], stride: int) -> Floats:

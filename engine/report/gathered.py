@@ -29,7 +29,8 @@ from ..sinks.pairs import Sample
 SIDES = (128, 96, 64, 48, 32)  # of the crops, LR pixels: the largest that fits
 FITS = 0.9  # share of the pairs, and of the photographs, that have to be so large
 _PART = re.compile(r"_s\d{3,4}$")  # BasicSR's mark of a part of a photograph
-T, U = TypeVar("T"), TypeVar("U")
+T = TypeVar("T")
+U = TypeVar("U")
 
 
 @dataclass(frozen=True)

@@ -172,9 +172,9 @@ def edge_profile(luma: Plane) -> Floats:
 
 def colour_detail(image: Pixels) -> float:
     """Fine over coarse power of Cb and Cr together, dB; nan where there is hardly any colour."""
-    planes = cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2YCrCb) * 255
-    power = sum(10 ** (rings(planes[..., channel]) / 10) for channel in (1, 2))
-    bands = banded(np.asarray(10 * np.log10(power)))
+    planes = np.asarray(cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2YCrCb) * 255, np.float32)
+    red, blue = (10 ** (rings(planes[..., channel]) / 10) for channel in (1, 2))
+    bands = banded(np.asarray(10 * np.log10(red + blue)))
     heard = bands[COARSE].mean() > 10 * np.log10(2 * COLOURED / 12)
     return float(bands[FINE].mean() - bands[COARSE].mean()) if heard else np.nan
 
