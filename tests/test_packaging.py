@@ -60,7 +60,7 @@ def test_the_wheel_carries_what_is_not_python(wheel: list[str]) -> None:
         assert f"degrade_engine/engine/probe/{name}.png" in wheel
     assert "degrade_engine/py.typed" in wheel
     assert "degrade_engine/originals/checkpoints/realdgen-tiny.safetensors" in wheel
-    assert not [name for name in wheel if "in-training" in name]
+    assert not [name for name in wheel if "stopped" in name]
 
 
 @pytest.fixture(scope="module")
