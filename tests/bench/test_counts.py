@@ -54,7 +54,7 @@ def run(engine: Engine, taus: list[int], *, start: bool = False, first: int = 0,
         reference=images() if spec.model_kind.reads_reference else None,
         pairs=np.arange(first, first + n, dtype=np.uint32),
         tables=[table(spec.schedule, "ddpm", tau) for tau in taus],
-        start=images() if start or (spec.model_kind.has_steps and spec.kind != "realdgen") else None,
+        start=images() if start or (spec.model_kind.has_steps and "reconstruction" not in spec.starts) else None,
         hr=None if spec.hr_scale is None else images(spec.hr_scale * LR),
         fusion_weight=0.5 if spec.model_kind.fuses else None,
     )
@@ -76,6 +76,7 @@ def test_network_calls(kind: str, engines: dict[str, Path]) -> None:
         result = run(engine, steps_of(kind))
     wanted = {
         "realdgen": {"degradation": 1 + K, "content": 1 + K, "modulation": 1, "reconstruction": 1, "denoiser": S},
+        "onecall": {"degradation": 1, "draw": 1, "content": 1, "modulation": 1, "reconstruction": 1, "denoiser": S},
         "syndiff": {"denoiser": S},
         "uddm": {"condition": 1, "pddm": 1, "denoiser": S},
         "lway": {"degradation": 1, "reconstruction": 1},
@@ -102,9 +103,13 @@ def test_launches(kind: str, inspect: bool, engines: dict[str, Path]) -> None:
     if kind == "lway":
         wanted = {"to_planar": 2, "finite": 1, "to_bytes": 1}
     else:
-        images, tiled, fusion = {"realdgen": (2, 1, 0), "syndiff": (2, 0, 0), "uddm": (3, 2, 2)}[kind]
+        images, tiled, fusion = {
+            "realdgen": (2, 1, 0), "onecall": (2, 1, 0), "syndiff": (2, 0, 0), "uddm": (3, 2, 2)
+        }[kind]  # fmt: skip
         wanted = {"to_planar": images, "tile": tiled + 1, "start": 1, "load": 5, "update": 5 + fusion, "advance": 5,
                   "finite": 1, "gather": 1, "to_bytes": 3 if inspect else 1}  # fmt: skip
+        if kind == "onecall":
+            wanted["start"] += 1  # the noise of F_deg
         if kind == "realdgen":
             wanted |= {"squared_l2": 1, "score": 1, "choose": 1}
     assert ledger.count("launch") == wanted
