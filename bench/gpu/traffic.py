@@ -115,7 +115,8 @@ def main(file: Path, name: str, rows: int, lr_size: int, target: str, out: Path)
 
     \b
     Example:
-      degrade-engine bench traffic bundle/denoiser.fp16.onnx --name tiny -o traffic.jsonl
+      degrade-engine bench traffic bundle/denoiser.fp16.onnx \\
+        --name tiny -o traffic.jsonl
 
     FILE is the denoiser of a bundle, in FP16. Needs the extras rtx and train.
     """

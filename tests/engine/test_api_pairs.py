@@ -62,8 +62,11 @@ def made_by_generate(
     rows = [json.loads(line) for line in (out / "manifest.jsonl").read_text().splitlines()]
 
     def crop(row: dict[str, Any]) -> np.ndarray:
-        y, x, h, w = row["reference"]["crop"]
-        return images.read_rgb(photos / "reference" / row["reference"]["path"])[y : y + h, x : x + w]
+        found = []
+        for one in (row["reference"], *row.get("other_references", ())):
+            y, x, h, w = one["crop"]
+            found.append(images.read_rgb(photos / "reference" / one["path"])[y : y + h, x : x + w])
+        return np.stack(found) if len(found) > 1 else found[0]
 
     hr, lr = (np.stack([images.read_rgb(out / role / f"{row['name']}.png") for row in rows]) for role in ("gt", "lq"))
     return hr, np.stack([crop(row) for row in rows]) if reads else None, lr

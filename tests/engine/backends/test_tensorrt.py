@@ -313,6 +313,7 @@ def test_classic_tensorrt_needs_its_gpu(monkeypatch: pytest.MonkeyPatch, gpus: C
     with pytest.raises(DegradeError, match="builds on the GPU that will run the engine.*no NVIDIA driver"):
         classic.accept("fp16", None)
     gpus(HOPPER)
+    monkeypatch.setattr(machines, "trial", lambda code: "")
     assert classic.accept("fp16", None).target == "sm_90"
     with pytest.raises(DegradeError, match="target sm_89 was given and the GPU here is sm_90"):
         classic.accept("fp16", "sm_89")
@@ -326,7 +327,8 @@ def test_the_gpu_that_is_here_is_the_target(gpus: Callable[[machines.Gpus], None
     assert rtx.accept("fp16", None).target == "sm_89" and not rtx.accept("fp16", "8.9").notes
     assert rtx.here("sm_89")["gpu"] == "NVIDIA L4" and rtx.here("sm_120")["gpu"] is None
     assert "verify" in rtx.accept("fp16", "sm_120").notes[0]
-    assert "pycuda, cuda-bindings not installed: pip install 'degrade-engine[rtx,cuda]'" in rtx.cannot_run("sm_89")
+    said = rtx.cannot_run("sm_89")  # as cuda-bindings is there or not
+    assert "cuda-bindings not installed: pip install" in said or "NVIDIA driver library" in said
     assert "for sm_120 and the GPU here is NVIDIA L4, sm_89" in rtx.cannot_run("sm_120")
 
 
@@ -403,7 +405,7 @@ def test_it_does_not_run_here_and_says_so(engine: Path, gpus: Callable[[machines
         with pytest.raises(DegradeError, match=f"{said}: there is no NVIDIA GPU here"):
             use(engine)  # type: ignore[operator]
         gpus(ADA)
-        with pytest.raises(DegradeError, match=rf"{said}: pycuda, cuda-bindings not installed.*\[rtx,cuda\]"):
+        with pytest.raises(DegradeError, match=rf"{said}: .*(cuda-bindings not installed|NVIDIA driver library)"):
             use(engine)  # type: ignore[operator]
 
 

@@ -16,7 +16,6 @@ from degrade_engine.engine.api import Engine
 from degrade_engine.engine.build import build
 from degrade_engine.engine.bundle import open_bundle
 from degrade_engine.engine.errors import DegradeError
-from degrade_engine.engine.runners import run_folder
 from degrade_engine.engine.runners.job import Described
 from degrade_engine.engine.sampling.batch import Batch, BatchResult, Runner
 
@@ -187,13 +186,6 @@ def test_a_run_that_began_with_smaller_batches_goes_on_with_them(
     assert (out / "plan.json").read_bytes() == page
     for a, b in zip(lq(out).values(), lq(whole).values(), strict=True):
         alike(a, b)
-
-
-def test_a_plans_batch_is_read_where_there_is_one(tmp_path: Path) -> None:
-    assert run_folder.batch_of(tmp_path) is None
-    for text, wanted in (('{"batch": 4}', 4), ('{"batch": "4"}', None), ('{"batch": 0}', None), ("[]", None)):
-        (tmp_path / "plan.json").write_text(text)
-        assert run_folder.batch_of(tmp_path) == wanted
 
 
 def test_tiles_share_the_rows_too(engines: dict[tuple[int, int], Path]) -> None:

@@ -116,7 +116,7 @@ def test_row_groups_of_bounded_size(tmp_path, monkeypatch):
     """A shard of many or large pairs has several row groups. Who looks for a pair reads its group alone."""
     import pyarrow.parquet as pq
 
-    monkeypatch.setattr(parquet, "ROW_GROUP", 40_000)
+    monkeypatch.setattr(parquet, "ROW_GROUP", 45_000)
     dice, sink = np.random.default_rng(0), sinks.open_sink("parquet", tmp_path)
     gts = dice.integers(0, 256, (8, 64, 64, 3), np.uint8)  # noise: 12 kB each
     for n, gt in enumerate(gts):
