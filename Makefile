@@ -71,8 +71,9 @@ demo: .venv/demo
 	printf '\nThe pairs: %s\nThe page:  %s\nFrom checkpoint to page it took %d s.\n' "$(abspath $(OUT)/pairs)" \
 		"$(abspath $(OUT)/report.html)" $$((SECONDS - began))
 
-# Two processes: most of a test's time is one core's, and the networks' threads are few.
-TESTS = $(BIN)/pytest -q --numprocesses 2 --dist loadgroup --no-loadscope-reorder
+# Two processes: most of a test's time is one core's, and the networks' threads are few. A process that dies ends the run:
+# with another one in its place, the rest would wait for ever.
+TESTS = $(BIN)/pytest -q --numprocesses 2 --max-worker-restart 0 --dist loadgroup --no-loadscope-reorder
 test: .venv/test lint
 	$(TESTS)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,9 +21,8 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 
 from degrade_engine.cli import main  # noqa: E402
 from degrade_engine.commands import training  # noqa: E402
-from degrade_engine.engine.errors import DegradeError  # noqa: E402
 from degrade_engine.engine.images import encode_png  # noqa: E402
-from degrade_engine.originals.photographs import Photographs, RealBatches, RealCrops, batches  # noqa: E402
+from degrade_engine.originals.photographs import RealBatches  # noqa: E402
 from degrade_engine.originals.realdgen.config import PRESETS, TINY  # noqa: E402
 from degrade_engine.originals.state import differences  # noqa: E402
 from degrade_engine.originals.trainer import Curve  # noqa: E402
@@ -245,15 +246,28 @@ def test_a_vq_vae_takes_two_rows_a_step(said: Said) -> None:
     assert code == 2 and "the batch is 1. Expected: a whole number, 2 or more" in text
 
 
-def test_what_a_batch_refuses_in_another_process_is_said_without_its_traceback(photos: Photos) -> None:
-    class Refusing(RealBatches):
-        def make(self, rng: np.random.Generator) -> dict[str, torch.Tensor]:
-            raise DegradeError("no such thing", mend="give it")
+REFUSING = """
+import sys
+from pathlib import Path
+from degrade_engine.engine.errors import DegradeError
+from degrade_engine.originals.photographs import Photographs, RealBatches, RealCrops, batches
 
-    found = Photographs.read([], [photos["LR"]], [], 16, 64, [])
-    with pytest.raises(DegradeError) as error:
-        list(batches(Refusing(found, RealCrops(16), 2, 0, 0), 0, 2, workers=1))
-    assert str(error.value) == "no such thing. Fix: give it."
+class Refusing(RealBatches):
+    def make(self, rng):
+        raise DegradeError("no such thing", mend="give it")
+
+found = Photographs.read([], [Path(sys.argv[1])], [], 16, 64, [])
+try:
+    list(batches(Refusing(found, RealCrops(16), 2, 0, 0), 0, 2, workers=1))
+except DegradeError as error:
+    print(error)
+"""
+
+
+def test_what_a_batch_refuses_in_another_process_is_said_without_its_traceback(photos: Photos) -> None:
+    """In a process of its own: it forks, and this one may have threads of anything that a test has loaded."""
+    done = subprocess.run([sys.executable, "-c", REFUSING, photos["LR"]], capture_output=True, text=True)
+    assert done.stdout == "no such thing. Fix: give it.\n", done.stderr
 
 
 def test_a_curve_has_no_step_twice(tmp_path: Path) -> None:
