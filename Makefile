@@ -173,7 +173,7 @@ hashes: .venv/base $(SOURCES)
 
 # What the pairs of each kind are worth, on the development corpus. A stopped run goes on.
 worth: .venv/bench
-	@set -eu; echo "After the engines about an hour on one core: a minute a set and seed, 22 sets, 3 seeds"; \
+	@set -eu; echo "After the engines about an hour on one core: a minute or two a set and seed, 3 seeds"; \
 	at="$(OUT)/worth"; mkdir -p "$$at"; given=; \
 	for name in realdgen-tiny realdgen-small syndiff-canon uddm-tiny lway-tiny syndiff-tiny; do \
 		$(BIN)/degrade-engine export originals/checkpoints/$$name.safetensors -o "$$at/bundle-$$name"; \

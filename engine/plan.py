@@ -143,7 +143,8 @@ class Plan:
 
     def _others(self, pair: int, attempt: int, first: int) -> tuple[tuple[Photograph, Crop], ...]:
         """The pair's further references: photographs of the first one's folder, each with one crop in the whole run, so
-        that it is read once (sampling/references.py). Of a pair list: crops of the first."""
+        that it is read once (sampling/references.py); one that comes again has another crop, the same in every pair. Of
+        a pair list: crops of the first."""
         seed, count = self.options.seed, self.options.recipe.references - 1
         if not count or not self.reference:
             return ()
@@ -153,10 +154,11 @@ class Plan:
             places = zip(words[::2], words[1::2], strict=True)
             return tuple((only, crop_of(only, self.lr_size, y, x, multiple=1)) for y, x in places)
         beside = self._folders[folder_of(self.reference[first])]
-        crops, found = Words(seed, CROPS), []
+        crops, seen, found = Words(seed, CROPS), Counter[int](), []
         for word in words[:count]:
             index = beside[below(word, len(beside))]
-            y, x = crops.draw(index, 0, 2).tolist()
+            y, x = crops.draw(index, seen[index], 2).tolist()
+            seen[index] += 1
             found.append((self.reference[index], crop_of(self.reference[index], self.lr_size, y, x, multiple=1)))
         return tuple(found)
 

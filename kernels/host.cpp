@@ -179,7 +179,9 @@ DEGRADE_WIDE void filter_row(const uint8_t* __restrict row, const uint8_t* __res
 struct Way {
     int a = 0, c = 0;
 
-    __attribute__((always_inline)) uint8_t average(int left_over, int b) { return static_cast<uint8_t>(a = (left_over + ((a + b) >> 1)) & 255); }
+    __attribute__((always_inline)) uint8_t average(int left_over, int b) {
+        return static_cast<uint8_t>(a = (left_over + ((a + b) >> 1)) & 255);
+    }
     __attribute__((always_inline)) uint8_t paeth(int left_over, int b) {
         // Which is nearest is as good as chance, so nothing branches on it.
         const int to_a = b - c, to_b = a - c, to_c = to_a + to_b;

@@ -1,10 +1,10 @@
 // 8-bit RGB as a PNG, fast and small enough for photographs. On the host alone. Twin: png.py, the same bytes.
 //
-// Each row is filtered by the mean of its neighbours (PNG, third edition, 9.3). What is left is coded in blocks of about 64 KiB, each with
-// Huffman codes of its own (DEFLATE, RFC 1951, 3.2.7). Nothing is looked for twice, since photographs hardly repeat
-// themselves; only zeros, in groups of eight, become copies of the zero before them. All of it is integer arithmetic
-// that has one result, so the bytes depend on nothing but the pixels. The constants below are part of the format: a set
-// that is half made goes on with the same ones.
+// Each row is filtered by the mean of its neighbours (PNG, third edition, 9.3). What is left is coded in blocks of about
+// 64 KiB, each with Huffman codes of its own (DEFLATE, RFC 1951, 3.2.7). Repetitions are not searched for, since
+// photographs have few; only zeros, in groups of eight, become copies of the zero before them. All of it is integer
+// arithmetic that has one result, so the bytes depend on nothing but the pixels. The constants below are part of the
+// format: a set that is half made goes on with the same ones.
 #pragma once
 
 #include <algorithm>

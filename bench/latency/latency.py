@@ -135,7 +135,7 @@ def jobs(sources: list[Source], samples: Path, threads: int, most: Ceiling) -> l
     if first.backend == "onnxruntime" and first.model_kind.has_steps:
         found.append(("the denoiser's operators", partial(operators, first)))
     for name, recipe in KINDS[first.kind].recipes.items():
-        if name == "fast":  # the other recipes' stages, but for the denoiser
+        if first.model_kind.has_steps and not recipe.tau[1]:  # a batch without calls has no stage of its own
             continue
         found.append((f"a batch, {name}", partial(of_preset, first, name, recipe, samples, threads, most)))
     found.append(("normals", partial(normals, first.batch * first.candidates, first.lr_size, threads, most)))

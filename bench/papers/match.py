@@ -10,7 +10,6 @@ measure, the rank correlation (Spearman) of both orders over the generators.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -33,8 +32,9 @@ from ..machine import stamp
 from ..options import FOLDER, ROWS_WRITTEN
 from ..rows import Row, markdown, rows_of, write_rows
 from .baselines import Baseline
-from .corpus import CHOSEN, CORPUS, REPORTED, TRAINED, canon
-from .true_pairs import Image, Pairs, with_references
+from .corpus import CHOSEN, CORPUS, REPORTED, TRAINED, canon, drealsr
+from .jobs import several
+from .true_pairs import Image, Pairs, read_files
 
 REAL = "the real LR"
 BLURRED = (0.5, 1.0, 1.5)  # LR pixels
@@ -46,7 +46,7 @@ WORTH = {
     "bicubic": "bicubic", "bicubic, Gaussian 0.5": "bicubic, Gaussian sigma 0.5",
     "bicubic, noise 1": "bicubic, noise 1 added", "bicubic, noise 2": "bicubic, noise 2 added",
     "Real-ESRGAN": "realesrgan", "BSRGAN": "bsrgan", "lway": "lway",
-    "realdgen": "realdgen", REAL: "true pairs",
+    "realdgen": "realdgen", "onecall": "onecall", REAL: "true pairs",
 }  # fmt: skip
 """The generators whose worth was measured, by the names that they have there."""
 
@@ -97,22 +97,12 @@ def cameras(data: Path) -> Iterator[Camera]:
     shots = [read_rgb(lr) for _, lr in canon(data, TRAINED)]
     for numbers in (CHOSEN, REPORTED):
         files = canon(data, numbers)
-        yield Camera(f"Canon {numbers[0]:03d} to {numbers[-1]:03d}", read_true("Canon", files), shots)
-    folder = data / "pairs_drealsr_dev"
-    if not folder.is_dir():
+        yield Camera(f"Canon {numbers[0]:03d} to {numbers[-1]:03d}", read_files("Canon", files), shots)
+    if not (data / "pairs_drealsr_dev").is_dir():
         return
-    with (folder / "split.tsv").open(newline="") as lines:
-        split = list(csv.DictReader(lines, delimiter="\t"))
-    for name in sorted({row["camera"] for row in split}):
-        mine = [row for row in split if row["camera"] == name]
-        report = [(folder / "HR" / row["name"], folder / "LR" / row["lr"]) for row in mine if row["part"] == "report"]
-        tune = [read_rgb(folder / "LR" / row["lr"]) for row in mine if row["part"] == "tune"]
-        yield Camera(f"DRealSR {name}", read_true(name, report), tune)
-
-
-def read_true(name: str, files: list[tuple[Path, Path]]) -> Pairs:
-    """Of (HR, LR)."""
-    return with_references(name, [read_rgb(hr) for hr, _ in files], [read_rgb(lr) for _, lr in files])
+    tune = drealsr(data, "tune")
+    for name, files in sorted(drealsr(data, "report").items()):
+        yield Camera(f"DRealSR {name}", read_files(name, files), [read_rgb(lr) for _, lr in tune[name]])
 
 
 def generators(camera: Camera, engines: list[Engine]) -> Iterator[Row]:
@@ -159,9 +149,9 @@ def degraded(bicubic: list[Image], sigma: float, level: float) -> list[Image]:
 def by_engine(engine: Engine, camera: Camera) -> list[Image]:
     """References are the camera's other photographs, in turn."""
     hr, spec = np.stack(camera.pairs.hr), engine.spec
-    reference = np.stack([camera.shots[at % len(camera.shots)] for at in range(len(hr))])
     recipe = Recipe.named(spec.kind, "recommended")
-    reads = reference if spec.model_kind.reads_reference else None
+    shots = several(camera.shots, recipe.references)
+    reads = [shots[at % len(shots)] for at in range(len(hr))] if spec.model_kind.reads_reference else None
     return list(engine.degrade(hr, reads, recipe=recipe, scale=camera.pairs.scale, seed=0).lr)
 
 

@@ -107,7 +107,7 @@ def table3(kind: str) -> list[Setting]:
         recommended = [of_preset(kind, "recommended", protocol) for protocol in protocols]
         return [*recommended, *(replace(one, recipe=one.recipe.but(references=1)) for one in recommended)]
     if kind != "realdgen":
-        return [of_preset(kind, name) for name in KINDS[kind].recipes if name != "fast"]
+        return [of_preset(kind, name) for name in KINDS[kind].recipes]
     return [
         *(of_preset(kind, "recommended", protocol) for protocol in protocols),
         *(made(protocol, tau=0) for protocol in protocols),

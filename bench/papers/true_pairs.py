@@ -56,7 +56,12 @@ def read_pairs(data: Path, split: str, size: int) -> Pairs:
         files = {name.lower(): pairs for name, pairs in drealsr(data, "report").items()}[split]
     else:
         files = canon(data, {"chosen": CHOSEN, "reported": REPORTED}[split])
-    return with_references(split, [read_rgb(h) for h, _ in files], [read_rgb(r) for _, r in files])
+    return read_files(split, files)
+
+
+def read_files(name: str, files: list[tuple[Path, Path]]) -> Pairs:
+    """Of (HR, LR)."""
+    return with_references(name, [read_rgb(hr) for hr, _ in files], [read_rgb(lr) for _, lr in files])
 
 
 def read_folder(folder: Path, size: int) -> Pairs:

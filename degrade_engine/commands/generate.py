@@ -43,7 +43,7 @@ def command(ctx: click.Context, /, out: Path, **asked: Any) -> None:
 
     \b
     Example:
-      degrade-engine generate --model realdgen-tiny \\
+      degrade-engine generate --model realdgen-small \\
         --hr my/sharp --reference my/camera --out pairs --pairs 500
 
     Give one of --model, --engine and --degrader. OUT gets gt/ and lq/ (same file names), manifest.jsonl (how each pair

@@ -59,8 +59,12 @@ class PngLevels(click.ParamType):  # type: ignore[type-arg]
 
 
 def _presets(of: Callable[[Recipe], object]) -> str:
-    """What each preset of RealDGen sets, for an option's help: "[recommended: 2, paper: full]"."""
-    return "[" + ", ".join(f"{name}: {of(recipe)}" for name, recipe in KINDS["realdgen"].recipes.items()) + "]"
+    """What the recipes of the bundled RealDGen models set, for an option's help: "[default: 1 for realdgen-small, 5 for
+    realdgen-tiny, full with --preset paper]"."""
+    tiny = KINDS["realdgen"].recipes
+    small, usual, paper = of(KINDS["onecall"].recipes["recommended"]), of(tiny["recommended"]), of(tiny["paper"])
+    more = "" if paper == usual else f", {paper} with --preset paper"
+    return f"[default: {small} for realdgen-small, {usual} for realdgen-tiny{more}]"
 
 
 GROUPS = {

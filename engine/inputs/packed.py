@@ -178,6 +178,8 @@ class Zips(Reader):
             with self._lock, opened.open(info) as file:
                 data: bytes = file.read(-1 if count is None else count)
                 return data
+        except EOFError:
+            raise OSError(errno.EIO, f"its end came before that of {base(info.filename)}") from None
         except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
             if "Error -4" in str(error):  # zlib's word for no memory
                 raise MemoryError from error

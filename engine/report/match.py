@@ -171,6 +171,6 @@ def advice(verdict: Verdict) -> Iterator[str]:
     if cannot and noise not in ("low", "high"):
         some = True
         names = listed([BY_KEY[key].name.lower() for key in cannot])
-        yield f"try a degrader that draws {names} (--degrader camera), since --noise is white"
+        yield f"try --degrader camera, which draws {names}"
     if not some:
         yield "look at the pairs (`degrade-engine report`), since no option changes this alone"

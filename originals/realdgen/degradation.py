@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from .config import DegradationConfig
 from .content import ResidualBlock
+from .samples import LOG_VARIANCE
 
 WINDOW = 8  # LR pixels a side of a window of `pool_quiet`
 
@@ -60,7 +61,7 @@ class DegradationExtractor(nn.Module):
             last = self.mapping[-1]
             assert isinstance(last, nn.Conv2d) and last.bias is not None
             nn.init.zeros_(last.weight[config.vector :])
-            nn.init.constant_(last.bias[config.vector :], -7.5)  # samples.LOG_VARIANCE
+            nn.init.constant_(last.bias[config.vector :], LOG_VARIANCE)
 
     @property
     def last(self) -> nn.Module:

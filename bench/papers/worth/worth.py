@@ -24,7 +24,7 @@ import torch
 
 from degrade_engine.engine.artefact import tool_versions
 from degrade_engine.engine.errors import DegradeError
-from degrade_engine.engine.images import read_rgb, resize_bicubic
+from degrade_engine.engine.images import resize_bicubic
 from degrade_engine.originals.lway.adapt import super_resolve
 
 from ... import metrics
@@ -32,7 +32,7 @@ from ...machine import stamp
 from ...options import FOLDER, OUT, WORK
 from ...rows import Row, add_row, read_rows
 from ..corpus import CORPUS, drealsr
-from ..true_pairs import Pairs, read_pairs, with_references
+from ..true_pairs import Pairs, read_files, read_pairs
 from .sets import SCALE, Maker, Scenes, likeness
 from .trainer import PRESETS, Image, Preset, read_set, train
 from .ways import BINNED, WAYS, Way
@@ -53,7 +53,7 @@ class Tests:
         if camera == "canon":
             return cls(read_pairs(data, "reported", 128), read_pairs(data, "chosen", 128))
         files = [pair for pairs in drealsr(data, "report").values() for pair in pairs]
-        return cls(with_references(camera, [read_rgb(hr) for hr, _ in files], [read_rgb(lr) for _, lr in files]), None)
+        return cls(read_files(camera, files), None)
 
     def figures(self, enlarge: Callable[[Image], Image]) -> Row:
         """All figures of an SR method: LR uint8 [h, w, 3] -> SR uint8 [4h, 4w, 3]."""

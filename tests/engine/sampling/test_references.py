@@ -104,8 +104,10 @@ def test_a_run_and_the_api_make_the_same_pairs_at_every_batch(
         alone = engine.degrade(hr, camera[:, 0], seed=5)
     np.testing.assert_array_equal(made.lr, lr_of(tmp_path / "4"))
     assert made.calls["degradation"] > alone.calls["degradation"]
-    crops = {(one["path"], *one["crop"]) for row in rows for one in row["other_references"]}
-    assert len(crops) == len({path for path, *_ in crops}), "one crop each in the whole run"
+    others = [[(one["path"], *one["crop"]) for one in row["other_references"]] for row in rows]
+    assert all(len(set(some)) == M - 1 for some in others), "of a photograph that comes again, another crop"
+    first = {path: crop for some in reversed(others) for path, *crop in reversed(some)}
+    assert all(first[path] == crop for some in others for path, *crop in some[:1]), "one place in the whole run"
     assert (made.lr != alone.lr).any()
 
 
