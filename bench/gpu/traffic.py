@@ -21,7 +21,6 @@ import onnx
 from degrade_engine.engine.backends.tensorrt_plan import OPTIMISATION_LEVEL, RTX, load
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.machine import target_of, version_of
-from degrade_engine.export.norms import half_norms
 
 from ..machine import stamp
 from ..options import FILE, ROWS_APPENDED
@@ -92,9 +91,8 @@ def built(network: bytes, shapes: Shapes, target: str) -> list[str]:
 
 
 def step_traffic(file: Path, rows: int, lr_size: int, target: str) -> Row:
-    """A row of a denoiser's ONNX file: one step's. Norms of files of before are rewritten, as an export does now."""
+    """A row of a denoiser's ONNX file: one step's."""
     model = onnx.load(str(file))
-    half_norms(model)
     sizes = {"batch": rows, "height": lr_size, "width": lr_size}
     shapes = {
         one.name: tuple(dim.dim_value or sizes[dim.dim_param] for dim in one.type.tensor_type.shape.dim)

@@ -176,7 +176,7 @@ def may_not_rise(name: str, file: Path, most_bytes: float, most_kernels: int) ->
 
 
 def test_a_step_of_the_tiny_model_moves_no_more_than_it_did(root: Path) -> None:
-    """The file of before norms on Half tensors, rewritten as an export does now."""
+    """Of the file that the package carries."""
     may_not_rise("tiny", root / "originals/bundles/realdgen-tiny/denoiser.fp16.onnx", 7.8e9, 126)
 
 
