@@ -34,7 +34,7 @@ Alive = Callable[[], Collection[str]]  # which other processes write into a fold
 Gt = Literal["crop", "link", "none"]
 Sizes = Mapping[str, Sequence[int]]  # a folder under OUT -> bytes of each file that it holds of a shard
 
-_TORN = re.compile(r"\..+\.(?:json|jsonl|txt)\.([\w-]+)\.tmp")  # what `write_bytes_atomic` leaves when it is killed
+_TORN = re.compile(r"\..+\.(?:json|jsonl|md|txt)\.([\w-]+)\.tmp")  # what `write_bytes_atomic` leaves when it is killed
 
 
 class Sink(ABC):

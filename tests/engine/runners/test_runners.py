@@ -18,6 +18,7 @@ import pytest
 from degrade_engine.bench.runs.kills import Campaign, Who, Work, descendants, names, tree
 from degrade_engine.cli import main
 from degrade_engine.engine import machine as machines
+from degrade_engine.engine.artefact import process_name
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.runners import cluster
 from degrade_engine.engine.runners import processes as runner_processes
@@ -49,6 +50,29 @@ def test_calls_on_one_folder_share_its_shards(photos, whole, tmp_path, kind):
     assert tree(tmp_path / "out") == whole[kind]
     owners = [path for path in (tmp_path / "out").iterdir() if path.name in ("claims", ".partial")]
     assert owners == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_name_that_a_kill_can_leave_unfinished_is_cleaned(photos, whole, tmp_path, monkeypatch, kind):
+    """Each temporary file of a whole run, in a process that dies at the rename, is gone after the next call."""
+    out, dead = tmp_path / "out", f"host-1-aaaaaaaa-{1:08d}"
+    temporaries: set[Path] = set()
+    replace = os.replace
+
+    def recorded(source: Path, target: Path) -> None:
+        temporaries.add(Path(source))
+        replace(source, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", recorded)
+        assert main(words(photos, out, kind)) == 0
+    ours = process_name()
+    torn = [path for path in temporaries if out in path.parents and ours in path.name]
+    assert {"plan.json", "run.json", "README.md"} <= {path.name[1:].partition(f".{ours}")[0] for path in torn}
+    for path in torn:
+        path.with_name(path.name.replace(ours, dead)).write_bytes(b"half")
+    assert main(words(photos, out, kind)) == 0
+    assert tree(out) == whole[kind]
 
 
 def test_a_shard_is_made_once(photos, whole, tmp_path):
@@ -106,7 +130,7 @@ StartEngine.run = stop
 
 def test_workers_make_the_same_bytes_and_one_that_is_killed_is_replaced(photos, whole, tmp_path):
     out = tmp_path / "out"
-    parent = start(words(photos, out, "folder", "--processes", "2"))
+    parent = start(words(photos, out, "folder", "--processes", "2"), SLOW, tmp_path)
     wait_for(lambda: len([name for name in names(out / "claims") if "." not in name]) == 2)
     workers = {int(name.split("-")[1]) for name in names(out / "claims") if "." not in name}
     assert workers <= set(descendants(parent.pid))
@@ -119,7 +143,7 @@ def test_workers_make_the_same_bytes_and_one_that_is_killed_is_replaced(photos, 
 
 def test_workers_end_with_a_parent_that_is_killed(photos, whole, tmp_path):
     out = tmp_path / "out"
-    parent = start(words(photos, out, "folder", "--processes", "2"))
+    parent = start(words(photos, out, "folder", "--processes", "2"), SLOW, tmp_path)
     wait_for(lambda: len([name for name in names(out / "claims") if "." not in name]) == 2)
     workers = [int(name.split("-")[1]) for name in names(out / "claims") if "." not in name]
     parent.kill()
@@ -138,7 +162,7 @@ def alive(pid: int) -> bool:
 
 def test_a_signal_reaches_every_worker_and_the_run_goes_on_later(photos, whole, tmp_path):
     out = tmp_path / "out"
-    parent = start(words(photos, out, "folder", "--processes", "2", "--pairs", "320"))
+    parent = start(words(photos, out, "folder", "--processes", "2", "--pairs", "320"), SLOW, tmp_path)
     wait_for(lambda: len(names(out / "shards")) >= 2)
     parent.send_signal(signal.SIGTERM)
     said = parent.communicate(timeout=60)
