@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 IMAGES, TAU, OTHERS, CROPS = 0, 1, 2, 3  # what a draw is for: the last word of its counter
+SPARES = 8  # further crops of a reference, where its own is flat
 _DOMAIN = 0x646567726164652D  # second word of the key ("degrade-"): no other user of the seed shares the stream
 
 Crop = tuple[int, int, int, int]  # top, left, height, width in pixels
@@ -50,6 +51,10 @@ class Draw:
     reference_crop: Crop | None
     others: tuple[tuple[Photograph, Crop], ...]  # further references, where a recipe has several
     noise_seed: int  # of a classical start image's noise, 0..2^32-1 (a number that every JSON reader keeps)
+    spares: tuple[tuple[Crop, ...], ...] = ()  # of each reference: crops to try where its own is flat
+    cluster: int | str | None = None  # of the first reference, where a list says one
+    passed_over: int = 0  # references whose own crop is flat, so that another is taken
+    flat: int = 0  # references of which every crop that was tried is flat
 
 
 class Words:
@@ -110,6 +115,11 @@ def crop_of(photograph: Photograph, side: int, first: int, second: int, multiple
         return 0 if length // multiple == side // multiple else below(word, length - side + 1)
 
     return offset(photograph.height, first), offset(photograph.width, second), side, side
+
+
+def crops_of(photograph: Photograph, side: int, words: Sequence[int]) -> tuple[Crop, ...]:
+    """As many crops of a reference as there are pairs of words."""
+    return tuple(crop_of(photograph, side, y, x, multiple=1) for y, x in zip(words[::2], words[1::2], strict=True))
 
 
 def below(word: int, count: int) -> int:

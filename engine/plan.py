@@ -22,12 +22,27 @@ from . import artefact
 from .artefact import sha256_json
 from .classical.degrader import Degrader
 from .columns import Column, Cut, Joined
-from .draws import CROPS, IMAGES, OTHERS, Crop, Draw, Photograph, Words, below, crop_of, noise_seed, taus
+from .draws import (
+    CROPS,
+    IMAGES,
+    OTHERS,
+    SPARES,
+    Crop,
+    Draw,
+    Photograph,
+    Words,
+    below,
+    crop_of,
+    crops_of,
+    noise_seed,
+    taus,
+)
 from .errors import DegradeError
 from .images import Alpha
 from .plan_page import digest_of, pages_of, summary
 from .recipe import Recipe
 from .sampling.layout import plan_row_steps
+from .weights import Choice, Cluster, Shares
 
 if TYPE_CHECKING:
     from .inputs.photographs import Reject
@@ -40,11 +55,11 @@ BOUNDS = {
     "tile_overlap": (1, 2**14),
 }  # fmt: skip
 """Of the options, both ends included. More pairs would not fit into memory."""
-USUAL: dict[str, Any] = {"alpha": "white", "tile_overlap": None, "name_prefix": "", "grown": []}
+USUAL: dict[str, Any] = {"alpha": "white", "tile_overlap": None, "name_prefix": "", "pass_flat": False, "grown": []}
 """What a plan's page names only where it is something else: plans that do without, or are older, keep their names."""
 ORDER = ("seed", "pairs", "scale", "steps", "spacing", "solver", "eta", "start", "candidates", "filter", "shard_pairs",
-         "save_candidates", "fusion_weight", "alpha", "noise", "references", "tile_overlap", "name_prefix", "grown",
-         "tau")  # fmt: skip
+         "save_candidates", "fusion_weight", "alpha", "noise", "references", "tile_overlap", "name_prefix", "pass_flat",
+         "grown", "tau")  # fmt: skip
 """In which a page names the options: its bytes are compared too."""
 
 
@@ -61,6 +76,7 @@ class Options:
     alpha: Alpha = "white"  # what becomes of partly transparent images
     tile_overlap: int | None = None  # LR pixels that tiles share at least; None: the LR is the networks' own size
     name_prefix: str = ""  # of every pair's name
+    pass_flat: bool = False  # whether a flat crop of a reference gives way to another of the same photograph
     grown: tuple[int, ...] = ()  # how many pairs the set had each time before it was given more
 
     def __post_init__(self) -> None:
@@ -99,6 +115,7 @@ class Plan:
     reference: Sequence[Photograph]
     listed: NDArray[np.int32] | None = None  # [pairs, 2], with a pair list: HR and reference index, -1 = unusable
     degrader: Degrader | None = None  # makes the start image where the recipe's is of its kind
+    shares: Shares | None = None  # of the references, where a list gives them
 
     @property
     def networks(self) -> bool:
@@ -119,56 +136,79 @@ class Plan:
         """Photographs and crops of a pair. None where the pair list names an input that the inventory
         refused.
         """
-        words = Words(self.options.seed, IMAGES).draw(pair, attempt, 7).tolist()
+        words = Words(self.options.seed, IMAGES).draw(pair, attempt, 7 + self._spare_words).tolist()
         if self.listed is None:
-            hr_index, reference_index = below(words[0], len(self.hr)), below(words[3], len(self.reference))
+            hr_index = below(words[0], len(self.hr))
+            reference_index = self._all.pick(words[3]) if self.reference else 0
         else:
             hr_index, reference_index = self.listed[pair].tolist()
             if hr_index < 0 or reference_index < 0:
                 return None
         hr = self.hr[hr_index]
-        reference = self.reference[reference_index] if self.reference else None
+        picked = self._references(pair, attempt, reference_index, words[4:6] + words[7:])
+        first = picked[0] if picked else None
         return Draw(
             pair=pair,
             attempt=attempt,
             hr=hr,
             hr_crop=crop_of(hr, self.hr_size, words[1], words[2], multiple=self.options.scale),
-            reference=reference,
-            reference_crop=(
-                None if reference is None else crop_of(reference, self.lr_size, words[4], words[5], multiple=1)
-            ),
-            others=self._others(pair, attempt, reference_index),
+            reference=first and first[0],
+            reference_crop=first and first[1][0],
+            others=tuple((photograph, crops[0]) for photograph, crops in picked[1:]),
             noise_seed=noise_seed(words),
+            spares=tuple(crops[1:] for _, crops in picked),
+            cluster=None if first is None or self.shares is None else self.shares.clusters[reference_index],
         )
 
-    def _others(self, pair: int, attempt: int, first: int) -> tuple[tuple[Photograph, Crop], ...]:
-        """The pair's further references: photographs of the first one's folder, each with one crop in the whole run, so
-        that it is read once (sampling/references.py); one that comes again has another crop, the same in every pair. Of
-        a pair list: crops of the first."""
+    @property
+    def _spare_words(self) -> int:
+        return 2 * SPARES if self.options.pass_flat else 0
+
+    def _references(
+        self, pair: int, attempt: int, index: int, words: list[int]
+    ) -> list[tuple[Photograph, tuple[Crop, ...]]]:
+        """The pair's references, each with its crop and the spare ones; none where the run reads none. index, words: of
+        the first. The others are photographs of its folder (and cluster), each with one crop in the whole run, so that
+        it is read once (sampling/references.py); one that comes again has another crop, the same in every pair. Of a
+        pair list: crops of the first."""
+        if not self.reference:
+            return []
+        first, size, more = self.reference[index], self.lr_size, self._spare_words
+        found = [(first, crops_of(first, size, words))]
         seed, count = self.options.seed, self.options.recipe.references - 1
-        if not count or not self.reference:
-            return ()
-        words = Words(seed, OTHERS).draw(pair, attempt, 2 * count).tolist()
+        if not count:
+            return found
+        words = Words(seed, OTHERS).draw(pair, attempt, (2 + more) * count).tolist()
         if self.listed is not None:
-            only = self.reference[first]
-            places = zip(words[::2], words[1::2], strict=True)
-            return tuple((only, crop_of(only, self.lr_size, y, x, multiple=1)) for y, x in places)
-        beside = self._folders[folder_of(self.reference[first])]
-        crops, seen, found = Words(seed, CROPS), Counter[int](), []
+            own, spare = words[: 2 * count], words[2 * count :]
+            each = [own[2 * n : 2 * n + 2] + spare[more * n : more * (n + 1)] for n in range(count)]
+            return [*found, *((first, crops_of(first, size, some)) for some in each)]
+        beside, crops, seen = self._groups[self._group(index)], Words(seed, CROPS), Counter[int]()
         for word in words[:count]:
-            index = beside[below(word, len(beside))]
-            y, x = crops.draw(index, seen[index], 2).tolist()
-            seen[index] += 1
-            found.append((self.reference[index], crop_of(self.reference[index], self.lr_size, y, x, multiple=1)))
-        return tuple(found)
+            at = beside.pick(word)
+            drawn = crops.draw(at, seen[at], 2 + more).tolist()
+            seen[at] += 1
+            found.append((self.reference[at], crops_of(self.reference[at], size, drawn)))
+        return found
 
     @cached_property
-    def _folders(self) -> dict[str, list[int]]:
-        """The references by the folder that they lie in."""
-        found: dict[str, list[int]] = {}
-        for index, photograph in enumerate(self.reference):
-            found.setdefault(folder_of(photograph), []).append(index)
-        return found
+    def _all(self) -> Choice:
+        return self._choice(range(len(self.reference)))
+
+    @cached_property
+    def _groups(self) -> dict[tuple[str, Cluster], Choice]:
+        """The references by `_group`."""
+        found: dict[tuple[str, Cluster], list[int]] = {}
+        for index in range(len(self.reference)):
+            found.setdefault(self._group(index), []).append(index)
+        return {group: self._choice(some) for group, some in found.items()}
+
+    def _group(self, index: int) -> tuple[str, Cluster]:
+        """A reference's folder, and its cluster where a list says one: what lies there shows one camera."""
+        return folder_of(self.reference[index]), None if self.shares is None else self.shares.clusters[index]
+
+    def _choice(self, some: Sequence[int]) -> Choice:
+        return Choice(some, None if self.shares is None else [self.shares.weights[at] for at in some])
 
     @cached_property
     def taus(self) -> Column:
@@ -278,6 +318,7 @@ class Plan:
             "engine": self.engine,
             "hr": summary(self.hr),
             "reference": summary(self.reference),
+            **({} if self.shares is None else {"reference_weights": digest_of(self.shares.lines())}),
             "pair_list": listed,
         }
 
@@ -293,9 +334,10 @@ def make(
     listed: Sequence[tuple[int, int]] | None = None,
     degrader: Degrader | None = None,
     refused: Sequence[Reject] = (),
+    shares: Shares | None = None,
 ) -> Plan:
     """A plan for these usable photographs. hr, reference: sorted by path; reference None: the run reads none. refused:
-    the others. Raises DegradeError where no pair can be made, and says why.
+    the others. shares: of the references, as they come. Raises DegradeError where no pair can be made, and says why.
     """
     without_networks = degrader is not None and engine == degrader.sha256
     larger = "a smaller --lr-size" if without_networks else f"an engine built for an --lr-size smaller than {lr_size}"
@@ -312,7 +354,7 @@ def make(
     if indices is not None and not (indices >= 0).all(axis=1).any():
         both = "a usable HR image" if reference is None else "both a usable HR and a usable reference image"
         raise DegradeError(f"no pair of the list has {both}{_why(refused)}")
-    return Plan(options, lr_size, batch, engine, hr, reference or (), indices, degrader)
+    return Plan(options, lr_size, batch, engine, hr, reference or (), indices, degrader, shares if reference else None)
 
 
 def folder_of(photograph: Photograph) -> str:

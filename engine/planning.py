@@ -101,6 +101,7 @@ class Begun:
     shard_pairs: int
     save_candidates: bool
     grown: tuple[int, ...] = ()
+    pass_flat: bool = True
 
     def grown_to(self, pairs: int) -> tuple[int, ...]:
         """The sizes before, of a set of so many pairs; nothing where it is none of this run."""
@@ -158,12 +159,13 @@ def make_plan(
         alpha=order.alpha,
         tile_overlap=maker.tile_overlap,
         name_prefix=order.name_prefix,
+        pass_flat=maker.reads_reference and (begun is None or begun.pass_flat),
         grown=grown,
     )
     plan = plans.make(
         options, lr_size=maker.lr_size, batch=maker.batch, engine=maker.sha256, hr=found.hr,
         reference=found.reference if maker.reads_reference else None, listed=found.listed, degrader=maker.degrader,
-        refused=found.rejects,
+        refused=found.rejects, shares=found.shares,
     )  # fmt: skip
     return Planned(plan, found)
 

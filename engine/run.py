@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,9 +59,18 @@ class Generated:
         share = "" if useful is None else f"; {100 * useful:.1f} % of the row-steps useful"
         left = ", ".join(f"{count} {reason}" for reason, count in self.rejects.items())
         gone = self.page["missing"]
+        flat = flat_said(self.page)
         missing = f"\nmissing photographs that were skipped (--allow-missing): {gone}" if gone else ""
         return (f"{self.pairs} of {self.asked} pairs in {self.out} ({self.seconds:.1f} s{speed}{share})\n"
-                f"left out: {f'{left} (see rejects.jsonl)' if left else 'nothing'}{missing}")  # fmt: skip
+                f"left out: {f'{left} (see rejects.jsonl)' if left else 'nothing'}{missing}{flat}")  # fmt: skip
+
+
+def flat_said(page: Mapping[str, Any]) -> str:
+    """A line on flat references, with a line break before it; nothing where there were none."""
+    over, flat = page.get("flat_passed_over", 0), page.get("flat_references", 0)
+    said = f"\nflat crops of references: {over} gave way to another crop of the same photograph" if over else ""
+    alone = f"{flat} are of photographs that are flat all over" if flat else ""
+    return f"{said}, {alone}" if said and alone else said or (alone and f"\nflat crops of references: {alone}")
 
 
 @dataclass(frozen=True)

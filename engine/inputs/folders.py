@@ -91,7 +91,9 @@ class Folder:
         there = self.patience.ask(str(self.root), lambda: is_folder(self.root))
         if not there:
             fact = f"The folder {self.root} is not there" if there is None else f"{self.root} is not a folder"
-            raise DegradeError(fact, wanted="a folder of images, a quoted glob, a .txt list, an archive or a URL")
+            raise DegradeError(
+                fact, wanted="a folder of images, a quoted glob, a .txt or .jsonl list, an archive or a URL"
+            )
         found = Walk(self._prefix, self.patience, self._is_there, complain)
         return (path for path in found if self.pattern is None or matches(path, self.pattern))
 

@@ -22,6 +22,7 @@ from ..plan import Plan
 from ..starts import start_image
 from . import reading
 from .decoded import Decoded
+from .flat import is_flat, relief
 from .folders import Place
 from .photographs import Reject
 
@@ -72,16 +73,15 @@ def load(plan: Plan, folders: Folders, decoded: Decoded, pair: int) -> Outcome:
         if draw is None:  # the list names an input that the inventory has already put among the rejects
             rejects.append(Reject("pair", str(pair), "unusable_input", "an input of this pair of the list is unusable"))
             return Outcome(pair, None, tuple(rejects), time.perf_counter() - began)
-        gt = _read(decoded, folders.hr, "hr", draw.hr, draw.hr_crop, plan.options.alpha, rejects)
-        references = [
-            _read(decoded, folders.reference, "reference", photo, crop, plan.options.alpha, rejects)
-            for photo, crop in ((draw.reference, draw.reference_crop), *draw.others)
-            if photo is not None and crop is not None
-        ]
-        usable = [one for one in references if one is not None]
-        if gt is not None and len(usable) == len(references):
-            read = time.perf_counter()
-            inputs = replace(_inputs(plan, draw, gt, usable), gt_file=_whole(folders.hr, draw))
+        alpha = plan.options.alpha
+        sharp = _read(decoded, folders.hr, "hr", draw.hr, alpha, rejects)
+        photos = [photo for photo in (draw.reference, *(one for one, _ in draw.others)) if photo is not None]
+        real = [_read(decoded, folders.reference, "reference", photo, alpha, rejects) for photo in photos]
+        usable = [one for one in real if one is not None]
+        if sharp is not None and len(usable) == len(real):
+            read, gt = time.perf_counter(), _cut(sharp, draw.hr_crop)
+            draw, references = _references(draw, usable)
+            inputs = replace(_inputs(plan, draw, gt, references), gt_file=_whole(folders.hr, draw))
             return Outcome(pair, inputs, tuple(rejects), read - began, time.perf_counter() - read)
     said = f"no usable input after {plan.attempts} draws" if plan.attempts > 1 else "an input of this pair is unusable"
     rejects.append(Reject("pair", str(pair), "unusable_input", said))
@@ -89,16 +89,43 @@ def load(plan: Plan, folders: Folders, decoded: Decoded, pair: int) -> Outcome:
 
 
 def _read(
-    decoded: Decoded, place: Place, role: str, photo: Photograph, crop: Crop, alpha: images.Alpha,
-    rejects: list[Reject],
+    decoded: Decoded, place: Place, role: str, photo: Photograph, alpha: images.Alpha, rejects: list[Reject]
 ) -> Pixels | None:  # fmt: skip
     try:
-        pixels = decoded.read((role, photo.path), lambda: reading.read(place, photo, alpha=alpha))
+        return decoded.read((role, photo.path), lambda: reading.read(place, photo, alpha=alpha))
     except images.BadImage as bad:
         rejects.append(Reject(role, photo.path, bad.reason, str(bad)))
         return None
+
+
+def _cut(pixels: Pixels, crop: Crop) -> Pixels:
     y, x, h, w = crop
     return np.ascontiguousarray(pixels[y : y + h, x : x + w])
+
+
+def _references(draw: Draw, photographs: list[Pixels]) -> tuple[Draw, list[Pixels]]:
+    """The references' crops, and the draw with those that were taken. A flat one gives way to the first spare that is
+    not; of a photograph that is flat all over, the least flat is taken."""
+    if not any(draw.spares):
+        crops = [crop for crop in (draw.reference_crop, *(crop for _, crop in draw.others)) if crop is not None]
+        return draw, [_cut(pixels, crop) for pixels, crop in zip(photographs, crops, strict=True)]
+    taken, passed_over, flat = list[tuple[Crop, Pixels]](), 0, 0
+    own = (draw.reference_crop, *(crop for _, crop in draw.others))
+    for pixels, crop, spares in zip(photographs, own, draw.spares, strict=True):
+        tried = list[tuple[Crop, Pixels]]()
+        for one in (crop, *spares):
+            assert one is not None  # there are as many as photographs
+            tried.append((one, _cut(pixels, one)))
+            if not is_flat(tried[-1][1]):
+                break
+        else:
+            flat += 1
+            tried.append(max(tried, key=lambda one: relief(one[1])))
+        taken.append(tried[-1])
+        passed_over += tried[-1][0] != crop
+    others = tuple((photo, crop) for (photo, _), (crop, _) in zip(draw.others, taken[1:], strict=True))
+    draw = replace(draw, reference_crop=taken[0][0], others=others, passed_over=passed_over, flat=flat)
+    return draw, [pixels for _, pixels in taken]
 
 
 def _whole(place: Place, draw: Draw) -> Path | None:

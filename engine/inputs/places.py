@@ -19,7 +19,7 @@ Where = str | Path | Place
 
 
 def at(where: Where, patience: Patience = Patience()) -> Place:  # noqa: B008 - frozen
-    """The place that is meant: a URL ("://" or "::" in it), a list (a .txt file), archives (.tar, .zip, .lmdb or
+    """The place that is meant: a URL ("://" or "::" in it), a list (a .txt or .jsonl file), archives (.tar, .zip, .lmdb or
     .parquet: one, a glob, or {000..099}), a glob of images ("*", "?" or "[" in it, and no such folder), else a folder.
     A Path is a folder or one archive, as it stands; a Place is itself. Raises DegradeError.
     """
@@ -40,7 +40,7 @@ def at(where: Where, patience: Patience = Patience()) -> Place:  # noqa: B008 - 
             raise DegradeError(f"no file fits {asked}", wanted="archives of images")
     if packed := _packed(path, pick, several, patience):
         return packed
-    a_list, a_glob = path.lower().endswith(".txt"), MAGIC.search(path)
+    a_list, a_glob = path.lower().endswith((".txt", ".jsonl")), MAGIC.search(path)
     if not (a_list or a_glob) or patience.ask(path, lambda: is_folder(path)):
         return Folder(Path(path), patience=patience)
     if a_glob:

@@ -19,11 +19,12 @@ from ..errors import BadImage, DegradeError
 from ..faults import Patience, read_file
 from ..images import PIXEL_LIMIT, readable_endings
 from ..sinks.roles import place_of
+from ..weights import Shares
 from . import inventory, inventory_page, places
 from .folders import Folder, Place
 from .inventory import Identity
 from .inventory_page import Asked, Found
-from .lists import text_of
+from .lists import Listed, text_of
 from .loading import Folders
 from .photographs import Entry, Photographs, Reject
 from .places import Where
@@ -46,6 +47,16 @@ class Sources:
     listed: tuple[tuple[int, int], ...] | None
     asked: Asked
     scanned: bool  # False: taken from the page of an earlier call
+
+    @property
+    def shares(self) -> Shares | None:
+        """Of the references, where a list gives them. Raises DegradeError where none is to be drawn."""
+        place = self.folders.reference
+        said = place.shares if isinstance(place, Listed) else None
+        if said is None or not self.reference:
+            return None
+        both = [said.get(self.reference.path(at), (1.0, None)) for at in range(len(self.reference))]
+        return Shares(tuple(weight for weight, _ in both), tuple(cluster for _, cluster in both))
 
     def write_page(self, out: Path) -> None:
         """Put inventory.jsonl into `out`."""

@@ -131,12 +131,19 @@ def row(
         "pair": draw.pair,
         "name": stem_of(draw.pair, options.name_prefix),
         "hr": {"path": draw.hr.path, "crop": list(draw.hr_crop)},
-        "reference": draw.reference and {"path": draw.reference.path, "crop": list(draw.reference_crop or ())},
+        "reference": draw.reference
+        and {
+            "path": draw.reference.path,
+            "crop": list(draw.reference_crop or ()),
+            **({} if draw.cluster is None else {"cluster": draw.cluster}),
+        },
         **(
             {"other_references": [{"path": one.path, "crop": list(crop)} for one, crop in draw.others]}
             if draw.others
             else {}
         ),
+        **({"flat_passed_over": draw.passed_over} if draw.passed_over else {}),
+        **({"flat_references": draw.flat} if draw.flat else {}),
         "scale": options.scale,
         "tau": plan.taus[draw.pair],
         "steps": plan.steps(draw.pair),

@@ -25,6 +25,7 @@ Row = Mapping[str, Any]
 FORMAT = "degrade-engine/run/2"
 LEAST_RANGE, MOST_RANGES = 4096, 256  # pairs of a range; files that are open at once
 TIMELINE = 100  # points, at most
+FLAT = ("flat_passed_over", "flat_references")  # of a row, where there are any
 BINS = 20  # of scores, to a power of ten
 
 
@@ -37,6 +38,7 @@ class Tally:
     taus: Counter[int] = field(default_factory=Counter)
     kept: Counter[int] = field(default_factory=Counter)  # scores, by `bin_of`
     others: Counter[int] = field(default_factory=Counter)
+    flat: Counter[str] = field(default_factory=Counter)  # references: flat_passed_over, flat_references
     row_steps: int = 0
     executed_row_steps: int = 0
     timeline: list[dict[str, float]] = field(default_factory=list)  # shard by shard: pairs and seconds
@@ -57,6 +59,8 @@ class Tally:
         """The next pair."""
         self.pairs += 1
         self.taus[row["tau"]] += 1
+        for name in FLAT:
+            self.flat[name] += row.get(name, 0)
         for at, candidate in enumerate(row["candidates"]):
             if (score := candidate["score"]) is not None:
                 (self.kept if at == row["kept"] else self.others)[bin_of(score)] += 1
@@ -124,6 +128,7 @@ def page(plan: Plan, tally: Tally, terms: Mapping[str, Any] | None = None) -> di
         "pairs_asked": plan.options.pairs,
         "rejects": dict(sorted(left_out.items())),
         "missing": sum(role != "pair" and reason in MISSING for role, _, reason in tally.rejects),
+        **{name: count for name, count in tally.flat.items() if count},
         "row_steps": useful,
         "executed_row_steps": executed,
         "useful_share": round(useful / executed, 4) if executed else 1.0,

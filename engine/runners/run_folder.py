@@ -72,7 +72,8 @@ def begun(out: Path) -> Begun | None:
         return None
     grown = page.get("grown", [])
     known = isinstance(grown, list) and all(type(one) is int for one in grown)
-    return Begun(batch, pairs, shard_pairs, facts["save_candidates"] is True, tuple(grown) if known else ())
+    whole = tuple(grown) if known else ()
+    return Begun(batch, pairs, shard_pairs, facts["save_candidates"] is True, whole, page.get("pass_flat") is True)
 
 
 @contextmanager
@@ -124,7 +125,7 @@ def open_folder(out: Path, plan: Plan, output: Output, *, only_asked: bool = Fal
         before = before if isinstance(before, dict) else {}
         output = output.settled(before)
         page = plan.to_json() | output.to_json()
-        usual = Output.first().facts() | {"grown": [], "name_prefix": ""}  # which a page leaves out
+        usual = Output.first().facts() | {"grown": [], "name_prefix": "", "pass_flat": False}  # which a page leaves out
         known = begun(out)
         grows = known is not None and len(plan.options.grown) > len(known.grown)
         now = pages_of(page)[-2] if grows else page
