@@ -26,7 +26,7 @@ from degrade_engine.engine.errors import DegradeError
 
 from .commits import Version, versions
 from .machine import stamp
-from .options import FILE, OUT
+from .options import FILE, OUT, integer, one_of
 from .rows import add_row, read_rows
 from .verdict import LEAST, changes, order, timings
 
@@ -75,65 +75,23 @@ def seconds_of_engine(version: Version, folder: Path, threads: int, repeats: int
 @click.command()
 @click.argument("a")
 @click.argument("b")
-@click.option(
-    "--measure",
-    type=click.Choice(["engine", "generate"]),
-    default="engine",
-    show_default=True,
-    help="What is timed. engine: the engine alone, on a batch of the bundled photographs. generate: the whole "
-    "command, with reading and writing of files.",
-)
-@click.option(
-    "--run",
-    "own",
-    metavar="COMMAND",
-    help="Time this command instead. It is run in the folder of each commit. The variable $WORK names a "
-    "folder for its files.",
-)
+@one_of("--measure", ["engine", "generate"], "engine",
+    "What is timed. engine: the engine alone, on a batch of the bundled photographs. generate: the whole command, "
+    "with reading and writing of files.")  # fmt: skip
+@click.option("--run", "own", metavar="COMMAND",
+    help="Time this command instead. It is run in the folder of each commit. The variable $WORK names a folder for "
+    "its files.")  # fmt: skip
 @click.option(
     "--checkpoint", type=FILE, help="Checkpoint. Each commit builds its own engine of it. Needed without --run."
 )
-@click.option(
-    "--rounds",
-    type=click.IntRange(LEAST),
-    metavar="N",
-    default=10,
-    show_default=True,
-    help=f"Rounds per commit, at least {LEAST}. One more round warms up and is not counted.",
+@integer(
+    "--rounds", 10, f"Rounds per commit, at least {LEAST}. One more round warms up and is not counted.", least=LEAST
 )
-@click.option(
-    "--repeats",
-    type=click.IntRange(1),
-    metavar="N",
-    default=3,
-    show_default=True,
-    help="Batches per round with --measure engine. The fastest counts.",
-)
-@click.option(
-    "--pairs",
-    type=click.IntRange(1),
-    metavar="N",
-    default=16,
-    show_default=True,
-    help="Pairs per round with --measure generate.",
-)
-@click.option(
-    "--lr-size",
-    type=click.IntRange(16),
-    metavar="PX",
-    default=128,
-    show_default=True,
-    help="Side of the LR images in pixels.",
-)
-@click.option("--batch", type=click.IntRange(1), metavar="N", default=4, show_default=True, help="Pairs per batch.")
-@click.option(
-    "--threads",
-    type=click.IntRange(0),
-    metavar="N",
-    default=0,
-    show_default=True,
-    help="Threads of the networks with --measure engine. 0: one per core.",
-)
+@integer("--repeats", 3, "Batches per round with --measure engine. The fastest counts.")
+@integer("--pairs", 16, "Pairs per round with --measure generate.")
+@integer("--lr-size", 128, "Side of the LR images in pixels.", least=16, metavar="PX")
+@integer("--batch", 4, "Pairs per batch.")
+@integer("--threads", 0, "Threads of the networks with --measure engine. 0: one per core.", least=0)
 @click.option("-o", "--out", type=OUT, help="File for the verdict and every time (JSON Lines). A row is appended.")
 def main(
     a: str, b: str, measure: str, own: str | None, checkpoint: Path | None, rounds: int, repeats: int, pairs: int,

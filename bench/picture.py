@@ -50,20 +50,10 @@ def rows(samples: Path, engine_folder: Path) -> list[list[Image.Image | None]]:
 
 @click.command()
 @click.argument("engine", type=click.Path(exists=True, path_type=Path))
-@click.option(
-    "--samples",
-    type=click.Path(exists=True, path_type=Path),
-    default=Path("samples"),
-    show_default=True,
-    help="Folder with the photographs: hr/ and reference/.",
-)
-@click.option(
-    "-o",
-    "--out",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="File for the picture (PNG). An existing file is overwritten.",
-)
+@click.option("--samples", type=click.Path(exists=True, path_type=Path), default=Path("samples"), show_default=True,
+    help="Folder with the photographs: hr/ and reference/.")  # fmt: skip
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True,
+    help="File for the picture (PNG). An existing file is overwritten.")  # fmt: skip
 def main(engine: Path, samples: Path, out: Path) -> None:
     """Draw a picture of some scenes as several cameras would have taken them.
 

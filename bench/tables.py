@@ -144,19 +144,11 @@ def page(folder: Path) -> str:
 
 
 @click.command()
-@click.option(
-    "--root",
-    type=FOLDER,
-    default=Path(),
-    help="Folder of the project, whose README.md and docs/ are rewritten. [default: the current folder]",
-)
-@click.option(
-    "--rows",
-    "folder",
-    type=FOLDER,
-    help="Folder of your own rows (.jsonl files). Write one page of their tables to --out, and leave README.md "
-    "and docs/ as they are.",
-)
+@click.option("--root", type=FOLDER, default=Path(),
+    help="Folder of the project, whose README.md and docs/ are rewritten. [default: the current folder]")  # fmt: skip
+@click.option("--rows", "folder", type=FOLDER,
+    help="Folder of your own rows (.jsonl files). Write one page of their tables to --out, and leave README.md and "
+    "docs/ as they are.")  # fmt: skip
 @click.option(
     "-o", "--out", type=OUT, help="File for the page of --rows, in Markdown. An existing file is overwritten."
 )

@@ -26,7 +26,7 @@ from degrade_engine.engine import machine as machines
 from degrade_engine.engine.artefact import tool_versions
 
 from ..machine import stamp
-from ..options import FILE, FOLDER, ROWS_APPENDED
+from ..options import FILE, ROWS_APPENDED, SAMPLES
 from ..rows import Row, add_row, read_rows
 
 HOURS = 3600
@@ -36,25 +36,13 @@ ON_A_GPU = tuple(one.name for one in backends.BACKENDS.values() if one.gpu)
 
 @click.command()
 @click.argument("checkpoint", type=FILE)
-@click.option(
-    "--samples",
-    type=FOLDER,
-    default=Path("samples"),
-    show_default=True,
-    help="Folder with the photographs: hr/ and reference/.",
-)
-@click.option(
-    "--only",
-    multiple=True,
-    metavar="NAME",
-    help="Run only parts whose names begin like this, e.g. 'tests' or 'tiny'. Can be repeated. [default: all]",
-)
-@click.option(
-    "--left-out",
-    multiple=True,
-    metavar="PACKAGE",
-    help="Say in a row that this package could not be installed, as `make bench-gpu` does. Can be repeated.",
-)
+@SAMPLES
+@click.option("--only", multiple=True, metavar="NAME",
+    help="Run only parts whose names begin like this, e.g. 'tests' or 'tiny'. Can be repeated. [default: all]"
+)  # fmt: skip
+@click.option("--left-out", multiple=True, metavar="PACKAGE",
+    help="Say in a row that this package could not be installed, as `make bench-gpu` does. Can be repeated."
+)  # fmt: skip
 @ROWS_APPENDED
 def main(checkpoint: Path, samples: Path, only: tuple[str, ...], left_out: tuple[str, ...], out: Path) -> None:
     """Check and time everything on this machine's NVIDIA GPU.

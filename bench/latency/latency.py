@@ -36,7 +36,7 @@ from degrade_engine.kernels import philox
 from .. import onnx_work, rig
 from ..ledger import Ledger
 from ..machine import processor, stamp
-from ..options import FOLDER, ROWS_WRITTEN
+from ..options import FOLDER, ROWS_WRITTEN, integer
 from ..rig import Source
 from ..rows import Row, write_rows
 from ..timing import digits, spread, timed
@@ -167,16 +167,9 @@ def of_preset(source: Source, name: str, recipe: Recipe, samples: Path, threads:
 
 @click.command()
 @click.argument("folders", nargs=-1, required=True, metavar="ENGINE|BUNDLE …", type=FOLDER)
-@click.option(
-    "--samples",
-    type=FOLDER,
-    default=Path("samples"),
-    show_default=True,
-    help="Folder with the photographs for timing whole runs: hr/ and reference/.",
-)
-@click.option(
-    "--threads", type=click.IntRange(1), metavar="N", help="Threads of the networks. [default: one per physical core]"
-)
+@click.option("--samples", type=FOLDER, default=Path("samples"), show_default=True,
+    help="Folder with the photographs for timing whole runs: hr/ and reference/.")  # fmt: skip
+@integer("--threads", None, "Threads of the networks. [default: one per physical core]")
 @ROWS_WRITTEN
 def main(folders: tuple[Path, ...], samples: Path, threads: int | None, out: Path) -> None:
     """Measure where the time of a pair goes on a CPU, and how it scales.

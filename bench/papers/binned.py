@@ -29,7 +29,7 @@ from degrade_engine.engine.classical.binned import PAPER, Space
 from degrade_engine.engine.report.frechet import fit
 
 from ..machine import machine
-from ..options import AT_LEAST_1, EITHER, FOLDER, OUT, SEED
+from ..options import EITHER, FOLDER, OUT, SEED, integer, random_seed, rows_replaced
 from ..rows import Row, read_rows, write_rows
 from .corpus import CORPUS
 
@@ -118,54 +118,21 @@ def picture_of(rows: Sequence[Row]) -> str:
 
 @click.command()
 @click.option("--data", type=FOLDER, required=True, help=CORPUS)
-@click.option(
-    "--features",
-    "name",
-    type=click.Choice(NAMES),
-    required=True,
-    help="Features that tell degradations apart. random-alexnet needs no file; the others read --features-from.",
-)
-@click.option(
-    "--features-from",
-    "path",
-    type=EITHER,
-    help="For e-deg: an engine folder or a checkpoint. For alexnet and vgg19: a file of ImageNet weights.",
-)
-@click.option(
-    "--degraded",
-    "kept",
-    type=OUT,
-    help="File for the crops (.npz). It is read if it exists, and written if not. [default: crops are not kept]",
-)
-@click.option(
-    "--settings",
-    "which",
-    type=click.Choice(["table1", "other"]),
-    default="table1",
-    show_default=True,
-    help="Degradations to find. table1: the paper's four. other: sixteen more, for choosing the features.",
-)
-@click.option(
-    "--features-seed",
-    "draws",
-    type=SEED,
-    metavar="S",
-    multiple=True,
-    default=[0],
-    show_default=True,
-    help="Random seed of the weights of random-alexnet. Can be repeated.",
-)
-@click.option(
-    "--seed", type=SEED, metavar="S", default=0, show_default=True, help="Random seed of crops and degradations."
-)
-@click.option("--threads", type=AT_LEAST_1, metavar="N", default=1, show_default=True, help="CPU threads.")
-@click.option(
-    "-o",
-    "--out",
-    type=OUT,
-    required=True,
-    help="File for the rows (JSON Lines). Rows of the same features are replaced; others are kept.",
-)
+@click.option("--features", "name", type=click.Choice(NAMES), required=True,
+    help="Features that tell degradations apart. random-alexnet needs no file; the others read --features-from."
+)  # fmt: skip
+@click.option("--features-from", "path", type=EITHER,
+    help="For e-deg: an engine folder or a checkpoint. For alexnet and vgg19: a file of ImageNet weights.")  # fmt: skip
+@click.option("--degraded", "kept", type=OUT,
+    help="File for the crops (.npz). It is read if it exists, and written if not. [default: crops are not kept]"
+)  # fmt: skip
+@click.option("--settings", "which", type=click.Choice(["table1", "other"]), default="table1", show_default=True,
+    help="Degradations to find. table1: the paper's four. other: sixteen more, for choosing the features.")  # fmt: skip
+@click.option("--features-seed", "draws", type=SEED, metavar="S", multiple=True, default=[0], show_default=True,
+    help="Random seed of the weights of random-alexnet. Can be repeated.")  # fmt: skip
+@random_seed("Random seed of crops and degradations.")
+@integer("--threads", 1, "CPU threads.")
+@rows_replaced("features")
 @click.option("--picture", type=OUT, help="File for a picture of the weights as heat maps (SVG). [default: none]")
 def main(
     data: Path, name: Name, path: Path | None, kept: Path | None, which: str, draws: tuple[int, ...], seed: int,

@@ -30,7 +30,7 @@ from degrade_engine.engine.images import read_rgb, resize_bicubic
 
 from .. import metrics
 from ..machine import machine
-from ..options import AT_LEAST_1, FOLDER, ROWS_WRITTEN
+from ..options import FOLDER, ROWS_WRITTEN, integer
 from ..rows import Row, write_rows
 from .corpus import CORPUS, TRAINED, canon
 from .true_pairs import Image, nikon_at_2
@@ -46,14 +46,7 @@ luma's standard deviation below 64 and above 192 by that between."""
 
 @click.command()
 @click.option("--data", type=FOLDER, required=True, help=CORPUS)
-@click.option(
-    "--cameras",
-    type=AT_LEAST_1,
-    metavar="N",
-    default=CAMERAS,
-    show_default=True,
-    help="Number of synthetic cameras that are drawn.",
-)
+@integer("--cameras", CAMERAS, "Number of synthetic cameras that are drawn.")
 @ROWS_WRITTEN
 def main(data: Path, cameras: int, out: Path) -> None:
     """Compare real cameras with the synthetic ones of the degrader camera.

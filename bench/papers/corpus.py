@@ -51,13 +51,8 @@ def training_pairs(data: Path) -> list[tuple[Path, Path, str, float, int]]:
 
 @click.command()
 @click.argument("data", type=click.Path(exists=True, path_type=Path))
-@click.option(
-    "-o",
-    "--out",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="File for the table (CSV). An existing file is overwritten.",
-)
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True,
+    help="File for the table (CSV). An existing file is overwritten.")  # fmt: skip
 def main(data: Path, out: Path) -> None:
     """Write the table of true pairs that the tiny checkpoint was trained on.
 

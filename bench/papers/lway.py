@@ -29,7 +29,7 @@ from degrade_engine.originals.sr_models import SRModel, open_sr
 
 from .. import metrics
 from ..machine import machine
-from ..options import AT_LEAST_1, FILE, FOLDER, ROWS_APPENDED
+from ..options import FILE, FOLDER, ROWS_APPENDED, integer, one_of
 from ..rows import add_row
 from .corpus import CORPUS
 from .true_pairs import Image, Pairs, read_pairs
@@ -55,42 +55,18 @@ def changes(before: list[Image], after: list[Image], weights: list[np.ndarray], 
 @click.command()
 @click.option("--data", type=FOLDER, required=True, help=CORPUS)
 @click.option("--lway", "checkpoint", type=FILE, required=True, help="Checkpoint of `train lway`.")
-@click.option(
-    "--sr",
-    type=FILE,
-    multiple=True,
-    help="SR model: an SRResNet of `train srresnet`, or a file that spandrel reads. Can be repeated. "
-    "[default: bicubic only]",
-)
-@click.option(
-    "--split",
-    type=click.Choice(["chosen", "reported"]),
-    default="chosen",
+@click.option("--sr", type=FILE, multiple=True,
+    help="SR model: an SRResNet of `train srresnet`, or a file that spandrel reads. Can be repeated. [default: "
+    "bicubic only]")  # fmt: skip
+@one_of("--split", ["chosen", "reported"], "chosen",
+    "RealSR Canon scenes that are used. chosen: 021 to 030, on which settings may be chosen. reported: 031 to 050, "
+    "for the figures that are reported.")  # fmt: skip
+@click.option("--learning-rate", type=click.FloatRange(0, min_open=True), metavar="X", multiple=True, default=[2e-6],
     show_default=True,
-    help="RealSR Canon scenes that are used. chosen: 021 to 030, on which settings may be chosen. reported: "
-    "031 to 050, for the figures that are reported.",
-)
-@click.option(
-    "--learning-rate",
-    type=click.FloatRange(0, min_open=True),
-    metavar="X",
-    multiple=True,
-    default=[2e-6],
-    show_default=True,
-    help="Learning rate of `adapt`. Can be repeated.",
-)
-@click.option(
-    "--steps",
-    type=AT_LEAST_1,
-    metavar="N",
-    default=300,
-    show_default=True,
-    help="Optimiser steps of `adapt`. The paper: 150 to 500.",
-)
-@click.option(
-    "--crop", type=AT_LEAST_1, metavar="PX", default=64, show_default=True, help="Side of a patch in LR pixels."
-)
-@click.option("--threads", type=AT_LEAST_1, metavar="N", default=2, show_default=True, help="CPU threads.")
+    help="Learning rate of `adapt`. Can be repeated.")  # fmt: skip
+@integer("--steps", 300, "Optimiser steps of `adapt`. The paper: 150 to 500.")
+@integer("--crop", 64, "Side of a patch in LR pixels.", metavar="PX")
+@integer("--threads", 2, "CPU threads.")
 @ROWS_APPENDED
 def main(data: Path, checkpoint: Path, sr: tuple[Path, ...], split: str, learning_rate: tuple[float, ...], steps: int,
          crop: int, threads: int, out: Path) -> None:  # fmt: skip

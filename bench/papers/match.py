@@ -62,13 +62,8 @@ class Camera:
 
 @click.command()
 @click.option("--data", type=FOLDER, required=True, help=CORPUS)
-@click.option(
-    "--engine",
-    "engines",
-    type=FOLDER,
-    multiple=True,
-    help="Folder of an engine to rank, at its recommended recipe. Can be repeated.",
-)
+@click.option("--engine", "engines", type=FOLDER, multiple=True,
+    help="Folder of an engine to rank, at its recommended recipe. Can be repeated.")  # fmt: skip
 @ROWS_WRITTEN
 def main(data: Path, engines: tuple[Path, ...], out: Path) -> None:
     """Rank generators by `match` and by PSNR to the real LR.

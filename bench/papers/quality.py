@@ -25,7 +25,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from degrade_engine.engine.api import Engine
 from degrade_engine.engine.errors import DegradeError
 
-from ..options import EITHER, FILE, FOLDER, OUT, SEED
+from ..options import EITHER, FILE, FOLDER, integer, one_of, random_seed, rows_replaced
 from ..rows import read_rows, replaced, write_rows
 from . import baselines, settings
 from .baselines import Baseline
@@ -83,98 +83,43 @@ def line(row: dict[str, Any]) -> str:
 
 @click.command()
 @click.option("--data", type=FOLDER, help=f"{CORPUS} Give this or --pairs.")
-@click.option(
-    "--pairs",
-    "folder",
-    type=FOLDER,
-    help="Folder of your own true pairs, aligned: HR/NAME and LR/NAME. Give this or --data.",
-)
-@click.option(
-    "--split",
-    type=click.Choice(SPLITS),
-    default="reported",
-    show_default=True,
-    help="Pairs of --data that are used. chosen: RealSR Canon scenes 021 to 030, on which settings may be "
-    "chosen. reported: 031 to 050, for the figures that are reported. scale2: City100 Nikon, at scale 2.",
-)
-@click.option(
-    "--engine",
-    "engines",
-    type=FOLDER,
-    multiple=True,
-    help="Folder of an engine to measure, of any kind. Can be repeated. All need the same LR size.",
-)
-@click.option(
-    "--checkpoint",
-    type=FILE,
-    help="RealDGen checkpoint. --set table5 makes engines without one of the extractors from it.",
-)
-@click.option(
-    "--degrader",
-    "degraders",
-    type=click.Choice(baselines.NAMES),
-    multiple=True,
-    metavar="NAME",
+@click.option("--pairs", "folder", type=FOLDER,
+    help="Folder of your own true pairs, aligned: HR/NAME and LR/NAME. Give this or --data.")  # fmt: skip
+@one_of("--split", SPLITS, "reported",
+    "Pairs of --data that are used. chosen: RealSR Canon scenes 021 to 030, on which settings may be chosen. "
+    "reported: 031 to 050, for the figures that are reported. scale2: City100 Nikon, at scale 2.")  # fmt: skip
+@click.option("--engine", "engines", type=FOLDER, multiple=True,
+    help="Folder of an engine to measure, of any kind. Can be repeated. All need the same LR size.")  # fmt: skip
+@click.option("--checkpoint", type=FILE,
+    help="RealDGen checkpoint. --set table5 makes engines without one of the extractors from it.")  # fmt: skip
+@click.option("--degrader", "degraders", type=click.Choice(baselines.NAMES), multiple=True, metavar="NAME",
     help=f"Degrader without networks to measure: {'; '.join(baselines.NAMES)}. Can be repeated. [default: all; the "
-    "calibrated one only with --weights]",
-)
+    "calibrated one only with --weights]")  # fmt: skip
 @click.option(
     "--weights", type=FILE, help="File weights.json of `calibrate degradation`, for the degrader 'binned, calibrated'."
 )
-@click.option(
-    "--set",
-    "sets",
-    type=click.Choice(settings.NAMES),
-    multiple=True,
-    help="Set of settings to measure. table3: each kind of generator as its presets run it. table4: "
-    "RealDGen over tau. table5: RealDGen without an extractor. table7: with and without the filter. curve: "
-    "over solver, tau and steps. fusion: UDDM over its fusion weight. Can be repeated.",
-)
-@click.option(
-    "--settings",
-    "listed",
-    type=str,
-    metavar="JSON",
-    help="Your own settings, measured with every engine: a JSON list, e.g. '[{\"tau\": 30}]'. Keys: start, tau, steps, "
-    "spacing, solver, eta, reference, filter. Each has a default.",
-)
+@click.option("--set", "sets", type=click.Choice(settings.NAMES), multiple=True,
+    help="Set of settings to measure. table3: each kind of generator as its presets run it. table4: RealDGen over "
+    "tau. table5: RealDGen without an extractor. table7: with and without the filter. curve: over solver, tau and "
+    "steps. fusion: UDDM over its fusion weight. Can be repeated.")  # fmt: skip
+@click.option("--settings", "listed", type=str, metavar="JSON",
+    help="Your own settings, measured with every engine: a JSON list, e.g. '[{\"tau\": 30}]'. Keys: start, tau, "
+    "steps, spacing, solver, eta, reference, filter. Each has a default.")  # fmt: skip
 @click.option("--again", type=FILE, help="File of rows. Measure the settings of these rows again.")
 @click.option(
     "--new", is_flag=True, help="Measure only what --out does not have yet. [default: measure all, and replace rows]"
 )
-@click.option(
-    "--lr-size",
-    type=click.IntRange(8),
-    metavar="PX",
-    help="Side of the LR images in pixels. [default: the engines', or 128]",
-)
-@click.option(
-    "--scenes", type=click.IntRange(2), metavar="N", help="Use only the first N pairs, at least 2. [default: all]"
-)
-@click.option(
-    "--features-from",
-    type=EITHER,
-    help="RealDGen engine or checkpoint whose degradation extractor (E_deg) compares the images. [default: "
-    "the first RealDGen engine]",
-)
-@click.option(
-    "--perceptual",
-    "networks",
-    type=FOLDER,
-    help="Folder of weights for LPIPS, DISTS, FID and CLIP score. Those without files are left out. "
-    "[default: none of them]",
-)
-@click.option("--seed", type=SEED, metavar="S", default=0, show_default=True, help="Random seed.")
-@click.option(
-    "--threads", type=click.IntRange(1), metavar="N", help="Threads of the networks. [default: one per physical core]"
-)
-@click.option(
-    "-o",
-    "--out",
-    type=OUT,
-    required=True,
-    help="File for the rows (JSON Lines). Rows of the same generator, setting and pairs are replaced; others are kept.",
-)
+@integer("--lr-size", None, "Side of the LR images in pixels. [default: the engines', or 128]", least=8, metavar="PX")
+@integer("--scenes", None, "Use only the first N pairs, at least 2. [default: all]", least=2)
+@click.option("--features-from", type=EITHER,
+    help="RealDGen engine or checkpoint whose degradation extractor (E_deg) compares the images. [default: the first "
+    "RealDGen engine]")  # fmt: skip
+@click.option("--perceptual", "networks", type=FOLDER,
+    help="Folder of weights for LPIPS, DISTS, FID and CLIP score. Those without files are left out. [default: none "
+    "of them]")  # fmt: skip
+@random_seed()
+@integer("--threads", None, "Threads of the networks. [default: one per physical core]")
+@rows_replaced("generator, setting and pairs")
 def main(
     data: Path | None, folder: Path | None, split: str, engines: tuple[Path, ...], checkpoint: Path | None,
     degraders: tuple[str, ...], weights: Path | None, sets: tuple[settings.Name, ...], listed: str | None,

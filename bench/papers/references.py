@@ -25,7 +25,7 @@ from degrade_engine.originals.noise import roughness
 
 from .. import metrics
 from ..machine import context
-from ..options import FOLDER, ROWS_APPENDED
+from ..options import FOLDER, ROWS_APPENDED, one_of
 from ..rows import Row, add_row
 from .corpus import CORPUS
 from .jobs import generated
@@ -99,22 +99,12 @@ def looks(images: list[Image]) -> dict[str, float]:
 @click.command()
 @click.option("--data", type=FOLDER, required=True, help=CORPUS)
 @click.option("--engine", "folder", type=FOLDER, required=True, help="Folder of an engine that reads references.")
-@click.option(
-    "--split",
-    type=click.Choice(["chosen", "reported"]),
-    default="reported",
-    show_default=True,
-    help="RealSR Canon scenes that are used. chosen: 021 to 030, on which settings may be chosen. reported: "
-    "031 to 050, for the figures that are reported.",
-)
-@click.option(
-    "--settings",
-    type=str,
-    metavar="JSON",
-    required=True,
-    help="Settings to measure: a JSON list, e.g. '[{\"tau\": 10}]'. Keys: start, tau, steps, "
-    "spacing, solver, eta, filter. Each has a default.",
-)
+@one_of("--split", ["chosen", "reported"], "reported",
+    "RealSR Canon scenes that are used. chosen: 021 to 030, on which settings may be chosen. reported: 031 to 050, "
+    "for the figures that are reported.")  # fmt: skip
+@click.option("--settings", type=str, metavar="JSON", required=True,
+    help="Settings to measure: a JSON list, e.g. '[{\"tau\": 10}]'. Keys: start, tau, steps, spacing, solver, eta, "
+    "filter. Each has a default.")  # fmt: skip
 @ROWS_APPENDED
 def main(data: Path, folder: Path, split: str, settings: str, out: Path) -> None:
     """Measure what the output takes over from its reference.

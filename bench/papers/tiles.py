@@ -33,7 +33,7 @@ from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.sampling.tiling import Grid, Line, grid
 
 from ..machine import stamp
-from ..options import FOLDER, OUT
+from ..options import FOLDER, SAMPLES, rows_replaced
 from ..rows import read_rows, write_rows
 from ..samples import squares
 
@@ -92,30 +92,14 @@ def made(engine: Engine, hr: Bytes, reference: Bytes | None, scale: int) -> NDAr
 
 @click.command()
 @click.option("--engine", "tiled", type=FOLDER, required=True, help="Folder of the engine that makes the tiles.")
-@click.option(
-    "--whole",
-    type=FOLDER,
-    required=True,
-    help="Folder of the engine that makes whole images. It is built from the same bundle, and its LR size is "
-    "a multiple of the LR size of --engine, e.g. 128 and 64.",
-)
-@click.option(
-    "--samples",
-    type=FOLDER,
-    default=Path("samples"),
-    show_default=True,
-    help="Folder with the photographs: hr/ and reference/.",
-)
+@click.option("--whole", type=FOLDER, required=True,
+    help="Folder of the engine that makes whole images. It is built from the same bundle, and its LR size is a "
+    "multiple of the LR size of --engine, e.g. 128 and 64.")  # fmt: skip
+@SAMPLES
 @click.option(
     "--images", "count", type=click.IntRange(1), metavar="N", help="Use only the first N photographs. [default: all]"
 )
-@click.option(
-    "-o",
-    "--out",
-    type=OUT,
-    required=True,
-    help="File for the rows (JSON Lines). Rows of the same kind of engine are replaced; others are kept.",
-)
+@rows_replaced("kind of engine")
 def main(tiled: Path, whole: Path, samples: Path, count: int | None, out: Path) -> None:
     """Measure seams of images made in tiles, and their difference from whole images.
 

@@ -40,7 +40,7 @@ from degrade_engine.engine.sinks.layouts import find
 from degrade_engine.engine.sinks.likeness import likeness
 
 from ..machine import machine
-from ..options import FOLDER, ROWS_APPENDED, SEED
+from ..options import FOLDER, ROWS_APPENDED, integer, one_of, random_seed, several
 from ..rows import Row, add_row, rows_of
 
 SHARP = ("hr_cid22", "hr_gb82", "hr_skimage", "hr_sklearn")
@@ -71,57 +71,22 @@ class Pair:
 
 
 @click.command()
-@click.option(
-    "--data",
-    type=FOLDER,
-    required=True,
+@click.option("--data", type=FOLDER, required=True,
     help=f"Folder of the development corpus. Sharp photographs are in {', '.join(SHARP)}; true pairs are in "
-    f"{', '.join(TRUE)}.",
-)
-@click.option(
-    "--engine",
-    "engines",
-    type=FOLDER,
-    multiple=True,
-    help="Folder of an engine. Its pairs are tested too. Can be repeated.",
-)
-@click.option(
-    "--degrader",
-    "kinds",
-    type=click.Choice(tuple(DEGRADERS)),
-    multiple=True,
-    default=tuple(DEGRADERS),
-    help="Degrader whose pairs are tested. Can be repeated. [default: all]",
-)
-@click.option(
-    "--lr-size",
-    "sizes",
-    type=click.IntRange(16),
-    metavar="PX",
-    multiple=True,
-    default=(32, 64, 128),
+    f"{', '.join(TRUE)}.")  # fmt: skip
+@click.option("--engine", "engines", type=FOLDER, multiple=True,
+    help="Folder of an engine. Its pairs are tested too. Can be repeated.")  # fmt: skip
+@several("--degrader", "kinds", tuple(DEGRADERS), "Degrader whose pairs are tested.")
+@click.option("--lr-size", "sizes", type=click.IntRange(16), metavar="PX", multiple=True, default=(32, 64, 128),
     show_default=True,
-    help="Side of the degraders' LR images in pixels. Can be repeated.",
-)
-@click.option(
-    "--pairs", type=click.IntRange(4), metavar="N", default=100, show_default=True, help="Pairs per set, at least 4."
-)
-@click.option("--seed", type=SEED, metavar="S", default=0, show_default=True, help="Random seed of the pairs.")
-@click.option(
-    "--split",
-    type=click.Choice(["reported", "chosen"]),
-    default="reported",
-    show_default=True,
-    help="Half of the sharp photographs that is used. The bounds of `check` were set on the half chosen, so "
-    "only reported is a fair test.",
-)
-@click.option(
-    "--true/--no-true",
-    "true",
-    default=True,
-    show_default=True,
-    help="Test the corpus's true pairs too, or only generated pairs.",
-)
+    help="Side of the degraders' LR images in pixels. Can be repeated.")  # fmt: skip
+@integer("--pairs", 100, "Pairs per set, at least 4.", least=4)
+@random_seed("Random seed of the pairs.")
+@one_of("--split", ["reported", "chosen"], "reported",
+    "Half of the sharp photographs that is used. The bounds of `check` were set on the half chosen, so only reported "
+    "is a fair test.")  # fmt: skip
+@click.option("--true/--no-true", "true", default=True, show_default=True,
+    help="Test the corpus's true pairs too, or only generated pairs.")  # fmt: skip
 @ROWS_APPENDED
 def main(
     data: Path, engines: Sequence[Path], kinds: Sequence[str], sizes: Sequence[int], pairs: int, seed: int,

@@ -36,7 +36,7 @@ from degrade_engine.engine.pipeline import records
 from degrade_engine.engine.sinks import SinkKind, durable, open_sink
 
 from ..machine import machine, processor
-from ..options import AT_LEAST_1, FOLDER, HR, ROWS_WRITTEN, SINKS
+from ..options import FOLDER, HR, ROWS_WRITTEN, SINKS, integer
 from ..rows import write_rows
 from ..verdict import LEAST, timings
 
@@ -122,31 +122,10 @@ def rows_of(sink: SinkKind, words: list[str], pairs: int, rounds: int, work: Pat
 
 @click.command()
 @HR
-@click.option("--pairs", type=AT_LEAST_1, metavar="N", default=512, show_default=True, help="Pairs per run.")
-@click.option(
-    "--shard-pairs",
-    type=AT_LEAST_1,
-    metavar="N",
-    default=64,
-    show_default=True,
-    help="Pairs per shard. Each finished shard is brought to the disk.",
-)
-@click.option(
-    "--lr-size",
-    type=click.IntRange(8),
-    metavar="PX",
-    default=128,
-    show_default=True,
-    help="Side of the LR images in pixels.",
-)
-@click.option(
-    "--rounds",
-    type=click.IntRange(LEAST),
-    metavar="N",
-    default=6,
-    show_default=True,
-    help=f"Runs of each way, at least {LEAST}. One more run warms up and is not counted.",
-)
+@integer("--pairs", 512, "Pairs per run.")
+@integer("--shard-pairs", 64, "Pairs per shard. Each finished shard is brought to the disk.")
+@integer("--lr-size", 128, "Side of the LR images in pixels.", least=8, metavar="PX")
+@integer("--rounds", 6, f"Runs of each way, at least {LEAST}. One more run warms up and is not counted.", least=LEAST)
 @SINKS
 @click.option(
     "--work", type=FOLDER, help="Existing folder on the disk to be measured. [default: the system's temporary folder]"

@@ -31,7 +31,7 @@ import click
 from degrade_engine.engine.sinks import SinkKind
 
 from ..machine import machine
-from ..options import FOLDER, HR, REFERENCE, ROWS_APPENDED, SEED, SINKS
+from ..options import FOLDER, HR, REFERENCE, ROWS_APPENDED, SINKS, integer, random_seed, several
 from ..rows import add_row
 from .injection import Ended, Fault, Injector, pattern_of
 from .kills import WORKS, Work, make_works, tree
@@ -78,58 +78,17 @@ class Row:
 @click.option(
     "--engine", type=FOLDER, help="Folder of an engine of LR size 16. Its runs are tested too. [default: bicubic only]"
 )
-@click.option(
-    "--injections",
-    type=click.IntRange(1),
-    metavar="N",
-    default=300,
-    show_default=True,
-    help="Faults per configuration. Each is one system call that fails once.",
-)
-@click.option(
-    "--work",
-    "only",
-    type=click.Choice(WORKS),
-    multiple=True,
-    default=WORKS,
-    help="What makes the pairs. Can be repeated. [default: both]",
-)
+@integer("--injections", 300, "Faults per configuration. Each is one system call that fails once.")
+@several("--work", "only", WORKS, "What makes the pairs.", default="both")
 @SINKS
-@click.option(
-    "--processes",
-    type=click.IntRange(1),
-    metavar="N",
-    multiple=True,
-    default=(1, 3),
-    help="Processes of a run. Can be repeated. [default: 1 and 3]",
-)
-@click.option(
-    "--error",
-    "errors",
-    type=click.Choice(ERRORS),
-    multiple=True,
-    default=ERRORS,
-    help="Error with which the call fails. Can be repeated. [default: all]",
-)
-@click.option(
-    "--call",
-    "calls",
-    multiple=True,
-    metavar="NAME",
-    help="System call that fails, e.g. openat. Can be repeated. [default: all]",
-)
-@click.option(
-    "--side",
-    "sides",
-    type=click.Choice(SIDES),
-    multiple=True,
-    default=SIDES,
-    help="Files whose calls fail. input: photographs, references, engine. output: what the run writes. "
-    "Can be repeated. [default: both]",
-)
-@click.option(
-    "--seed", type=SEED, metavar="S", default=0, show_default=True, help="Random seed that selects the calls."
-)
+@click.option("--processes", type=click.IntRange(1), metavar="N", multiple=True, default=(1, 3),
+    help="Processes of a run. Can be repeated. [default: 1 and 3]")  # fmt: skip
+@several("--error", "errors", ERRORS, "Error with which the call fails.")
+@click.option("--call", "calls", multiple=True, metavar="NAME",
+    help="System call that fails, e.g. openat. Can be repeated. [default: all]")  # fmt: skip
+@several("--side", "sides", SIDES, default="both",
+    said="Files whose calls fail. input: photographs, references, engine. output: what the run writes.")  # fmt: skip
+@random_seed("Random seed that selects the calls.")
 @ROWS_APPENDED
 def main(
     hr: Path, reference: Path, engine: Path | None, injections: int, only: Sequence[str], sinks: Sequence[SinkKind],

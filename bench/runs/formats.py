@@ -26,7 +26,7 @@ from degrade_engine.engine.images import FAST, Pixels, encode_png, encode_webp, 
 from degrade_engine.kernels import png
 
 from ..machine import machine
-from ..options import FOLDER, ROWS_WRITTEN
+from ..options import CONDITIONS, FOLDER, ROWS_WRITTEN
 from ..rows import write_rows
 
 ROUNDS, A_PHOTOGRAPH = 3, 4  # A_PHOTOGRAPH: tiles of one at most, so that all cameras count
@@ -34,23 +34,11 @@ SIDES = {"HR": 512, "LR": 128}
 
 
 @click.command()
-@click.option(
-    "--hr",
-    type=FOLDER,
-    default=Path("samples/hr"),
-    show_default=True,
-    help="Folder of sharp photographs, from which HR tiles of 512 pixels are cut.",
-)
-@click.option(
-    "--lr",
-    type=FOLDER,
-    default=Path("samples/reference"),
-    show_default=True,
-    help="Folder of camera photographs, from which LR tiles of 128 pixels are cut.",
-)
-@click.option(
-    "--conditions", metavar="TEXT", help="Text that is stored in every row, e.g. what else ran on the machine."
-)
+@click.option("--hr", type=FOLDER, default=Path("samples/hr"), show_default=True,
+    help="Folder of sharp photographs, from which HR tiles of 512 pixels are cut.")  # fmt: skip
+@click.option("--lr", type=FOLDER, default=Path("samples/reference"), show_default=True,
+    help="Folder of camera photographs, from which LR tiles of 128 pixels are cut.")  # fmt: skip
+@CONDITIONS
 @ROWS_WRITTEN
 def main(hr: Path, lr: Path, conditions: str | None, out: Path) -> None:
     """Measure size and CPU time of PNG and lossless WebP.

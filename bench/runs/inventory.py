@@ -29,7 +29,7 @@ from degrade_engine.engine.inputs import folders, inventory, sources
 from degrade_engine.engine.recipe import Recipe
 
 from ..machine import machine
-from ..options import ROWS_WRITTEN, WORK
+from ..options import CONDITIONS, ROWS_WRITTEN, WORK, integer
 from ..rows import write_rows
 
 LR_SIZE, SCALE, PAIRS = 16, 4, 1_000_000
@@ -41,23 +41,11 @@ SAMPLE = 5000  # files, of the way that is no longer taken
 
 
 @click.command()
-@click.option(
-    "--files",
-    type=click.IntRange(100),
-    metavar="N",
-    default=100_000,
-    show_default=True,
-    help="Number of image files that are made and scanned; at least 100.",
-)
-@click.option(
-    "--folder",
-    type=WORK,
-    help="Existing folder on the disk to be measured. The files are made in it and removed at the end. "
-    "[default: the system's temporary folder]",
-)
-@click.option(
-    "--conditions", metavar="TEXT", help="Text that is stored in every row, e.g. what else ran on the machine."
-)
+@integer("--files", 100_000, "Number of image files that are made and scanned; at least 100.", least=100)
+@click.option("--folder", type=WORK,
+    help="Existing folder on the disk to be measured. The files are made in it and removed at the end. [default: the "
+    "system's temporary folder]")  # fmt: skip
+@CONDITIONS
 @ROWS_WRITTEN
 def main(files: int, folder: Path | None, conditions: str | None, out: Path) -> None:
     """Measure time and memory of scanning many files and of planning over them.

@@ -35,7 +35,7 @@ from degrade_engine.engine.runners.claims import FOLDER as CLAIMS
 from degrade_engine.engine.sinks import SinkKind
 
 from ..machine import machine
-from ..options import FOLDER, HR, REFERENCE, ROWS_APPENDED, SEED, SINKS
+from ..options import FOLDER, HR, REFERENCE, ROWS_APPENDED, SINKS, integer, random_seed, several
 from ..rows import add_row
 from ..samples import squares
 
@@ -66,29 +66,13 @@ class Work:
 @HR
 @REFERENCE
 @click.option("--engine", type=FOLDER, help="Folder of an engine. Runs of it are killed too. [default: bicubic only]")
-@click.option(
-    "--kills", type=click.IntRange(1), metavar="N", default=50, show_default=True, help="Kills per configuration."
-)
-@click.option(
-    "--work",
-    "only",
-    type=click.Choice(WORKS),
-    multiple=True,
-    default=WORKS,
-    help="What makes the pairs. Can be repeated. [default: both]",
-)
+@integer("--kills", 50, "Kills per configuration.")
+@several("--work", "only", WORKS, "What makes the pairs.", default="both")
 @SINKS
-@click.option(
-    "--who",
-    type=click.Choice(get_args(Who)),
-    multiple=True,
-    default=get_args(Who),
-    help="What runs: one process, three calls of `generate` on one folder, three worker processes, or Ray. "
-    "Ray is only used with the sink folder. Can be repeated. [default: all]",
-)
-@click.option(
-    "--seed", type=SEED, metavar="S", default=0, show_default=True, help="Random seed for the moments of the kills."
-)
+@click.option("--who", type=click.Choice(get_args(Who)), multiple=True, default=get_args(Who),
+    help="What runs: one process, three calls of `generate` on one folder, three worker processes, or Ray. Ray is "
+    "only used with the sink folder. Can be repeated. [default: all]")  # fmt: skip
+@random_seed("Random seed for the moments of the kills.")
 @ROWS_APPENDED
 def main(
     hr: Path, reference: Path, engine: Path | None, kills: int, only: Sequence[str], sinks: Sequence[SinkKind],

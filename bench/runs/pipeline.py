@@ -38,7 +38,7 @@ from degrade_engine.engine.runners.workers import Workers
 from degrade_engine.engine.sinks import Output
 
 from ..machine import machine, processor
-from ..options import FOLDER, ROWS_WRITTEN
+from ..options import FOLDER, ROWS_WRITTEN, integer
 from ..rows import Row, write_rows
 from ..timing import clocked
 from .host import host_rows
@@ -141,51 +141,15 @@ def shares(page: dict[str, Any], threads: int) -> dict[str, Any]:
 
 
 @click.command()
-@click.option(
-    "--engine",
-    type=FOLDER,
-    help="Folder of an engine that reads references. Needs --reference. [default: degraders only]",
-)
+@click.option("--engine", type=FOLDER,
+    help="Folder of an engine that reads references. Needs --reference. [default: degraders only]")  # fmt: skip
 @click.option("--hr", type=FOLDER, required=True, help="Folder of sharp photographs.")
 @click.option("--reference", type=FOLDER, help="Folder of the camera's photographs, for --engine.")
-@click.option(
-    "--pairs",
-    type=click.IntRange(1),
-    metavar="N",
-    default=64,
-    show_default=True,
-    help="Pairs that the engine makes with the recipe recommended.",
-)
-@click.option(
-    "--slow",
-    type=click.IntRange(1),
-    metavar="N",
-    default=32,
-    show_default=True,
-    help="Pairs that the engine makes with the recipe paper, which is slow.",
-)
-@click.option(
-    "--quick",
-    type=click.IntRange(1),
-    metavar="N",
-    default=1000,
-    show_default=True,
-    help="Pairs that each degrader makes.",
-)
-@click.option(
-    "--most",
-    type=click.IntRange(1),
-    metavar="N",
-    default=COUNTS[-1],
-    show_default=True,
-    help=f"Pairs of the large plan. {COUNTS[0]} pairs are planned too.",
-)
-@click.option(
-    "--host",
-    type=click.IntRange(1),
-    metavar="N",
-    help="Measure only what a pair costs the processor around the networks, over runs of N pairs.",
-)
+@integer("--pairs", 64, "Pairs that the engine makes with the recipe recommended.")
+@integer("--slow", 32, "Pairs that the engine makes with the recipe paper, which is slow.")
+@integer("--quick", 1000, "Pairs that each degrader makes.")
+@integer("--most", COUNTS[-1], f"Pairs of the large plan. {COUNTS[0]} pairs are planned too.")
+@integer("--host", None, "Measure only what a pair costs the processor around the networks, over runs of N pairs.")
 @ROWS_WRITTEN
 def main(
     engine: Path | None, hr: Path, reference: Path | None, pairs: int, slow: int, quick: int, most: int,

@@ -35,7 +35,7 @@ from degrade_engine.engine.sampling.batch import Batch
 from degrade_engine.engine.schedule import SolverTable, table
 
 from ..machine import context, processor
-from ..options import FILE, FOLDER, ROWS_WRITTEN
+from ..options import FILE, FOLDER, ROWS_WRITTEN, SAMPLES, integer
 from ..rows import write_rows
 from ..samples import squares
 from .eager import SEED, Eager, one_by_one
@@ -224,54 +224,18 @@ def rows(ways: list[Way], about: dict[str, Any]) -> list[dict[str, Any]]:
 @click.command()
 @click.argument("checkpoint", type=FILE)
 @click.option("--engine", "folder", type=FOLDER, required=True, help="Folder of the engine, built from CHECKPOINT.")
-@click.option(
-    "--also",
-    type=FOLDER,
-    multiple=True,
+@click.option("--also", type=FOLDER, multiple=True,
     help="Another engine to time, e.g. of precision bf16 or int8. It needs the LR size and the batch of --engine. "
-    "Can be repeated.",
-)
-@click.option(
-    "--samples",
-    type=FOLDER,
-    default=Path("samples"),
-    show_default=True,
-    help="Folder with the photographs: hr/ and reference/.",
-)
-@click.option(
-    "--tau",
-    type=click.IntRange(1),
-    metavar="N",
-    default=10,
-    show_default=True,
-    help="Number of noising steps. Each costs one network call. The paper draws it from 1 to 30.",
-)
-@click.option(
-    "--repeats",
-    type=click.IntRange(1),
-    metavar="N",
-    default=3,
-    show_default=True,
-    help="Rounds. In each, every way is timed once.",
-)
-@click.option(
-    "--budget",
-    type=click.FloatRange(0),
-    metavar="SECONDS",
-    default=330,
-    show_default=True,
-    help="Time limit. A round that would end later is not begun, but the first one always is.",
-)
-@click.option(
-    "--threads", type=click.IntRange(1), metavar="N", help="Threads of each way. [default: one per physical core]"
-)
-@click.option(
-    "--only",
-    multiple=True,
-    metavar="NAME",
-    help="Time only ways whose names begin like this, e.g. 'torch.compile', and the ways that they are "
-    "compared with. Can be repeated. [default: all]",
-)
+    "Can be repeated.")  # fmt: skip
+@SAMPLES
+@integer("--tau", 10, "Number of noising steps. Each costs one network call. The paper draws it from 1 to 30.")
+@integer("--repeats", 3, "Rounds. In each, every way is timed once.")
+@click.option("--budget", type=click.FloatRange(0), metavar="SECONDS", default=330, show_default=True,
+    help="Time limit. A round that would end later is not begun, but the first one always is.")  # fmt: skip
+@integer("--threads", None, "Threads of each way. [default: one per physical core]")
+@click.option("--only", multiple=True, metavar="NAME",
+    help="Time only ways whose names begin like this, e.g. 'torch.compile', and the ways that they are compared "
+    "with. Can be repeated. [default: all]")  # fmt: skip
 @ROWS_WRITTEN
 def main(checkpoint: Path, folder: Path, also: tuple[Path, ...], samples: Path, tau: int, repeats: int, budget: float,
          threads: int | None, only: tuple[str, ...], out: Path) -> None:  # fmt: skip

@@ -47,7 +47,7 @@ from degrade_engine.originals.realdgen.oracle import generate
 
 from .. import metrics
 from ..machine import processor, stamp
-from ..options import FILE, FOLDER, ROWS_WRITTEN
+from ..options import FILE, FOLDER, ROWS_WRITTEN, integer
 from ..rows import write_rows
 from ..samples import squares
 from .eager import normals
@@ -285,36 +285,13 @@ def seconds_a_call(way: Way, pairs: Sequence[Pair], folder: Path) -> float:
     "--also", type=FOLDER, multiple=True, help="Another engine to time, e.g. of precision bf16. Can be repeated."
 )
 @click.option("--syndiff", "other", type=FOLDER, help="Folder of a SynDiff engine to time. [default: no SynDiff row]")
-@click.option(
-    "--pairs",
-    "pairs_in",
-    type=FOLDER,
-    help="Folder of true pairs: HR/NAME and LR/NAME. Their real LR give the PSNR. "
-    "[default: the photographs of --samples, without PSNR]",
-)
-@click.option(
-    "--samples",
-    type=FOLDER,
-    default=Path("samples"),
-    show_default=True,
-    help="Folder with the photographs that are used without --pairs: hr/ and reference/.",
-)
-@click.option(
-    "--images",
-    type=click.IntRange(1),
-    metavar="N",
-    default=100,
-    show_default=True,
-    help="Images that each way makes. The paper has 100.",
-)
-@click.option(
-    "--slow",
-    type=click.IntRange(1),
-    metavar="N",
-    default=8,
-    show_default=True,
-    help="Images of the slow ways: those that run every time step.",
-)
+@click.option("--pairs", "pairs_in", type=FOLDER,
+    help="Folder of true pairs: HR/NAME and LR/NAME. Their real LR give the PSNR. [default: the photographs of "
+    "--samples, without PSNR]")  # fmt: skip
+@click.option("--samples", type=FOLDER, default=Path("samples"), show_default=True,
+    help="Folder with the photographs that are used without --pairs: hr/ and reference/.")  # fmt: skip
+@integer("--images", 100, "Images that each way makes. The paper has 100.")
+@integer("--slow", 8, "Images of the slow ways: those that run every time step.")
 @ROWS_WRITTEN
 def main(
     checkpoint: Path,
