@@ -22,7 +22,7 @@ from degrade_engine.engine.errors import DegradeError
 from . import front_page
 from .latency import page as latency_page
 from .options import FOLDER, OUT
-from .papers import camera_tables, match, settings
+from .papers import camera_tables, match, noise, settings
 from .papers import tables as quality_tables
 from .papers.curve import draw
 from .papers.worth import table as worth_table
@@ -41,6 +41,7 @@ TABLES: dict[str, Make] = {
     "check": check.table,
     "host": host.table,
     "match": match.table,
+    "noise": noise.table,
     "match_ranks": match.ranks,
     "worth": lambda folder: worth_table.worth(rows_of(folder, "worth")),
     "worth_noise": lambda folder: worth_table.noise(rows_of(folder, "worth"), rows_of(folder, "noise_choice")),
