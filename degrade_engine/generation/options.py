@@ -74,7 +74,7 @@ GROUPS = {
                      "a .txt file with one path per line, archives (.tar, .zip, .lmdb, .parquet; "
                      "'shard-{000..099}.tar'), or a URL that fsspec reads (s3://bucket/a)."),
         click.option("--reference", metavar="WHERE",
-                     help="Real LR photographs of one camera, whose degradation is imitated. Given like --hr, or as the list "
+                     help="Real LR photographs of one camera, whose degradation is imitated. Like --hr, or the list "
                      "(.jsonl) that `degrade-engine references` writes."),
         click.option("--model", type=click.Path(path_type=Path), metavar="NAME|PATH",
                      help="The model: a name that `degrade-engine models` lists, a checkpoint, or a bundle. Its engine "

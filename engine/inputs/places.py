@@ -19,9 +19,9 @@ Where = str | Path | Place
 
 
 def at(where: Where, patience: Patience = Patience()) -> Place:  # noqa: B008 - frozen
-    """The place that is meant: a URL ("://" or "::" in it), a list (a .txt or .jsonl file), archives (.tar, .zip, .lmdb or
-    .parquet: one, a glob, or {000..099}), a glob of images ("*", "?" or "[" in it, and no such folder), else a folder.
-    A Path is a folder or one archive, as it stands; a Place is itself. Raises DegradeError.
+    """The place that is meant: a URL ("://" or "::" in it), a list (a .txt or .jsonl file), archives (.tar, .zip, .lmdb
+    or .parquet: one, a glob, or {000..099}), a glob of images ("*", "?" or "[" in it, and no such folder), else a
+    folder. A Path is a folder or one archive, as it stands; a Place is itself. Raises DegradeError.
     """
     if isinstance(where, Path):
         return _packed(str(where), "", [str(where)], patience) or Folder(where, patience=patience)
