@@ -22,7 +22,7 @@ from degrade_engine.engine.errors import DegradeError
 from . import front_page
 from .latency import page as latency_page
 from .options import FOLDER, OUT
-from .papers import camera_tables, match, noise, settings
+from .papers import camera_tables, embedding, match, noise, settings
 from .papers import tables as quality_tables
 from .papers.curve import draw
 from .papers.worth import table as worth_table
@@ -36,6 +36,7 @@ TABLES: dict[str, Make] = {
     **front_page.TABLES,
     **quality_tables.TABLES,
     **camera_tables.TABLES,
+    **embedding.TABLES,
     **seconds_tables.TABLES,
     **latency_page.TABLES,
     "check": check.table,
@@ -65,7 +66,8 @@ def weights(folder: Path) -> str:
 
 
 PAGES = ("README.md", "docs/results.md", "docs/quality.md", "docs/worth.md", "docs/one-call.md", "docs/latency.md",
-         "docs/camera.md", "docs/check.md", "docs/is-it-good.md")  # fmt: skip
+         "docs/camera.md", "docs/check.md", "docs/is-it-good.md",
+         "docs/references.md")  # fmt: skip
 PICTURES: dict[str, Make] = {
     "docs/binned-canon.svg": weights,
     "docs/curve.svg": curve,

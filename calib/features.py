@@ -87,29 +87,11 @@ def _from(name: str) -> str:
 
 def _e_deg_of_engine(folder: Path, threads: int | None) -> Features:
     """By the engine's own runtime, at its LR size and batch."""
-    from ..engine import backends
-    from ..engine.build import open_engine_part
-    from ..engine.engine_spec import open_engine_spec
+    from ..engine.embedding import Embedding
 
-    spec = open_engine_spec(folder)
-    device, size, batch = backends.named(spec.key.backend).device(threads), spec.lr_size, spec.batch
-    part = open_engine_part(folder, spec, "degradation", device, threads=threads)
-    image = device.allocate((batch, 3, size, size), np.float32)
-    f_deg = device.allocate(spec.parts["degradation"].outputs[0].resolve(batch, size, size), np.float32)
-    part.bind("image", image)
-    part.bind("f_deg", f_deg)
-
-    def extract(images: Pixels) -> Vectors:
-        rows, filled = [], np.zeros((batch, 3, size, size), np.float32)
-        for at in range(0, len(images), batch):
-            some = images[at : at + batch]
-            filled[: len(some)] = some.transpose(0, 3, 1, 2) / np.float32(127.5) - 1
-            device.upload(image, filled)
-            part.enqueue(device.stream)
-            rows.append(device.download(f_deg)[0][: len(some)].copy())
-        return np.concatenate(rows)
-
-    return Features({"name": "e-deg", "engine": spec.key_sha256} | DISCRIMINANT, extract, size, discriminant=True)
+    embed = Embedding.open(folder, threads=threads)
+    page = {"name": "e-deg", "engine": embed.sha256} | DISCRIMINANT
+    return Features(page, embed, embed.side, discriminant=True)
 
 
 def _e_deg_of_checkpoint(path: Path, threads: int | None) -> Features:

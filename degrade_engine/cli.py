@@ -26,6 +26,7 @@ from degrade_engine.helptext import ENVIRONMENT, Context, dress, write_commands
 GROUPS = {
     "Make pairs": {
         "generate": "Make HR/LR training pairs from your photographs.",
+        "references": "Look at reference photographs before a run.",
         "models": "List the models by name: licence, size, and what the cache holds.",
         "status": "Show how far a run is: pairs, rate, time left, workers.",
         "check": "Read a set of pairs back and name broken pairs.",

@@ -39,6 +39,7 @@ PAPERS = {
     "binned": ("papers", "Whether binned weights find a known degradation (its Table 1)."),
     "lway": ("papers", "SR models before and after `adapt`, on true pairs."),
     "match": ("papers", "Generators ranked by `match` and by PSNR to the real LR."),
+    "embedding": ("papers", "What E_deg tells of photographs, and what `references` finds."),
     "camera": ("papers", "Real and synthetic cameras: filter, noise, variety."),
     "tiles": ("papers", "Seams of images made in tiles, and their difference from whole ones."),
 }

@@ -93,24 +93,24 @@ def _views(pair: Pair, second: Pair | None) -> list[View]:
     exact = 1 + (second is not None) + (reference is not None)
     share = int(CARD_BYTES * (1 - HR_SHARE - BICUBIC_SHARE)) // exact
     views = [_hr_view(pair, x, y),
-             View("Bicubic", ("no degradation",), _view(pair.bicubic, int(CARD_BYTES * BICUBIC_SHARE)),
+             View("Bicubic", ("no degradation",), data_uri(pair.bicubic, int(CARD_BYTES * BICUBIC_SHARE)),
                   f"The HR of pair {name}, made small by bicubic", x, y, "" if second else "left")]  # fmt: skip
     lrs = [("LR", pair)] if second is None else [("LR of A", pair), ("LR of B", second)]
     for at, (named, one) in enumerate(lrs):
         side = "right" if at or second is None else "left"
-        views.append(View(named, _notes(one), _view(one.lq, share), f"{named}, pair {name}", x, y, side))
+        views.append(View(named, _notes(one), data_uri(one.lq, share), f"{named}, pair {name}", x, y, side))
     if reference is not None:
         own = _centre(textured(reference, ZOOM), size)
         notes = ("real, another scene", *_measured(pair.of_reference))
         views.append(
-            View("Reference", notes, _view(reference, share), f"The reference of pair {name}", *own, alone=True)
+            View("Reference", notes, data_uri(reference, share), f"The reference of pair {name}", *own, alone=True)
         )
     if len(views) % 2:
         of, less = ("A", "B") if second else ("LR", "bicubic")
         apart = pair.lq.astype(np.float64) - (second.lq if second else pair.bicubic)
         pixels = np.clip(np.rint(128 + DIFFERENCE * apart), 0, 255).astype(np.uint8)
         views.append(View("Difference", (f"{of} less {less}, × {DIFFERENCE}; gray is none",),
-                          _view(pixels, 2 * SMALL_VIEW), f"{of} less {less} of pair {name}", x, y))  # fmt: skip
+                          data_uri(pixels, 2 * SMALL_VIEW), f"{of} less {less} of pair {name}", x, y))  # fmt: skip
     return views
 
 
@@ -118,7 +118,7 @@ def _hr_view(pair: Pair, x: float, y: float) -> View:
     gt = decoded(pair.row.name, pair.gt)
     shown = resize_bicubic(gt, (HR_VIEW, HR_VIEW)) if gt.shape[0] > HR_VIEW else gt
     alt = f"The HR of pair {pair.row.name}, {pair.row.hr.path}"
-    return View("HR", (f"{gt.shape[1]} px",), _view(shown, int(CARD_BYTES * HR_SHARE)), alt, x, y, smooth=True)
+    return View("HR", (f"{gt.shape[1]} px",), data_uri(shown, int(CARD_BYTES * HR_SHARE)), alt, x, y, smooth=True)
 
 
 def _notes(pair: Pair) -> tuple[str, ...]:
@@ -138,7 +138,7 @@ def _more(pair: Pair) -> list[View]:
     row, views = pair.row, list[View]()
     if row.kind != "bicubic" and (start := pair.extra.get("start")) is not None:
         views.append(
-            View("Start", (start_name(row.kind),), _view(start, SMALL_VIEW), f"The start image of pair {row.name}")
+            View("Start", (start_name(row.kind),), data_uri(start, SMALL_VIEW), f"The start image of pair {row.name}")
         )
     if len(row.candidates) < 2:
         return views
@@ -149,7 +149,7 @@ def _more(pair: Pair) -> list[View]:
                 f"score {score(scores.score)}", f"degradation {score(scores.degradation_error)}",
                 f"content {score(scores.content_error)}",
             )  # fmt: skip
-            views.append(View(f"Candidate {k + 1}", notes, _view(pixels, SMALL_VIEW),
+            views.append(View(f"Candidate {k + 1}", notes, data_uri(pixels, SMALL_VIEW),
                               f"Candidate {k + 1} of pair {row.name}", kept=k == row.kept))  # fmt: skip
     return views
 
@@ -205,7 +205,7 @@ def _centre(region: tuple[int, int, int], size: int, zoom: float = 4.0) -> tuple
     return round(x, 1), round(y, 1)
 
 
-def _view(pixels: Pixels, most: int) -> str:
+def data_uri(pixels: Pixels, most: int) -> str:
     """A data URI of at most so many bytes before base64: without loss where that is enough, else as a JPEG, of half
     the size where even a poor one is too large."""
     if len(exact := _encoded(pixels, "webp", lossless=True, method=0)) * 3 <= most * 4:
@@ -215,7 +215,7 @@ def _view(pixels: Pixels, most: int) -> str:
         if len(uri) * 3 <= most * 4:
             return uri
     half = max(1, pixels.shape[0] // 2)
-    return uri if pixels.shape[0] <= ZOOM else _view(resize_bicubic(pixels, (half, half)), most)
+    return uri if pixels.shape[0] <= ZOOM else data_uri(resize_bicubic(pixels, (half, half)), most)
 
 
 def _encoded(pixels: Pixels, form: str, **options: int) -> str:
