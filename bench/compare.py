@@ -1,13 +1,7 @@
 """Two commits side by side, or two files of rows: what has changed, and is it more than noise?
 
-    degrade-engine bench compare HEAD~1 HEAD --checkpoint originals/checkpoints/realdgen-tiny.safetensors
-    degrade-engine bench compare main HEAD --run 'python /tmp/my_timing.py'
-    degrade-engine bench compare before.jsonl after.jsonl
-
-Commits are built in place (commits.py) and run in turn, A B B A ..., so that both meet the same machine. By default a
-round is `engine`: seconds of `Engine.degrade` on a batch of the bundled photographs by each version's own engine of
-one checkpoint; `generate` is the whole command, with reading and writing; --run is whatever one likes. The first round
-warms up and is not counted.
+Commits are built in place (commits.py) and run in turn, A B B A ... . The first round of each builds its own engine of
+the checkpoint and warms up; it is not counted.
 """
 
 from __future__ import annotations

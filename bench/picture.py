@@ -1,7 +1,5 @@
 """The README's picture: some scenes, as several cameras would have taken them.
 
-    python -m degrade_engine.bench.picture ENGINE -o docs/pairs.png
-
 First row: a crop of each camera's reference. Below, a row per scene: the HR, the HR at LR size by bicubic, and the LR
 that the engine makes for each reference. All are the middle of the photograph, enlarged by repeating pixels.
 """

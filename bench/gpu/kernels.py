@@ -1,10 +1,7 @@
 """What the CUDA kernels take of a multiprocessor: registers, spills, shared memory, as ptxas reports them.
 
-    degrade-engine bench kernels -o bench/results/kernels.jsonl
-
-Needs nvcc, no GPU. The rows carry the SHA-256 of the sources, so that a test can tell when they are stale. Each
-kernel's time is bound by memory bandwidth (the formulas stand in kernels/*.cu); registers decide how many threads
-are there to hide its latency.
+The rows carry the SHA-256 of the sources, so that a test can tell when they are stale. Each kernel's time is bound by
+memory bandwidth (the formulas stand in kernels/*.cu); registers decide how many threads are there to hide its latency.
 """
 
 from __future__ import annotations

@@ -1,11 +1,8 @@
 """Bytes that a step's network moves and kernels that it launches on a GPU, as TensorRT-RTX's builder tells for one that
 need not be here.
 
-    degrade-engine bench traffic BUNDLE/denoiser.fp16.onnx --name tiny -o bench/results/traffic.jsonl
-
 The builder's detailed layer information names the inputs and outputs of every kernel. Weights are not counted, nor is
-what stays in a cache, so this is no time. It says what a change of the network costs or saves, and tests hold the rows:
-they may not rise.
+what stays in a cache, so this is no time. Tests hold the rows: they may not rise.
 """
 
 from __future__ import annotations

@@ -1,16 +1,9 @@
 """Do the weights of a binned space find a degradation that is known? The four settings of the paper's Table 1.
 
-    degrade-engine bench papers binned --data DATA --features random-alexnet -o bench/results/binned.jsonl \\
-        --picture docs/binned.svg
-
 100 crops of half of the photographs are degraded by a setting and stand for the references; crops of the other half are
-Y_w. A row holds, for a setting, an extractor and an alpha, the mean weight of the bins that the setting overlaps over
-the mean weight of the rest: unbounded for a perfect extractor, 1 for one that sees nothing.
-
-`--settings other`: sixteen settings of the same widths anywhere in the box, on other crops (`--seed 1`). What is free
-in the extractors was chosen on these (bench/results/binned_choice.jsonl), so that Table 1 only reports.
-`--features-seed`, repeated, shows how much chance there is in random weights; the picture and the README have the
-first.
+Y_w. `--settings other`: sixteen settings of the same widths anywhere in the box, on other crops (`--seed 1`). What is
+free in the extractors was chosen on these (bench/results/binned_choice.jsonl), so that Table 1 only reports.
+`--features-seed`, repeated, shows how much chance there is in random weights; the picture has the first.
 """
 
 from __future__ import annotations

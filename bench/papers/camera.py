@@ -1,9 +1,5 @@
 """Do the cameras that `classical/camera.py` draws hold what real cameras do? Their filter, their noise, their variety.
 
-    degrade-engine bench papers camera --data DATA -o bench/results/camera.jsonl
-
-Four measures, of real cameras and of drawn ones in the same way:
-
     transfer    amplitude of the LR over the bicubic's, by frequency: Canon 001 to 020 at x4, City100 Nikon at x2
     noise       PolyU's real shots less their means of many shots: five cameras, at x1
     tone        difference of the channels' means from the bicubic's, which should stay small: drawn cameras alone

@@ -1,11 +1,8 @@
 """LWay on true pairs: does an SR model gain by adapting to test images?
 
-    degrade-engine bench papers lway --data DATA --lway lway.safetensors --sr srresnet.safetensors \\
-        --split reported -o bench/results/lway.jsonl
-
-The Canon LR super-resolved before and after `adapt` on these very LR, no HR seen; PSNR and detail against the HR, and
-how much changed where W < 0.1, which must stay under one grey level. How like the real LR its reconstructor's LR are,
-`quality` says, as of any engine (`--settings '[{"tau": 0, "noise": 0}]'`: without the noise that the preset adds).
+A row also says how much changed where W < 0.1, which must stay under one grey level. How like the real LR its
+reconstructor's LR are, `quality` says, as of any engine (`--settings '[{"tau": 0, "noise": 0}]'`: without the noise
+that the preset adds).
 """
 
 from __future__ import annotations

@@ -1,11 +1,8 @@
 """Does `match` say which LR are nearest a camera's? Generators in its order and in that of PSNR to the real LR.
 
-    degrade-engine bench papers match --data DATA --engine ENGINE -o bench/results/match.jsonl
-
-The HR of true pairs are made small by each generator. PSNR sees the real LR of the same scenes. `match` sees other
-photographs of the camera: Canon 001 to 020 for 021 to 030, and of DRealSR's cameras the half that may be used unpaired
-for the half that is reported. Rows: of a generator, its PSNR and its distance from the camera by each measure; of a
-measure, the rank correlation (Spearman) of both orders over the generators.
+PSNR sees the real LR of the same scenes. `match` sees other photographs of the camera: Canon 001 to 020 for 021 to 030,
+and of DRealSR's cameras the half that may be used unpaired for the half that is reported. Rows: of a generator, its
+PSNR and its distance from the camera by each measure; of a measure, the rank correlation (Spearman) of both orders.
 """
 
 from __future__ import annotations

@@ -1,12 +1,8 @@
 """Is the generated LR like the real one? RealDGen's Table 3 and its ablations on true pairs, one JSONL row a setting.
 
-    degrade-engine bench papers quality --data DATA --engine E --engine E2 --set table3 -o bench/results/quality.jsonl
-    degrade-engine bench papers quality --pairs MY/PAIRS --engine E --settings '[{"tau": 30}]' -o rows.jsonl
-    degrade-engine bench papers quality --data DATA --engine E --again ROWS.jsonl -o ROWS.jsonl
-
 A row of the same generator, setting and pairs is replaced where it stands, so that a file can be measured again in
-place. Seeds are fixed: the same engine makes the same row. Rows hold no seconds; a row's cost is its denoiser calls,
-and `speed`, `table12` and `latency` time them.
+place: `--again ROWS.jsonl -o ROWS.jsonl`. Seeds are fixed: the same engine makes the same row. A row's cost is its
+denoiser calls; `speed`, `table12` and `latency` time them.
 """
 
 from __future__ import annotations

@@ -1,11 +1,7 @@
 """Does the output follow its reference? One content, references that differ in one thing: noise, blur, JPEG, nothing.
 
-    degrade-engine bench papers references --data DATA --engine ENGINE -o bench/results/references.jsonl
-
-The references are other scenes' sharp images at LR size, degraded by one known operation each. A row
-holds sharpness, noise and blockiness of reference and output: the output should move as the reference does. The last
-kind is no degradation: crops that are texture all over, of the bundled cameras, whose fine texture measures as noise;
-the output should stay near the clean reference's.
+The references are other scenes' images. The last kind is no degradation: crops that are texture all over, of the
+bundled cameras, whose fine texture measures as noise; the output should stay near the clean reference's.
 """
 
 from __future__ import annotations

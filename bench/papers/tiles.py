@@ -1,13 +1,10 @@
 """What tiles do to an image: seams, and the difference from an engine that sees it whole. A row a way and subject.
 
-    degrade-engine bench papers tiles --engine ENGINE_OF_64 --whole ENGINE_OF_128 -o bench/results/tiles.jsonl
+The bundled photographs and one grey image, brought to the larger engine's LR size; the kind's recommended preset, no
+filter.
 
-The bundled photographs and one grey image, brought to the larger engine's LR size; both engines of one bundle, the same
-noise, the kind's recommended preset, no filter. Three ways: whole; tiles with Gaussian weights, as `generate` makes
-them; and, for control, tiles side by side.
-
-    seam      mean absolute step of (LR - bicubic) over the tiles' edges less that over all other places, grey levels:
-              0 where no edge shows. The same places are looked at in the whole image.
+    seam      mean absolute step of (LR - bicubic) over the tiles' edges less that over all other places, grey levels.
+              The same places are looked at in the whole image.
     inside    mean and 99th percentile of |LR - whole LR|, grey levels, an eighth of a tile or more from every tile's
               edge: what a network's view of less than the whole changes. edges: nearer than that.
 

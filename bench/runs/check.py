@@ -1,16 +1,8 @@
 """What `check` finds: wrong pairs by the kind of defect, and right pairs that it accuses.
 
-    degrade-engine bench check --data DATA --engine ENGINE -o bench/results/check.jsonl
-
-Right pairs are made by `generate` with each degrader at each LR size, and with each engine, of every second sharp
-photograph of DATA; true pairs are taken as they are. The bounds of `check` were set on pairs of the other photographs
-(--split chosen), so what is reported is new to them. A defect is laid on every pair of a set at once, and a pair counts
-as named if any of its problems names it. Beyond shifts of a pixel or two, which many a degradation hides or makes
-itself, each should be named 9 times of 10; and no right pair ever.
-
-    next scene      the LQ of the next pair that is of another photograph
-    foreign scene   that of a pair which is not in the set (the first half of the set, with the other half's LQ)
-    the rest        the right LQ, turned, mirrored, with its channels in another order, or moved, its rim going round
+A defect is laid on every pair of a set at once, and a pair counts as named if any of its problems names it. Beyond
+shifts of a pixel or two, which many a degradation hides or makes itself, each should be named 9 times of 10; and no
+right pair ever.
 """
 
 from __future__ import annotations

@@ -1,16 +1,8 @@
 """What it costs that a committed shard outlives a power cut.
 
-    degrade-engine bench durability -o bench/results/durability.jsonl
-
-The same run again and again, the ways in turn (none, files, syncfs, syncfs, files, none, …), so that what else the
-machine does meets all alike. The disk is at rest before each. A row a sink and way: every time, the rate
-that follows from their median, and the ratio to `none` with its 95 % interval.
-
-    none     images are written and renamed, and the record alone is brought to the disk: what the earlier release did
-    files    each file of the shard and the folders that hold them (`engine/sinks/durable.py`): what this one does
-    syncfs   the whole file system, in one call
-
-And a row a sink on going on: how long it takes to look whether all that was committed is there and whole.
+`none` is what an earlier release did, `files` (engine/sinks/durable.py) what this one does. A row a sink and way: every
+time, the rate of their median, and the ratio to `none` with its 95 % interval. And a row a sink on going on: how long
+it takes to look whether all that was committed is there and whole.
 """
 
 from __future__ import annotations

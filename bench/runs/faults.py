@@ -1,14 +1,8 @@
 """One system call fails: the run says so or goes on, and the next run ends with the bytes of one that nothing befell.
 
-    degrade-engine bench faults -o bench/results/faults.jsonl
-
-A row a configuration, side and error: the configuration is the sink, the number of processes and what the run makes;
-the side is "input" (photographs, references, engine) or "output". A first run, in which nothing fails, is watched for
-every system call on files of either side. Then runs are made in which one of these calls fails once, the n-th of its
-kind on such a file, and where a run did not end with the whole set, it is called again. Which calls fail is drawn from
-the seed, kinds of calls and files in turn, so that none is left out before another has its second.
-
-How calls are made to fail is said in injection.py.
+A row a configuration, side and error. A first run, in which nothing fails, is watched for every system call on files of
+either side. Which calls fail is drawn from the seed, kinds of calls and files in turn, so that none is left out before
+another has its second. How calls are made to fail is said in injection.py.
 """
 
 from __future__ import annotations

@@ -1,10 +1,5 @@
 """What the image files of pairs take: bytes, and processor seconds to write and to read, of PNG by writer and level and
 lossless WebP by effort. Other libraries' PNGs are measured too, where the packages fpng and deflate are installed.
-
-    degrade-engine bench formats -o bench/results/formats.jsonl
-
-HR are whole tiles of sharp photographs, LR tiles of a camera's, both as `generate` would cut them. Processor seconds of
-one thread, the least of a few rounds, since they depend little on what else runs.
 """
 
 from __future__ import annotations

@@ -1,10 +1,7 @@
 """Looking at many files: seconds and memory of a scan, of its page, and of a plan of a million pairs over them.
 
-    degrade-engine bench inventory -o bench/results/inventory.jsonl
-
-The files are small and varied (JPEG with and without EXIF, PNG, WebP; a few KB), all different, freshly written and so
-in the system's cache: what is measured is the work, not a disk. Each measurement has a process of its own, and its
-memory is what that process holds at most beyond what it held before it began.
+Each measurement has a process of its own, and its memory is what that process holds at most beyond what it held before
+it began.
 """
 
 from __future__ import annotations

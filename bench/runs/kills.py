@@ -1,13 +1,9 @@
 """kill -9 at random moments: whatever dies, the run that goes on ends with the bytes of one that was left alone.
 
-    degrade-engine bench kills -o bench/results/kills.jsonl
-
-A row a configuration: the sink, who works (one process; three calls of `generate` on one folder; `--processes 3`;
-`--runner ray`), and on what (the degrader bicubic, or an engine). Each set of pairs is begun anew and killed again and
-again, at moments drawn from the seed, until it is complete; then every file of it is compared with the set of a run in
-one process that nobody disturbed, and the next set is begun, until as many kills were made as asked for. Whom a kill
-meets is drawn too: any of the three calls, the parent or any of its workers, the driver or any process that serves it.
-What is left out of the comparison is how many seconds each shard took.
+Each set of pairs is begun anew and killed again and again, at moments drawn from the seed, until it is complete, and
+the next set is begun, until as many kills were made as asked for. Whom a kill meets is drawn too: any of the three
+calls, the parent or any of its workers, the driver or any process that serves it. What is left out of the comparison is
+how many seconds each shard took.
 """
 
 from __future__ import annotations

@@ -1,13 +1,9 @@
 """Seconds per pair: the engine beside PyTorch (bench/seconds/eager.py), the same pairs, noise and steps, in one run.
 
-    degrade-engine bench speed CHECKPOINT --engine ENGINE [--also BF16_OR_INT8_ENGINE] -o bench/results/speed.jsonl
-
-Every way is warmed up, then all are timed in turn, round after round, so that whatever else the machine does falls on
-all alike. Without file I/O. A row's pixels are compared with the original way's: mean |difference| in grey levels, and
-the share of values off by more than one. An engine whose pixels are off is an error and leaves no rows; engines of
---also, in INT8 or bf16, are what their rows say. The few-step rows are compared with PyTorch at the same few steps;
-PyTorch's bf16 is one candidate's one step beside FP32's, once: without AVX-512 it has no fast kernel for it, and a
-whole pair would take minutes.
+Every way is warmed up, then all are timed in turn, so that whatever else the machine does falls on all alike. A row
+has the mean |difference| of its pixels in grey levels. The few-step rows are compared with PyTorch at the same few
+steps; PyTorch's bf16 is one candidate's one step beside FP32's, once: without AVX-512 it has no fast kernel for it, and
+a whole pair would take minutes.
 """
 
 from __future__ import annotations

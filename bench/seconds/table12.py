@@ -1,14 +1,9 @@
 """Table 12 of RealDGen on this machine: seconds per image, reading and writing included, and PSNR against the real LR.
 
-    degrade-engine bench table12 CHECKPOINT --engine ENGINE [--pairs PAIRS] -o bench/results/table12.jsonl
-
-PAIRS holds HR/ and LR/, files of the same name, true pairs whose HR is scale times the engine's LR size. The reference
-of a pair is the real LR of another one. Without PAIRS it is the bundled photographs, squares of them: scale
-4, no real LR, and so no PSNR. Every way reads PNGs, makes one LR an image and writes a PNG; networks are
-loaded beforehand. The original is PyTorch, one image and one candidate at a time, as the authors' code does it
-(originals/realdgen/oracle.py), with the published start, the Real-ESRGAN degradation of the HR. The paper's own figures
-are of other machines, another model and an image size that it does not state: they are printed beside these, and a row
-of ours is not comparable with them.
+True pairs have an HR of scale times the engine's LR size; the reference of one is the real LR of another. The original
+is PyTorch, one image and one candidate at a time, as the authors' code does it (originals/realdgen/oracle.py), with the
+published start, the Real-ESRGAN degradation of the HR. The paper's own figures are of other machines, another model and
+an image size that it does not state: they are printed beside these, and a row of ours is not comparable with them.
 """
 
 from __future__ import annotations
