@@ -1,5 +1,4 @@
 # demo   from a clean clone to a page of pairs      test   everything that proves it
-# coverage  the tests, and which lines they ran
 # lint   ruff and mypy                               bench  the tables of speed for this machine, beside the paper's
 # quality the rows of quality on true pairs, anew     tables what README.md and docs/ show of the committed rows
 # docs   the documentation as a site: build/site/index.html
@@ -15,7 +14,7 @@ OUT ?= out
 
 SHELL := bash
 .DEFAULT_GOAL := demo
-.PHONY: hashes demo test coverage test-slow lint types docs tables quality bench worth bench-gpu gpu-rows clean
+.PHONY: hashes demo test test-slow lint types docs tables quality bench worth bench-gpu gpu-rows clean
 
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet -c constraints.txt
@@ -72,19 +71,14 @@ demo: .venv/demo
 		"$(abspath $(OUT)/report.html)" $$((SECONDS - began))
 
 # Two processes: most of a test's time is one core's, and the networks' threads are few. A process that dies ends the run:
-# with another one in its place, the rest would wait for ever.
-TESTS = $(BIN)/pytest -q --numprocesses 2 --max-worker-restart 0 --dist loadgroup --no-loadscope-reorder
+# with another one in its place, the rest would wait for ever. SlipCover notes which lines were run: it rewrites bytecode
+# and takes itself out again, and so costs little where coverage.py's trace costs a quarter of the time.
+COVERAGE := build/coverage.json
 test: .venv/test lint
-	$(TESTS)
-
-# The same tests, and which lines they ran; of what needs a GPU, line by line. It takes a quarter longer and more.
-NEEDS_GPU := engine/devices/cuda*,engine/executors/*tensorrt*,engine/executors/*cuda*,engine/backends/*tensorrt*,bench/gpu/*
-coverage: .venv/test
 	@mkdir -p build
-	$(TESTS) --cov --cov-report=
-	@echo "Lines of what needs a GPU, and which of them no test has run:"
-	@$(BIN)/coverage report --show-missing --include="$(NEEDS_GPU)"
-	@printf 'Lines that the tests ran, in %%, without what ran in processes of its own: '; $(BIN)/coverage report --format=total
+	$(BIN)/python -m slipcover --json --out $(COVERAGE) -m pytest -q --numprocesses 2 --max-worker-restart 0 \
+		--dist loadgroup --no-loadscope-reorder
+	@$(BIN)/python .ci/coverage.py $(COVERAGE)
 
 # And the cases of a folder, where there is one, with an engine of the demo.
 CASES ?= ../shared/cases

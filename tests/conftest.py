@@ -7,14 +7,9 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
-from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
-from typing import Any
 
 import pytest
-from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -49,29 +44,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=rank)
 
 
-def pytest_runtest_setup() -> None:
-    """torch's exporter is Python, minutes of it, and takes twice as long under coverage's trace, which has no use for
-    it."""
-    onnx: Any = sys.modules.get("torch.onnx")
-    if sys.gettrace() and onnx and not hasattr(onnx.export, "__wrapped__"):
-        onnx.export = untraced(onnx.export)
-
-
-def untraced(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function, without the trace that is set where it is called."""
-
-    @wraps(function)
-    def call(*args: Any, **options: Any) -> Any:
-        trace = sys.gettrace()
-        sys.settrace(None)
-        try:
-            return function(*args, **options)
-        finally:
-            sys.settrace(trace)
-
-    return call
-
-
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The cache of the tests and of the commands that they start: never the user's own."""
@@ -98,16 +70,10 @@ def checkpoint(root: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def realdgen_bundle(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The trained tiny RealDGen, exported once for the whole run, by the first process that needs it (needs the extra
-    train)."""
-    pytest.importorskip("torch", reason="needs the extra train")
-    from degrade_engine.export import export_checkpoint
-
-    base = tmp_path_factory.getbasetemp()
-    bundle = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "realdgen-tiny-bundle"
-    with FileLock(f"{bundle}.lock"):
-        return bundle if bundle.exists() else export_checkpoint(checkpoint, bundle)
+def realdgen_bundle(root: Path) -> Path:
+    """The bundle of the trained tiny RealDGen that the project carries, to be read only. tests/export/test_carried.py
+    holds it to an export of today."""
+    return root / "originals" / "bundles" / "realdgen-tiny"
 
 
 @pytest.fixture(scope="session")

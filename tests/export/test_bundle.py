@@ -25,26 +25,26 @@ from degrade_engine.originals.realdgen.unet import GroupNorm, Upsample  # noqa: 
 FLOAT, HALF = 1, 10  # onnx.TensorProto
 
 
-def test_the_bundle_says_what_it_holds(realdgen_bundle: Path) -> None:
-    bundle = open_bundle(realdgen_bundle)
+def test_the_bundle_says_what_it_holds(exported: Path) -> None:
+    bundle = open_bundle(exported)
     assert list(bundle.spec.parts) == ["degradation", "content", "modulation", "reconstruction", "denoiser"]
     assert [p.runs for p in bundle.spec.parts.values()] == ["reference", "pair", "pair", "pair", "step"]
     assert bundle.spec.schedule.T == 500
     assert bundle.spec.licence and bundle.spec.card["training"] and bundle.spec.commercial is False
 
 
-def test_batch_height_and_width_are_dynamic_under_our_names(realdgen_bundle: Path) -> None:
-    for name, part in open_bundle(realdgen_bundle).spec.parts.items():
-        graph = onnx.load(realdgen_bundle / part.files["fp16"].path).graph
+def test_batch_height_and_width_are_dynamic_under_our_names(exported: Path) -> None:
+    for name, part in open_bundle(exported).spec.parts.items():
+        graph = onnx.load(exported / part.files["fp16"].path).graph
         for value, spec in zip([*graph.input, *graph.output], [*part.inputs, *part.outputs], strict=True):
             shape = tuple(d.dim_param or d.dim_value for d in value.type.tensor_type.shape.dim)
             assert (value.name, shape) == (spec.name, spec.shape), name
 
 
-def test_fp16_files_are_typed_with_fp32_islands(realdgen_bundle: Path) -> None:
+def test_fp16_files_are_typed_with_fp32_islands(exported: Path) -> None:
     """Half convolutions are counted in the file itself: a graph that is FP16 in name alone has none."""
-    for name, part in open_bundle(realdgen_bundle).spec.parts.items():
-        graph = onnx.load(realdgen_bundle / part.files["fp16"].path).graph
+    for name, part in open_bundle(exported).spec.parts.items():
+        graph = onnx.load(exported / part.files["fp16"].path).graph
         kinds = {i.name: i.data_type for i in graph.initializer}
         weights = [kinds[n.input[1]] for n in graph.node if n.op_type == "Conv" and n.input[1] in kinds]
         assert weights.count(HALF) >= 4, f"{name} has {weights.count(HALF)} Half convolutions of {len(weights)}"
@@ -59,8 +59,8 @@ def test_fp16_files_are_typed_with_fp32_islands(realdgen_bundle: Path) -> None:
             assert found.count(HALF) == 17 and found.count(FLOAT) == 6
 
 
-def test_nothing_of_the_machine_is_in_the_files(realdgen_bundle: Path, root: Path) -> None:
-    for path in realdgen_bundle.iterdir():
+def test_nothing_of_the_machine_is_in_the_files(exported: Path, root: Path) -> None:
+    for path in exported.iterdir():
         assert str(root).encode() not in path.read_bytes(), path.name
 
 
@@ -91,10 +91,10 @@ def test_an_export_that_is_off_is_refused_and_leaves_nothing(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_damaged_bundle_is_refused(realdgen_bundle: Path, tmp_path: Path) -> None:
+def test_a_damaged_bundle_is_refused(exported: Path, tmp_path: Path) -> None:
     copy = tmp_path / "bundle"
-    shutil.copytree(realdgen_bundle, copy)
-    path = copy / open_bundle(realdgen_bundle).spec.parts["content"].files["fp32"].path
+    shutil.copytree(exported, copy)
+    path = copy / open_bundle(exported).spec.parts["content"].files["fp32"].path
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
@@ -118,10 +118,10 @@ def test_parts_share_the_oracle_s_arithmetic(checkpoint: Path) -> None:
         assert torch.equal(eps, model.unet(x, t, expected))
 
 
-def test_group_norms_are_spelled_out_for_the_cpu_alone(realdgen_bundle: Path) -> None:
+def test_group_norms_are_spelled_out_for_the_cpu_alone(exported: Path) -> None:
     """ONNX Runtime has no CPU kernel for the operator, TensorRT has one."""
-    files = open_bundle(realdgen_bundle).spec.parts["denoiser"].files
-    fp32, fp16 = (onnx.load(realdgen_bundle / files[p].path).graph.node for p in ("fp32", "fp16"))
+    files = open_bundle(exported).spec.parts["denoiser"].files
+    fp32, fp16 = (onnx.load(exported / files[p].path).graph.node for p in ("fp32", "fp16"))
     count = [sum(n.op_type == "GroupNormalization" for n in nodes) for nodes in (fp32, fp16)]
     assert count[0] == 0 and count[1] > 0
 

@@ -31,8 +31,8 @@ def carried(name: str) -> Bundle:
     return open_bundle(folder)
 
 
-def test_its_page_says_what_a_fresh_export_says(realdgen_bundle: Path) -> None:
-    tiny, fresh, again = carried("realdgen-tiny"), open_bundle(realdgen_bundle).spec, AGAIN.format("realdgen-tiny")
+def test_its_page_says_what_a_fresh_export_says(exported: Path) -> None:
+    tiny, fresh, again = carried("realdgen-tiny"), open_bundle(exported).spec, AGAIN.format("realdgen-tiny")
 
     def said(bundle: Bundle) -> object:
         spec = bundle.spec

@@ -258,7 +258,7 @@ class Ext4:
 
 @pytest.mark.parametrize("kind", ["folder", "webdataset"])
 def test_a_real_file_system_without_power(photos, tmp_path, kind):
-    more = ("--pairs", 320)
+    more = ("--pairs", 160)
     assert generate(kind, photos, tmp_path / "whole", *more) == 0
     with Ext4(tmp_path) as disk:
         out = disk.at / "out"
@@ -272,7 +272,7 @@ def test_a_real_file_system_without_power(photos, tmp_path, kind):
         disk.start_again()
         plan = json.loads((tmp_path / "whole/shards/00000.json").read_text())["plan"]
         sink = sinks.open_sink(kind, out)
-        heads = [head for shard in range(20) if (head := records.read(out, plan, shard))]
+        heads = [head for shard in range(10) if (head := records.read(out, plan, shard))]
         assert len(heads) >= 3 and all(sink.holds(head.shard, head.stems(), head.sizes) for head in heads)
         assert generate(kind, photos, out, *more) == 0
         assert tree(out) == tree(tmp_path / "whole")

@@ -29,28 +29,34 @@ pytest.importorskip("datasets", reason="needs the package datasets")
 LOAD = """
 import hashlib, json, sys
 import datasets
-folder, columns = json.loads(sys.argv[1])
 
-def rows(streaming):
+def rows(folder, columns, streaming):
     for row in datasets.load_dataset(folder, split="train", streaming=streaming):
         found = {key: value for key, value in row.items() if key not in columns}
         hashes = {key: hashlib.sha256(row[key].tobytes()).hexdigest() for key in columns}
         yield found | {key: [list(row[key].size), one] for key, one in hashes.items()}
 
-whole = list(rows(False))
-assert whole == list(rows(True))
+whole = []
+for folder, columns in json.loads(sys.argv[1]):
+    whole.append(list(rows(folder, columns, False)))
+    assert whole[-1] == list(rows(folder, columns, True)), folder
 print(json.dumps(whole))
 """
+CASES = {
+    "folder": ("folder", ["gt", "lq"], ()), "webdataset": ("webdataset", ["gt.png", "lq.png"], ()),
+    "parquet": ("parquet", ["gt", "lq"], ()), "folder, webp": ("folder", ["gt", "lq"], ("--format", "webp")),
+    "webdataset, webp": ("webdataset", ["gt.webp", "lq.webp"], ("--format", "webp")),
+    "lq alone": ("folder", ["lq"], ("--gt", "none")),
+}  # fmt: skip
 
 
-def load(folder: Path, columns: list[str], cache: Path) -> list[dict[str, Any]]:
-    """In a process of its own, which reaches no network: the rows, images as their size and the hash of their
-    RGB. Streamed they are the same."""
+def load(sets: list[tuple[Path, list[str]]], cache: Path) -> list[list[dict[str, Any]]]:
+    """In a process of its own, which reaches no network: the rows of each folder with these columns of images, images
+    as their size and the hash of their RGB. Streamed they are the same."""
     offline = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(cache), "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", LOAD, json.dumps([str(folder), columns])], capture_output=True, text=True,
-        env=os.environ | offline, timeout=300,
-    )  # fmt: skip
+    asked = json.dumps([[str(folder), columns] for folder, columns in sets])
+    line = [sys.executable, "-c", LOAD, asked]
+    done = subprocess.run(line, capture_output=True, text=True, env=os.environ | offline, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -65,19 +71,24 @@ def hashed(path: Path) -> list[Any]:
     return [[pixels.shape[1], pixels.shape[0]], hashlib.sha256(pixels.tobytes()).hexdigest()]
 
 
-@pytest.mark.parametrize(
-    ("kind", "columns", "more"),
-    [("folder", ["gt", "lq"], ()), ("webdataset", ["gt.png", "lq.png"], ()), ("parquet", ["gt", "lq"], ()),
-     ("folder", ["gt", "lq"], ("--format", "webp")), ("webdataset", ["gt.webp", "lq.webp"], ("--format", "webp")),
-     ("folder", ["lq"], ("--gt", "none"))],
-)  # fmt: skip
-def test_datasets_loads_the_folder_as_pairs(photos, tmp_path, kind, columns, more):
+@pytest.fixture(scope="module")
+def loaded(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, list[dict[str, Any]]]]:
+    """A folder with a set of each case and with one in plain files, `plain`, and what `datasets` made of each."""
+    made = tmp_path_factory.mktemp("sets")
+    assert generate("folder", photos, made / "plain", degrader="bsrgan") == 0
+    for name, (kind, _, more) in CASES.items():
+        assert generate(kind, photos, made / name, *more, degrader="bsrgan") == 0
+        shutil.copytree(made / "plain" / "gt", made / name / "extra" / "candidate0")  # what a run with candidates has
+    rows = load([(made / name, columns) for name, (_, columns, _) in CASES.items()], made / "cache")
+    return made, dict(zip(CASES, rows, strict=True))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_datasets_loads_the_folder_as_pairs(loaded, name):
     """bsrgan, whose records have other fields from pair to pair, which `datasets` cannot put into one column."""
-    out, plain = tmp_path / "out", tmp_path / "plain"
-    assert generate(kind, photos, out, *more, degrader="bsrgan") == 0
-    assert generate("folder", photos, plain, degrader="bsrgan") == 0
-    shutil.copytree(plain / "gt", out / "extra" / "candidate0")  # what a run with candidates has there
-    rows = {row.get("name") or row["__key__"]: row for row in load(out, columns, tmp_path / "cache")}
+    (made, found), (kind, columns, _) = loaded, CASES[name]
+    out, plain = made / name, made / "plain"
+    rows = {row.get("name") or row["__key__"]: row for row in found[name]}
     assert list(sorted(rows)) == [stem_of(n) for n in range(PAIRS)]
     manifest = [json.loads(line) for line in open(out / "manifest.jsonl")]
     for row in manifest:
@@ -97,7 +108,7 @@ def test_datasets_does_not_take_an_lmdb_for_something_else(photos, tmp_path):
     (out / "extra" / "start").mkdir(parents=True)
     Image.new("RGB", (8, 8)).save(out / "extra" / "start" / "0000000.png")
     with pytest.raises(AssertionError, match="gt.lmdb"):
-        load(out, [], tmp_path / "cache")
+        load([(out, [])], tmp_path / "cache")
 
 
 def test_a_card_that_somebody_has_edited_stays(photos, tmp_path):
