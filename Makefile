@@ -166,20 +166,16 @@ hashes: .venv/base $(SOURCES)
 	mv $$at/build.txt $$at/test.txt $$at/torch.txt $$at/torch-cpu.txt .ci/
 
 # What the pairs of each kind are worth, on the development corpus. A stopped run goes on.
+WORTH = $(BIN)/degrade-engine bench papers worth --data "$(DATA)" --generator bicubic --generator 'true pairs' \
+	--generator realdgen=realdgen-tiny --generator onecall=realdgen-small --generator lway=lway-tiny
+BINS := --weights bench/results/binned-canon.json
 worth: .venv/bench
-	@set -eu; echo "After the engines about an hour on one core: a minute or two a set and seed, 3 seeds"; \
-	at="$(OUT)/worth"; mkdir -p "$$at"; given=; \
-	for name in realdgen-tiny realdgen-small syndiff-canon uddm-tiny lway-tiny syndiff-tiny; do \
-		$(BIN)/degrade-engine export originals/checkpoints/$$name.safetensors -o "$$at/bundle-$$name"; \
-		$(BIN)/degrade-engine build "$$at/bundle-$$name" --lr-size 64 --batch 8 \
-			--candidates $$([ $$name = realdgen-tiny ] && echo 3 || echo 1) -o "$$at/$$name"; \
-		given="$$given --engine $$([ $$name = syndiff-tiny ] && echo syndiff-tiny= || :)$$at/$$name"; \
-	done; \
-	$(BIN)/degrade-engine bench papers worth --data "$(DATA)" --camera drealsr $$given --work "$$at/unseen" \
-		-o "$$at/worth_unseen.jsonl" --only bicubic --only lway --only realdgen --only onecall --only 'true pairs'; \
-	$(BIN)/degrade-engine bench papers worth --data "$(DATA)" $$given --weights bench/results/binned-canon.json \
-		--weights unsharpened=bench/results/binned-canon-unsharpened.json \
-		--work "$$at/sets" -o "$$at/worth.jsonl"; \
+	@set -eu; at="$(OUT)/worth"; mkdir -p "$$at"; \
+	$(WORTH) --camera drealsr --work "$$at/unseen" -o "$$at/worth_unseen.jsonl"; \
+	$(WORTH) --camera canon --work "$$at/canon" -o "$$at/worth.jsonl" --picture "$$at/worth.svg" \
+		--generator 'bicubic, Gaussian sigma 0.5=blur-bicubic' --generator bsrgan --generator realesrgan \
+		--generator 'binned=binned $(BINS)' --generator uddm=uddm-tiny --generator syndiff=syndiff-canon \
+		--generator 'syndiff, start binned=syndiff-canon --start binned --tau 20 --steps 2 $(BINS)'; \
 	$(BIN)/degrade-engine bench tables --rows "$$at" -o "$$at/tables.md"; \
 	printf '\nThe table: %s\n' "$(abspath $(OUT)/worth/tables.md)"
 

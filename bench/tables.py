@@ -46,7 +46,7 @@ TABLES: dict[str, Make] = {
     "match_ranks": match.ranks,
     "worth": lambda folder: worth_table.worth(rows_of(folder, "worth")),
     "worth_noise": lambda folder: worth_table.noise(rows_of(folder, "worth"), rows_of(folder, "noise_choice")),
-    "worth_unseen": lambda folder: worth_table.unseen(rows_of(folder, "worth_unseen")),
+    "worth_unseen": lambda folder: worth_table.leaderboard(rows_of(folder, "worth_unseen")),
     "worth_why": lambda folder: worth_table.why(rows_of(folder, "worth")),
 }
 
@@ -119,8 +119,8 @@ SECTIONS = (
     Section("references", "What the output takes over", "Of the reference's sharpness, noise and blocks: reference → "
             "output.", quality_tables.references),
     Section("worth", "What the pairs are worth", "The same SR network trained on each set of pairs and tested on true "
-            "ones, mean ± standard deviation over seeds; sharpness and noise of the LR are shares of bicubic's.",
-            lambda folder: worth_table.table(rows := rows_of(folder, "worth"), rows)),
+            "ones, means over seeds; sharpness and noise of the LR are shares of bicubic's.",
+            lambda folder: worth_table.leaderboard(rows_of(folder, "worth"))),
 )  # fmt: skip
 
 

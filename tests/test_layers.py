@@ -45,6 +45,7 @@ LAYERS = {
         names(
             "torch numpy safetensors cv2 rich"
             " .engine.schedule .engine.classical .engine.errors .engine.artefact .engine.images .engine.scalars"
+            " .engine.machine"
         ),
         names("spandrel"),
     ),

@@ -12,6 +12,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra train")
 
+from degrade_engine.engine import machine  # noqa: E402
 from degrade_engine.engine.errors import DegradeError  # noqa: E402
 from degrade_engine.engine.images import read_rgb  # noqa: E402
 from degrade_engine.originals import noise  # noqa: E402
@@ -24,7 +25,7 @@ from degrade_engine.originals.realdgen.model import RealDGen  # noqa: E402
 from degrade_engine.originals.realdgen.stages import STAGES, TINY_STAGES  # noqa: E402
 from degrade_engine.originals.realdgen.train import train_stage  # noqa: E402
 from degrade_engine.originals.runs import Machine, Setup, Source  # noqa: E402
-from degrade_engine.originals.trainer import TrainOptions  # noqa: E402
+from degrade_engine.originals.trainer import TrainOptions, bf16_helps  # noqa: E402
 
 SMALL = dataclasses.replace(
     TINY,
@@ -237,3 +238,16 @@ def test_foreign_weights_are_refused(samples: Path, tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-8])
     with pytest.raises(DegradeError, match="SHA-256"):
         load(path, RealDGen)
+
+
+@pytest.mark.parametrize(
+    ("features", "helps"),
+    [(("AVX-512 BF16", "AVX-512"), True), (("AMX",), True), (("AVX-512", "AVX2"), False), ((), False)],
+)
+def test_bf16_is_taken_where_the_processor_multiplies_in_it(
+    features: tuple[str, ...], helps: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With AVX-512 alone it is emulated, and slower than FP32."""
+    monkeypatch.setattr(machine, "cpu_features", lambda: features)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert bf16_helps() is helps

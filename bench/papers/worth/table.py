@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from statistics import fmean, stdev
 
 from ...rows import Row, markdown
-from .ways import WHY
+from .data import TRUE
+from .pairs import without_noise
 
+BICUBIC = "bicubic"
+GENERATORS = {"bicubic enlargement", BICUBIC, "bicubic, Gaussian sigma 0.5", "bsrgan", "realdgen", "onecall", TRUE,
+              "lway", "realesrgan", "syndiff", "syndiff, start binned", "uddm", "binned"}  # fmt: skip
+"""Of the committed rows, those of generators as they are. The others differ from one of these in one thing."""
 FIGURES = (("psnr_db", 2), ("psnr_y_db", 2), ("ssim", 4))
 HEADER = ["trained on", "PSNR dB", "PSNR of Y", "SSIM", "over bicubic, dB", "sharpness", "noise", "detail", "seeds"]
-VARIANTS = {way.name for way in WHY}
 NOISES = {
     "lway": ["lway, without noise", "lway", "lway, noise 2", "lway, noise 3"],
     "realdgen": ["realdgen", "realdgen, noise 1 added", "realdgen, noise 2 added"],
@@ -18,32 +23,83 @@ NOISES = {
 LIKENESS = (("psnr_db", 2), ("laplacian_gap", 2), ("noise_gap", 2), ("spectrum_db", 2), ("frechet_e_deg", 2))
 
 
+@dataclass(frozen=True)
+class Line:
+    """A generator with an amount of added noise. rows: one a seed; chosen: whether the noise was, among others."""
+
+    name: str
+    noise: float
+    rows: list[Row]
+    chosen: bool
+
+    def mean(self, key: str) -> float | None:
+        """Over the seeds that have the figure."""
+        found = [row[key] for row in self.rows if key in row]
+        return fmean(found) if found else None
+
+
+def best_noise(rows: list[Row], name: str) -> float | None:
+    """The added noise with which a generator's first seed does best on the pairs that choose; None where none do."""
+    known = {}
+    for row in rows:
+        found, noise = without_noise(row["generator"])
+        if found == name and row["seed"] == 0 and "chosen_psnr_db" in row:
+            known[noise] = row["chosen_psnr_db"]
+    return max(known, key=lambda noise: known[noise]) if known else None
+
+
+def standing(rows: list[Row]) -> list[Line]:
+    """Every generator at its best noise, best first; at each noise where no pairs choose."""
+    groups: dict[tuple[str, float], list[Row]] = {}
+    for row in rows:
+        if row["seed"] is not None:
+            groups.setdefault(without_noise(row["generator"]), []).append(row)
+    lines = []
+    for (name, noise), group in groups.items():
+        best = best_noise(rows, name)
+        if best in (None, noise):
+            lines.append(Line(name, noise, group, best is not None))
+    return sorted(lines, key=lambda line: -(line.mean("psnr_db") or 0))
+
+
+def shares(lines: list[Line], key: str) -> list[float | None]:
+    """How far each line is on the way from bicubic's pairs to true pairs; None where these or the figure are not
+    there."""
+    ends = [next((line.mean(key) for line in lines if line.name == name and (line.chosen or not line.noise)), None)
+            for name in (BICUBIC, TRUE)]  # fmt: skip
+    low, high = ends
+    if low is None or high is None or low == high:
+        return [None] * len(lines)
+    return [None if (found := line.mean(key)) is None else (found - low) / (high - low) for line in lines]
+
+
+def leaderboard(rows: list[Row]) -> str:
+    """PSNR as it is and without exposure, and each as a share of the way from bicubic's pairs to true pairs; means over
+    seeds. sharpness, noise: of the LR, shares of those of its HR's bicubic."""
+    lines, columns = standing(rows), []
+    for key in ("psnr_db", "psnr_exposed_db"):
+        columns += [[_cell(line.mean(key)) for line in lines], [_cell(share) for share in shares(lines, key)]]
+    body = []
+    for line, *figures in zip(lines, *columns, strict=True):
+        first = line.rows[0]
+        lq = [_cell(first.get("lq", {}).get(key)) for key in ("sharpness", "noise")]
+        body.append([line.name, f"{line.noise:g}", *figures, *lq, str(first["pairs"]), str(len(line.rows))])
+    return markdown(["trained on", "noise added", "PSNR dB", "share", "PSNR without exposure, dB", "share",
+                     "LR's sharpness", "LR's noise", "pairs", "seeds"], body)  # fmt: skip
+
+
+def _cell(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
+
+
 def worth(rows: list[Row]) -> str:
-    """The generators as they are."""
-    return table(rows, [row for row in rows if row["generator"] not in VARIANTS])
+    """The committed rows of the generators as they are."""
+    return table(rows, [row for row in rows if row["generator"] in GENERATORS])
 
 
 def why(rows: list[Row]) -> str:
     """The sets that differ from a generator's in one thing."""
-    return table(rows, [row for row in rows if row["generator"] in VARIANTS])
-
-
-def unseen(rows: list[Row]) -> str:
-    """On cameras that no model was trained on: PSNR as it is and without exposure, and each as a share of the way from
-    bicubic's pairs to true pairs; means over seeds, best first."""
-    by_set: dict[str, list[Row]] = {}
-    for row in rows:
-        if row["seed"] is not None:
-            by_set.setdefault(row["generator"], []).append(row)
-    body = []
-    for name, group in by_set.items():
-        cells = []
-        for key in ("psnr_db", "psnr_exposed_db"):
-            found, low, high = (fmean(row[key] for row in by_set[one]) for one in (name, "bicubic", "true pairs"))
-            cells += [f"{found:.2f}", f"{(found - low) / (high - low):.2f}"]
-        body.append([name, *cells, str(len(group))])
-    body.sort(key=lambda line: -float(line[1]))
-    return markdown(["trained on", "PSNR dB", "share", "PSNR without exposure, dB", "share", "seeds"], body)
+    return table(rows, [row for row in rows if row["generator"] not in GENERATORS])
 
 
 def noise(rows: list[Row], looked_at: list[Row]) -> str:
@@ -64,7 +120,7 @@ def noise(rows: list[Row], looked_at: list[Row]) -> str:
 def table(rows: list[Row], shown: list[Row]) -> str:
     """Mean ± standard deviation over seeds; the gain is over bicubic of the same seeds. sharpness, noise: of the LR,
     shares of bicubic's; detail: standard deviation of the Laplacian of the SR images."""
-    plain = {row["seed"]: row["psnr_db"] for row in rows if row["generator"] == "bicubic"}
+    plain = {row["seed"]: row["psnr_db"] for row in rows if row["generator"] == BICUBIC}
     by_set: dict[str, list[Row]] = {}
     for row in shown:
         by_set.setdefault(row["generator"], []).append(row)

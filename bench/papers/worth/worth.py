@@ -1,17 +1,18 @@
 """What are the pairs worth? The same small SR network is trained on each set of pairs and tested on true pairs.
 
-    degrade-engine bench papers worth --data DATA --engine ENGINE ... --work out/worth -o bench/results/worth.jsonl
+    degrade-engine bench papers worth --hr my/sharp --lr my/camera --test my/pairs --generator realdgen-small \\
+        --generator theirs=elsewhere/pairs --work out/worth -o worth.jsonl
 
-RealDGen's Table 1 asks this. HR crops, first weights, order of crops and number of steps are the same for every set;
-the LR is what differs. The test is RealSR Canon x4, scenes 031 to 050, which neither degrader nor network has seen;
-`chosen_psnr_db` is that of scenes 021 to 030, on which settings may be chosen. With `--camera drealsr` it is DRealSR's
-two cameras, which no model was trained on: half of their LR are references, the other half is the test. A row is one
-set and one seed; one that is there is not made again, so a stopped run goes on.
+RealDGen's Table 1 asks this. First weights, order of crops and number of steps are the same for every set, and so are
+the HR of all that `generate` makes; the LR is what differs. White noise decides much, so every set is tried with some:
+a part of the test pairs chooses, the others are reported. A row is one set, one noise and one seed; one that is there
+is not made again, so a stopped run goes on.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import shlex
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,222 +27,245 @@ from degrade_engine.engine.artefact import tool_versions
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.images import resize_bicubic
 from degrade_engine.originals.lway.adapt import super_resolve
+from degrade_engine.originals.trainer import bf16_helps
 
 from ... import metrics
 from ...machine import stamp
-from ...options import FOLDER, OUT, WORK
+from ...options import FOLDER, OUT, WORK, integer, one_of
 from ...rows import Row, add_row, read_rows
-from ..corpus import CORPUS, drealsr
-from ..true_pairs import Pairs, read_files, read_pairs
-from .sets import SCALE, Maker, Scenes, likeness
-from .trainer import PRESETS, Image, Preset, read_set, train
-from .ways import BINNED, WAYS, Way
+from ..corpus import CORPUS
+from . import picture
+from .data import CAMERAS, TRUE, Data, own
+from .generators import Generator, Maker, plan_of
+from .pairs import Image, Pair, digest, likeness, noisy, read_pairs, with_noise, without_noise
+from .table import BICUBIC, best_noise, leaderboard
+from .trainer import NETWORKS, OLD_NAMES, SMALL, Network, seconds_a_step, train
 
 FLOOR = "bicubic enlargement"
+DEFAULT = (BICUBIC, "realesrgan", "realdgen-small")
 
 
-@dataclass(frozen=True)
-class Tests:
-    """True pairs: those that are reported, and those that settings are chosen on, if there are such."""
-
-    reported: Pairs
-    chosen: Pairs | None
-
-    @classmethod
-    def read(cls, data: Path, camera: str) -> Tests:
-        """Out of the development corpus."""
-        if camera == "canon":
-            return cls(read_pairs(data, "reported", 128), read_pairs(data, "chosen", 128))
-        files = [pair for pairs in drealsr(data, "report").values() for pair in pairs]
-        return cls(read_files(camera, files), None)
-
-    def figures(self, enlarge: Callable[[Image], Image]) -> Row:
-        """All figures of an SR method: LR uint8 [h, w, 3] -> SR uint8 [4h, 4w, 3]."""
-        found = metrics.sr_figures([enlarge(lr) for lr in self.reported.lr], self.reported.hr)
-        if self.chosen is None:
-            return found
-        made = [enlarge(lr) for lr in self.chosen.lr]
-        chosen = np.mean([metrics.psnr(a, b) for a, b in zip(made, self.chosen.hr, strict=True)])
-        return found | {"chosen_psnr_db": round(float(chosen), 4)}
-
-
-def floor(tests: Tests) -> Row:
-    """What needs no training: each LR enlarged."""
-
-    def enlarge(lr: Image) -> Image:
-        return resize_bicubic(lr, (SCALE * lr.shape[0], SCALE * lr.shape[1]))
-
-    return {"generator": FLOOR, "seed": None} | tests.figures(enlarge)
+def figures(data: Data, enlarge: Callable[[Image], Image]) -> Row:
+    """All figures of an SR method: LR uint8 [h, w, 3] -> SR uint8 [scale·h, scale·w, 3]."""
+    found = metrics.sr_figures([enlarge(pair.lr) for pair in data.reported], [pair.hr for pair in data.reported])
+    if not data.chosen:
+        return found
+    chosen = np.mean([metrics.psnr(enlarge(pair.lr), pair.hr) for pair in data.chosen])
+    return found | {"chosen_psnr_db": round(float(chosen), 4)}
 
 
 class Clock:
-    """Says after the first steps how long a training will take, and then now and then where it is."""
+    """Says now and then where a training is."""
 
     def __init__(self, title: str, steps: int) -> None:
-        self.title, self.steps, self.began, self.said = title, steps, time.monotonic(), 0.0
+        self.title, self.steps, self.began, self.said = title, steps, time.monotonic(), time.monotonic()
 
     def __call__(self, step: int, loss: float) -> None:
         now = time.monotonic()
-        if step == 10 or now - self.said > 30 or step == self.steps:
+        if now - self.said > 30:
             left = (now - self.began) / step * (self.steps - step)
             click.echo(f"{self.title}: step {step} of {self.steps}, L1 {loss:.4f}, {left:.0f} s left")
             self.said = now
 
 
-def worth(way: Way, maker: Maker, preset: Preset, seed: int, tests: Tests) -> Row:
-    """The row of a set and a seed."""
-    page = maker.make(way)
-    pairs = read_set(maker.folder(way), scale=SCALE, least=preset.crop)
-    trained = train(pairs, preset, seed, scale=SCALE, on_step=Clock(f"{way.name}, seed {seed}", preset.steps))
-    return {
-        "generator": way.name, "seed": seed, "pairs": len(pairs), "set": page, "lq": likeness(pairs),
-        "loss": round(float(np.mean(trained.losses[-50:])), 5),
-    } | tests.figures(lambda lr: super_resolve(trained.net, lr, SCALE))  # fmt: skip
+@dataclass(frozen=True)
+class Bench:
+    """A run. about: what all of its rows say."""
+
+    data: Data
+    maker: Maker
+    network: Network
+    generators: list[Generator]
+    noises: tuple[float, ...]
+    out: Path
+    about: Row
+
+    def rows(self) -> list[Row]:
+        """Those that are there, of this network and number of pairs on these test pairs."""
+        return [row for row in read_rows(self.out) if self._mine(row)] if self.out.is_file() else []
+
+    def _mine(self, row: Row) -> bool:
+        network = row["network"] | {"name": OLD_NAMES.get(row["network"]["name"], row["network"]["name"])}
+        keys = ("pairs_asked", "camera", "tests", "tests_sha256", "choosing")
+        older = {key: self.about[key] for key in keys[-2:]}  # what rows did not say at first
+        return network == self.about["network"] and all((older | row).get(key) == self.about.get(key) for key in keys)
+
+    def rows_of(self, one: Generator) -> list[Row]:
+        """Those of a generator, at any noise."""
+        return [row for row in self.rows() if without_noise(row["generator"])[0] == one.name and "set" in row]
+
+    def lacking(self, seed: int) -> list[tuple[Generator, float]]:
+        """The rows of a seed that are not there. The first seed tries every noise; if pairs choose, the others have
+        the one that it did best with (before that, any)."""
+        rows, found = self.rows(), []
+        there = {(row["generator"], row["seed"]) for row in rows}
+        for one in self.generators:
+            noises = self.noises
+            if seed and self.data.chosen:
+                best = best_noise(rows, one.name)
+                noises = noises[:1] if best is None else (best,)
+            found += [(one, noise) for noise in noises if (with_noise(one.name, noise), seed) not in there]
+        return found
+
+    def check(self, one: Generator) -> None:
+        """Raises DegradeError where rows of the same name are of something else."""
+        for row in self.rows_of(one):
+            asked = row["set"].get("asked")
+            if isinstance(asked, list) and asked != one.asked:
+                fact = f"{self.out} has rows of {one.name}, made by {' '.join(asked)}"
+                raise DegradeError(fact, wanted=" ".join(one.asked), mend="another NAME=, or another --out")
+
+    def row(self, one: Generator, folder: Path, noise: float, seed: int) -> Row:
+        """Of a set, a noise and a seed. Raises DegradeError for a set that holds test pairs, or that has changed."""
+        name = with_noise(one.name, noise)
+        pairs = read_pairs(folder, self.maker.pairs)
+        tests = {pair.lr.tobytes() for pair in (*self.data.chosen, *self.data.reported)}
+        if known := [pair.name for pair in pairs if pair.lr.tobytes() in tests]:
+            raise DegradeError(f"{one.name} holds {len(known)} of the test pairs, such as {known[0]}", wanted="others")
+        sha256 = digest(pairs)
+        if any(row["set"].get("sha256", sha256) != sha256 for row in self.rows_of(one)):
+            fact = f"The pairs of {one.name} have changed since {self.out} got rows of them"
+            raise DegradeError(fact, mend="another NAME=, or another --out")
+        pairs, clock = noisy(pairs, noise), Clock(f"{name}, seed {seed}", self.network.steps)
+        trained = train(pairs, self.network, seed, scale=self.data.scale, on_step=clock)
+        page = {"asked": one.asked, "plan": plan_of(folder), "sha256": sha256}
+        return {
+            "generator": name, "seed": seed, "pairs": len(pairs), "set": page, "lq": likeness(pairs),
+            "loss": round(float(np.mean(trained.losses[-50:])), 5),
+        } | figures(self.data, lambda lr: super_resolve(trained.net, lr, self.data.scale))  # fmt: skip
+
+    def record(self, row: Row) -> None:
+        """On the disk, and said."""
+        add_row(self.out, row | self.about)
+        chosen = f"  choosing {row['chosen_psnr_db']:.3f}" if "chosen_psnr_db" in row else ""
+        click.echo(f"{row['generator']:32} seed {row['seed']}  PSNR {row['psnr_db']:.3f}{chosen}")
 
 
-def line(row: Row) -> str:
-    """A row for the eye."""
-    told = f"PSNR {row['psnr_db']:.3f}  Y {row['psnr_y_db']:.3f}  SSIM {row['ssim']:.4f}"
-    return f"{row['generator']:28} seed {row['seed']}  {told}  {row.get('lq', '')}"
+def say_beforehand(bench: Bench, seeds: int) -> None:
+    """What is tested on, and how long it will take by a few steps."""
+    data, network, left = bench.data, bench.network, sum(len(bench.lacking(seed)) for seed in range(seeds))
+    click.echo(f"{_named(data.chosen)} choose the noise, {_named(data.reported)} are reported" if data.chosen else
+               f"{_named(data.reported)} are reported; no pairs choose, so each noise has a line")  # fmt: skip
+    if not left:
+        click.echo("Every row is there")
+        return
+    step = seconds_a_step(data.reported, network, scale=data.scale)
+    tests, began = [*data.chosen, *data.reported], time.perf_counter()
+    super_resolve(network.build(data.scale), tests[0].lr, data.scale)
+    one = step * network.steps + (time.perf_counter() - began) * len(tests)
+    precision = "bf16" if network.bf16 else "FP32"
+    click.echo(f"{left} trainings of {network.steps} steps in {precision}, {step:.3f} s a step: about "
+               f"{left * one / 60:.0f} minutes, and before that the sets of pairs")  # fmt: skip
 
 
-def done(out: Path, about: Row) -> set[tuple[str, int | None]]:
-    """(generator, seed) of the rows that are there with the same network and number of pairs."""
-    rows = read_rows(out) if out.is_file() else []
-    same = ("network", "pairs_asked", "camera")
-    return {(row["generator"], row["seed"]) for row in rows if all(row.get(key) == about.get(key) for key in same)}
-
-
-def ways_of(engines: dict[str, Path], weights: dict[str, Path], only: tuple[str, ...]) -> list[Way]:
-    """What can be made with these engines and weights, and was asked for."""
-    unknown = set(only) - {way.name for way in WAYS}
-    if unknown:
-        raise DegradeError(f"no set is called {min(unknown)!r}", wanted=" or ".join(way.name for way in WAYS))
-    found = []
-    for way in WAYS:
-        if only and way.name not in only:
-            continue
-        if way.engine not in (None, *engines):
-            click.echo(f"{way.name} is left out: no --engine is called {way.engine!r}")
-        elif way.weights not in (None, BINNED, *weights):
-            click.echo(f"{way.name} is left out: no --weights are called {way.weights!r}")
-        else:
-            found.append(way)
-    return found
-
-
-def named(given: str, called: Callable[[Path], str]) -> tuple[str, Path]:
-    """NAME=PATH, or a path alone, which has its own name."""
-    name, equals, path = given.rpartition("=")
-    if not Path(path).exists():
-        raise DegradeError(f"{path} is not there", wanted="a path, or NAME=PATH")
-    return name if equals else called(Path(path)), Path(path)
-
-
-def kind_of(engine: Path) -> str:
-    """The kind of an engine's folder."""
-    from degrade_engine.engine.api import Engine
-
-    with Engine.open(engine) as opened:
-        return str(opened.spec.kind)
+def _named(pairs: list[Pair]) -> str:
+    names = [pair.name for pair in pairs]
+    return f"{len(names)} test pairs ({', '.join(names[:3])}{', …' if len(names) > 3 else ''})"
 
 
 @click.command()
-@click.option("--data", type=FOLDER, required=True, help=CORPUS)
-@click.option(
-    "--engine",
-    "folders",
-    multiple=True,
-    metavar="[NAME=]FOLDER",
-    help="Engine built with --lr-size 64, which makes sets of pairs. Its name is its kind if you give none. "
-    "Can be repeated.",
-)
-@click.option(
-    "--weights",
-    "files",
-    multiple=True,
-    metavar="[NAME=]FILE",
-    help="Weights of the binned degrader, from `calibrate degradation`. Can be repeated. [default: fitted to "
-    "the references]",
-)
-@click.option("--work", type=WORK, required=True, help="Folder for the sets of pairs. They are kept.")
-@click.option(
-    "--preset",
-    "name",
-    type=click.Choice(list(PRESETS)),
-    default="cpu",
+@click.option("--hr", metavar="WHERE", help="Sharp photographs to degrade, as for `generate`.")
+@click.option("--lr", metavar="WHERE", help="Photographs of the camera: the references of models that read some.")
+@click.option("--test", type=FOLDER,
+    help="Folder of true pairs to test on, as `check` reads them: gt/ and lq/, or HR/ and LR/. Scale 4 or 2. Of LR "
+    "larger than 256 pixels the middle is taken.")  # fmt: skip
+@click.option("--camera", type=click.Choice(list(CAMERAS)),
+    help="Instead of --hr, --lr and --test: cameras of the development corpus. No model was trained on "
+    "drealsr's.")  # fmt: skip
+@click.option("--data", type=FOLDER, help=f"For --camera. {CORPUS}")
+@click.option("--generator", "asked", multiple=True, metavar="'[NAME=]WHAT [OPTIONS]'",
+    help="What makes pairs: a degrader (bicubic), a model (its name, checkpoint, bundle or engine), or a folder of "
+    "pairs from elsewhere. OPTIONS are those of `generate`: 'rec=realdgen-small --tau 0'. With --camera, 'true pairs' "
+    f"are the camera's that may be trained on. Can be repeated. [default: {', '.join(DEFAULT)}; with --camera also "
+    "true pairs]")  # fmt: skip
+@click.option("--noise", "noises", type=click.FloatRange(0), metavar="SIGMA", multiple=True, default=(0.0, 1.0, 2.0),
+    help="White noise added to the LR, in grey levels. Can be repeated: the best on the choosing pairs counts. "
+    "[default: 0, 1 and 2]")  # fmt: skip
+@click.option("--choose-share", "share", type=click.FloatRange(0, 1, max_open=True), metavar="SHARE", default=0.5,
     show_default=True,
-    help=f"Size of the SR network and length of the training. cpu: {PRESETS['cpu'].steps} steps. gpu: a "
-    f"larger network, {PRESETS['gpu'].steps} steps.",
-)
-@click.option("--steps", type=click.IntRange(1), metavar="N", help="Steps of each training. [default: the preset's]")
-@click.option("--pairs", type=click.IntRange(1), metavar="N", default=400, show_default=True, help="Pairs per set.")
-@click.option(
-    "--seeds",
-    type=click.IntRange(1),
-    metavar="N",
-    default=3,
-    show_default=True,
-    help="Trainings per set, each with another random seed.",
-)
-@click.option(
-    "--only",
-    multiple=True,
-    metavar="NAME",
-    help="Use only the set of this name, e.g. bicubic. Can be repeated. [default: every set that can be made]",
-)
-@click.option(
-    "--camera",
-    type=click.Choice(["canon", "drealsr"]),
-    default="canon",
-    show_default=True,
-    help="Cameras of the references and the test. No model was trained on drealsr's.",
-)
-@click.option("--threads", type=click.IntRange(1), metavar="N", default=1, show_default=True, help="CPU threads.")
-@click.option(
-    "-o",
-    "--out",
-    type=OUT,
-    required=True,
-    help="File for the rows (JSON Lines). Rows are appended. A row that exists is not measured again.",
-)
+    help="Share of the test pairs that choose the noise, evenly by name. The others are reported. 0: report every "
+    "noise.")  # fmt: skip
+@click.option("--choose", metavar="PATTERN", help="Names of the test pairs that choose, such as 'day1_*'.")
+@one_of("--network", list(NETWORKS), SMALL.name,
+    "SR network. srresnet-small: 8 blocks of 32 channels. srresnet: the paper's size, 100,000 steps. compact: "
+    "Real-ESRGAN's SRVGGNetCompact, 16 convolutions of 64.")  # fmt: skip
+@integer("--steps", None, "Steps of each training. [default: 500; srresnet: 100000]")
+@integer("--pairs", 400, "Pairs per set.")
+@integer("--seeds", 3, "Trainings per set, each with another random seed. The first tries every noise, the others the "
+    "best.")  # fmt: skip
+@integer("--threads", 1, "CPU threads.")
+@click.option("--work", type=WORK, required=True, help="Folder for engines and sets of pairs. They are kept.")
+@click.option("-o", "--out", type=OUT, required=True,
+    help="File for the rows (JSON Lines). Rows are appended. A row that exists is not measured again.")  # fmt: skip
+@click.option("--picture", "drawn", type=OUT, help="File for a picture of the table (SVG). [default: none]")
 def main(
-    data: Path, folders: tuple[str, ...], files: tuple[str, ...], work: Path, name: str, steps: int | None, pairs: int,
-    seeds: int, only: tuple[str, ...], camera: str, threads: int, out: Path,
+    hr: str | None, lr: str | None, test: Path | None, camera: str | None, data: Path | None, asked: tuple[str, ...],
+    noises: tuple[float, ...], share: float, choose: str | None, network: str, steps: int | None, pairs: int,
+    seeds: int, threads: int, work: Path, out: Path, drawn: Path | None,
 ) -> None:  # fmt: skip
     """Train the same SR network on each generator's pairs, and test it on true pairs.
 
     \b
     Example:
-      degrade-engine bench papers worth --data corpus --engine engine \\
-        --work out/worth -o worth.jsonl
+      degrade-engine bench papers worth --hr my/sharp --lr my/camera \\
+        --test my/pairs --generator bicubic --generator realdgen-small \\
+        --generator theirs=elsewhere/pairs --work out/worth -o worth.jsonl
 
-    This is the question of RealDGen's Table 1. The sets have the same HR; only the LR differ. The test is RealSR Canon
-    x4, scenes 031 to 050. A row is one set and one seed. A stopped run continues with the same command.
+    This is the question of RealDGen's Table 1. All sets made here have the same HR; only the LR differs. A row is one
+    set, one noise and one seed. A stopped run continues with the same command. It ends with a table: PSNR, also with
+    each test image's own gain and offset removed, and the share of the way from bicubic pairs to true pairs, if a
+    generator is called 'true pairs'.
     """
     torch.set_num_threads(threads)
     cv2.setNumThreads(threads)
-    preset = PRESETS[name] if steps is None else dataclasses.replace(PRESETS[name], steps=steps)
-    engines = dict(named(folder, kind_of) for folder in folders)
-    weights = dict(named(file, lambda _: BINNED) for file in files)
-    maker = Maker(Scenes.read(data, camera), work, engines, pairs, seed=0, threads=threads, weights=weights)
-    tests = Tests.read(data, camera)
-    about = {"network": dataclasses.asdict(preset), "tests": len(tests.reported.hr), "pairs_asked": pairs,
-             "scale": SCALE, "threads": threads, "versions": tool_versions()} | stamp()  # fmt: skip
-    if camera != "canon":  # rows of Canon are older than the word
-        about["camera"] = camera
-    ways = ways_of(engines, weights, only)
-    work.mkdir(parents=True, exist_ok=True)
-    known = done(out, about)
-    click.echo(f"{len(ways)} sets, {seeds} seeds each, {preset.steps} steps a training; {len(known)} rows are there")
+    found = _data(camera, data, work, (hr, lr, test), share, choose)
+    learner = NETWORKS[network]
+    learner = dataclasses.replace(learner, bf16=bf16_helps(), steps=steps or learner.steps)
+    words = asked or (*DEFAULT, *([TRUE] if found.true else []))
+    generators = [Generator.read(one if one != TRUE else f"{TRUE}={shlex.quote(str(found.true))}") for one in words]
+    if len({one.name for one in generators}) < len(generators):
+        raise DegradeError("Two generators have the same name", wanted="NAME=WHAT, with another NAME for each")
+    about = {"network": dataclasses.asdict(learner), "tests": len(found.reported), "choosing": len(found.chosen),
+             "tests_sha256": found.tests_sha256, "pairs_asked": pairs, "scale": found.scale, "threads": threads,
+             "versions": tool_versions()} | stamp() | ({"camera": found.name} if found.name else {})  # fmt: skip
+    maker, added = Maker(found, work, pairs, threads), tuple(sorted(set(noises)))
+    bench = Bench(found, maker, learner, generators, added, out, about)
+    say_beforehand(bench, seeds)
+    measure(bench, seeds)
+    rows = bench.rows()
+    click.echo(leaderboard(rows))
+    if drawn is not None:
+        drawn.write_text(picture.draw(rows))
 
-    def record(row: Row) -> None:
-        add_row(out, row | about)
-        click.echo(line(row))
 
-    if (FLOOR, None) not in known:
-        record(floor(tests))
-    for seed in range(seeds):  # outermost, so that a table of one seed is there early
-        for way in ways:
-            if (way.name, seed) not in known:
-                record(worth(way, maker, preset, seed, tests))
+def _data(
+    camera: str | None, corpus: Path | None, work: Path, places: tuple[str | None, str | None, Path | None],
+    share: float, choose: str | None,
+) -> Data:  # fmt: skip
+    """Of the development corpus, or one's own."""
+    if (camera is None) != (corpus is None) or (camera and any(places)):
+        raise click.UsageError("give --camera and --data, or --hr, --lr and --test")
+    if camera is None or corpus is None:
+        return own(*places, share, choose)
+    return CAMERAS[camera](corpus, work)
+
+
+def measure(bench: Bench, seeds: int) -> None:
+    """Make the rows that are not there. Seeds are the outermost loop, so that a table of one seed is there early."""
+    for one in bench.generators:
+        bench.check(one)
+    folders = {}
+    for one in dict.fromkeys(one for seed in range(seeds) for one, _ in bench.lacking(seed)):
+        began = time.monotonic()
+        folders[one.name] = bench.maker.make(one)
+        click.echo(f"{one.name}: the pairs are there, {time.monotonic() - began:.0f} s")
+    if not any(row["generator"] == FLOOR for row in bench.rows()):
+        bench.record({"generator": FLOOR, "seed": None} | figures(bench.data, enlarged(bench.data.scale)))
+    for seed in range(seeds):
+        for one, noise in bench.lacking(seed):
+            bench.record(bench.row(one, folders[one.name], noise, seed))
+
+
+def enlarged(scale: int) -> Callable[[Image], Image]:
+    """What needs no training: each LR enlarged."""
+    return lambda lr: resize_bicubic(lr, (scale * lr.shape[0], scale * lr.shape[1]))
