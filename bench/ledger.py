@@ -96,7 +96,7 @@ class Watched:
 
     def __init__(self, device: Device, ledger: Ledger) -> None:
         self._device, self._ledger = device, ledger
-        self.name, self.stream = device.name, device.stream
+        self.name, self.stream, self.overlaps = device.name, device.stream, device.overlaps
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -113,6 +113,10 @@ class Watched:
     def download(self, *buffers: Any) -> tuple[Array, ...]:
         nbytes = sum(buffer.nbytes for buffer in buffers)
         return self._ledger.note("download", "", nbytes, lambda: self._device.download(*buffers))
+
+    def fetch(self, *buffers: Any) -> Callable[[], tuple[Array, ...]]:
+        nbytes = sum(buffer.nbytes for buffer in buffers)
+        return self._ledger.note("download", "", nbytes, lambda: self._device.fetch(*buffers))
 
     def launch(self, kernel: str, **arguments: Any) -> None:
         nbytes = sum(arguments[name].nbytes for name in MOVED[kernel])

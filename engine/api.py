@@ -20,7 +20,7 @@ from .engine_spec import EngineSpec, open_engine_spec
 from .errors import DegradeError
 from .executors import Executor
 from .recipe import Recipe
-from .sampling.batch import Batch, BatchResult, Runner
+from .sampling.batch import Batch, BatchResult, Begun, Runner
 from .sampling.tiling import Grid, grid_of, pairs_a_batch
 from .scalars import whole
 from .starts import open_start, start_image
@@ -142,6 +142,12 @@ class Engine:
 
         Raises DegradeError for shapes that do not fit, or if the engine is closed, or was opened by another process.
         """
+        return self.begin(batch, filter=filter, candidates=candidates, inspect=inspect).result()
+
+    def begin(self, batch: Batch, *, filter: bool = True, candidates: int | None = None, inspect: bool = True) -> Begun:
+        """`run`, and on a GPU without waiting: it is at work when this returns, and the next batch can be begun. The
+        results may be asked for in any order. Raises as `run` does, and so does `result`.
+        """
         if os.getpid() != self._process:
             fact = f"The engine {self.folder} was opened in process {self._process}, and this is a fork of it"
             raise DegradeError(fact, mend="open it in this process, or start processes by `spawn`")
@@ -149,7 +155,13 @@ class Engine:
             if self._bound is None:
                 raise DegradeError(f"The engine {self.folder} is closed", mend="run it inside its `with` block")
             runner = self._runner(self.spec.candidates if candidates is None else candidates)
-            return runner.run(batch, filter=filter, inspect=inspect)
+            begun = runner.begin(batch, filter=filter, inspect=inspect)
+
+        def result() -> BatchResult:
+            with self._turn:
+                return begun()
+
+        return Begun(not self._device.overlaps, result)
 
     def _runner(self, candidates: int) -> Runner:
         """What makes so many candidates of each pair, with the networks bound to its buffers."""
@@ -204,13 +216,13 @@ class Engine:
         how = Recipe.of(self.spec, recipe, **changes)
         taus = draws.taus_of(seed, how.tau, pairs) if given is None else given
         degrader = open_start(how.start, degrader_options, weights)
-        results, at_a_time = [], self.pairs(how.candidates)
+        begun, at_a_time = [], self.pairs(how.candidates)
         for begin in range(0, n, at_a_time):
             rows = slice(begin, begin + at_a_time)
             seen = None if camera is None else camera[rows]
             batch = self._batch(how, degrader, sharp[rows], seen, taus[rows], scale, seed, pairs[rows])
-            results.append(self.run(batch, filter=how.filter, candidates=how.candidates))
-        return _join(results)
+            begun.append(self.begin(batch, filter=how.filter, candidates=how.candidates))
+        return _join([one.result() for one in begun])
 
     def _batch(
         self, how: Recipe, degrader: Degrader | None, hr: list[Bytes], camera: list[Bytes] | None, taus: list[int],

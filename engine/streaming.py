@@ -11,8 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, fields, replace
 from functools import partial
-from itertools import groupby, islice
-from operator import itemgetter
+from itertools import islice
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -25,7 +24,7 @@ from .inputs import loading
 from .inputs.decoded import Decoded
 from .inputs.photographs import Reject
 from .pipeline import records
-from .pipeline.batches import Batches
+from .pipeline.batches import Batches, Results
 from .pipeline.generate import choose
 from .pipeline.stages import Stages
 from .plan import BOUNDS, Plan
@@ -75,8 +74,12 @@ class Streamed:
             made = Batches(plan, engine, schedule)
             stages = stack.enter_context(Stages(self.threads or min(8, os.cpu_count() or 1), behind=1))
             load = partial(loading.load, plan, self.planned.sources.folders, Decoded())
-            for _, pieces in groupby(stages.read(self._batches(plan), load), key=itemgetter(0)):
-                yield from self._window(plan, made, (outcomes for _, outcomes in pieces))
+            window = list[tuple[Sequence[loading.Outcome], Results]]()
+            for last, outcomes, done in made.run(stages.read(self._batches(plan), load), stages.timed):
+                window.append((outcomes, done))
+                if last:
+                    yield from self._window(plan, made, window)
+                    window = []
 
     def _opened(self, stack: ExitStack) -> tuple[Any, Schedule]:
         if self.order.engine is None:
@@ -92,19 +95,20 @@ class Streamed:
         )
         return engine, engine.spec.schedule
 
-    def _batches(self, plan: Plan) -> Iterator[tuple[int, Sequence[int]]]:
-        size, numbers, window = max(1, WINDOW // plan.batch) * plan.batch, iter(self.numbers), 0
+    def _batches(self, plan: Plan) -> Iterator[tuple[bool, Sequence[int]]]:
+        """Batches, and whether each is the last of its window."""
+        size, numbers = max(1, WINDOW // plan.batch) * plan.batch, iter(self.numbers)
         while some := sorted(islice(numbers, size), key=plan.steps):
             for at in range(0, len(some), plan.batch):
-                yield window, some[at : at + plan.batch]
-            window += 1
+                yield at + plan.batch >= len(some), some[at : at + plan.batch]
 
-    def _window(self, plan: Plan, made: Batches, loaded: Iterator[list[loading.Outcome]]) -> Iterator[Pair]:
+    def _window(
+        self, plan: Plan, made: Batches, results: Sequence[tuple[Sequence[loading.Outcome], Results]]
+    ) -> Iterator[Pair]:
         """Its pairs by their numbers. Raises DegradeError where a whole window of some size has none."""
         pairs, rejects, asked = list[Pair](), list[Reject](), 0
-        for outcomes in loaded:
+        for outcomes, done in results:
             asked += len(outcomes)
-            done = made.run(outcomes)
             rejects += [one for outcome in outcomes for one in outcome.rejects] + done.rejects
             pairs += [pair for one in done.pairs if (pair := _pair(plan, *one)) is not None]
         made.check(pairs, rejects)

@@ -28,7 +28,7 @@ from degrade_engine.engine.planning import Order, Planned
 from degrade_engine.engine.report.figures import figure
 from degrade_engine.engine.runners import runner
 from degrade_engine.engine.runners.workers import Workers
-from degrade_engine.engine.sampling.batch import Batch, BatchResult
+from degrade_engine.engine.sampling.batch import Batch, Begun
 from degrade_engine.engine.sampling.starts import StartEngine
 from degrade_engine.engine.schedule import Schedule
 from degrade_engine.engine.sinks import Output
@@ -48,10 +48,10 @@ OUTPUTS = {
 class Instant(StartEngine):
     """Gives back the HR at LR size."""
 
-    def run(
+    def begin(
         self, batch: Batch, *, filter: bool = False, candidates: int | None = None, inspect: bool = True
-    ) -> BatchResult:
-        return super().run(replace(batch, start=batch.content))
+    ) -> Begun:
+        return super().begin(replace(batch, start=batch.content))
 
 
 def host_rows(hr: Path, pairs: int, work: Path) -> Iterator[Row]:

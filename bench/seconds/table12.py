@@ -32,7 +32,7 @@ from degrade_engine.engine.pipeline.batches import Runs
 from degrade_engine.engine.planning import BATCH, Order, Planned, make_plan
 from degrade_engine.engine.recipe import Recipe
 from degrade_engine.engine.runners import runner
-from degrade_engine.engine.sampling.batch import Batch, BatchResult
+from degrade_engine.engine.sampling.batch import Batch, Begun
 from degrade_engine.engine.sampling.starts import StartEngine
 from degrade_engine.engine.schedule import Schedule
 from degrade_engine.kernels import pixels
@@ -85,11 +85,11 @@ class Stopwatch:
         self.engine, self.hr_scale = engine, engine.hr_scale
         self.seconds: list[float] = []
 
-    def run(self, batch: Batch, **how: Any) -> BatchResult:
+    def begin(self, batch: Batch, **how: Any) -> Begun:
         began = time.perf_counter()
-        result = self.engine.run(batch, **how)
+        result = self.engine.begin(batch, **how).result()
         self.seconds.append(time.perf_counter() - began)
-        return result
+        return Begun(True, lambda: result)
 
 
 def true_pairs(folder: Path, count: int) -> list[Pair]:

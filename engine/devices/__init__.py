@@ -43,11 +43,13 @@ class Loop(Protocol):
 class Device(Protocol):
     """Buffers have a shape and a dtype and can be sliced along their first axis without a copy.
 
-    stream is what executors enqueue on, None on the host; notes are sentences for the user about how it runs.
+    stream is what executors enqueue on, None on the host; overlaps: whether a launch returns before its work has ended;
+    notes are sentences for the user about how it runs.
     """
 
     name: str
     stream: Any
+    overlaps: bool
     notes: tuple[str, ...]
 
     def allocate(self, shape: tuple[int, ...], dtype: Any) -> Any:
@@ -58,8 +60,13 @@ class Device(Protocol):
         """Host values into the buffer; shape and dtype must match."""
         ...
 
+    def fetch(self, *buffers: Any) -> Callable[[], tuple[Array, ...]]:
+        """The buffers as they are after everything launched so far, whatever is launched next. What it gives waits for
+        them, and gives them as new host arrays."""
+        ...
+
     def download(self, *buffers: Any) -> tuple[Array, ...]:
-        """The buffers' values as new host arrays, after everything launched so far has ended."""
+        """The same, waited for."""
         ...
 
     def launch(self, kernel: str, **arguments: Any) -> None:
@@ -85,6 +92,8 @@ class PlainLoop:
 
 class HostDevice:
     """numpy buffers and the host kernels. threads: for the kernels, not for the networks."""
+
+    overlaps = False
 
     def __init__(self, threads: int = 1) -> None:
         self.name = "host"
@@ -118,6 +127,10 @@ class HostDevice:
     def upload(self, buffer: Array, values: Array) -> None:
         check_fit(buffer, values)
         buffer[...] = values
+
+    def fetch(self, *buffers: Array) -> Callable[[], tuple[Array, ...]]:
+        found = self.download(*buffers)
+        return lambda: found
 
     def download(self, *buffers: Array) -> tuple[Array, ...]:
         return tuple(buffer.copy() for buffer in buffers)

@@ -8,7 +8,8 @@ hold on to it anyway, and pycuda leaves a primary context that it releases on th
 while a method runs: pycuda aborts a process that ends with one current, and a caller may have another thread.
 
 All work is in one stream that does not wait for the default one: such a stream can be captured, and nobody else's
-work can slip in. Uploads and launches return at once; only `download` and `synchronize` wait.
+work can slip in. Copies from and to the host have streams of their own, so that they run beside it (staging.py).
+Uploads, launches and `fetch` return at once; what `fetch` gives, `download` and `synchronize` wait.
 
 Tested with both packages over a driver without a GPU (tests/engine/fake_libcuda.cpp). No GPU has run it yet.
 """
@@ -31,9 +32,9 @@ from ...kernels import loader
 from ...kernels.grids import KERNELS, THREADS, Grid
 from ..errors import DegradeError
 from . import Loop, PlainLoop, check_fit, launches
+from .staging import NON_BLOCKING, Fetched, Staging
 
 EXTRA = "pip install 'degrade-engine[cuda]'"
-NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING: does not wait for the default stream, nor it for this one
 LETTERS = {ctypes.c_void_p: "P", ctypes.c_int32: "i", ctypes.c_int64: "q", ctypes.c_uint32: "I", ctypes.c_float: "f"}
 
 
@@ -76,6 +77,7 @@ class CudaDevice:
     """
 
     graphs = True
+    overlaps = True
 
     def __init__(self, cuda: Any, bindings: Any, fatbin: loader.Status) -> None:
         if fatbin.path is None:
@@ -96,6 +98,7 @@ class CudaDevice:
                 function.prepare("".join(LETTERS[kind] for kind in KERNELS[name].arguments.values()))
             self._stream = cuda.Stream(NON_BLOCKING)  # last: nothing is left where the kernels do not load
             self.stream = int(self._stream.handle)
+            self._staging: Any = Staging(cuda, self._stream, self.current)
 
     @classmethod
     def open(cls) -> CudaDevice:
@@ -133,18 +136,19 @@ class CudaDevice:
 
     def upload(self, buffer: CudaBuffer, values: NDArray[Any]) -> None:
         check_fit(buffer, values)
-        if buffer.nbytes:  # ordinary memory is staged before the call returns, so the values may go away
+        self._refuse_in_a_capture()
+        if buffer.nbytes:
             with self.current(f"when {buffer.nbytes} bytes were uploaded"):
-                self._cuda.memcpy_htod_async(buffer.address, np.ascontiguousarray(values), self._stream)
+                self._staging.upload(buffer.address, values)
+
+    def fetch(self, *buffers: CudaBuffer) -> Fetched:
+        self._refuse_in_a_capture()
+        with self.current("when results were read back"):
+            fetched: Fetched = self._staging.fetch(buffers)
+        return fetched
 
     def download(self, *buffers: CudaBuffer) -> tuple[NDArray[Any], ...]:
-        found = tuple(np.empty(buffer.shape, buffer.dtype) for buffer in buffers)
-        with self.current("when results were read back"):
-            for values, buffer in zip(found, buffers, strict=True):
-                if buffer.nbytes:
-                    self._cuda.memcpy_dtoh_async(values, buffer.address, self._stream)
-            self._stream.synchronize()
-        return found
+        return self.fetch(*buffers)()
 
     def launch(self, kernel: str, **arguments: Any) -> None:
         name, written_out = launches.CALLS[kernel](**arguments)
@@ -177,11 +181,13 @@ class CudaDevice:
             loop.close()
         with self.current("when it was given back"):
             self._stream.synchronize()
+            self._staging.synchronize()
+            self._staging.free()
             for allocation in self._allocations:
                 allocation.free()
             self._allocations, self._loops, self._functions = [], [], {}
             self._scratch, self._on_scratch = None, []
-            self._stream = self._module = None
+            self._stream = self._module = self._staging = None
         self._context = None
 
     # -------------------------------------------------------------------------------------- waiting, timing
@@ -232,6 +238,10 @@ class CudaDevice:
     def destroy(self, executable: Any) -> None:
         """Gives a captured graph back."""
         self._call("when a graph was destroyed", "cuGraphExecDestroy", executable)
+
+    def _refuse_in_a_capture(self) -> None:
+        if self.capturing:  # a replay would copy what there was then
+            raise DegradeError("A step that copies from or to the host cannot be captured")
 
     def _forget(self, graph: Any) -> None:
         if graph is not None and int(graph):

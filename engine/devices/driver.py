@@ -94,6 +94,27 @@ class mem_alloc:
         done("cuMemFree", api().cuMemFree(self._address))
 
 
+class PinnedMemory:
+    """Memory of the host that the GPU copies from and to by itself."""
+
+    def __init__(self, nbytes: int) -> None:
+        self._address = done("cuMemHostAlloc", api().cuMemHostAlloc(nbytes, 0))
+        self.__array_interface__ = {
+            "shape": (nbytes,),
+            "typestr": "|u1",
+            "data": (int(self._address), False),
+            "version": 3,
+        }
+
+    def free(self) -> None:
+        done("cuMemFreeHost", api().cuMemFreeHost(self._address))
+
+
+def pagelocked_empty(nbytes: int, dtype: Any) -> np.ndarray:
+    """An array of bytes, whose base is the memory."""
+    return np.asarray(PinnedMemory(nbytes), dtype)
+
+
 class Stream:
     def __init__(self, flags: int = 0) -> None:
         self.of_cuda = own(self, api().cuStreamDestroy, done("cuStreamCreate", api().cuStreamCreate(flags)))
@@ -102,21 +123,24 @@ class Stream:
     def synchronize(self) -> None:
         done("cuStreamSynchronize", api().cuStreamSynchronize(self.of_cuda))
 
+    def wait_for_event(self, event: Event) -> None:
+        done("cuStreamWaitEvent", api().cuStreamWaitEvent(self.of_cuda, event.of_cuda, 0))
+
 
 class Event:
     """A place in a stream, with its time."""
 
-    def __init__(self) -> None:
-        self._event = own(self, api().cuEventDestroy, done("cuEventCreate", api().cuEventCreate(0)))
+    def __init__(self, flags: int = 0) -> None:
+        self.of_cuda = own(self, api().cuEventDestroy, done("cuEventCreate", api().cuEventCreate(flags)))
 
     def record(self, stream: Stream) -> None:
-        done("cuEventRecord", api().cuEventRecord(self._event, stream.of_cuda))
+        done("cuEventRecord", api().cuEventRecord(self.of_cuda, stream.of_cuda))
 
     def synchronize(self) -> None:
-        done("cuEventSynchronize", api().cuEventSynchronize(self._event))
+        done("cuEventSynchronize", api().cuEventSynchronize(self.of_cuda))
 
     def time_since(self, other: Event) -> float:
-        milliseconds: float = done("cuEventElapsedTime", api().cuEventElapsedTime(other._event, self._event))
+        milliseconds: float = done("cuEventElapsedTime", api().cuEventElapsedTime(other.of_cuda, self.of_cuda))
         return milliseconds
 
 

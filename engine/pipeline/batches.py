@@ -3,13 +3,18 @@
 What an engine raises says nothing of which pair it was. So the batch is run again, once for each of its pairs, the
 others as padding: the good ones get the bytes that they would have had, the bad ones are named, and the run goes on. An
 engine that fails on pair after pair is itself broken, and must not cost a run its pairs: then it stops.
+
+A GPU works by itself: the next batch is begun before the results of a batch are waited for, also where it is the next
+shard's. On a CPU a batch has ended when it was begun, and is handed over at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 
@@ -18,11 +23,15 @@ from ..faults import no_memory, out_of_memory
 from ..inputs.loading import Inputs, Outcome
 from ..inputs.photographs import Reject
 from ..plan import Plan
-from ..sampling.batch import Batch, BatchResult
+from ..sampling.batch import Batch, BatchResult, Begun
 from ..schedule import Schedule
+from .stops import Stopped
 
 ENGINE_ERROR = "engine_error"
 MOST_IN_SUCCESSION = 16  # pairs that may fail without one between them that does not
+Key = TypeVar("Key")
+Outcomes = Sequence[Outcome]
+Timed = Callable[[Literal["engine"]], AbstractContextManager[None]]
 
 
 class Runs(Protocol):
@@ -31,9 +40,9 @@ class Runs(Protocol):
     @property
     def hr_scale(self) -> int | None: ...
 
-    def run(
+    def begin(
         self, batch: Batch, *, filter: bool = True, candidates: int | None = None, inspect: bool = True
-    ) -> BatchResult: ...
+    ) -> Begun: ...
 
 
 @dataclass
@@ -53,19 +62,26 @@ class Batches:
         self._plan, self._engine, self._schedule = plan, engine, schedule
         self._failed = 0  # pairs in succession
 
-    def run(self, outcomes: Sequence[Outcome]) -> Results:
-        """The results of a batch. Raises DegradeError where too many pairs in succession failed, MachineFault where
-        memory ran out: that is no pair's fault."""
-        made = Results()
-        if not any(outcome.inputs for outcome in outcomes):
-            return made
-        try:
-            self._add(made, outcomes)
-        except Exception as error:  # whatever a network's runtime raises; one by one, it says of whom
-            if out_of_memory(error):
-                raise no_memory(error) from error
-            self._one_by_one(made, outcomes)
-        return made
+    def run(
+        self, loaded: Iterable[tuple[Key, Outcomes]], timed: Timed, stop: object = None
+    ) -> Iterator[tuple[Key, Outcomes, Results]]:
+        """Batch after batch, in order: what it was called, what it was made of, and its results. timed: of `Stages`;
+        stop: true where no further batch is to be begun. Raises DegradeError where too many pairs in succession failed,
+        MachineFault where memory ran out: that is no pair's fault."""
+        begun: deque[tuple[Key, Outcomes, Begun | Exception | None]] = deque()
+
+        def handed_over() -> tuple[Key, Outcomes, Results]:
+            key, outcomes, one = begun.popleft()
+            with timed("engine"):
+                return key, outcomes, self._ended(outcomes, one)
+
+        for key, outcomes in _until_stopped(loaded, stop):
+            with timed("engine"):
+                begun.append((key, outcomes, self._begin(outcomes)))
+            while len(begun) > 1 or begun and not _under_way(begun[0][2]):
+                yield handed_over()
+        while begun:
+            yield handed_over()
 
     def check(self, rows: Sequence[Any], rejects: Sequence[Reject]) -> None:
         """Raises DegradeError for a shard of which the engine made nothing: it is not to be committed so."""
@@ -73,13 +89,36 @@ class Batches:
         if not rows and last:
             raise self._broken(last)
 
-    def _one_by_one(self, made: Results, outcomes: Sequence[Outcome]) -> None:
+    def _begin(self, outcomes: Outcomes) -> Begun | Exception | None:
+        """None for a batch without inputs. What the engine raised is looked at when the batches before have ended."""
+        options = self._plan.options
+        if not any(outcome.inputs for outcome in outcomes):
+            return None
+        try:
+            return self._engine.begin(
+                assemble(self._plan, self._schedule, outcomes, reads_hr=self._engine.hr_scale is not None),
+                filter=options.recipe.filter, candidates=options.recipe.candidates, inspect=options.save_candidates,
+            )  # fmt: skip
+        except Exception as error:  # whatever a network's runtime raises
+            return error
+
+    def _ended(self, outcomes: Outcomes, begun: Begun | Exception | None) -> Results:
+        made = Results()
+        try:
+            self._add(made, outcomes, begun)
+        except Exception as error:  # one by one, it says of whom
+            if out_of_memory(error):
+                raise no_memory(error) from error
+            self._one_by_one(made, outcomes)
+        return made
+
+    def _one_by_one(self, made: Results, outcomes: Outcomes) -> None:
         for at, outcome in enumerate(outcomes):
             if outcome.inputs is None:
                 continue
             alone = [one if n == at else Outcome(one.pair, None, (), 0.0) for n, one in enumerate(outcomes)]
             try:
-                self._add(made, alone)
+                self._add(made, alone, self._begin(alone))
             except Exception as error:
                 said = f"{type(error).__name__}: {str(error).strip()[:300]}"
                 made.rejects.append(Reject("pair", str(outcome.pair), ENGINE_ERROR, said))
@@ -87,12 +126,12 @@ class Batches:
                 if self._failed >= MOST_IN_SUCCESSION:
                     raise self._broken(made.rejects[-1]) from error
 
-    def _add(self, made: Results, outcomes: Sequence[Outcome]) -> None:
-        options = self._plan.options
-        result = self._engine.run(
-            assemble(self._plan, self._schedule, outcomes, reads_hr=self._engine.hr_scale is not None),
-            filter=options.recipe.filter, candidates=options.recipe.candidates, inspect=options.save_candidates,
-        )  # fmt: skip
+    def _add(self, made: Results, outcomes: Outcomes, begun: Begun | Exception | None) -> None:
+        if begun is None:
+            return
+        if isinstance(begun, Exception):
+            raise begun
+        result = begun.result()
         made.pairs += [(one.inputs, result, at) for at, one in enumerate(outcomes) if one.inputs is not None]
         made.row_steps += result.row_steps
         made.executed_row_steps += result.executed_row_steps
@@ -104,6 +143,19 @@ class Batches:
             mend="`degrade-engine verify` says whether it still computes what it should; the same generate command "
             "continues",
         )
+
+
+def _under_way(begun: Begun | Exception | None) -> bool:
+    return isinstance(begun, Begun) and not begun.ready
+
+
+def _until_stopped(loaded: Iterable[tuple[Key, Outcomes]], stop: object) -> Iterator[tuple[Key, Outcomes]]:
+    """What is loaded, to where `stop` became true: what has been begun by then is still handed over."""
+    with suppress(Stopped):
+        for one in loaded:
+            if stop:
+                return
+            yield one
 
 
 def assemble(plan: Plan, schedule: Schedule, outcomes: Sequence[Outcome], reads_hr: bool = False) -> Batch:

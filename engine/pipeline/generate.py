@@ -1,7 +1,7 @@
 """One shard of a run: `run(plan, shard)` is a pure function of the plan and the shard's number.
 
-Its batches go through the engine one after another; what comes out is handed to the writing stage, and the shard's
-record can be sealed when that has written it (`Draft`). Nothing is decided on the way but which photographs were
+What the engine made of its batches is handed to the writing stage, and the shard's record can be sealed when that has
+written it (`Draft`). Nothing is decided on the way but which photographs were
 unusable, and that is settled before a batch is formed: a pair without inputs keeps its rows as padding, so its
 neighbours' bytes do not change.
 """
@@ -9,7 +9,7 @@ neighbours' bytes do not change.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +24,7 @@ from ..plan import Plan
 from ..sampling.batch import BatchResult
 from ..sinks.contract import stem_of
 from . import records
-from .batches import Batches
+from .batches import Batches, Results
 from .records import Head, Record
 from .stages import Mark, Stages
 from .stops import Stopped
@@ -74,27 +74,22 @@ def run(
     batches: Batches,
     sink: Sink,
     stages: Stages,
-    loaded: Iterator[list[Outcome]],
+    results: Iterable[tuple[int, Sequence[Outcome], Results]],
     on_batch: Callable[[Sequence[Outcome]], None],
     since: Mark,
-    stop: object = None,
 ) -> Draft:
-    """Make the pairs of a shard and hand their images over to be written.
+    """Hand the images of a shard over to be written.
 
-    loaded: the outcomes of its batches. on_batch is called after each. since: when the shard before it was handed over;
-    the wait for its first batch is this shard's. stop: true where no further batch is to be
-    made; the shard is then given up (Stopped), unless it was its last. Raises DegradeError where the engine fails on
-    pair after pair.
+    results: of its batches, from `batches`. on_batch is called after each. since: when the shard before it was
+    handed over; the wait for its first batch is this shard's. A shard of which results are lacking is given up
+    (Stopped). Raises DegradeError where the engine fails on pair after pair.
     """
-    draft = Draft(shard, plan.sha256)
-    for number, outcomes in enumerate(loaded):
-        if stop and number:
-            raise Stopped
+    draft, left = Draft(shard, plan.sha256), len(plan.shards[shard])
+    for _, outcomes, made in results:
+        left -= 1
         draft.seconds["decode"] += sum(outcome.decode_s for outcome in outcomes)
         draft.seconds["degrade"] += sum(outcome.degrade_s for outcome in outcomes)
         draft.rejects += [reject for outcome in outcomes for reject in outcome.rejects]
-        with stages.timed("engine"):
-            made = batches.run(outcomes)
         draft.row_steps += made.row_steps
         draft.executed_row_steps += made.executed_row_steps
         draft.rejects += made.rejects
@@ -107,6 +102,8 @@ def run(
             draft.rows.append(records.row(plan, inputs, errors, content, score, kept))
             draft.writes.append(stages.write(write_pair, plan, sink, inputs, result, at))
         on_batch(outcomes)
+    if left:
+        raise Stopped
     batches.check(draft.rows, draft.rejects)
     spent = stages.since(since)
     draft.seconds |= {

@@ -15,8 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
-from itertools import groupby
-from operator import itemgetter
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -143,14 +142,13 @@ def make(
     try:
         with stages, suppress(Stopped):  # a run that stops still commits what is made
             loaded = stages.read(batches(), partial(loading.load, plan, folders, Decoded()), stop)
+            results = made.run(loaded, stages.timed, stop)
             since = stages.mark()
-            for shard, pieces in groupby(loaded, key=itemgetter(0)):
-                if stop:
-                    break
+            for first in results:
+                shard, *_ = first
                 draft = generate.run(
-                    plan, shard, batches=made, sink=opened.sink, stages=stages,
-                    loaded=(outcomes for _, outcomes in pieces), on_batch=on_batch, since=since,
-                    stop=stop,
+                    plan, shard, batches=made, sink=opened.sink, stages=stages, on_batch=on_batch, since=since,
+                    results=chain([first], islice(results, len(plan.shards[shard]) - 1)),
                 )  # fmt: skip
                 stages.commit(commit, draft)
                 since = stages.mark()

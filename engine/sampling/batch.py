@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -94,6 +94,15 @@ class Model(Protocol):
     def filter(self) -> FilterWeights: ...
 
 
+@dataclass(frozen=True, eq=False)
+class Begun:
+    """A batch that was begun. ready: whether its result is there, as it is on a CPU; result: gives it, and waits for it
+    where it is not."""
+
+    ready: bool
+    result: Callable[[], BatchResult]
+
+
 class Runner(Protocol):
     """What runs batches, for one number of candidates. batch: pairs a run takes at most; height, width: of the LR, in
     pixels; x: float32 [R, 3, height, width], the LR before quantisation."""
@@ -107,10 +116,15 @@ class Runner(Protocol):
         """Points the networks at its own buffers; needed again where another sampler has run them."""
         ...
 
-    def run(self, batch: Batch, *, filter: bool = True, inspect: bool = True) -> BatchResult:
-        """Runs a batch. filter=False keeps candidate 0; inspect=False leaves start image and candidates on the device.
-        Raises DegradeError for shapes that do not fit the engine."""
+    def begin(self, batch: Batch, *, filter: bool = True, inspect: bool = True) -> Callable[[], BatchResult]:
+        """Has the device run a batch, and gives what waits for the result. filter=False keeps candidate 0;
+        inspect=False leaves start image and candidates on the device. Further batches may be begun before. Raises
+        DegradeError for shapes that do not fit the engine."""
         ...
+
+    def run(self, batch: Batch, *, filter: bool = True, inspect: bool = True) -> BatchResult:
+        """The result of a batch."""
+        return self.begin(batch, filter=filter, inspect=inspect)()
 
 
 def check_batch(batch: Batch, model: Model, runner: Runner, filter: bool) -> NDArray[np.bool_]:

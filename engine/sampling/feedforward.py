@@ -7,14 +7,14 @@ What `Sampler.run` returns, with one candidate and no score: the same buffers-fi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..devices import Device
 from ..errors import DegradeError
-from .batch import Batch, BatchResult, Bytes, Model, check_batch
+from .batch import Batch, BatchResult, Bytes, Model, Runner, check_batch
 from .noise import WhiteNoise
 from .references import References
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from ..executors import Executor
 
 
-class FeedForward:
-    """Networks, buffers and bindings for one size, made once; `run` takes batch after batch. x: float32 [B, 3, h, w],
+class FeedForward(Runner):
+    """Networks, buffers and bindings for one size, made once; `begin` takes batch after batch. x: float32 [B, 3, h, w],
     the LR before quantisation, its noise included."""
 
     def __init__(self, device: Device, executors: Mapping[str, Executor], model: Model, *, candidates: int = 1) -> None:
@@ -50,8 +50,8 @@ class FeedForward:
         ):  # fmt: skip
             self._executors[name].bind(tensor, buffer)
 
-    def run(self, batch: Batch, *, filter: bool = True, inspect: bool = True) -> BatchResult:
-        """Runs a batch. Errors and scores are NaN, the start image is the result without noise. Raises DegradeError for
+    def begin(self, batch: Batch, *, filter: bool = True, inspect: bool = True) -> Callable[[], BatchResult]:
+        """See Runner. Errors and scores are NaN, the start image is the result without noise. Raises DegradeError for
         shapes that do not fit the engine, a tau above 0, a start image, and for filter=True: there is one candidate.
         """
         check_batch(batch, self._model, self, filter)
@@ -83,12 +83,16 @@ class FeedForward:
             self._noise.add(self.x, self._content, self._reference, batch.seed, self._pairs)
             device.launch("to_bytes", x=self.x, out=self._lr_bytes)
             wanted = [self._lr_bytes, self._bytes] if inspect else [self._lr_bytes]
-        finite, made, *plain = device.download(self._finite, *wanted)
-        lr: Bytes = made[:n]
-        shown: Bytes = (plain[0] if plain else made)[: n if inspect else 0]
-        nothing = np.full((1, n), np.nan, np.float32)
-        return BatchResult(
-            lr=lr, start=shown, candidates=shown[None], degradation_error=nothing, content_error=nothing,
-            score=nothing, kept=np.zeros(n, np.int32), finite=finite[0, :n], row_steps=0, executed_row_steps=0,
-            calls=calls,
-        )  # fmt: skip
+        fetched = device.fetch(self._finite, *wanted)
+
+        def result() -> BatchResult:
+            finite, made, *plain = fetched()
+            shown: Bytes = (plain[0] if plain else made)[: n if inspect else 0]
+            nothing = np.full((1, n), np.nan, np.float32)
+            return BatchResult(
+                lr=made[:n], start=shown, candidates=shown[None], degradation_error=nothing, content_error=nothing,
+                score=nothing, kept=np.zeros(n, np.int32), finite=finite[0, :n], row_steps=0, executed_row_steps=0,
+                calls=calls,
+            )  # fmt: skip
+
+        return result

@@ -11,12 +11,13 @@ part that runs once a pair takes its own number of rows at a time, so it is call
 All rows end together; a pair with fewer steps than the longest of the batch joins late and is left untouched (identity
 coefficients) until then. Everything that the host decides, coefficients, timesteps and noise counters of every step and
 row, is uploaded before the first launch; the loop allocates nothing, reads nothing back, and each of its steps is the
-same few launches, so a graph device can replay one. What is read back is the result, once, after the last launch.
+same few launches, so a graph device can replay one. What is read back is the result, once, after the last launch. On a
+GPU `begin` waits for none of this, so that the next batch can be begun meanwhile.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from ..devices import Device
 from ..errors import DegradeError
 from ..schedule import SolverTable
 from ..spec import Runs, hr_scale, makes_image
-from .batch import Batch, BatchResult, Bytes, Model, check_batch
+from .batch import Batch, BatchResult, Bytes, Model, Runner, check_batch
 from .filter import Scores
 from .layout import lay_out
 from .noise import WhiteNoise
@@ -36,8 +37,8 @@ if TYPE_CHECKING:
     from ..executors import Executor
 
 
-class Sampler:
-    """Networks, buffers and bindings for one size and one K, made once; `run` takes batch after batch.
+class Sampler(Runner):
+    """Networks, buffers and bindings for one size and one K, made once; `begin` takes batch after batch.
 
     A kind of model that does more than run its networks has a subclass on its page, with tensors of its own to draw
     for them (`draw`) and a say at the end (`end`).
@@ -97,10 +98,8 @@ class Sampler:
         for name in self._conditions:
             denoiser.bind(name, self.tensors[name])
 
-    def run(self, batch: Batch, *, filter: bool = True, inspect: bool = True) -> BatchResult:
-        """Runs a batch. filter=False keeps candidate 0; inspect=False leaves start image and candidates on the device.
-        Raises DegradeError for shapes that do not fit the engine.
-        """
+    def begin(self, batch: Batch, *, filter: bool = True, inspect: bool = True) -> Callable[[], BatchResult]:
+        """See Runner."""
         valid = check_batch(batch, self.model, self, filter)
         launch = self.device.launch
         tables = [table if good else None for table, good in zip(batch.tables, valid, strict=True)]
@@ -123,7 +122,7 @@ class Sampler:
         for name, count in self.end(batch, filter).items():
             calls[name] += count
         useful = self.candidates * sum(len(table) for table in tables if table is not None)
-        return self._download(batch, inspect, useful, steps * self.rows, calls)
+        return self._fetch(batch, inspect, useful, steps * self.rows, calls)
 
     def _run_step(self, seed: int, clip: bool) -> None:
         """The loop's body: no allocation, no decision, no value from the host that changes from step to
@@ -249,7 +248,9 @@ class Sampler:
 
     # ---------------------------------------------------------------------------------------------- after
 
-    def _download(self, batch: Batch, inspect: bool, useful: int, executed: int, calls: dict[str, int]) -> BatchResult:
+    def _fetch(
+        self, batch: Batch, inspect: bool, useful: int, executed: int, calls: dict[str, int]
+    ) -> Callable[[], BatchResult]:
         """Quantises what is asked for, then reads it back: the only values that come from the device."""
         launch, found, image = self.device.launch, self.scores, (self.height, self.width, 3)
         n, pairs = len(batch.content), self.batch
@@ -264,22 +265,19 @@ class Sampler:
             launch("to_bytes", x=self.x, out=self._bytes)
             images += [self._start_bytes, self._bytes[: self._used]]
         figures = (found.degradation, found.content, found.score, found.finite, found.kept)
-        degradation, content, score, finite, kept, lr, *more = self.device.download(*figures, *images)
-        kept = kept[:n]
-        start, candidates = more if more else (lr[:0], lr[:0])
-        return BatchResult(
-            lr=lr[:n],
-            start=start[:n],
-            candidates=candidates.reshape(self.candidates, -1, *image)[:, :n],
-            degradation_error=degradation[:, :n],
-            content_error=content[:, :n],
-            score=score[:, :n],
-            kept=kept,
-            finite=finite[kept, np.arange(n)],
-            row_steps=useful,
-            executed_row_steps=executed,
-            calls=calls,
-        )
+        fetched = self.device.fetch(*figures, *images)
+
+        def result() -> BatchResult:
+            degradation, content, score, finite, kept, lr, *more = fetched()
+            start, candidates = more if more else (lr[:0], lr[:0])
+            kept = kept[:n]
+            return BatchResult(
+                lr=lr[:n], start=start[:n], candidates=candidates.reshape(self.candidates, -1, *image)[:, :n],
+                degradation_error=degradation[:, :n], content_error=content[:, :n], score=score[:, :n], kept=kept,
+                finite=finite[kept, np.arange(n)], row_steps=useful, executed_row_steps=executed, calls=calls,
+            )  # fmt: skip
+
+        return result
 
 
 def rows_taken(executor: Executor) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..errors import DegradeError
-from .batch import Batch, BatchResult
+from .batch import Batch, BatchResult, Begun
 
 
 class StartEngine:
@@ -17,15 +17,15 @@ class StartEngine:
     notes: tuple[str, ...] = ()
     hr_scale: int | None = None
 
-    def run(
+    def begin(
         self, batch: Batch, *, filter: bool = False, candidates: int | None = None, inspect: bool = True
-    ) -> BatchResult:
-        """Returns the batch's start images as its only candidate, not scored. Raises DegradeError without them."""
+    ) -> Begun:
+        """Gives the batch's start images as its only candidate, not scored. Raises DegradeError without them."""
         if batch.start is None:
             raise DegradeError("a batch came without start images", wanted="a degrader that makes them")
         n = len(batch.start)
         nothing = np.full((1, n), np.nan, np.float32)
-        return BatchResult(
+        result = BatchResult(
             lr=batch.start,
             start=batch.start,
             candidates=batch.start[None],
@@ -38,3 +38,4 @@ class StartEngine:
             executed_row_steps=0,
             calls={},
         )
+        return Begun(True, lambda: result)

@@ -17,7 +17,7 @@ times its size in large images), and one network batch of inputs and outputs.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,7 @@ import numpy as np
 from ..devices import Device
 from ..errors import DegradeError
 from ..spec import PartSpec, TensorSpec
-from .batch import Batch, BatchResult, Model
+from .batch import Batch, BatchResult, Model, Runner
 from .sampler import rows_taken
 from .tiling import Grid
 
@@ -102,7 +102,7 @@ class TiledExecutor:
         return buffers
 
 
-class TiledSampler:
+class TiledSampler(Runner):
     """A sampler for images of a grid; counts are of the networks' own rows and calls.
 
     networks: as `sampling.open`, executors of one tile. batch: images a run takes, by `Grid.images`; height, width: of
@@ -129,11 +129,16 @@ class TiledSampler:
             whole.bind_inner()
         self._sampler.bind()
 
-    def run(self, batch: Batch, *, filter: bool = True, inspect: bool = True) -> BatchResult:
-        """As `Sampler.run`."""
-        result = self._sampler.run(batch, filter=filter, inspect=inspect)
-        calls = {name: count * self._whole[name].calls for name, count in result.calls.items()}
-        return replace(
-            result, row_steps=result.row_steps * self._grid.tiles, calls=calls,
-            executed_row_steps=calls.get("denoiser", 0) * self._rows,
-        )  # fmt: skip
+    def begin(self, batch: Batch, *, filter: bool = True, inspect: bool = True) -> Callable[[], BatchResult]:
+        """See Runner."""
+        begun = self._sampler.begin(batch, filter=filter, inspect=inspect)
+
+        def result() -> BatchResult:
+            whole = begun()
+            calls = {name: count * self._whole[name].calls for name, count in whole.calls.items()}
+            return replace(
+                whole, row_steps=whole.row_steps * self._grid.tiles, calls=calls,
+                executed_row_steps=calls.get("denoiser", 0) * self._rows,
+            )  # fmt: skip
+
+        return result

@@ -212,7 +212,7 @@ def test_padding_costs_rows_and_nothing_else(engines: dict[str, Path]) -> None:
 class Quiet:
     """A device that does nothing."""
 
-    name, stream, notes = "quiet", None, ()
+    name, stream, notes, overlaps = "quiet", None, (), False
 
     def launch(self, kernel: str, **arguments: object) -> None: ...
 

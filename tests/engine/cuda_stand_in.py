@@ -1,7 +1,8 @@
 """A stand-in for pycuda.driver and cuda.bindings.driver: device memory is host memory, kernels are the real .cu grids
 compiled by g++, and the rest behaves as a GPU that is as late as it may be.
 
-Nothing on the stream is run before somebody waits for it, so a missing wait gives wrong bytes. A capture records
+Nothing is run before somebody waits for it, so a missing wait of the host gives wrong bytes; then all of it is, in the
+order of the calls, whichever streams they were in (fake_libcuda.cpp knows streams apart). A capture records
 instead; waiting or allocating during one breaks it. Memory begins as 0xFF and has margins that nobody may touch. Every
 call needs the context to be current. Names, arguments and answers are those of pycuda 2026.1 and cuda-bindings 12.9
 and 13.0, as far as the engine uses them.
@@ -71,7 +72,7 @@ class Gpu:
         self.memory: dict[int, np.ndarray] = {}  # address -> the allocation with its margins
         self.graphs: set[int] = set()  # graphs and executable graphs that were not destroyed
         self.depth = self.retained = 0  # of the context
-        self.stream = 0
+        self.stream, self.streams = 0, list[int]()  # of the kernels; all
         self.capturing: list[Callable[[], None]] | None = None
         self.broken = False  # the capture
         self._pending: list[Callable[[], None]] = []
@@ -84,8 +85,9 @@ class Gpu:
 
     def put(self, stream: int, work: Callable[[], None]) -> None:
         """What a network's runtime does: enqueues work on a stream, or records it in the capture."""
-        assert int(stream) == self.stream, "work on another stream than ours"
-        (self._pending if self.capturing is None else self.capturing).append(work)
+        assert int(stream) in self.streams, "work on another stream than ours"
+        captured = self.capturing is not None and int(stream) == self.stream
+        (self.capturing if captured else self._pending).append(work)  # type: ignore[union-attr]
 
     def view(self, address: int, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         """Device memory as a numpy array."""
@@ -173,14 +175,19 @@ class Gpu:
             def __init__(self, flags: int = 0) -> None:
                 gpu._do("cuStreamCreate", unsafe=True)
                 assert flags == 1, "a stream that waits for the default one cannot be captured safely"
-                self.handle = gpu.stream = next(gpu._numbers)
+                self.handle = next(gpu._numbers)
+                gpu.stream = gpu.stream or self.handle
+                gpu.streams.append(self.handle)
 
             def synchronize(self) -> None:
                 gpu._do("cuStreamSynchronize", unsafe=True)
                 gpu._run_pending()
 
+            def wait_for_event(self, event: Event) -> None:
+                gpu._do("cuStreamWaitEvent")
+
         class Event:
-            def __init__(self) -> None:
+            def __init__(self, flags: int = 0) -> None:
                 gpu._do("cuEventCreate")
 
             def record(self, stream: Stream) -> None:
@@ -213,11 +220,19 @@ class Gpu:
 
                 gpu.put(stream.handle, work)
 
+        class Pinned:
+            def __init__(self, nbytes: int) -> None:
+                gpu._do("cuMemHostAlloc", unsafe=True)
+                self.memory = np.full(nbytes, 0xFF, np.uint8)
+                self.__array_interface__ = self.memory.__array_interface__
+
+            def free(self) -> None:
+                gpu._do("cuMemFreeHost", unsafe=True)
+
         def copy_in(address: int, values: np.ndarray, stream: Stream) -> None:
             gpu._do("cuMemcpyHtoDAsync")
             assert gpu.capturing is None, "a copy from the host in a captured step would copy old values"
-            staged = np.frombuffer(values.tobytes(), np.uint8)
-            gpu.put(stream.handle, lambda: np.copyto(gpu.view(address, staged.shape, np.uint8), staged))
+            gpu.put(stream.handle, lambda: np.copyto(gpu.view(address, values.shape, values.dtype), values))
 
         def copy_out(values: np.ndarray, address: int, stream: Stream) -> None:
             gpu._do("cuMemcpyDtoHAsync", unsafe=True)
@@ -235,7 +250,7 @@ class Gpu:
         return Module(
             Error=Error, Context=Context, Device=Device, Stream=Stream, Event=Event, init=lambda: gpu._do("cuInit"),
             mem_alloc=Allocation, memset_d8_async=fill, memcpy_htod_async=copy_in, memcpy_dtoh_async=copy_out,
-            memcpy_dtod_async=copy,
+            pagelocked_empty=lambda nbytes, dtype: np.asarray(Pinned(nbytes), dtype), memcpy_dtod_async=copy,
             module_from_file=lambda path: SimpleNamespace(get_function=Function),
         )  # fmt: skip
 

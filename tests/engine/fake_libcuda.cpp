@@ -6,8 +6,13 @@
 // when a copy is asked for, pinned memory when it runs. Strict: every address lies within one allocation, allocations
 // have margins that nobody may touch, a context is current, a capture allows what CUDA allows. What is wrong is
 // answered as CUDA would, and written down for `fake_said`, since a caller may not look at an answer.
+//
+// In order: what each stream and the host know to have ended is counted (vector clocks), so memory that two streams use,
+// and one writes, without an event between them is found whichever runs first. Of a kernel all allocations that it is
+// given count as written. Pinned memory must be the same when a copy from it is asked for and when it runs.
 #include <dlfcn.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -29,7 +34,7 @@ enum Result {
     OK = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NOT_INITIALIZED = 3, NO_DEVICE = 100, INVALID_IMAGE = 200,
     INVALID_CONTEXT = 201, FILE_NOT_FOUND = 301, INVALID_HANDLE = 400, ILLEGAL_STATE = 401, NOT_FOUND = 500,
     NOT_READY = 600, ILLEGAL_ADDRESS = 700, CAPTURE_UNSUPPORTED = 900, CAPTURE_INVALIDATED = 901,
-    CAPTURE_WRONG_THREAD = 908,
+    CAPTURE_ISOLATION = 905, CAPTURE_WRONG_THREAD = 908,
 };
 
 struct Said { const char *name, *text; };
@@ -51,12 +56,23 @@ const std::map<int, Said> TEXTS = {
      {"CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED", "operation not permitted when stream is capturing"}},
     {CAPTURE_INVALIDATED,
      {"CUDA_ERROR_STREAM_CAPTURE_INVALIDATED", "operation failed due to a previous error during capture"}},
+    {CAPTURE_ISOLATION,
+     {"CUDA_ERROR_STREAM_CAPTURE_ISOLATION", "dependency created on uncaptured work in another stream"}},
     {CAPTURE_WRONG_THREAD,
      {"CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD", "attempt to terminate a thread-local capture sequence from another thread"}},
 };
 
 using Address = unsigned long long;
-using Work = std::function<void()>;
+struct Span {
+    Address first, end;
+    bool writes;
+};
+
+struct Work {
+    std::function<void()> run;
+    std::vector<Span> spans;  // memory that it uses
+    void operator()() const { run(); }
+};
 
 constexpr size_t MARGIN = 512, MOST = size_t{1} << 36;  // of one allocation; more is "out of memory"
 constexpr unsigned char UNTOUCHED = 0xA5, UNWRITTEN = 0xFF;
@@ -67,9 +83,13 @@ struct Allocation {
     char* block;
 };
 
+using Clock = std::map<int, uint64_t>;  // up to which work of each stream has ended before
+
 struct Stream {
     std::deque<std::pair<uint64_t, Work>> waiting;  // with their numbers in the stream
     uint64_t last = 0;
+    int number = 0;
+    Clock known;
     bool capturing = false, broken = false;
     int mode = 0;
     std::thread::id by;
@@ -80,6 +100,13 @@ struct Event {
     unsigned flags;
     Stream* stream = nullptr;  // where it was recorded, and after which work
     uint64_t after = 0;
+    Clock known{};
+};
+
+struct Use {
+    Span span;
+    int stream;
+    uint64_t number;
 };
 
 struct Graph { std::vector<Work> work; };
@@ -93,6 +120,9 @@ int primary_handle;
 thread_local std::vector<void*> stack;
 std::map<Address, Allocation> memory;
 std::map<char*, size_t> pinned;
+std::vector<Use> uses;  // that the host has not waited for
+Clock host;
+int stream_numbers = 0;
 std::set<Stream*> streams;
 std::set<Event*> events;
 std::set<Graph*> graphs, executables;
@@ -151,9 +181,6 @@ void run(Stream* stream, uint64_t up_to) {
     check_margins();
 }
 
-void run_all() {
-    for (Stream* stream : streams) run(stream, stream->last);
-}
 
 // CUDA refuses in this thread what a capture cannot hold, and the capture is lost.
 bool breaks_a_capture() {
@@ -165,14 +192,53 @@ bool breaks_a_capture() {
     return false;
 }
 
+void learn(Clock& known, const Clock& from) {
+    for (const auto& [stream, number] : from) known[stream] = std::max(known[stream], number);
+}
+
+bool knows(Clock& known, const Use& use) { return known[use.stream] >= use.number; }
+
+// The host has waited for what is in the clock.
+void waited(const Clock& from) {
+    learn(host, from);
+    uses.erase(std::remove_if(uses.begin(), uses.end(), [](const Use& use) { return knows(host, use); }), uses.end());
+}
+
+void run_all() {
+    for (Stream* stream : streams) run(stream, stream->last), waited(stream->known);
+}
+
+void check_order(const char* function, Stream* stream, const Work& work) {
+    for (const Span& span : work.spans)
+        for (const Use& use : uses)
+            if (use.stream != stream->number && (span.writes || use.span.writes) && span.first < use.span.end &&
+                use.span.first < span.end && !knows(stream->known, use)) {
+                wrong(function, "memory that another stream uses, without an event between them", OK);
+                return;
+            }
+}
+
 int put(const char* function, Stream* stream, Work work) {
     if (!streams.count(stream)) return wrong(function, "no stream of ours (the default one?)", INVALID_HANDLE);
-    if (stream->capturing)
-        stream->captured.push_back(std::move(work));
-    else
-        stream->waiting.emplace_back(++stream->last, std::move(work));
-    return OK;
+    if (stream->capturing) return stream->captured.push_back(std::move(work)), OK;
+    learn(stream->known, host);
+    check_order(function, stream, work);
+    const uint64_t number = stream->known[stream->number] = ++stream->last;
+    for (const Span& span : work.spans) {
+        auto same = std::find_if(uses.begin(), uses.end(), [&](const Use& use) {
+            return use.stream == stream->number && use.span.first == span.first && use.span.end == span.end &&
+                   use.span.writes == span.writes;
+        });
+        if (same != uses.end()) same->number = number;  // a stream keeps its order, so the last use says it all
+        else uses.push_back({span, stream->number, number});
+    }
+    return stream->waiting.emplace_back(number, std::move(work)), OK;
 }
+
+Span reads(Address at, size_t bytes) { return {at, at + bytes, false}; }
+Span reads(const void* at, size_t bytes) { return reads(reinterpret_cast<Address>(at), bytes); }
+Span writes(Address at, size_t bytes) { return {at, at + bytes, true}; }
+Span writes(const void* at, size_t bytes) { return writes(reinterpret_cast<Address>(at), bytes); }
 
 #define ENTER(NAME)                                                                         \
     std::lock_guard<std::recursive_mutex> lock(mutex);                                      \
@@ -211,6 +277,9 @@ CUDA void fake_left(int* counts) {
                             executables.size(), modules.size(), stack.size()};
     for (int i = 0; i < 8; ++i) counts[i] = static_cast<int>(found[i]);
 }
+
+// How much work of a stream has not run.
+CUDA int fake_waiting(Stream* stream) { return static_cast<int>(stream->waiting.size()); }
 
 // How often a function was called since it was asked last.
 CUDA int fake_calls(const char* name) {
@@ -328,29 +397,34 @@ CUDA int cuMemFreeHost(void* at) {
 CUDA int cuMemsetD8Async(Address address, unsigned char value, size_t bytes, Stream* stream) {
     ENTER_CURRENT("cuMemsetD8Async")
     if (!within(address, bytes)) return wrong(self, "outside of memory", INVALID_VALUE);
-    return put(self, stream, [=] { memset(reinterpret_cast<void*>(address), value, bytes); });
+    return put(self, stream, {[=] { memset(reinterpret_cast<void*>(address), value, bytes); }, {writes(address, bytes)}});
 }
 
 CUDA int cuMemcpyHtoDAsync_v2(Address to, const void* from, size_t bytes, Stream* stream) {
     ENTER_CURRENT("cuMemcpyHtoDAsync")
     if (!within(to, bytes)) return wrong(self, "outside of memory", INVALID_VALUE);
-    if (is_pinned(from, bytes)) return put(self, stream, [=] { memcpy(reinterpret_cast<void*>(to), from, bytes); });
-    REFUSED_IN_A_CAPTURE
+    const bool late = is_pinned(from, bytes);
+    if (!late) REFUSED_IN_A_CAPTURE
     std::vector<char> staged(static_cast<const char*>(from), static_cast<const char*>(from) + bytes);
-    return put(self, stream, [=] { memcpy(reinterpret_cast<void*>(to), staged.data(), bytes); });
+    return put(self, stream, {[=] {
+        if (late && memcmp(from, staged.data(), bytes))
+            wrong("cuMemcpyHtoDAsync", "pinned memory was written before a copy from it had run", OK);
+        memcpy(reinterpret_cast<void*>(to), late ? from : staged.data(), bytes);
+    }, {reads(from, late ? bytes : 0), writes(to, bytes)}});
 }
 
 CUDA int cuMemcpyDtoHAsync_v2(void* to, Address from, size_t bytes, Stream* stream) {
     ENTER_CURRENT("cuMemcpyDtoHAsync")
     if (!within(from, bytes)) return wrong(self, "outside of memory", INVALID_VALUE);
     if (!is_pinned(to, bytes)) REFUSED_IN_A_CAPTURE
-    return put(self, stream, [=] { memcpy(to, reinterpret_cast<void*>(from), bytes); });
+    return put(self, stream, {[=] { memcpy(to, reinterpret_cast<void*>(from), bytes); }, {reads(from, bytes), writes(to, bytes)}});
 }
 
 CUDA int cuMemcpyDtoDAsync_v2(Address to, Address from, size_t bytes, Stream* stream) {
     ENTER_CURRENT("cuMemcpyDtoDAsync")
     if (!within(to, bytes) || !within(from, bytes)) return wrong(self, "outside of memory", INVALID_VALUE);
-    return put(self, stream, [=] { memmove(reinterpret_cast<void*>(to), reinterpret_cast<void*>(from), bytes); });
+    return put(self, stream, {[=] { memmove(reinterpret_cast<void*>(to), reinterpret_cast<void*>(from), bytes); },
+                              {reads(from, bytes), writes(to, bytes)}});
 }
 
 // --------------------------------------------------------------------------------------- streams and events
@@ -359,7 +433,8 @@ CUDA int cuStreamCreate(Stream** stream, unsigned flags) {
     ENTER_CURRENT("cuStreamCreate")
     REFUSED_IN_A_CAPTURE
     if (flags != 1) return wrong(self, "a stream that waits for the default one", INVALID_VALUE);
-    return streams.insert(*stream = new Stream).second, OK;
+    streams.insert(*stream = new Stream);
+    return (*stream)->number = ++stream_numbers, OK;
 }
 
 CUDA int cuStreamDestroy_v2(Stream* stream) {
@@ -367,6 +442,7 @@ CUDA int cuStreamDestroy_v2(Stream* stream) {
     if (!streams.count(stream)) return wrong(self, "no such stream", INVALID_HANDLE);
     if (stream->capturing) return wrong(self, "of a stream that is capturing", INVALID_VALUE);
     run(stream, stream->last);
+    waited(stream->known);
     streams.erase(stream);
     return delete stream, OK;
 }
@@ -375,7 +451,8 @@ CUDA int cuStreamSynchronize(Stream* stream) {
     ENTER_CURRENT("cuStreamSynchronize")
     if (!streams.count(stream)) return wrong(self, "no such stream", INVALID_HANDLE);
     REFUSED_IN_A_CAPTURE
-    return run(stream, stream->last), OK;
+    run(stream, stream->last);
+    return waited(stream->known), OK;
 }
 
 CUDA int cuStreamWaitEvent(Stream* stream, Event* event, unsigned) {
@@ -384,7 +461,12 @@ CUDA int cuStreamWaitEvent(Stream* stream, Event* event, unsigned) {
     Stream* const other = event->stream;
     if (!other) return OK;  // an event that was never recorded is no reason to wait
     const uint64_t after = event->after;
-    return put(self, stream, [=] { if (streams.count(other)) run(other, after); });
+    if (stream->capturing) {  // the event is of work outside the capture
+        stream->broken = true;
+        return CAPTURE_ISOLATION;
+    }
+    learn(stream->known, event->known);
+    return put(self, stream, {[=] { if (streams.count(other)) run(other, after); }, {}});
 }
 
 CUDA int cuEventCreate(Event** event, unsigned flags) {
@@ -401,7 +483,7 @@ CUDA int cuEventDestroy_v2(Event* event) {
 CUDA int cuEventRecord(Event* event, Stream* stream) {
     ENTER_CURRENT("cuEventRecord")
     if (!events.count(event) || !streams.count(stream)) return wrong(self, "no such event or stream", INVALID_HANDLE);
-    event->stream = stream;
+    event->stream = stream, event->known = stream->known;
     return event->after = stream->last, OK;
 }
 
@@ -410,7 +492,7 @@ CUDA int cuEventSynchronize(Event* event) {
     if (!events.count(event)) return wrong(self, "no such event", INVALID_HANDLE);
     REFUSED_IN_A_CAPTURE
     if (event->stream && streams.count(event->stream)) run(event->stream, event->after);
-    return OK;
+    return waited(event->known), OK;
 }
 
 CUDA int cuEventElapsedTime_v2(float* milliseconds, Event* first, Event* second) {
@@ -473,6 +555,7 @@ CUDA int cuLaunchKernel(
         if (*one == reinterpret_cast<void*>(2)) bytes = *static_cast<size_t*>(one[1]);
     }
     std::vector<uint64_t> boxes(function->letters.size());
+    std::vector<Span> spans;
     for (size_t i = 0; i < boxes.size(); ++i) {
         const char letter = function->letters[i];
         const size_t size = letter == 'p' || letter == 'l' ? 8 : 4;
@@ -480,22 +563,25 @@ CUDA int cuLaunchKernel(
         if (buffer && at + size > bytes) return wrong(self, name + ": too few bytes of arguments", INVALID_VALUE);
         memcpy(&boxes[i], buffer ? buffer + at : parameters[i], size);
         at += size;
-        if (letter == 'p' && boxes[i] && !within(boxes[i], 1))
+        if (letter != 'p' || !boxes[i]) continue;
+        if (!within(boxes[i], 1))
             return wrong(self, name + ": argument " + std::to_string(i) + " is no address of ours", ILLEGAL_ADDRESS);
+        const auto& [base, one] = *--memory.upper_bound(boxes[i]);
+        spans.push_back(writes(base, one.bytes));  // it may use all of it
     }
     if (buffer && at != bytes)
         return wrong(self, name + ": " + std::to_string(bytes) + " bytes of arguments instead of " + std::to_string(at), INVALID_VALUE);
-    return put(self, stream, [=]() mutable {
+    return put(self, stream, {[=]() mutable {
         std::vector<void*> addresses;
         for (uint64_t& box : boxes) addresses.push_back(&box);
         launch_on_host(name.c_str(), x, y, threads, addresses.data());
-    });
+    }, spans});
 }
 
 // What a network's runtime does on a stream: here, the host's function in its place among the rest.
 CUDA int cuLaunchHostFunc(Stream* stream, void (*function)(void*), void* data) {
     ENTER("cuLaunchHostFunc")
-    return put(self, stream, [=] { function(data); });
+    return put(self, stream, {[=] { function(data); }, {}});
 }
 
 // --------------------------------------------------------------------------------------------------- graphs

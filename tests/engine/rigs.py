@@ -132,6 +132,11 @@ class FakeDriver:
         count: int = self.library.fake_calls(function.encode())
         return count
 
+    def waiting(self, stream: int) -> int:
+        """How much work of a stream has not run."""
+        count: int = self.library.fake_waiting(ctypes.c_void_p(stream))
+        return count
+
     def left(self) -> dict[str, int]:
         """What was not given back."""
         counts = (ctypes.c_int * len(LEFT))()

@@ -6,7 +6,7 @@ import doctest
 import os
 import select
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -172,14 +172,14 @@ def test_closing_waits_for_the_batch_in_hand(
     began, go_on = threading.Event(), threading.Event()
     engine = api.Engine.open(tiny_engine, threads=1)
     runner = engine._runner(TWO.candidates)
-    run = runner.run
+    begin = runner.begin
 
-    def slow(*args: object, **how: object) -> api.BatchResult:
+    def slow(*args: object, **how: object) -> Callable[[], api.BatchResult]:
         began.set()
         assert go_on.wait(30)
-        return run(*args, **how)  # type: ignore[arg-type]
+        return begin(*args, **how)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(runner, "run", slow)
+    monkeypatch.setattr(runner, "begin", slow)
     with ThreadPoolExecutor(2) as pool:
         hr, camera = photographs
         made = pool.submit(engine.degrade, hr[:1], camera[:1], recipe=TWO)

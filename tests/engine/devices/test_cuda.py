@@ -101,20 +101,19 @@ def test_a_replayed_step_is_the_hosts_to_the_last_byte(tiny_bundle: Path, cuda_r
 
 def test_one_capture_a_seed_and_one_copy_back_a_batch(tiny_bundle: Path, stand_in: StandIn) -> None:
     sampler, log = open_sampler(tiny_bundle, 2, 2, stand_in), stand_in.gpu.log
+    for _ in range(2):
+        sampler.run(make_batch(2, [5, 2], seed=4))  # after which both sets of staging memory are there
     for seed, captures, replays in ((5, 1, 4), (5, 0, 5), (6, 1, 4), (6, 0, 5)):
         log.clear()
         sampler.run(make_batch(2, [5, 2], seed=seed))
         assert log.count("cuStreamBeginCapture") == log.count("cuGraphInstantiate") == captures
         assert log.count("cuGraphLaunch") == replays
-        assert log.count("cuGraphExecDestroy") == (captures and seed == 6)
+        assert log.count("cuGraphExecDestroy") == captures
         assert not {"cuMemAlloc", "cuMemFree"} & set(log)
-        assert log.count("cuStreamSynchronize") == captures + 1
+        assert (log.count("cuStreamSynchronize"), log.count("cuEventSynchronize")) == (captures, 1)
         copies = [i for i, call in enumerate(log) if call == "cuMemcpyDtoHAsync"]
-        assert len(copies) == 8 and copies[0] > max(i for i, c in enumerate(log) if c == "cuLaunchKernel")
-        assert log[copies[0] :] == ["cuMemcpyDtoHAsync"] * 8 + ["cuStreamSynchronize"]
-    log.clear()
-    sampler.run(make_batch(2, [5, 2], seed=6), inspect=False)
-    assert log.count("cuMemcpyDtoHAsync") == 6  # the pixels kept, four figures a candidate, the choice
+        assert len(copies) == 1 and copies[0] > max(i for i, c in enumerate(log) if c == "cuLaunchKernel")
+        assert log[copies[0] :] == ["cuMemcpyDtoHAsync", "cuEventRecord", "cuEventSynchronize"]
 
 
 def test_two_samplers_of_one_device_have_a_graph_each(tiny_bundle: Path, stand_in: StandIn) -> None:
@@ -194,7 +193,7 @@ def test_a_replay_that_fails_is_an_error(tiny_bundle: Path, stand_in: StandIn) -
          "when 60 bytes were allocated: CUDA_ERROR_OUT_OF_MEMORY, cuMemAlloc failed: out of memory.*smaller --batch"),
         ("cuLaunchKernel", "CUDA_ERROR_INVALID_VALUE", lambda d: d.launch("advance", step=d.allocate((1,), np.int32)),
          "when degrade_advance was launched: CUDA_ERROR_INVALID_VALUE, cuLaunchKernel failed: invalid argument"),
-        ("cuStreamSynchronize", "CUDA_ERROR_ILLEGAL_ADDRESS", lambda d: d.download(d.allocate((1,), np.int32)),
+        ("cuEventSynchronize", "CUDA_ERROR_ILLEGAL_ADDRESS", lambda d: d.download(d.allocate((1,), np.int32)),
          "when results were read back: CUDA_ERROR_ILLEGAL_ADDRESS"),
     ],
 )  # fmt: skip
@@ -284,7 +283,8 @@ def test_what_a_capture_cannot_hold_is_launched_plainly(faked: Faked, action: st
     device.loop().run(work, 5, ())
     assert faked.read(step).tolist() == [5]  # what was captured of the lost capture does not count
     (note,) = device.notes
-    assert "one by one" in note and "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED" in note
+    refused_by_us = action in ("download", "upload")
+    assert "one by one" in note and ("copies from or to the host" if refused_by_us else "CAPTURE_UNSUPPORTED") in note
 
 
 def test_a_fatbin_that_is_none(fake_driver: FakeDriver, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from degrade_engine.engine.api import Engine
 from degrade_engine.engine.inputs import sources
 from degrade_engine.engine.pipeline import batches, stages
 from degrade_engine.engine.runners import status
+from degrade_engine.engine.sampling.batch import Begun
 from degrade_engine.engine.sinks import sink
 
 from ..pair_sets import photographs, tree
@@ -48,15 +49,15 @@ def whole(tiny_engine: Path, photos: Path, tmp_path_factory: pytest.TempPathFact
 
 def failing(monkeypatch: pytest.MonkeyPatch, *pairs: int) -> list[list[int]]:
     """Engines that raise for these pairs, or for all; returns the valid pairs of each call."""
-    calls, real = [], Engine.run
+    calls, real = [], Engine.begin
 
-    def run(self, batch, **options):
+    def begin(self, batch, **options):
         calls.append([int(pair) for pair, valid in zip(batch.pairs, batch.valid, strict=True) if valid])
         if not pairs or set(pairs) & set(calls[-1]):
             raise RuntimeError("illegal memory access")
         return real(self, batch, **options)
 
-    monkeypatch.setattr(Engine, "run", run)
+    monkeypatch.setattr(Engine, "begin", begin)
     return calls
 
 
@@ -102,16 +103,16 @@ def test_a_broken_engine_stops_and_costs_no_pair(tiny_engine, photos, whole, tmp
 
 
 def test_an_engine_without_memory_stops_and_blames_no_pair(tiny_engine, photos, whole, tmp_path, monkeypatch, capsys):
-    out, real = tmp_path / "out", Engine.run
+    out, real = tmp_path / "out", Engine.begin
     said = "[ONNXRuntimeError] : 1 : FAIL : std::bad_alloc"
 
-    def run(self, batch, **options):
+    def begin(self, batch, **options):
         if 5 in batch.pairs:
             raise RuntimeError(said)
         return real(self, batch, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Engine, "run", run)
+        patch.setattr(Engine, "begin", begin)
         assert main(words(tiny_engine, photos, out)) == 2
     assert f"not enough memory ({said})" in capsys.readouterr().err.replace("\n", " ")
     assert "engine_error" not in "".join(path.read_text() for path in out.glob("shards/*.json"))
@@ -199,7 +200,7 @@ signal.signal(signal.SIGINT, signal.SIG_IGN)  # as for a job in a script's backg
 from degrade_engine.cli import main
 from degrade_engine.engine.api import Engine
 from degrade_engine.engine.inputs import sources
-fast = Engine.run
+fast = Engine.begin
 def slow(self, batch, **options):
     made = fast(self, batch, **options)
     print("at work", flush=True)
@@ -207,7 +208,7 @@ def slow(self, batch, **options):
     while time.monotonic() < until:
         time.sleep(0.01)
     return made
-Engine.run = slow
+Engine.begin = slow
 sys.exit(main(sys.argv[2:]))
 """
 
@@ -276,3 +277,72 @@ def test_sums_of_a_run_are_in_its_page(whole):
     seconds = page["seconds"]
     assert 0 < seconds["engine"] + seconds["starved"] + seconds["blocked"] <= seconds["wall"] + 0.01
     assert np.isclose(page["busy_share"], seconds["engine"] / seconds["wall"], atol=1e-3)
+
+
+# --------------------------------------------------------------------------------- an engine that works by itself
+
+
+def by_itself(monkeypatch: pytest.MonkeyPatch, *pairs: int, at: str = "result") -> list[tuple[str, int]]:
+    """Engines whose results are made when they are asked for, as those of a GPU come later. Such of these pairs fail
+    when they are begun, or then. Returns what was asked, with the batch's first pair."""
+    asked, real = [], Engine.begin
+
+    def begin(self, batch, **options):
+        first = min(int(pair) for pair, valid in zip(batch.pairs, batch.valid, strict=True) if valid)
+        broken = [pair for pair, valid in zip(batch.pairs, batch.valid, strict=True) if valid and pair in pairs]
+
+        def fail(when: str) -> None:
+            asked.append((when, first))
+            if broken and when == at:
+                raise RuntimeError("illegal memory access")
+
+        def result():
+            fail("result")
+            return real(self, batch, **options).result()
+
+        fail("begin")
+        return Begun(False, result)
+
+    monkeypatch.setattr(Engine, "begin", begin)
+    return asked
+
+
+def test_the_next_batch_is_begun_before_a_result_is_waited_for(tiny_engine, photos, whole, tmp_path, monkeypatch):
+    asked, out = by_itself(monkeypatch), tmp_path / "out"
+    assert main(words(tiny_engine, photos, out)) == 0
+    assert tree(out) == tree(whole)
+    whens, firsts = [when for when, _ in asked], [first for when, first in asked if when == "begin"]
+    assert whens == ["begin", *["begin", "result"] * 5, "result"], "over the ends of shards too"
+    assert [first for when, first in asked if when == "result"] == firsts and len(firsts) == PAIRS // 4
+
+
+@pytest.mark.parametrize("at", ["begin", "result"])
+def test_a_pair_that_breaks_it_is_named(tiny_engine, photos, whole, tmp_path, monkeypatch, at):
+    by_itself(monkeypatch, 5, 17, at=at)
+    out = tmp_path / "out"
+    assert main(words(tiny_engine, photos, out)) == 3
+    refused = [json.loads(line) for line in (out / "rejects.jsonl").read_text().splitlines()]
+    assert [(one["path"], one["reason"]) for one in refused] == [("5", "engine_error"), ("17", "engine_error")]
+    lines = (whole / "manifest.jsonl").read_text().splitlines()
+    assert (out / "manifest.jsonl").read_text().splitlines() == lines[:5] + lines[6:17] + lines[18:]
+
+
+def test_it_stops_with_what_it_has_begun(tiny_engine, photos, whole, tmp_path, monkeypatch):
+    """A signal while the last batch of the first shard is waited for: the batch that was begun after it is dropped with
+    its shard, the shard is kept, and the next call goes on."""
+    out = tmp_path / "out"
+    with monkeypatch.context() as patch:
+        asked = by_itself(patch)
+        begin = Engine.begin
+
+        def interrupted(self, batch, **options):
+            if len([when for when, _ in asked if when == "begin"]) == 2:
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(0.05)
+            return begin(self, batch, **options)
+
+        patch.setattr(Engine, "begin", interrupted)
+        assert main(words(tiny_engine, photos, out)) == 130
+    assert [when for when, _ in asked] == ["begin", "begin", "result"] + ["begin", "result", "result"]
+    assert [path.name for path in out.glob("shards/*.json")] == ["00000.json"]
+    assert main(words(tiny_engine, photos, out)) == 0 and tree(out) == tree(whole)

@@ -186,11 +186,11 @@ import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background inherits "ignored"
 from degrade_engine.cli import main
 from degrade_engine.engine.api import Engine
-fast = Engine.run
+fast = Engine.begin
 def slow(self, batch, **options):
     time.sleep(0.25)
     return fast(self, batch, **options)
-Engine.run = slow
+Engine.begin = slow
 sys.exit(main(sys.argv[1:]))
 """
 

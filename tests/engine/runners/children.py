@@ -15,11 +15,11 @@ MANY = ("--pairs", str(PAIRS), "--shard-pairs", str(SHARD), "--lr-size", "16", "
 SLOW = """
 import os, time
 from degrade_engine.engine.sampling.starts import StartEngine
-fast = StartEngine.run
+fast = StartEngine.begin
 def slow(self, batch, **options):
     time.sleep(0.3)
     return fast(self, batch, **options)
-StartEngine.run = slow
+StartEngine.begin = slow
 """
 SHORT_LEASE = """
 from degrade_engine.engine.runners import workers

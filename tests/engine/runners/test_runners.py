@@ -111,7 +111,7 @@ def stop(self, batch, **options):
         open({str(reached)!r}, "w").close()
         os.kill(os.getpid(), signal.SIGSTOP)
     return fast(self, batch, **options)
-StartEngine.run = stop
+StartEngine.begin = stop
 """
     )
     sleeper = start(words(photos, out, kind), stops)
