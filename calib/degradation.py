@@ -45,10 +45,11 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Crops:
-    """pixels: uint8 [n, side, side, 3]; page: what weights.json says of them."""
+    """pixels: uint8 [n, side, side, 3]; page: what weights.json says of them; photographs: the one of each crop."""
 
     pixels: Pixels
     page: dict[str, Any]
+    photographs: tuple[str, ...] = ()
 
 
 def calibrate(
@@ -154,16 +155,18 @@ def read_crops(folder: Path, role: str, *, most: int, side: int, seed: int = 0) 
     entries = inventory.scan(folder, (side, side)).entries
     tiles = [(one.height // side) * (one.width // side) for one in entries]
     shares = _shares(tiles, most)
-    crops = []
+    crops, photographs = list[Pixels](), list[str]()
     for entry, share in zip(entries, shares, strict=True):
         if share:
-            crops += _tiles(folder, entry, share, side, seed)
+            found = _tiles(folder, entry, share, side, seed)
+            crops += found
+            photographs += [entry.path] * len(found)
     if len(crops) < 2:
         raise DegradeError(
             f"{folder} gives {len(crops)} {role} crops",
             wanted=f"at least 2, better {ENOUGH}, from photographs of {side} x {side} pixels or more",
         )
-    return Crops(np.stack(crops), {**summary(entries), "crops": len(crops)})
+    return Crops(np.stack(crops), {**summary(entries), "crops": len(crops)}, tuple(photographs))
 
 
 def _shares(tiles: Sequence[int], most: int) -> list[int]:

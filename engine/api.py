@@ -180,7 +180,7 @@ class Engine:
         hr: Bytes | Sequence[Bytes],
         reference: Bytes | Sequence[Bytes] | None = None,
         *,
-        recipe: Recipe | str = "recommended",
+        recipe: Recipe | str | Path = "recommended",
         scale: int = 4,
         seed: int = 0,
         first: int | Sequence[int] = 0,
@@ -193,7 +193,8 @@ class Engine:
         hr         uint8 [n, scale·h, scale·w, 3] or a list of such images, sRGB; (h, w) is `lr_size`
         reference  uint8 [n, h, w, 3] or a list: real LR photographs, cropped, never resized. Or [n, m, h, w, 3]: m
                    of one camera for each pair, whatever the recipe says. None for a kind of engine that reads none
-        recipe     how a pair is made: the name of one of the kind's, "recommended" or "paper", or a Recipe
+        recipe     how a pair is made: the name of one of the kind's, such as "recommended"; a Recipe; or a file that
+                   `calibrate recipe` wrote
         changes    fields of it, such as steps=2 (engine/recipe.py has them all). tau also as a list or an array, with
                    one for each pair
         seed       decides all that is drawn, 0..2^64-1

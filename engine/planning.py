@@ -38,7 +38,8 @@ class Order:
     engine, degrader      one of them: an engine's folder, or a kind of degradation without networks
     hr, reference         where the photographs lie: a folder, a glob, a list or a URL, see `places.at`
     pairs                 how many; or pair_list: a CSV of exactly these pairs
-    recipe, changes       how a pair is made: a preset's name or a Recipe, and fields of it that differ
+    recipe, changes       how a pair is made: a preset's name, a Recipe, or a file that `calibrate recipe` wrote; and
+                          fields of it that differ
     scale                 HR over LR
     seed                  decides every crop, pairing, tau and noise
     lr_size, tile_overlap pixels, see `Engine.open`; without networks lr_size is LR_SIZE unless said
@@ -56,7 +57,7 @@ class Order:
     reference: Where | None = None
     pairs: int | None = None
     pair_list: Path | None = None
-    recipe: Recipe | str = "recommended"
+    recipe: Recipe | str | Path = "recommended"
     changes: Mapping[str, Any] = field(default_factory=dict)
     scale: int = 4
     seed: int = 0

@@ -11,7 +11,8 @@ Command line, Python and benchmarks all hold a Recipe, so a default stands once:
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, get_args
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeGuard, get_args
 
 from . import artefact
 from .classical.degraders import DEGRADERS
@@ -96,10 +97,16 @@ class Recipe:
         return found[name]
 
     @classmethod
-    def of(cls, spec: EngineSpec, recipe: Recipe | str, **changes: Any) -> Recipe:
-        """What an engine is to do: a recipe, or the preset of that name, with some fields changed. Raises DegradeError
-        for what it cannot do."""
-        settled = (recipe if isinstance(recipe, Recipe) else cls.named(spec.kind, recipe)).but(**changes)
+    def of(cls, spec: EngineSpec, recipe: Recipe | str | Path, **changes: Any) -> Recipe:
+        """What an engine is to do: a recipe, the preset of that name, or that of a recipe.json, with some fields
+        changed. Raises DegradeError for what it cannot do."""
+        from .recipe_file import recipe_of  # here, since a page of it holds a recipe
+
+        if is_file(recipe):
+            found = recipe_of(Path(recipe), spec.kind)
+        else:
+            found = recipe if isinstance(recipe, Recipe) else cls.named(spec.kind, str(recipe))
+        settled = found.but(**changes)
         settled.check(spec)
         return settled
 
@@ -177,6 +184,11 @@ class Recipe:
         if page.get("steps") == "full":
             page["steps"] = None
         return artefact.from_json(cls, page, where)
+
+
+def is_file(recipe: Recipe | str | Path) -> TypeGuard[str | Path]:
+    """Whether it is the path of a recipe.json, and not a recipe or a preset's name."""
+    return isinstance(recipe, Path) or isinstance(recipe, str) and recipe.endswith(".json")
 
 
 def _range(tau: Any) -> tuple[int, int]:

@@ -8,10 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .artefact import read_bytes, write_bytes_atomic
 from .errors import DegradeError
 from .inputs.sources import OnFiles
 from .pipeline.progress import Progress
 from .planning import Order, Planned, make_plan
+from .recipe import is_file
+from .recipe_file import RECIPE_JSON
 from .runners.workers import Workers
 from .secrecy import URL
 from .sinks import Output
@@ -95,7 +98,7 @@ def plan(
         planned = _planned(order, engine, out, rescan, telling)
     telling.on_plan(planned)
     if out is not None:
-        _open(planned, out, output, workers, only_asked=True)
+        _open(order, planned, out, output, workers, only_asked=True)
     return planned
 
 
@@ -117,7 +120,7 @@ def generate(
         planned = _planned(order, engine, out, rescan, telling)
         workers.check(order.engine)
         telling.on_plan(planned)
-        _open(planned, out, output, workers)
+        _open(order, planned, out, output, workers)
         began = time.perf_counter()
         page, notes = workers.run(planned, engine, order.engine, out, output, on_progress=on_progress,
                                   on_stop=telling.on_stop, say=telling.say)  # fmt: skip
@@ -142,10 +145,15 @@ def _planned(
     return make_plan(order, engine, begun=before, known=None if rescan else out, on_files=telling.on_files)
 
 
-def _open(planned: Planned, out: Path, output: Output, workers: Workers, *, only_asked: bool = False) -> None:
-    """Puts the plan and the inventory there; refuses a folder of another run. only_asked: a set does not grow."""
+def _open(
+    order: Order, planned: Planned, out: Path, output: Output, workers: Workers, *, only_asked: bool = False
+) -> None:
+    """Puts the plan, the inventory and the order's recipe.json there; refuses a folder of another run. only_asked: a
+    set does not grow."""
     from .runners.run_folder import opening
 
     with opening(out, planned.plan, output, workers.lease_s, only_asked=only_asked):
         if planned.sources.scanned:
             planned.sources.write_page(out)
+        if is_file(order.recipe):
+            write_bytes_atomic(out / RECIPE_JSON, read_bytes(Path(order.recipe)))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import click
 
-from degrade_engine.commands import calibrate_degradation, calibrate_precision
+from degrade_engine.commands import calibrate_degradation, calibrate_precision, calibrate_recipe
 
 
 @click.group("calibrate")
 def command() -> None:
-    """Find layers that need FP32; fit a degradation distribution.
+    """Choose a recipe; fit a degradation distribution; find layers that need FP32.
 
     \b
     Example:
@@ -18,5 +18,6 @@ def command() -> None:
     """
 
 
+command.add_command(calibrate_recipe.command)
 command.add_command(calibrate_precision.command)
 command.add_command(calibrate_degradation.command)

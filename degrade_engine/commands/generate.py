@@ -84,7 +84,7 @@ class Call:
         from degrade_engine.engine.runners.runner import Interrupted  # here, so that --help needs no network runtime
 
         asked, log = self.asked, self.log
-        asked["changes"] = changes(asked)
+        asked |= {"recipe": recipe(asked), "changes": changes(asked)}
         workers, order = picked(Workers, asked), ordered(asked, partial(log.say, "build"))
         with log.watching() as state:
             self.state = state
@@ -176,6 +176,14 @@ def beside_references(out: Path, planned: Planned) -> str:
         return match(out, camera, most=FEW, whole=False).sentence
     except DegradeError:  # the pairs are there, which is what was asked for
         return ""
+
+
+def recipe(asked: dict[str, Any]) -> str | Path:
+    """The preset or the file to start from. Raises DegradeError."""
+    preset, path = asked["preset"], asked["recipe"]
+    if preset and path:
+        raise DegradeError("--preset and --recipe were both given", wanted="one of them")
+    return path or preset or "recommended"
 
 
 def changes(asked: dict[str, Any]) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def plan(
     model: str | Path | None = None, precision: PrecisionChoice | None = None, batch: int | None = None,
     cache: str | Path | None = None, engine: str | Path | None = None, degrader: str | None = None,
     hr: Where | None = None, reference: Where | None = None, pairs: int | None = None,
-    pair_list: str | Path | None = None, recipe: Recipe | str = "recommended", scale: int = 4, seed: int = 0,
+    pair_list: str | Path | None = None, recipe: Recipe | str | Path = "recommended", scale: int = 4, seed: int = 0,
     lr_size: int | None = None, tile_overlap: int | None = None, degrader_options: str | Path | None = None,
     weights: str | Path | None = None, alpha: Alpha = "white", identity: Identity = "size",
     pixel_limit: int = PIXEL_LIMIT, patience: float = PATIENCE_S, allow_missing: bool = False,
@@ -61,7 +61,7 @@ def stream(
     model: str | Path | None = None, precision: PrecisionChoice | None = None, batch: int | None = None,
     cache: str | Path | None = None, engine: str | Path | None = None, degrader: str | None = None,
     hr: Where | None = None, reference: Where | None = None, pair_list: str | Path | None = None,
-    recipe: Recipe | str = "recommended", scale: int = 4, seed: int = 0, lr_size: int | None = None,
+    recipe: Recipe | str | Path = "recommended", scale: int = 4, seed: int = 0, lr_size: int | None = None,
     tile_overlap: int | None = None, degrader_options: str | Path | None = None, weights: str | Path | None = None,
     alpha: Alpha = "white", identity: Identity = "size", pixel_limit: int = PIXEL_LIMIT, patience: float = PATIENCE_S,
     allow_missing: bool = False, name_prefix: str = "", threads: int | None = None,
@@ -88,7 +88,7 @@ def generate(
     model: str | Path | None = None, precision: PrecisionChoice | None = None, batch: int | None = None,
     cache: str | Path | None = None, engine: str | Path | None = None, degrader: str | None = None,
     hr: Where | None = None, reference: Where | None = None, pairs: int | None = None,
-    pair_list: str | Path | None = None, recipe: Recipe | str = "recommended", scale: int = 4, seed: int = 0,
+    pair_list: str | Path | None = None, recipe: Recipe | str | Path = "recommended", scale: int = 4, seed: int = 0,
     lr_size: int | None = None, tile_overlap: int | None = None, degrader_options: str | Path | None = None,
     weights: str | Path | None = None, alpha: Alpha = "white", identity: Identity = "size",
     pixel_limit: int = PIXEL_LIMIT, patience: float = PATIENCE_S, allow_missing: bool = False,
@@ -107,7 +107,8 @@ def generate(
     engine or degrader  instead of it: an engine's folder, or a degradation without networks
     hr, reference       where the photographs lie: a folder, a glob, a list or a URL
     pairs, or pair_list how many; or a CSV of exactly these pairs
-    recipe              how a pair is made: "recommended", "paper", or a Recipe (--preset)
+    recipe              how a pair is made: a preset's name ("recommended", "paper", "fast"), a Recipe, or a file that
+                        `calibrate recipe` wrote (--preset, --recipe)
     changes             fields of it that differ: tau=(1, 30), steps=2, start="camera", noise=1.0, filter=False, …
     progress            a bar, or lines where there is no terminal; False for silence; or a function that is told of
                         every batch

@@ -81,8 +81,8 @@ GROUPS = {
                      "is built at the first use and kept in the cache."),
         click.option("--degrader", type=click.Choice(tuple(DEGRADERS)), metavar="KIND",
                      help="Degrade without a model and without references: " + ", ".join(DEGRADERS) + "."),
-        click.option("--preset", "recipe", type=click.Choice(PRESETS), default="recommended", show_default=True,
-                     metavar="NAME", help="Recipe to start from: " + ", ".join(PRESETS) + "."),
+        click.option("--preset", type=click.Choice(PRESETS), metavar="NAME",
+                     help="Recipe to start from: " + ", ".join(PRESETS) + ". [default: recommended]"),
         click.option("--out", type=FOLDER, required=True,
                      help="Folder for the pairs. A stopped run continues there."),
         click.option("--pairs", type=click.IntRange(1), metavar="N",
@@ -124,6 +124,9 @@ GROUPS = {
                      f"[default: for up to {SAVE_UP_TO} pairs]"),
     ),
     "Model and recipe": (
+        click.option("--recipe", type=FILE,
+                     help="File made by `degrade-engine calibrate recipe`, instead of --preset. Other options change "
+                     "single settings of it."),
         click.option("--engine", type=FOLDER, help="Engine folder made by `degrade-engine build`, instead of --model."),
         click.option("--precision", type=click.Choice(get_args(PrecisionChoice)),
                      help="Precision of the engine that --model builds. auto: the fastest that is good on this "

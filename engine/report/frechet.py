@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,26 +69,45 @@ class Moments:
 
 @dataclass(frozen=True)
 class Distance:
-    """A Fréchet distance with its 95 % interval; None for fewer than `measures.FEWEST` photographs of one side."""
+    """A distance with its 95 % interval; None for fewer than `measures.FEWEST` photographs of one side. drawn: the
+    bootstrap's, around the distance; none without an interval."""
 
     value: float
     interval: tuple[float, float] | None
+    drawn: Float64
+
+    def against(self, other: Distance) -> tuple[float, float] | None:
+        """95 % interval of this distance less another's, of the same photographs and seed."""
+        return bounds(self.drawn - other.drawn) if self.interval and other.interval else None
 
 
 def distance(one: Moments, of_one: Sequence[str], other: Moments, of_other: Sequence[str], seed: int) -> Distance:
-    """Of two sets of images that show different photographs, each named for each image. Photographs are drawn with
-    replacement, all images of one together; the interval lies around the distance, since drawing twice adds to it."""
-    sides = [(one, _by_name(of_one)), (other, _by_name(of_other))]
-    value = squared_distance(*(moments.gaussian(np.concatenate(groups)) for moments, groups in sides))
-    if min(len(groups) for _, groups in sides) < FEWEST:
-        return Distance(value, None)
+    """The Fréchet distance of two sets of images that show different photographs, each named for each image."""
+
+    def between(a: NDArray[np.intp], b: NDArray[np.intp]) -> float:
+        return squared_distance(one.gaussian(a), other.gaussian(b))
+
+    return redrawn(between, of_one, of_other, seed)
+
+
+def redrawn(
+    between: Callable[[NDArray[np.intp], NDArray[np.intp]], float], of_one: Sequence[str], of_other: Sequence[str],
+    seed: int,
+) -> Distance:  # fmt: skip
+    """Any distance of images of one set and images of another. Photographs are drawn with replacement, all images of
+    one together; the interval lies around the distance, since drawing twice adds to it. The same seed and photographs
+    give the same draws."""
+    sides = [_by_name(of_one), _by_name(of_other)]
+    value = between(*(np.concatenate(groups) for groups in sides))
+    if min(len(groups) for groups in sides) < FEWEST:
+        return Distance(value, None, np.empty(0))
     dice, drawn = np.random.default_rng(seed), []
     for _ in range(TIMES):
-        rows = [np.concatenate([groups[at] for at in dice.integers(0, len(groups), len(groups))])
-                for _, groups in sides]  # fmt: skip
-        drawn.append(squared_distance(one.gaussian(rows[0]), other.gaussian(rows[1])))
-    low, high = bounds(np.array(drawn) - np.mean(drawn) + value)
-    return Distance(value, (max(0.0, low), high))
+        rows = [np.concatenate([groups[at] for at in dice.integers(0, len(groups), len(groups))]) for groups in sides]
+        drawn.append(between(*rows))
+    around = np.array(drawn) - np.mean(drawn) + value
+    low, high = bounds(around)
+    return Distance(value, (max(0.0, low), high), around)
 
 
 def between(moments: Moments, one: NDArray[np.intp], other: NDArray[np.intp]) -> float:

@@ -18,6 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ..artefact import write_bytes_atomic
 from ..errors import DegradeError
+from ..recipe_file import why_of
 from ..schedule import SOLVERS
 from ..spec import not_commercial
 from . import figures, verdict
@@ -100,7 +101,7 @@ def html(report: Report, limit: int) -> str:
         orders=[one for one in ORDERS if one[0] in known], facts=[facts(run), *([facts(second)] if second else [])],
         spectrum=spectrum, choices=[] if second else choices(run), telemetry=[] if second else telemetry(run),
         left_out=left_out(run), sheet=sheet(report, len(cards)), terms=terms(run), script=script, digest=digest,
-        looked=len(report.looked), real=said.column("real") is not None,
+        why=[] if second else why(run), looked=len(report.looked), real=said.column("real") is not None,
     )  # fmt: skip
 
 
@@ -216,6 +217,12 @@ def terms(run: Finished) -> str:
     """The licence of the weights, where the run names it."""
     name = run.page.licence
     return "" if name is None else not_commercial(name, run.page.commercial) or f"Licence of the weights: {name}"
+
+
+def why(run: Finished) -> list[str]:
+    """Why this recipe, where `calibrate recipe` chose it."""
+    said = why_of(run.folder, run.facts["plan"])
+    return [f"The recipe was chosen by `calibrate recipe`. {said}"] if said else []
 
 
 def left_out(run: Finished) -> list[tuple[str, str, int]]:
