@@ -17,6 +17,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from numpy.typing import NDArray
+
 ABI = 3
 """DEGRADE_ABI of portable.h, raised with every change of a signature: a stale library or fatbin is refused, not
 called with wrong arguments.
@@ -26,30 +28,23 @@ LIBRARY_NAMES = ("libdegrade_host.so", "libdegrade_host.dylib", "degrade_host.dl
 FATBIN_NAME, FATBIN_SIDECAR = "degrade_cuda.fatbin", "degrade_cuda.json"
 TWINS_VARIABLE = "DEGRADE_ENGINE_KERNELS"
 
-_pointer, _int, _long, _word = ctypes.c_void_p, ctypes.c_int32, ctypes.c_int64, ctypes.c_uint32
-_float = ctypes.c_float
+
+class _pointer:
+    """Where a numpy array's data is. The caller has seen to its dtype and layout."""
+
+    @classmethod
+    def from_param(cls, array: NDArray[Any]) -> ctypes.c_void_p:
+        return ctypes.c_void_p(array.ctypes.data)
+
+
+_int, _long, _word, _float = ctypes.c_int32, ctypes.c_int64, ctypes.c_uint32, ctypes.c_float
 _SIGNATURES: dict[str, list[Any]] = {
     # counter, key low, key high, out, count
     "degrade_philox": [_pointer, _word, _word, _pointer, _long],
     # out, rows, elements, key low, key high, pairs, candidates, steps, threads
     "degrade_normals": [_pointer, _long, _long, _word, _word, _pointer, _pointer, _pointer, _int],
-    # x, eps, x0_prev, coefficients, clip, rows, elements, key low, key high, pairs, candidates, steps,
-    # threads
-    "degrade_update": [
-        _pointer,
-        _pointer,
-        _pointer,
-        _pointer,
-        _int,
-        _long,
-        _long,
-        _word,
-        _word,
-        _pointer,
-        _pointer,
-        _pointer,
-        _int,
-    ],
+    # x, eps, x0_prev, coefficients, clip, rows, elements, key low, key high, pairs, candidates, steps, threads
+    "degrade_update": [_pointer] * 4 + [_int, _long, _long, _word, _word] + [_pointer] * 3 + [_int],
     # x, x_start, coefficients, rows, elements, key low, key high, pairs, candidates, threads
     "degrade_start": [_pointer, _pointer, _pointer, _long, _long, _word, _word, _pointer, _pointer, _int],
     # features, target, scores, rows, batch, elements, threads

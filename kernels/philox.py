@@ -27,30 +27,22 @@ Words = NDArray[np.uint32]
 Words64 = NDArray[np.uint64]
 Floats = NDArray[np.float32]
 
+
+def _floats(*numbers: float) -> tuple[np.float32, ...]:
+    return tuple(map(np.float32, numbers))
+
+
 # Minimax fits (Remez, in 40 digits), relative error below 6e-9 before rounding the coefficients to float32.
 # log(1 + f) = f - f^2/2 + f^3 * LOG(f),   f in [sqrt(1/2) - 1, sqrt(2) - 1]
-LOG = tuple(
-    np.float32(c)
-    for c in (
-        0.33333331707789741,
-        -0.25000821028533192,
-        0.200012268730962,
-        -0.16623357534961456,
-        0.14201757998285619,
-        -0.13160180466339749,
-        0.12761577348054695,
-        -0.076345029096532692,
-    )
-)
+LOG = _floats(
+    0.33333331707789741, -0.25000821028533192, 0.200012268730962, -0.16623357534961456, 0.14201757998285619,
+    -0.13160180466339749, 0.12761577348054695, -0.076345029096532692,
+)  # fmt: skip
 # ln 2 in two pieces: the first has 16 bits, so that its product with any exponent here is exact.
 LN2_HIGH, LN2_LOW = np.float32(0.693145751953125), np.float32(1.4286068203094173e-06)
 # sin(pi/2 a) = a * SIN(a^2),   cos(pi/2 a) = 1 + a^2 * COS(a^2),   a in [-1/2, 1/2] quarter turns
-SIN = tuple(
-    np.float32(c) for c in (1.5707963219668132, -0.64596347864152085, 0.079680228064435993, -0.0046021769887108855)
-)
-COS = tuple(
-    np.float32(c) for c in (-1.2337005433534637, 0.25366924402955786, -0.02086028850585332, 0.00090402166609359038)
-)
+SIN = _floats(1.5707963219668132, -0.64596347864152085, 0.079680228064435993, -0.0046021769887108855)
+COS = _floats(-1.2337005433534637, 0.25366924402955786, -0.02086028850585332, 0.00090402166609359038)
 SQRT_HALF_BITS = np.int32(0x3F3504F3)
 
 
@@ -71,7 +63,7 @@ def philox4x32_10(counter: Words, key: Words) -> Words:
     if library is None:
         return philox4x32_10_twin(counter, key)
     out = np.empty_like(counter)
-    library.degrade_philox(counter.ctypes.data, int(key[0]), int(key[1]), out.ctypes.data, counter.size // 4)
+    library.degrade_philox(counter, int(key[0]), int(key[1]), out, counter.size // 4)
     return out
 
 
@@ -102,27 +94,14 @@ def normals(out: Floats, *, seed: int, pairs: Words, candidates: Words, steps: W
     ValueError for a wrong shape, dtype or layout.
     """
     check_rows("out", out, out.shape)
-    pairs, candidates, steps = (
-        check_words(name, words, len(out))
-        for name, words in (("pairs", pairs), ("candidates", candidates), ("steps", steps))
-    )
+    pairs, candidates, steps = check_counter(len(out), pairs, candidates, steps)
     key = seed_key(seed)
     library = loader.library()
     if library is None:
         normals_twin(out, key, pairs, candidates, steps)
         return
     elements = out.size // max(len(out), 1)
-    library.degrade_normals(
-        out.ctypes.data,
-        len(out),
-        elements,
-        int(key[0]),
-        int(key[1]),
-        pairs.ctypes.data,
-        candidates.ctypes.data,
-        steps.ctypes.data,
-        threads,
-    )
+    library.degrade_normals(out, len(out), elements, *key.tolist(), pairs, candidates, steps, threads)
 
 
 def normals_twin(out: Floats, key: Words, pairs: Words, candidates: Words, steps: Words) -> None:
@@ -202,3 +181,10 @@ def check_words(name: str, words: Words, rows: int) -> Words:
     if words.dtype != np.uint32 or words.shape != (rows,):
         raise ValueError(f"{name} is {words.dtype} {words.shape}. Expected: uint32 ({rows},), one word a row.")
     return np.ascontiguousarray(words)
+
+
+def check_counter(rows: int, *words: Words) -> tuple[Words, ...]:
+    """`check_words` of the counter words pairs, candidates and steps."""
+    return tuple(
+        check_words(name, one, rows) for name, one in zip(("pairs", "candidates", "steps"), words, strict=True)
+    )

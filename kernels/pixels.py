@@ -26,7 +26,7 @@ def to_planar(images: Bytes, *, threads: int = 1) -> Floats:
     images = np.ascontiguousarray(images)
     batch, height, width, _ = images.shape
     out = np.empty((batch, 3, height, width), dtype=np.float32)
-    library.degrade_to_planar(images.ctypes.data, out.ctypes.data, batch, height * width, threads)
+    library.degrade_to_planar(images, out, batch, height * width, threads)
     return out
 
 
@@ -49,7 +49,7 @@ def to_bytes(x: Floats, *, threads: int = 1) -> Bytes:
         return to_bytes_twin(x)
     batch, _, height, width = x.shape
     out = np.empty((batch, height, width, 3), dtype=np.uint8)
-    library.degrade_to_bytes(x.ctypes.data, out.ctypes.data, batch, height * width, threads)
+    library.degrade_to_bytes(x, out, batch, height * width, threads)
     return out
 
 

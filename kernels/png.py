@@ -34,7 +34,7 @@ def encode(image: Bytes) -> bytes:
     image = np.ascontiguousarray(image)
     height, width, _ = image.shape
     out, size = np.empty(most_bytes(height, width), np.uint8), ctypes.c_int64()
-    library.degrade_png(image.ctypes.data, out.ctypes.data, height, width, ctypes.byref(size))
+    library.degrade_png(image, out, height, width, ctypes.byref(size))
     return out[: size.value].tobytes()
 
 
@@ -48,7 +48,7 @@ def unfiltered(rows: bytes | bytearray, height: int, width: int) -> Bytes | None
     if library is None:
         return unfiltered_twin(filtered.reshape(height, 1 + 3 * width))
     out, done = np.empty((height, width, 3), np.uint8), ctypes.c_int64()
-    library.degrade_unfilter(filtered.ctypes.data, out.ctypes.data, height, width, ctypes.byref(done))
+    library.degrade_unfilter(filtered, out, height, width, ctypes.byref(done))
     return out if done.value == height else None
 
 
@@ -61,11 +61,8 @@ def unfiltered_twin(rows: Bytes) -> Bytes | None:
     for y, (kind, row) in enumerate(zip(rows[:, 0].tolist(), rows[:, 1:].reshape(height, width, 3), strict=True), 1):
         for x in range(1, width + 1):
             left, above, corner = out[y, x - 1], out[y - 1, x], out[y - 1, x - 1]
-            to_left, to_above, to_corner = (
-                np.abs(above - corner),
-                np.abs(left - corner),
-                np.abs(left + above - 2 * corner),
-            )
+            to_left, to_above = np.abs(above - corner), np.abs(left - corner)
+            to_corner = np.abs(left + above - 2 * corner)
             others = np.where(to_above <= to_corner, above, corner)
             nearest = np.where((to_left <= to_above) & (to_left <= to_corner), left, others)
             predicted = (np.int16(0), left, above, (left + above) // 2, nearest)[kind]

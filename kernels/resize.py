@@ -33,9 +33,8 @@ def bicubic(image: Bytes, size: tuple[int, int]) -> Bytes:
     (spans_y, weights_y), (spans_x, weights_x) = weights(height, size[0]), weights(width, size[1])
     out = np.empty((*size, 3), np.uint8)
     library.degrade_resize(
-        image.ctypes.data, out.ctypes.data, spans_x.ctypes.data, weights_x.ctypes.data, spans_y.ctypes.data,
-        weights_y.ctypes.data, height, width, *size, weights_x.shape[1], weights_y.shape[1],
-    )  # fmt: skip
+        image, out, spans_x, weights_x, spans_y, weights_y, height, width, *size, weights_x.shape[1], weights_y.shape[1]
+    )
     return out
 
 

@@ -35,15 +35,7 @@ def squared_l2(features: Floats, target: Floats, *, threads: int = 1) -> Floats:
         return squared_l2_twin(features, target)
     batch, rows = len(target), len(features)
     scores = np.empty((rows // batch, batch), dtype=np.float32)
-    library.degrade_squared_l2(
-        features.ctypes.data,
-        target.ctypes.data,
-        scores.ctypes.data,
-        rows,
-        batch,
-        target.size // batch,
-        threads,
-    )
+    library.degrade_squared_l2(features, target, scores, rows, batch, target.size // batch, threads)
     return scores
 
 
@@ -78,7 +70,7 @@ def finite(x: Floats, *, threads: int = 1) -> NDArray[np.bool_]:
     if library is None:
         return finite_twin(x)
     out = np.empty(len(x), dtype=np.bool_)
-    library.degrade_finite(x.ctypes.data, out.ctypes.data, len(x), x.size // max(len(x), 1), threads)
+    library.degrade_finite(x, out, len(x), x.size // max(len(x), 1), threads)
     return out
 
 
@@ -102,9 +94,7 @@ def score(degradation: Floats, content: Floats, finite: NDArray[np.bool_], weigh
     if library is None:
         return score_twin(degradation, content, finite, weights)
     out = np.empty_like(degradation)
-    library.degrade_score(
-        degradation.ctypes.data, content.ctypes.data, finite.ctypes.data, *weights, out.ctypes.data, out.size
-    )
+    library.degrade_score(degradation, content, finite, *weights, out, out.size)
     return out
 
 
@@ -127,7 +117,7 @@ def choose(scores: Floats) -> NDArray[np.int32]:
     if library is None:
         return choose_twin(scores)
     kept = np.empty(scores.shape[1], dtype=np.int32)
-    library.degrade_choose(scores.ctypes.data, kept.ctypes.data, *scores.shape)
+    library.degrade_choose(scores, kept, *scores.shape)
     return kept
 
 
@@ -153,7 +143,7 @@ def gather(x: NDArray[Any], kept: NDArray[np.int32], *, threads: int = 1) -> NDA
         return gather_twin(x, kept)
     kept = np.ascontiguousarray(kept)
     out = np.empty((batch, *x.shape[1:]), dtype=x.dtype)
-    library.degrade_gather(x.ctypes.data, kept.ctypes.data, out.ctypes.data, batch, out.nbytes // batch, threads)
+    library.degrade_gather(x, kept, out, batch, out.nbytes // batch, threads)
     return out
 
 

@@ -64,10 +64,7 @@ def cut(source: NDArray[Any], out: NDArray[Any], tops: Places, lefts: Places, fi
     if library is None:
         cut_twin(source, out, tops, lefts, first)
         return
-    library.degrade_cut(
-        source.ctypes.data, out.ctypes.data, tops.ctypes.data, lefts.ctypes.data, first, len(out), *about.values(),
-        threads,
-    )  # fmt: skip
+    library.degrade_cut(source, out, tops, lefts, first, len(out), *about.values(), threads)
 
 
 def cut_twin(source: NDArray[Any], out: NDArray[Any], tops: Places, lefts: Places, first: int) -> None:
@@ -99,8 +96,8 @@ def blend(tiles: Floats, out: Floats, y: Axis, x: Axis, *, threads: int = 1) -> 
     if library is None:
         blend_twin(tiles, out, y, x)
         return
-    tables = (table.ctypes.data for axis in (y, x) for table in (axis.starts, axis.cover, axis.weights))
-    library.degrade_blend(tiles.ctypes.data, out.ctypes.data, *tables, *about.values(), threads)
+    tables = (y.starts, y.cover, y.weights, x.starts, x.cover, x.weights)
+    library.degrade_blend(tiles, out, *tables, *about.values(), threads)
 
 
 def blend_twin(tiles: Floats, out: Floats, y: Axis, x: Axis) -> None:

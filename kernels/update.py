@@ -16,25 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import loader
-from .philox import Floats, Words, check_rows, check_words, row_normals, seed_key
+from .philox import Floats, Words, check_counter, check_rows, row_normals, seed_key
 
 IDENTITY = np.array([0.0, 0.0, 1.0, 0.0, 0.0, 0.0], dtype=np.float32)
 """The row of coefficients that leaves x and x0_prev untouched, to the bit."""
 
 
 def update(
-    x: Floats,
-    eps: Floats,
-    x0_prev: Floats,
-    coefficients: Floats,
-    clip: bool,
-    seed: int,
-    pairs: Words,
-    candidates: Words,
-    steps: Words,
-    *,
-    threads: int = 1,
-) -> None:
+    x: Floats, eps: Floats, x0_prev: Floats, coefficients: Floats, clip: bool, seed: int, pairs: Words,
+    candidates: Words, steps: Words, *, threads: int = 1,
+) -> None:  # fmt: skip
     """Advances x and x0_prev by one step, in place.
 
     x, eps, x0_prev: float32 [R, ...], C-contiguous; coefficients: float32 [R, 6]; pairs, candidates, steps:
@@ -46,40 +37,21 @@ def update(
     check_rows("eps", eps, x.shape)
     check_rows("x0_prev", x0_prev, x.shape)
     check_rows("coefficients", coefficients, (len(x), 6))
-    pairs, candidates, steps = _counter_words(len(x), pairs, candidates, steps)
-    key = seed_key(seed)
+    pairs, candidates, steps = check_counter(len(x), pairs, candidates, steps)
+    key, elements = seed_key(seed).tolist(), x.size // max(len(x), 1)
     library = loader.library()
     if library is None:
-        update_twin(x, eps, x0_prev, coefficients, clip, key, pairs, candidates, steps)
+        update_twin(x, eps, x0_prev, coefficients, clip, seed_key(seed), pairs, candidates, steps)
         return
     library.degrade_update(
-        x.ctypes.data,
-        eps.ctypes.data,
-        x0_prev.ctypes.data,
-        coefficients.ctypes.data,
-        int(clip),
-        len(x),
-        x.size // max(len(x), 1),
-        int(key[0]),
-        int(key[1]),
-        pairs.ctypes.data,
-        candidates.ctypes.data,
-        steps.ctypes.data,
-        threads,
+        x, eps, x0_prev, coefficients, int(clip), len(x), elements, *key, pairs, candidates, steps, threads
     )
 
 
 def update_twin(
-    x: Floats,
-    eps: Floats,
-    x0_prev: Floats,
-    coefficients: Floats,
-    clip: bool,
-    key: Words,
-    pairs: Words,
-    candidates: Words,
-    steps: Words,
-) -> None:
+    x: Floats, eps: Floats, x0_prev: Floats, coefficients: Floats, clip: bool, key: Words, pairs: Words,
+    candidates: Words, steps: Words,
+) -> None:  # fmt: skip
     """The numpy twin of `update`, key as by `philox.seed_key`. Sums run left to right."""
     for i, row in enumerate(coefficients):
         if np.array_equal(row, IDENTITY):
@@ -98,14 +70,7 @@ def update_twin(
 
 
 def start(
-    x: Floats,
-    x_start: Floats,
-    coefficients: Floats,
-    seed: int,
-    pairs: Words,
-    candidates: Words,
-    *,
-    threads: int = 1,
+    x: Floats, x_start: Floats, coefficients: Floats, seed: int, pairs: Words, candidates: Words, *, threads: int = 1
 ) -> None:
     """x = s·x_start + n·z, the start of partial denoising (RealDGen, Algorithm 2); step word 0. Fills x.
 
@@ -117,34 +82,16 @@ def start(
     check_rows("x_start", x_start, x.shape)
     check_rows("coefficients", coefficients, (len(x), 2))
     steps = np.zeros(len(x), dtype=np.uint32)
-    pairs, candidates, steps = _counter_words(len(x), pairs, candidates, steps)
-    key = seed_key(seed)
+    pairs, candidates, steps = check_counter(len(x), pairs, candidates, steps)
+    key, elements = seed_key(seed).tolist(), x.size // max(len(x), 1)
     library = loader.library()
     if library is None:
-        start_twin(x, x_start, coefficients, key, pairs, candidates)
+        start_twin(x, x_start, coefficients, seed_key(seed), pairs, candidates)
         return
-    library.degrade_start(
-        x.ctypes.data,
-        x_start.ctypes.data,
-        coefficients.ctypes.data,
-        len(x),
-        x.size // max(len(x), 1),
-        int(key[0]),
-        int(key[1]),
-        pairs.ctypes.data,
-        candidates.ctypes.data,
-        threads,
-    )
+    library.degrade_start(x, x_start, coefficients, len(x), elements, *key, pairs, candidates, threads)
 
 
-def start_twin(
-    x: Floats,
-    x_start: Floats,
-    coefficients: Floats,
-    key: Words,
-    pairs: Words,
-    candidates: Words,
-) -> None:
+def start_twin(x: Floats, x_start: Floats, coefficients: Floats, key: Words, pairs: Words, candidates: Words) -> None:
     """The numpy twin of `start`, key as by `philox.seed_key`."""
     for i, (s, n) in enumerate(coefficients):
         if n == 0:
@@ -162,11 +109,3 @@ def load(t: NDArray[np.int32], timesteps: NDArray[np.int32], step: NDArray[np.in
 def advance(step: NDArray[np.int32]) -> None:
     """step += 1. step: int32 [1], the step counter."""
     step += 1
-
-
-def _counter_words(rows: int, pairs: Words, candidates: Words, steps: Words) -> tuple[Words, Words, Words]:
-    return (
-        check_words("pairs", pairs, rows),
-        check_words("candidates", candidates, rows),
-        check_words("steps", steps, rows),
-    )
