@@ -175,16 +175,18 @@ def paper(tmp_path_factory: pytest.TempPathFactory) -> tuple[RealDGen, Path]:
     return model, export_checkpoint(folder / "paper.safetensors", folder / "bundle", precisions=("fp32",))
 
 
-@pytest.mark.parametrize("longest", [7, pytest.param(30, marks=pytest.mark.slow)])
-def test_paper_preset_at_64(longest: int, paper: tuple[RealDGen, Path], samples: Path, tmp_path: Path) -> None:
-    """73.5 M parameters: pairs of every tau in one batch of 8 with late joiners, and each alone in an engine of batch
-    1, against one oracle."""
+@pytest.mark.parametrize(("longest", "size", "batch"), [(7, 32, 4), pytest.param(30, 64, 8, marks=pytest.mark.slow)])
+def test_paper_preset(
+    longest: int, size: int, batch: int, paper: tuple[RealDGen, Path], samples: Path, tmp_path: Path
+) -> None:
+    """73.5 M parameters: pairs of every tau in one batch with late joiners, and each alone in an engine of batch 1,
+    against one oracle."""
     model, bundle = paper
-    content, reference = images(samples, 64, 8)
-    taus = [0, 1, 7, longest, longest, 7, 1, 0]
+    content, reference = images(samples, size, batch)
+    taus = [0, 1, 7, longest, longest, 7, 1, 0][:batch]
     alone, together = (
-        build(bundle, tmp_path / f"engine-{n}", backend="onnxruntime", lr_size=64, batch=n, candidates=1).folder
-        for n in (1, 8)
+        build(bundle, tmp_path / f"engine-{n}", backend="onnxruntime", lr_size=size, batch=n, candidates=1).folder
+        for n in (1, batch)
     )
     with Engine.open(together, threads=2) as engine:
         result = by_engine(engine, content, reference, taus, True)
