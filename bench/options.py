@@ -16,7 +16,6 @@ EITHER = click.Path(exists=True, path_type=Path)
 OUT = click.Path(dir_okay=False, path_type=Path)  # a file to be written
 WORK = click.Path(file_okay=False, path_type=Path)  # a folder to be made
 SEED = click.IntRange(0, 2**31 - 1)
-AT_LEAST_1 = click.IntRange(1)
 
 
 def integer(name: str, default: int | None, said: str, *, least: int = 1, metavar: str = "N") -> Callable[[FC], FC]:

@@ -22,41 +22,28 @@ NAMES = ("random-alexnet", "e-deg", "alexnet", "vgg19-2-2", "vgg19-5-4")  # of c
 
 
 @click.command("degradation", short_help="Fit the binned degrader to the photographs of a camera.")
-@click.option(
-    "--reference", type=FOLDER, required=True, help="Folder of real LR photographs. 100 to 150 are enough.",
-)  # fmt: skip
-@click.option(
-    "--hr", type=FOLDER, required=True,
-    help="Folder of sharp photographs of other scenes. The sharper they are, the more blur is chosen.",
-)  # fmt: skip
+@click.option("--reference", type=FOLDER, required=True, help="Folder of real LR photographs. 100 to 150 are enough.")
+@click.option("--hr", type=FOLDER, required=True,
+    help="Folder of sharp photographs of other scenes. The sharper they are, the more blur is chosen.")  # fmt: skip
 @click.option(
     "-o", "--out", type=FILE, required=True, help="File for the weights, .json. A picture of them is written as .svg.",
 )  # fmt: skip
-@click.option(
-    "--features", "name", type=click.Choice(NAMES), default="random-alexnet", show_default=True, metavar="NAME",
+@click.option("--features", "name", type=click.Choice(NAMES), default="random-alexnet", show_default=True,
+    metavar="NAME",
     help="Features that tell degradations apart: " + ", ".join(NAMES) + ". random-alexnet needs torch and no file. "
-    "e-deg of an engine needs no torch.",
-)  # fmt: skip
-@click.option(
-    "--features-from", "path", type=click.Path(path_type=Path), metavar="PATH",
-    help="For e-deg: an engine folder or a checkpoint. For alexnet and vgg19: a file of ImageNet weights.",
-)  # fmt: skip
-@click.option(
-    "--space", "options", type=FILE, metavar="fine|FILE",
+    "e-deg of an engine needs no torch.")  # fmt: skip
+@click.option("--features-from", "path", type=click.Path(path_type=Path), metavar="PATH",
+    help="For e-deg: an engine folder or a checkpoint. For alexnet and vgg19: a file of ImageNet weights.")  # fmt: skip
+@click.option("--space", "options", type=FILE, metavar="fine|FILE",
     help="Degradations to choose from. fine: 315, closer together where blur, noise and JPEG are weak, and with "
-    "sharpening. FILE: a TOML file of your own. [default: the paper's 75]",
-)  # fmt: skip
-@click.option(
-    "--alpha", type=click.FloatRange(0), metavar="X", default=25.0, show_default=True,
-    help="How selective the weights are. 0: all bins weigh the same. Large: only the nearest bin counts.",
-)  # fmt: skip
+    "sharpening. FILE: a TOML file of your own. [default: the paper's 75]")  # fmt: skip
+@click.option("--alpha", type=click.FloatRange(0), metavar="X", default=25.0, show_default=True,
+    help="How selective the weights are. 0: all bins weigh the same. Large: only the nearest bin counts.")  # fmt: skip
 @click.option(
     "--scale", type=click.Choice(["4", "2"]), default="4", show_default=True, help="HR size divided by LR size.",
 )  # fmt: skip
-@click.option(
-    "--crop", type=click.IntRange(32), metavar="PX",
-    help="Side of the LR crops in pixels. [default: 72 or the engine's]",
-)  # fmt: skip
+@click.option("--crop", type=click.IntRange(32), metavar="PX",
+    help="Side of the LR crops in pixels. [default: 72 or the engine's]")  # fmt: skip
 @click.option(
     "--crops", type=click.IntRange(2), metavar="N", default=150, show_default=True, help="Crops per folder, at most.",
 )  # fmt: skip

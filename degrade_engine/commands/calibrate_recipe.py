@@ -22,39 +22,27 @@ CROPS, POOL = 48, 4  # HR crops are chosen among so many times as many
 
 
 @click.command("recipe", short_help="Choose a model's recipe by the photographs of a camera.")
-@click.option(
-    "--model", type=click.Path(path_type=Path), required=True, metavar="NAME|PATH",
-    help="A name that `degrade-engine models` lists, a checkpoint, a bundle or an engine.",
-)  # fmt: skip
+@click.option("--model", type=click.Path(path_type=Path), required=True, metavar="NAME|PATH",
+    help="A name that `degrade-engine models` lists, a checkpoint, a bundle or an engine.")  # fmt: skip
 @click.option(
     "--reference", type=FOLDER, required=True, help="Folder of real LR photographs of the camera. 5 at least.",
 )  # fmt: skip
-@click.option(
-    "--hr", type=FOLDER, required=True,
-    help="Folder of sharp photographs. 5 at least. Crops are taken that are most like the references in content.",
+@click.option("--hr", type=FOLDER, required=True,
+    help="Folder of sharp photographs. 5 at least. Crops are taken that are most like the references in content."
 )  # fmt: skip
-@click.option(
-    "-o", "--out", type=FILE, default=Path("recipe.json"), show_default=True,
-    help="File for the recipe, .json. A picture of what was tried is written as .svg.",
-)  # fmt: skip
-@click.option(
-    "--minutes", type=click.FloatRange(0, min_open=True), metavar="N",
-    help="Time for making LR. Recipes that would take longer are left out. [default: as long as it takes]",
-)  # fmt: skip
-@click.option(
-    "--crops", type=click.IntRange(5), metavar="N", default=CROPS, show_default=True,
-    help="Crops of the references, and pairs that a recipe makes, at most.",
-)  # fmt: skip
-@click.option(
-    "--content-bound", type=click.FloatRange(0, min_open=True), metavar="X", default=CONTENT_BOUND, show_default=True,
-    help="How far LR may be from the HR at low frequencies, in grey levels.",
-)  # fmt: skip
+@click.option("-o", "--out", type=FILE, default=Path("recipe.json"), show_default=True,
+    help="File for the recipe, .json. A picture of what was tried is written as .svg.")  # fmt: skip
+@click.option("--minutes", type=click.FloatRange(0, min_open=True), metavar="N",
+    help="Time for making LR. Recipes that would take longer are left out. [default: as long as it takes]")  # fmt: skip
+@click.option("--crops", type=click.IntRange(5), metavar="N", default=CROPS, show_default=True,
+    help="Crops of the references, and pairs that a recipe makes, at most.")  # fmt: skip
+@click.option("--content-bound", type=click.FloatRange(0, min_open=True), metavar="X", default=CONTENT_BOUND,
+    show_default=True,
+    help="How far LR may be from the HR at low frequencies, in grey levels.")  # fmt: skip
 @click.option(
     "--scale", type=click.Choice(["4", "2"]), default="4", show_default=True, help="HR size divided by LR size.",
 )  # fmt: skip
-@click.option(
-    "--lr-size", type=click.IntRange(32), metavar="PX", help="Side of the LR crops in pixels. [default: 128]",
-)  # fmt: skip
+@click.option("--lr-size", type=click.IntRange(32), metavar="PX", help="Side of the LR crops in pixels. [default: 128]")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, metavar="S", help="Random seed. [default: 0]")
 @click.option("--threads", type=click.IntRange(1), metavar="N", help="CPU threads. [default: one per core]")
 @click.option(

@@ -20,20 +20,10 @@ SETS = ("lr", "bicubic")
 
 @click.command("match", short_help="Compare the LR of a set with a camera's photographs.")
 @click.argument("pairs", type=click.Path(file_okay=False, path_type=Path))
-@click.option(
-    "--against",
-    required=True,
-    metavar="FOLDER|GLOB|LIST|URL",
-    help="Photographs of the camera. They need not be the set's references, and may show anything.",
-)
-@click.option(
-    "--limit",
-    type=click.IntRange(5),
-    metavar="N",
-    default=96,
-    show_default=True,
-    help="Number of crops that are measured, of the set and of the camera each.",
-)
+@click.option("--against", required=True, metavar="FOLDER|GLOB|LIST|URL",
+    help="Photographs of the camera. They need not be the set's references, and may show anything.")  # fmt: skip
+@click.option("--limit", type=click.IntRange(5), metavar="N", default=96, show_default=True,
+    help="Number of crops that are measured, of the set and of the camera each.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), metavar="S", default=0, show_default=True, help="Places of the crops.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(pairs: Path, against: str, limit: int, seed: int, as_json: bool) -> None:

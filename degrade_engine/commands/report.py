@@ -11,22 +11,11 @@ import click
 @click.command("report", short_help="Write one HTML page that shows a run's pairs.")
 @click.argument("pairs", type=click.Path(file_okay=False, path_type=Path))
 @click.argument("other", type=click.Path(file_okay=False, path_type=Path), required=False)
-@click.option(
-    "-o",
-    "--out",
-    type=click.Path(dir_okay=False, path_type=Path),
-    default=Path("report.html"),
+@click.option("-o", "--out", type=click.Path(dir_okay=False, path_type=Path), default=Path("report.html"),
     show_default=True,
-    help="File for the page. It needs no other file and no network.",
-)
-@click.option(
-    "--limit",
-    type=click.IntRange(0),
-    metavar="N",
-    default=24,
-    show_default=True,
-    help="Number of pairs that are shown: the worst, the best, and some from between.",
-)
+    help="File for the page. It needs no other file and no network.")  # fmt: skip
+@click.option("--limit", type=click.IntRange(0), metavar="N", default=24, show_default=True,
+    help="Number of pairs that are shown: the worst, the best, and some from between.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as one JSON object, and write no page.")
 def command(pairs: Path, other: Path | None, out: Path, limit: int, as_json: bool) -> None:
     """Write one HTML page that shows a run's pairs.
