@@ -31,7 +31,7 @@ Act = Literal["allocate", "upload", "download", "launch", "network"]
 R = TypeVar("R")
 
 # What each kernel reads and writes once, as the .cu files count it; a name that comes twice is read and written.
-# Tables and counters of a few bytes a row are left out. gather and cut read no more than they write.
+# Tables and counters of a few bytes a row are left out.
 MOVED: dict[str, tuple[str, ...]] = {
     "to_planar": ("images", "out"),
     "to_bytes": ("x", "out"),
@@ -39,11 +39,10 @@ MOVED: dict[str, tuple[str, ...]] = {
     "load": ("t", "t"),
     "update": ("x", "x", "eps", "x0_prev", "x0_prev"),
     "advance": ("step", "step"),
-    "squared_l2": ("features_0", "target_0", "features_1", "target_1"),
-    "finite": ("x",),
-    "score": ("degradation", "content", "finite", "out"),
-    "choose": ("scores", "kept"),
+    "select": ("features_0", "target_0", "features_1", "target_1", "x"),
+    "keep_first": ("x",),
     "gather": ("out", "out"),
+    "kept_to_bytes": ("out",) * 5,  # it reads four bytes for each
     "tile": ("source", "out"),
     "cut": ("out", "out"),
     "blend": ("tiled", "out"),

@@ -47,9 +47,13 @@ def over_items(count: int) -> Grid:
     return over_rows(1, count, 1)
 
 
-def block_a_row(rows: int, y: int = 1) -> Grid:
-    """A whole block for each row, along x."""
-    return min(max(rows, 1), MOST_X), y
+PARTS = 8
+"""Blocks that share a row of `degrade_squared_l2` and `degrade_finite`: kParts of select.h."""
+
+
+def blocks(count: int, y: int = 1) -> Grid:
+    """So many whole blocks along x."""
+    return min(max(count, 1), MOST_X), y
 
 
 def _arguments(pointers: str, **others: Any) -> dict[str, Any]:
@@ -66,7 +70,8 @@ _PIXELS = Kernel(_arguments("images out", batch=_long, pixels=_long), lambda a: 
 
 KERNELS: dict[str, Kernel] = {
     "degrade_to_planar": _PIXELS,
-    "degrade_to_bytes": Kernel(_arguments("x out", batch=_long, pixels=_long), _PIXELS.grid),
+    # kept = 0: every image of x
+    "degrade_to_bytes": Kernel(_arguments("x kept out", batch=_long, pixels=_long), _PIXELS.grid),
     "degrade_start": Kernel(
         _arguments("x x_start coefficients", **_ROWS, **_NOISE), lambda a: over_rows(a["rows"], a["elements"], 4)
     ),
@@ -78,17 +83,16 @@ KERNELS: dict[str, Kernel] = {
     "degrade_advance": Kernel(_arguments("step"), lambda a: (1, 1)),
     # features_1 = 0: the first target alone
     "degrade_squared_l2": Kernel(
-        _arguments("features_0 target_0 out_0", elements_0=_long)
-        | _arguments("features_1 target_1 out_1", elements_1=_long, rows=_long, batch=_long),
-        lambda a: block_a_row(a["rows"], 2 if a["features_1"] else 1),
+        _arguments("features_0 target_0 lanes_0", elements_0=_long)
+        | _arguments("features_1 target_1 lanes_1", elements_1=_long, rows=_long, batch=_long),
+        lambda a: blocks(PARTS * a["rows"], 2 if a["features_1"] else 1),
     ),
-    "degrade_finite": Kernel(_arguments("x out", **_ROWS), lambda a: block_a_row(a["rows"])),
-    "degrade_score": Kernel(
-        _arguments("degradation content finite", w_d=_float, w_c=_float, out=_pointer, count=_long),
-        lambda a: over_items(a["count"]),
-    ),
+    "degrade_finite": Kernel(_arguments("x parts", **_ROWS), lambda a: blocks(PARTS * a["rows"])),
+    # lanes_0 = 0: nothing was measured
     "degrade_choose": Kernel(
-        _arguments("scores kept", candidates=_long, batch=_long), lambda a: over_items(a["batch"])
+        _arguments("lanes_0 lanes_1 parts", w_0=_float, w_1=_float)
+        | _arguments("error_0 error_1 score finite kept", candidates=_long, batch=_long),
+        lambda a: blocks(a["batch"]),
     ),
     "degrade_gather": Kernel(
         _arguments("x kept out", batch=_long, row_bytes=_long),

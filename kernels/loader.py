@@ -19,9 +19,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-ABI = 3
-"""DEGRADE_ABI of portable.h, raised with every change of a signature: a stale library or fatbin is refused, not
-called with wrong arguments.
+ABI, CUDA_ABI = 3, 4
+"""DEGRADE_ABI and DEGRADE_CUDA_ABI of portable.h, raised with every change of a signature: a stale library or fatbin is
+refused, not called with wrong arguments.
 """
 
 LIBRARY_NAMES = ("libdegrade_host.so", "libdegrade_host.dylib", "degrade_host.dll")
@@ -149,8 +149,8 @@ def cuda_status() -> Status:
         sass = ", ".join(_capability(number) for number in about["sass"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         return Status(None, f"no fatbin: {path.with_name(FATBIN_SIDECAR)} is unusable ({error!r}); install again")
-    if abi != ABI:
-        return Status(None, f"no fatbin: {path} has interface {abi}, this release wants {ABI}; install again")
+    if abi != CUDA_ABI:
+        return Status(None, f"no fatbin: {path} has interface {abi}, this release wants {CUDA_ABI}; install again")
     return Status(path, f"for SM {sass}, newer by PTX of {newest}, nvcc {nvcc}, {path}")
 
 

@@ -4,6 +4,7 @@
 // 15 · images · pixels / bandwidth. Twin: pixels.py.
 #include "grid.cuh"
 #include "pixels.h"
+#include "select.h"
 
 extern "C" __global__ void __launch_bounds__(degrade::kThreads)
 degrade_to_planar(const uint8_t* __restrict__ images,  // [batch, pixels, 3]
@@ -35,17 +36,19 @@ degrade_to_planar(const uint8_t* __restrict__ images,  // [batch, pixels, 3]
 }
 
 extern "C" __global__ void __launch_bounds__(degrade::kThreads)
-degrade_to_bytes(const float* __restrict__ x,  // [batch, 3, pixels]
+degrade_to_bytes(const float* __restrict__ x,  // [batch, 3, pixels]; of kept ones [candidates·batch, 3, pixels]
+                 const int32_t* kept,          // [batch], which candidate of each pair, as `choose` writes it; null: x
                  uint8_t* __restrict__ out,    // [batch, pixels, 3]
                  int64_t batch, int64_t pixels) {
     using namespace degrade;
     for (int64_t image = blockIdx.y; image < batch; image += gridDim.y) {
+        const int64_t row = kept ? row_of(kept[image], batch, image) : image;
         for (int64_t group = first_in_x(); 4 * group < pixels; group += stride_in_x()) {
             const int64_t first = 4 * group, left = pixels - first;
             uint8_t bytes[12];
             for (int plane = 0; plane < 3; ++plane) {
                 float value[4];
-                load4(x + (image * 3 + plane) * pixels + first, left, value);
+                load4(x + (row * 3 + plane) * pixels + first, left, value);
                 for (int i = 0; i < 4; ++i) bytes[3 * i + plane] = to_byte(value[i]);
             }
             uint8_t* to = out + (image * pixels + first) * 3;

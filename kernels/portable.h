@@ -17,9 +17,10 @@
 #define DEGRADE_HD inline __attribute__((always_inline))
 #endif
 
-// Raised with every change of a signature in host.cpp or a .cu; loader.py refuses another number. A macro,
-// because CMake reads this line too.
+// Raised with every change of a signature in host.cpp, and in a .cu; loader.py refuses another number. Macros, because
+// CMake reads the second line too.
 #define DEGRADE_ABI 3
+#define DEGRADE_CUDA_ABI 4
 
 namespace degrade {
 

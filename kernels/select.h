@@ -7,6 +7,7 @@
 namespace degrade {
 
 constexpr int kLanes = 256;
+constexpr int kParts = 8;  // blocks that share a row
 constexpr float kTiny = 1e-12f;  // the least squared norm that a target is divided by
 
 DEGRADE_HD float infinity() { return bits_to_float(0x7F800000); }
@@ -19,6 +20,8 @@ DEGRADE_HD float squared_difference(float feature, float target) {
 DEGRADE_HD float normalised(float distance, float squared_norm) {
     return distance / (squared_norm > kTiny ? squared_norm : kTiny);
 }
+
+DEGRADE_HD float not_a_number() { return bits_to_float(0x7FC00000); }
 
 // Neither infinite nor NaN: the exponent is not all ones.
 DEGRADE_HD bool is_finite(float value) { return (float_to_bits(value) & 0x7F800000) != 0x7F800000; }

@@ -32,6 +32,8 @@ from degrade_engine.engine.recipe import Recipe
 from degrade_engine.engine.sampling.batch import Batch, Runner
 from degrade_engine.engine.spec import PartSpec, TensorSpec
 from degrade_engine.kernels import tiles
+from degrade_engine.kernels.grids import PARTS
+from degrade_engine.kernels.select import LANES
 
 from ..onnx_work import count
 from ..rows import Row, add_row
@@ -142,13 +144,13 @@ def kernel_work(device: CudaDevice, x: Any, out: Any, pairs: int) -> Iterator[tu
     starts, table_ = device.allocate((rows, 2), np.float32), device.allocate((1, rows, 6), np.float32)
     device.upload(starts, np.tile(np.array([0.8, 0.6], np.float32), (rows, 1)))
     device.upload(table_, np.tile(np.array([1.2, -0.66, 0.9, 0.1, 0.0, 0.05], np.float32), (1, rows, 1)))
-    figures = device.allocate((rows // pairs, pairs), np.float32)
-    kept, flags = device.allocate((pairs,), np.int32), device.allocate((rows,), np.uint8)
+    lanes, flags = device.allocate((rows, 2, LANES), np.float32), device.allocate((rows, PARTS), np.uint8)
+    kept = device.allocate((pairs,), np.int32)
     size = {"rows": rows, "elements": elements}
     noise = {"k0": 1, "k1": 2, "pairs": words, "candidates": words}
     steps = {"coefficients": table_, "timesteps": t, "step": step[:1], "clip": 0}
     copies = {"batch": pairs, "row_bytes": 4 * elements}
-    l2 = {"features_1": None, "target_1": None, "out_1": None, "elements_1": 0, "rows": rows, "batch": pairs}
+    l2 = {"features_1": None, "target_1": None, "lanes_1": None, "elements_1": 0, "rows": rows, "batch": pairs}
 
     def work(name: str, **arguments: Any) -> Callable[[], None]:
         return lambda: device.launch_grid(name, **arguments)
@@ -156,12 +158,13 @@ def kernel_work(device: CudaDevice, x: Any, out: Any, pairs: int) -> Iterator[tu
     n, float_ = rows * elements, {"x": x, "x0_prev": out}
     yield "degrade_update", 16 * n, work("degrade_update", **float_, eps=extra, **steps, **size, **noise)
     yield "degrade_start", 8 * n, work("degrade_start", x=x, x_start=out, coefficients=starts, **size, **noise)
-    yield "degrade_to_bytes", 15 * rows * pixels, work("degrade_to_bytes", x=x, out=bytes_, batch=rows, pixels=pixels)
+    yield "degrade_to_bytes", 15 * rows * pixels, work(
+        "degrade_to_bytes", x=x, kept=None, out=bytes_, batch=rows, pixels=pixels)  # fmt: skip
     yield "degrade_to_planar", 15 * rows * pixels, work(
         "degrade_to_planar", images=bytes_, out=out, batch=rows, pixels=pixels)  # fmt: skip
     yield "degrade_squared_l2", 4 * elements * (rows + pairs), work(
-        "degrade_squared_l2", features_0=x, target_0=out, out_0=figures, elements_0=elements, **l2)  # fmt: skip
-    yield "degrade_finite", 4 * n, work("degrade_finite", x=x, out=flags, **size)
+        "degrade_squared_l2", features_0=x, target_0=out, lanes_0=lanes, elements_0=elements, **l2)  # fmt: skip
+    yield "degrade_finite", 4 * n, work("degrade_finite", x=x, parts=flags, **size)
     yield "degrade_gather", 8 * elements * pairs, work("degrade_gather", x=x, kept=kept, out=extra, **copies)
     yield "degrade_tile", 4 * elements * (rows + pairs), work(
         "degrade_tile", source=x[:pairs], out=out, rows=rows, **copies)  # fmt: skip

@@ -32,7 +32,7 @@ STAGES = ("decode", "start image", "features", "condition", "denoiser", "kernels
 """In the order of a run. decode: read and crop; start image: bring the HR to LR size and degrade it; features: once a
 reference and pair; condition: all that the denoiser reads, Rec_lr, P-DDM; kernels: noise, updates, bytes to planes and
 back; rest: Python, tables and copies on the host; encode: both PNGs; write: the two files."""
-FEATURES, SCORES = ("degradation", "content"), ("squared_l2", "finite", "score", "choose", "gather")
+FEATURES, SCORES = ("degradation", "content"), ("select", "keep_first", "gather")
 REPEATS, SLOW = 5, 15.0  # batches, and seconds after which two have to do
 SCALE, PAIRS = 4, 60
 

@@ -9,7 +9,7 @@ capture one step and replay it (`Loop`).
     update    x, x0_prev by coefficients[step, r]; noise of (seed, pair, candidate, timesteps[step, r])
     advance   step += 1
 
-Kernels outside the loop: to_planar, to_bytes, start, squared_l2, finite, score, choose, gather, tile. Around
+Kernels outside the loop: to_planar, to_bytes, start, select, keep_first, gather, kept_to_bytes, tile. Around
 networks that see an image in tiles (tiled.py): cut, tile, blend.
 `HostDevice` runs them through `degrade_engine.kernels` on numpy arrays; `CudaDevice` (cuda.py) runs the
 same ones from the fatbin, with the arguments that launches.py writes out.
@@ -107,11 +107,10 @@ class HostDevice:
             "load": update.load,
             "update": self._update,
             "advance": update.advance,
-            "squared_l2": self._squared_l2,
-            "finite": self._finite,
-            "score": _score,
-            "choose": _choose,
+            "select": self._select,
+            "keep_first": self._keep_first,
             "gather": self._gather,
+            "kept_to_bytes": self._kept_to_bytes,
             "tile": select.tile,
             "cut": self._cut,
             "blend": self._blend,
@@ -167,16 +166,33 @@ class HostDevice:
             x, eps, x0_prev, coefficients[now], clip, seed, pairs, candidates, counters, threads=self._threads
         )
 
-    def _squared_l2(
-        self, features_0: Array, target_0: Array, out_0: Array, features_1: Array, target_1: Array, out_1: Array
-    ) -> None:
-        """Twice: float32 [K·B, ...] against [B, ...] into [K, B]."""
-        out_0[...] = select.squared_l2(features_0, target_0, threads=self._threads)
-        out_1[...] = select.squared_l2(features_1, target_1, threads=self._threads)
+    def _select(
+        self, features_0: Array, target_0: Array, lanes_0: Any, features_1: Array, target_1: Array, lanes_1: Any,
+        x: Array, parts: Any, weights: tuple[float, float], error_0: Array, error_1: Array, score: Array, finite: Array,
+        kept: Array,
+    ) -> None:  # fmt: skip
+        """What is known of the candidates: each error, float32 [K, B], of features float32 [K·B, ...] against a target
+        [B, ...]; finite, bool [K, B]: whether all pixels of x, float32 [K·B, ...], are numbers; score, the errors'
+        weighted sum; kept, int32 [B]: the best candidate. lanes and parts are a GPU's own, float32 [K·B, 2, LANES] and
+        uint8 [K·B, PARTS]."""
+        error_0[...] = select.squared_l2(features_0, target_0, threads=self._threads)
+        error_1[...] = select.squared_l2(features_1, target_1, threads=self._threads)
+        finite[...] = select.finite(x, threads=self._threads).reshape(finite.shape)
+        score[...] = select.score(error_0, error_1, finite, weights)
+        kept[...] = select.choose(score)
 
-    def _finite(self, x: Array, out: Array) -> None:
-        """bool [K, B]: whether every pixel of the candidate is a number."""
-        out[...] = select.finite(x, threads=self._threads).reshape(out.shape)
+    def _keep_first(
+        self, x: Array, parts: Any, error_0: Array, error_1: Array, score: Array, finite: Array, kept: Array
+    ) -> None:
+        """The same where nothing is measured: errors and scores are NaN, candidate 0 is kept."""
+        finite[...] = select.finite(x, threads=self._threads).reshape(finite.shape)
+        for buffer in (error_0, error_1, score):
+            buffer[...] = np.nan
+        kept[...] = 0
+
+    def _kept_to_bytes(self, x: Array, kept: Array, out: Array) -> None:
+        """The kept candidate of each pair: float32 [K·B, 3, H, W] to u8 [B, H, W, 3]."""
+        out[...] = pixels.to_bytes(select.gather(x, kept, threads=self._threads), threads=self._threads)
 
     def _gather(self, x: Array, kept: Array, out: Array) -> None:
         """[K·B, ...] into [B, ...]: the kept candidate of each pair."""
@@ -199,12 +215,3 @@ def check_fit(buffer: Any, values: Array) -> None:
     """DegradeError unless the values have the buffer's shape and dtype."""
     if buffer.shape != values.shape or buffer.dtype != values.dtype:
         raise DegradeError(f"{values.dtype} {values.shape} was to be uploaded", wanted=f"{buffer.dtype} {buffer.shape}")
-
-
-def _score(degradation: Array, content: Array, finite: Array, weights: tuple[float, float], out: Array) -> None:
-    """out[k, b] = w_d·degradation + w_c·content; infinite where that is NaN or the candidate is not finite."""
-    out[...] = select.score(degradation, content, finite, weights)
-
-
-def _choose(scores: Array, kept: Array) -> None:
-    kept[...] = select.choose(scores)

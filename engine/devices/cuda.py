@@ -151,8 +151,8 @@ class CudaDevice:
         return self.fetch(*buffers)()
 
     def launch(self, kernel: str, **arguments: Any) -> None:
-        name, written_out = launches.CALLS[kernel](**arguments)
-        self.launch_grid(name, **written_out)
+        for name, written_out in launches.CALLS[kernel](**arguments):
+            self.launch_grid(name, **written_out)
 
     def launch_grid(self, name: str, grid: Grid | None = None, **arguments: Any) -> None:
         """Launches a kernel by its name in the fatbin; arguments as `grids.KERNELS` names them, None is null."""

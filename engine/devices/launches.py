@@ -1,5 +1,6 @@
-"""The device's kernels as calls of the fatbin's: `launch("tile", source=…, out=…)` becomes `degrade_tile` with every
-argument that `kernels/grids.py` names. Shapes are read off the buffers; nothing here knows CUDA.
+"""The device's launches as calls of the fatbin's kernels: `launch("tile", source=…, out=…)` is `degrade_tile` with
+every argument that `kernels/grids.py` names, `select` is three kernels. Shapes are read off the buffers; nothing here
+knows CUDA.
 
 A bundle's networks read and write FP32, also those that compute in FP16 (spec.TensorSpec), so the denoiser is bound to
 x itself.
@@ -8,84 +9,89 @@ x itself.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from ...kernels import philox, tiles
 
-Call = tuple[str, dict[str, Any]]
+Calls = Iterator[tuple[str, dict[str, Any]]]
 """A kernel's name, and buffers and numbers by the names of its arguments. None is a null pointer."""
 
 
-def to_planar(images: Any, out: Any) -> Call:
-    return "degrade_to_planar", {"images": images, "out": out, **_pixels(images.shape[1:3], images)}
+def to_planar(images: Any, out: Any) -> Calls:
+    yield "degrade_to_planar", {"images": images, "out": out, **_pixels(images.shape[1:3], images)}
 
 
-def to_bytes(x: Any, out: Any) -> Call:
-    return "degrade_to_bytes", {"x": x, "out": out, **_pixels(x.shape[2:], x)}
+def to_bytes(x: Any, out: Any) -> Calls:
+    yield "degrade_to_bytes", {"x": x, "kept": None, "out": out, **_pixels(x.shape[2:], x)}
 
 
-def start(x: Any, x_start: Any, coefficients: Any, seed: int, pairs: Any, candidates: Any) -> Call:
+def start(x: Any, x_start: Any, coefficients: Any, seed: int, pairs: Any, candidates: Any) -> Calls:
     noise = _noise(seed, pairs, candidates)
-    return "degrade_start", {"x": x, "x_start": x_start, "coefficients": coefficients, **_rows(x), **noise}
+    yield "degrade_start", {"x": x, "x_start": x_start, "coefficients": coefficients, **_rows(x), **noise}
 
 
-def load(t: Any, timesteps: Any, step: Any) -> Call:
-    return "degrade_load", {"t": t, "timesteps": timesteps, "step": step, "rows": t.shape[0]}
+def load(t: Any, timesteps: Any, step: Any) -> Calls:
+    yield "degrade_load", {"t": t, "timesteps": timesteps, "step": step, "rows": t.shape[0]}
 
 
 def update(
     x: Any, eps: Any, x0_prev: Any, coefficients: Any, timesteps: Any, step: Any, clip: bool, seed: int, pairs: Any,
     candidates: Any,
-) -> Call:  # fmt: skip
-    return "degrade_update", {
+) -> Calls:  # fmt: skip
+    yield "degrade_update", {
         "x": x, "eps": eps, "x0_prev": x0_prev, "coefficients": coefficients,
         "timesteps": timesteps, "step": step, "clip": int(clip), **_rows(x), **_noise(seed, pairs, candidates),
     }  # fmt: skip
 
 
-def advance(step: Any) -> Call:
-    return "degrade_advance", {"step": step}
+def advance(step: Any) -> Calls:
+    yield "degrade_advance", {"step": step}
 
 
-def squared_l2(features_0: Any, target_0: Any, out_0: Any, features_1: Any, target_1: Any, out_1: Any) -> Call:
-    """Both targets in one launch."""
-    return "degrade_squared_l2", {
-        "features_0": features_0, "target_0": target_0, "out_0": out_0, "elements_0": _elements(features_0),
-        "features_1": features_1, "target_1": target_1, "out_1": out_1, "elements_1": _elements(features_1),
+def select(
+    features_0: Any, target_0: Any, lanes_0: Any, features_1: Any, target_1: Any, lanes_1: Any, x: Any, parts: Any,
+    weights: tuple[float, float], error_0: Any, error_1: Any, score: Any, finite: Any, kept: Any,
+) -> Calls:  # fmt: skip
+    """Both targets in one launch, the pixels in another, and what comes of them in a third."""
+    yield "degrade_squared_l2", {
+        "features_0": features_0, "target_0": target_0, "lanes_0": lanes_0, "elements_0": _elements(features_0),
+        "features_1": features_1, "target_1": target_1, "lanes_1": lanes_1, "elements_1": _elements(features_1),
         "rows": features_0.shape[0], "batch": target_0.shape[0],
     }  # fmt: skip
-
-
-def finite(x: Any, out: Any) -> Call:
-    return "degrade_finite", {"x": x, "out": out, **_rows(x)}
-
-
-def score(degradation: Any, content: Any, finite: Any, weights: tuple[float, float], out: Any) -> Call:
-    return "degrade_score", {
-        "degradation": degradation, "content": content, "finite": finite, "w_d": weights[0], "w_c": weights[1],
-        "out": out, "count": math.prod(out.shape),
+    yield "degrade_finite", {"x": x, "parts": parts, **_rows(x)}
+    yield "degrade_choose", {
+        "lanes_0": lanes_0, "lanes_1": lanes_1, "parts": parts, "w_0": weights[0], "w_1": weights[1],
+        "error_0": error_0, "error_1": error_1, "score": score, "finite": finite, "kept": kept, **_choices(score),
     }  # fmt: skip
 
 
-def choose(scores: Any, kept: Any) -> Call:
-    return "degrade_choose", {"scores": scores, "kept": kept, "candidates": scores.shape[0], "batch": scores.shape[1]}
+def keep_first(x: Any, parts: Any, error_0: Any, error_1: Any, score: Any, finite: Any, kept: Any) -> Calls:
+    yield "degrade_finite", {"x": x, "parts": parts, **_rows(x)}
+    yield "degrade_choose", {
+        "lanes_0": None, "lanes_1": None, "parts": parts, "w_0": 0, "w_1": 0,
+        "error_0": error_0, "error_1": error_1, "score": score, "finite": finite, "kept": kept, **_choices(score),
+    }  # fmt: skip
 
 
-def gather(x: Any, kept: Any, out: Any) -> Call:
-    return "degrade_gather", {"x": x, "kept": kept, "out": out, "batch": out.shape[0], "row_bytes": _row_bytes(out)}
+def kept_to_bytes(x: Any, kept: Any, out: Any) -> Calls:
+    yield "degrade_to_bytes", {"x": x, "kept": kept, "out": out, **_pixels(x.shape[2:], out)}
 
 
-def tile(source: Any, out: Any) -> Call:
-    return "degrade_tile", {
+def gather(x: Any, kept: Any, out: Any) -> Calls:
+    yield "degrade_gather", {"x": x, "kept": kept, "out": out, "batch": out.shape[0], "row_bytes": _row_bytes(out)}
+
+
+def tile(source: Any, out: Any) -> Calls:
+    yield "degrade_tile", {
         "source": source, "out": out, "rows": out.shape[0], "batch": source.shape[0], "row_bytes": _row_bytes(out)
     }  # fmt: skip
 
 
-def cut(source: Any, out: Any, tops: Any, lefts: Any, first: int) -> Call:
-    return "degrade_cut", {
+def cut(source: Any, out: Any, tops: Any, lefts: Any, first: int) -> Calls:
+    yield "degrade_cut", {
         "source": source, "out": out, "tops": tops, "lefts": lefts, "first": first, "slots": out.shape[0],
         **tiles.sizes(source.shape, out.shape, tops.shape[0], lefts.shape[0]),
     }  # fmt: skip
@@ -93,19 +99,18 @@ def cut(source: Any, out: Any, tops: Any, lefts: Any, first: int) -> Call:
 
 def blend(
     tiled: Any, out: Any, tops: Any, cover_y: Any, weights_y: Any, lefts: Any, cover_x: Any, weights_x: Any
-) -> Call:
-    return "degrade_blend", {
+) -> Calls:
+    yield "degrade_blend", {
         "tiles": tiled, "out": out, "tops": tops, "cover_y": cover_y, "weights_y": weights_y, "lefts": lefts,
         "cover_x": cover_x, "weights_x": weights_x,
         **tiles.sizes(out.shape, tiled.shape, tops.shape[0], lefts.shape[0]),
     }  # fmt: skip
 
 
-CALLS: dict[str, Callable[..., Call]] = {
+CALLS: dict[str, Callable[..., Calls]] = {
     one.__name__: one
     for one in (
-        to_planar, to_bytes, start, load, update, advance, squared_l2, finite, score, choose, gather, tile,
-        cut, blend,
+        to_planar, to_bytes, start, load, update, advance, select, keep_first, gather, kept_to_bytes, tile, cut, blend,
     )
 }  # fmt: skip
 
@@ -116,6 +121,10 @@ def _pixels(size: tuple[int, ...], images: Any) -> dict[str, int]:
 
 def _rows(x: Any) -> dict[str, int]:
     return {"rows": x.shape[0], "elements": _elements(x)}
+
+
+def _choices(score: Any) -> dict[str, int]:
+    return {"candidates": score.shape[0], "batch": score.shape[1]}
 
 
 def _elements(x: Any) -> int:

@@ -15,6 +15,7 @@ import numpy as np
 from ..devices import Device
 from ..errors import DegradeError
 from .batch import Batch, BatchResult, Bytes, Model, Runner, check_batch
+from .filter import Scores
 from .noise import WhiteNoise
 from .references import References
 
@@ -37,7 +38,7 @@ class FeedForward(Runner):
         self._content, self._reference, self.x = (device.allocate(planes, np.float32) for _ in range(3))
         self._f_deg = device.allocate(executors["degradation"].shapes["f_deg"], np.float32)
         self._references = References(device, {"f_deg": self._f_deg}, ())
-        self._finite = device.allocate((1, self.batch), np.bool_)
+        self._scores = Scores(device, 1, self.batch)
         self._noise, self._pairs = WhiteNoise(device, self.batch), device.allocate((self.batch,), np.uint32)
         self.bind()
 
@@ -76,14 +77,14 @@ class FeedForward(Runner):
         several = batch.reference if batch.reference.ndim == 5 else batch.reference[:, None]
         calls = self._references.read(several, one) | {"reconstruction": 1}
         self._executors["reconstruction"].enqueue(device.stream)
-        device.launch("finite", x=self.x, out=self._finite)
+        self._scores.skip(self.x)
         device.launch("to_bytes", x=self.x, out=self._bytes)
         wanted = [self._bytes]
         if batch.noise:
             self._noise.add(self.x, self._content, self._reference, batch.seed, self._pairs)
             device.launch("to_bytes", x=self.x, out=self._lr_bytes)
             wanted = [self._lr_bytes, self._bytes] if inspect else [self._lr_bytes]
-        fetched = device.fetch(self._finite, *wanted)
+        fetched = device.fetch(self._scores.finite, *wanted)
 
         def result() -> BatchResult:
             finite, made, *plain = fetched()

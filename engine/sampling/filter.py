@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...kernels.grids import PARTS
+from ...kernels.select import LANES
 from ..devices import Device
 from ..spec import FilterWeights
 
@@ -37,15 +39,18 @@ class Scores:
         self.degradation, self.content, self.score = (device.allocate(shape, np.float32) for _ in range(3))
         self.finite = device.allocate(shape, np.bool_)
         self.kept = device.allocate((batch,), np.int32)
+        self._found = {"error_0": self.degradation, "error_1": self.content, "score": self.score,
+                       "finite": self.finite, "kept": self.kept,
+                       "parts": device.allocate((candidates * batch, PARTS), np.uint8)}  # fmt: skip
 
     def skip(self, x: Any) -> None:
         """Keeps candidate 0 of every pair (the ablation without filtering); the errors and scores become NaN. x:
         float32 [K·B, 3, h, w], candidate-major."""
-        nothing = np.full(self.score.shape, np.nan, np.float32)
-        for buffer in (self.degradation, self.content, self.score):
-            self._device.upload(buffer, nothing)
-        self._device.launch("finite", x=x, out=self.finite)
-        self._device.upload(self.kept, np.zeros(self.kept.shape, np.int32))
+        self._device.launch("keep_first", x=x, **self._found)
+
+    def select(self, x: Any, weights: tuple[float, float], **measured: Any) -> None:
+        """Measures, scores and chooses; as the device's `select`."""
+        self._device.launch("select", x=x, weights=weights, **measured, **self._found)
 
 
 class Filter:
@@ -58,11 +63,12 @@ class Filter:
             name: device.allocate((rows, *one.shapes[FEATURES[name]][1:]), np.float32)
             for name, one in extractors.items()
         }
+        self._lanes = {name: device.allocate((rows, 2, LANES), np.float32) for name in ("lanes_0", "lanes_1")}
 
     def run(self, x: Any, f_deg: Any, f_cont: Any, scores: Scores) -> dict[str, int]:
         """Fills the scores. x: float32 [R, 3, h, w], candidate-major, of which K·B rows are used; f_deg, f_cont: the
         targets, [B, ...]. Returns the calls of each extractor, which takes its own number of rows at a time."""
-        launch, used, calls = self._device.launch, scores.score.shape[0] * scores.score.shape[1], {}
+        used, calls = scores.score.shape[0] * scores.score.shape[1], {}
         for name, extractor in self._extractors.items():
             batch = extractor.shapes["image"][0]
             for first in range(0, used, batch):
@@ -71,14 +77,8 @@ class Filter:
                 extractor.bind(FEATURES[name], self._features[name][rows])
                 extractor.enqueue(self._device.stream)
             calls[name] = -(-used // batch)
-        launch(
-            "squared_l2", features_0=self._features["degradation"][:used], target_0=f_deg, out_0=scores.degradation,
-            features_1=self._features["content"][:used], target_1=f_cont, out_1=scores.content,
+        scores.select(
+            x[:used], self._weights, features_0=self._features["degradation"][:used], target_0=f_deg,
+            features_1=self._features["content"][:used], target_1=f_cont, **self._lanes,
         )  # fmt: skip
-        launch("finite", x=x[:used], out=scores.finite)
-        launch(
-            "score", degradation=scores.degradation, content=scores.content, finite=scores.finite,
-            weights=self._weights, out=scores.score,
-        )  # fmt: skip
-        launch("choose", scores=scores.score, kept=scores.kept)
         return calls

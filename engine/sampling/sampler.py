@@ -254,11 +254,13 @@ class Sampler(Runner):
         """Quantises what is asked for, then reads it back: the only values that come from the device."""
         launch, found, image = self.device.launch, self.scores, (self.height, self.width, 3)
         n, pairs = len(batch.content), self.batch
-        launch("gather", x=self.x[: self._used], kept=found.kept, out=self._kept)
         if batch.noise:
+            launch("gather", x=self.x[: self._used], kept=found.kept, out=self._kept)
             scratch, finite = self._x0_prev[:pairs], self.tensors["content"][:pairs]
             self._noise.add(self._kept, finite, scratch, batch.seed, self._pairs[:pairs])
-        launch("to_bytes", x=self._kept, out=self._lr_bytes)
+            launch("to_bytes", x=self._kept, out=self._lr_bytes)
+        else:
+            launch("kept_to_bytes", x=self.x[: self._used], kept=found.kept, out=self._lr_bytes)
         images = [self._lr_bytes]
         if inspect:
             launch("to_bytes", x=self.x_start[:pairs], out=self._start_bytes)

@@ -101,17 +101,17 @@ def test_launches(kind: str, inspect: bool, engines: dict[str, Path]) -> None:
         ledger.clear()
         run(engine, steps_of(kind), inspect=inspect)
     if kind == "lway":
-        wanted = {"to_planar": 2, "finite": 1, "to_bytes": 1}
+        wanted = {"to_planar": 2, "keep_first": 1, "to_bytes": 1}
     else:
         images, tiled, fusion = {
             "realdgen": (2, 1, 0), "onecall": (2, 1, 0), "syndiff": (2, 0, 0), "uddm": (3, 2, 2)
         }[kind]  # fmt: skip
         wanted = {"to_planar": images, "tile": tiled + 1, "start": 1, "load": 5, "update": 5 + fusion, "advance": 5,
-                  "finite": 1, "gather": 1, "to_bytes": 3 if inspect else 1}  # fmt: skip
+                  "select" if kind == "realdgen" else "keep_first": 1, "kept_to_bytes": 1}  # fmt: skip
+        if inspect:
+            wanted["to_bytes"] = 2
         if kind == "onecall":
             wanted["start"] += 1  # the noise of F_deg
-        if kind == "realdgen":
-            wanted |= {"squared_l2": 1, "score": 1, "choose": 1}
     assert ledger.count("launch") == wanted
 
 
@@ -133,7 +133,6 @@ def test_bytes_to_and_from_the_device(kind: str, inspect: bool, engines: dict[st
         tables = rows * S * (6 * 4 + 4) + rows * (2 * 4 + 4) + 4  # coefficients and timesteps; starts and pairs; step
         up = 2 * B * PLANES + hr + tables
         up += 2 * rows * 6 * 4 if spec.model_kind.fuses else 0
-        up += 0 if spec.model_kind.can_filter else 3 * 4 * rows + 4 * B  # nothing scored, the first is kept
         down = B * PLANES + figures + ((B + rows) * PLANES if inspect else 0)
     assert (ledger.bytes("upload"), ledger.bytes("download")) == (up, down)
     assert ledger.count("download") == {"": 1} and ledger.entries[-1].act == "download"
@@ -219,12 +218,12 @@ class Quiet:
 
 def test_the_bytes_that_kernels_move() -> None:
     """As the .cu files count them, an element: 20 of an update, 8 of a start, a gather, a tile, a cut or a
-    blend of single tiles, 4 of `finite`."""
+    blend of single tiles, 4 of the pixels that `keep_first` looks at."""
     assert set(MOVED) == set(CALLS)
     x, moved = np.zeros((2, PLANES), np.float32), {}
     for kernel, names in MOVED.items():
         ledger = Ledger()
         Watched(Quiet(), ledger).launch(kernel, **dict.fromkeys(names, x))  # type: ignore[arg-type]
         moved[kernel] = ledger.bytes("launch") // x.size
-    found = {name: moved[name] for name in ("update", "start", "gather", "tile", "cut", "blend", "finite")}
-    assert found == {"update": 20, "start": 8, "gather": 8, "tile": 8, "cut": 8, "blend": 8, "finite": 4}
+    found = {name: moved[name] for name in ("update", "start", "gather", "tile", "cut", "blend", "keep_first")}
+    assert found == {"update": 20, "start": 8, "gather": 8, "tile": 8, "cut": 8, "blend": 8, "keep_first": 4}

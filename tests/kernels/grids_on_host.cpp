@@ -49,7 +49,6 @@ const char* letters(void (*)(Arguments...)) {
     DO(degrade_advance)    \
     DO(degrade_squared_l2) \
     DO(degrade_finite)     \
-    DO(degrade_score)      \
     DO(degrade_choose)     \
     DO(degrade_gather)     \
     DO(degrade_tile)       \

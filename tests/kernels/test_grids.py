@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from degrade_engine.engine.sampling import tiling
 from degrade_engine.kernels import philox, pixels, select, tiles, update
-from degrade_engine.kernels.grids import KERNELS, MOST_X, MOST_Y, THREADS, over_rows
+from degrade_engine.kernels.grids import KERNELS, MOST_X, MOST_Y, PARTS, THREADS, over_rows
 
 from .conftest import TABLE, Buffer, GridsOnHost
 
@@ -138,66 +138,90 @@ def test_load_covers_more_rows_than_a_block(grids: GridsOnHost) -> None:
         np.testing.assert_array_equal(t.values, timesteps[2])
 
 
+LANES_OF = st.one_of(SIZES, st.sampled_from([8191, 8192, 8193, 16384, 20000]))  # a block squares 8192 at a time
+
+
 @few
-@given(candidates=st.integers(1, 3), batch=st.integers(1, 3), sizes=st.tuples(SIZES, SIZES), shifts=SHIFTS,
+@given(candidates=st.integers(1, 3), batch=st.integers(1, 3), sizes=st.tuples(LANES_OF, LANES_OF), shifts=SHIFTS,
        both=st.booleans(), few_blocks=st.booleans(), seed=SEEDS)  # fmt: skip
-def test_squared_l2(grids: GridsOnHost, candidates, batch, sizes, shifts, both, few_blocks, seed) -> None:
+def test_squared_l2_and_choose(grids: GridsOnHost, candidates, batch, sizes, shifts, both, few_blocks, seed) -> None:
+    """The distances to both targets, or the first one twice, have the twin's bits, whatever the number of blocks."""
     rng = np.random.default_rng(seed)
     rows = candidates * batch
     spoiled = bool(rng.random() < 0.3)
     features = [values(rng, (rows, size), spoiled) for size in sizes]
     targets = [values(rng, (batch, size), False) for size in sizes]
     targets[0][0] *= np.float32(rng.choice([0, 1]))  # a target of zeros
-    outs = [Buffer(np.zeros((candidates, batch), np.float32)) for _ in range(2)]
+    lanes = [Buffer(np.zeros((rows, 2, select.LANES), np.float32)) for _ in range(2)]
     arguments: dict = {}
     for i in range(2):
         given_ = i == 0 or both
         arguments |= {
             f"features_{i}": Buffer(features[i], shifts[i]) if given_ else None,
             f"target_{i}": Buffer(targets[i], shifts[2 + i]) if given_ else None,
-            f"out_{i}": outs[i] if given_ else None,
+            f"lanes_{i}": lanes[i] if given_ else None,
             f"elements_{i}": sizes[i] if given_ else 0,
         }
-    grid = (2, 2 if both else 1) if few_blocks else None
+    grid = (3, 2 if both else 1) if few_blocks else None
     grids.launch("degrade_squared_l2", grid, **arguments, rows=rows, batch=batch)
+    found = choose(grids, lanes[0], lanes[both], np.ones((rows, PARTS), np.uint8), (candidates, batch), grid)
     with np.errstate(invalid="ignore"):
-        assert_same_bits(outs[0].values, select.squared_l2_twin(features[0], targets[0]))
-        if both:
-            assert_same_bits(outs[1].values, select.squared_l2_twin(features[1], targets[1]))
+        wanted = [select.squared_l2_twin(features[i], targets[i]) for i in (0, int(both))]
+        assert_same_bits(found["error_0"].values, wanted[0])
+        assert_same_bits(found["error_1"].values, wanted[1])
+
+
+def choose(grids: GridsOnHost, lanes_0, lanes_1, parts: NDArray, shape: tuple[int, int], grid) -> dict[str, Buffer]:
+    """What the kernel says; weights 0.3 and 0.7."""
+    figures = {name: Buffer(np.zeros(shape, np.float32)) for name in ("error_0", "error_1", "score")}
+    found = figures | {"finite": Buffer(np.full(shape, 7, np.uint8)), "kept": Buffer(np.full(shape[1], -1, np.int32))}
+    grids.launch(
+        "degrade_choose", grid and (grid[0], 1), lanes_0=lanes_0, lanes_1=lanes_1, parts=Buffer(parts), w_0=0.3,
+        w_1=0.7,
+        **found, candidates=shape[0], batch=shape[1],
+    )  # fmt: skip
+    return found
 
 
 @few
-@given(rows=st.integers(1, 7), size=SIZES, shifts=SHIFTS, grid=st.sampled_from([None, (1, 1), (2, 1)]), seed=SEEDS)
+@given(rows=st.integers(1, 7), size=LANES_OF, shifts=SHIFTS, grid=st.sampled_from([None, (1, 1), (5, 1)]), seed=SEEDS)
 def test_finite(grids: GridsOnHost, rows, size, shifts, grid, seed) -> None:
     rng = np.random.default_rng(seed)
     x = values(rng, (rows, size), False)
     for row in np.flatnonzero(rng.random(rows) < 0.5):  # one bad value, at either end or anywhere
         x[row, rng.choice([0, size - 1, rng.integers(size)])] = rng.choice([np.nan, np.inf, -np.inf])
-    out = Buffer(np.full(rows, 7, np.uint8))
-    grids.launch("degrade_finite", grid, x=Buffer(x, shifts[0]), out=out, rows=rows, elements=size)
-    assert_same_bits(out.values, select.finite_twin(x).view(np.uint8))
+    parts = Buffer(np.full((rows, PARTS), 7, np.uint8))
+    grids.launch("degrade_finite", grid, x=Buffer(x, shifts[0]), parts=parts, rows=rows, elements=size)
+    assert set(np.unique(parts.values)) <= {0, 1}
+    np.testing.assert_array_equal(parts.values.all(axis=1), select.finite_twin(x))
 
 
 @few
-@given(candidates=st.integers(1, 5), batch=st.one_of(st.integers(1, 4), st.integers(250, 300)), grid=GRIDS, seed=SEEDS)
-def test_score_and_choose(grids: GridsOnHost, candidates, batch, grid, seed) -> None:
+@given(candidates=st.integers(1, 5), batch=st.integers(1, 20), grid=GRIDS, seed=SEEDS)
+def test_the_choice_is_the_twins(grids: GridsOnHost, candidates, batch, grid, seed) -> None:
+    """Ties, NaN, infinity, candidates with a bad pixel."""
     rng = np.random.default_rng(seed)
-    degradation, content = (rng.integers(0, 3, (candidates, batch)).astype(np.float32) for _ in range(2))  # ties
-    degradation[rng.random(degradation.shape) < 0.2] = np.nan
-    content[rng.random(content.shape) < 0.1] = np.inf
-    finite = rng.random(content.shape) < 0.8
-    scores, kept = Buffer(np.zeros_like(content)), Buffer(np.full(batch, -1, np.int32))
-    grid = grid and (grid[0], 1)
-    grids.launch(
-        "degrade_score", grid, degradation=Buffer(degradation), content=Buffer(content),
-        finite=Buffer(finite.view(np.uint8)), w_d=0.3, w_c=0.7, out=scores, count=content.size,
-    )  # fmt: skip
-    assert_same_bits(scores.values, select.score_twin(degradation, content, finite, (0.3, 0.7)))
-    grids.launch("degrade_choose", grid, scores=scores, kept=kept, candidates=candidates, batch=batch)
-    assert_same_bits(kept.values, select.choose_twin(scores.values))
-    # `choose` alone meets NaN only when somebody else scores.
-    grids.launch("degrade_choose", grid, scores=Buffer(degradation), kept=kept, candidates=candidates, batch=batch)
-    assert_same_bits(kept.values, select.choose_twin(degradation))
+    shape = (candidates, batch)
+    degradation, content = (rng.integers(0, 3, shape).astype(np.float32) for _ in range(2))  # ties
+    degradation[rng.random(shape) < 0.2] = np.nan
+    content[rng.random(shape) < 0.1] = np.inf
+    parts = (rng.random((candidates * batch, PARTS)) < 0.97).astype(np.uint8)
+    finite = parts.all(axis=1).reshape(shape)
+    lanes = []
+    for error in (degradation, content):  # all of it in one lane; the norm is 1
+        sums = np.zeros((candidates * batch, 2, select.LANES), np.float32)
+        sums[:, 0, rng.integers(select.LANES)], sums[:, 1, 5] = error.ravel(), 1
+        lanes.append(Buffer(sums))
+    found = choose(grids, *lanes, parts, shape, grid)
+    score = select.score_twin(degradation, content, finite, (0.3, 0.7))
+    for name, wanted in {"error_0": degradation, "error_1": content, "score": score, "finite": finite.view(np.uint8),
+                         "kept": select.choose_twin(score)}.items():  # fmt: skip
+        assert_same_bits(found[name].values, wanted)
+    first = choose(grids, None, None, parts, shape, grid)
+    for name in ("error_0", "error_1", "score"):
+        assert (first[name].values.view(np.uint32) == np.float32(np.nan).view(np.uint32)).all()
+    assert_same_bits(first["finite"].values, finite.view(np.uint8))
+    assert not first["kept"].values.any()
 
 
 @few
@@ -256,11 +280,15 @@ def test_pixels(grids: GridsOnHost, batch, size, shifts, grid, seed) -> None:
     planes, back = Buffer(np.zeros((batch, 3, size, 1), np.float32), shifts[0]), Buffer(images * 0, shifts[1])
     grids.launch("degrade_to_planar", grid, images=Buffer(images, shifts[2]), out=planes, batch=batch, pixels=size)
     assert_same_bits(planes.values, pixels.to_planar_twin(images))
-    grids.launch("degrade_to_bytes", grid, x=planes, out=back, batch=batch, pixels=size)
+    grids.launch("degrade_to_bytes", grid, x=planes, kept=None, out=back, batch=batch, pixels=size)
     np.testing.assert_array_equal(back.values, images)
     x = values(rng, planes.values.shape)
-    grids.launch("degrade_to_bytes", grid, x=Buffer(x, shifts[3]), out=back, batch=batch, pixels=size)
+    grids.launch("degrade_to_bytes", grid, x=Buffer(x, shifts[3]), kept=None, out=back, batch=batch, pixels=size)
     np.testing.assert_array_equal(back.values, pixels.to_bytes_twin(x))
+    several, kept = values(rng, (3 * batch, *x.shape[1:])), rng.integers(0, 3, batch, dtype=np.int32)
+    grids.launch("degrade_to_bytes", grid, x=Buffer(several, shifts[3]), kept=Buffer(kept), out=back, batch=batch,
+                 pixels=size)  # fmt: skip
+    np.testing.assert_array_equal(back.values, pixels.to_bytes_twin(select.gather_twin(several, kept)))
 
 
 @pytest.mark.parametrize("name", KERNELS)

@@ -70,7 +70,7 @@ def test_another_interface_is_refused(fresh: pytest.MonkeyPatch, tmp_path: Path)
     assert f"wants {loader.ABI}" in loader.status().reason
 
 
-SIDECAR = {"abi": loader.ABI, "nvcc": "13.0.88", "sass": [75, 90, 120], "ptx": 120}
+SIDECAR = {"abi": loader.CUDA_ABI, "nvcc": "13.0.88", "sass": [75, 90, 120], "ptx": 120}
 
 
 @pytest.fixture
@@ -99,8 +99,8 @@ def test_a_damaged_sidecar_is_refused(fatbin: Path, sidecar: str) -> None:
 
 
 def test_a_fatbin_of_another_interface_is_refused(fatbin: Path) -> None:
-    fatbin.with_name(loader.FATBIN_SIDECAR).write_text(json.dumps(SIDECAR | {"abi": loader.ABI + 1}))
-    assert loader.cuda_binary() is None and f"wants {loader.ABI}" in loader.cuda_status().reason
+    fatbin.with_name(loader.FATBIN_SIDECAR).write_text(json.dumps(SIDECAR | {"abi": loader.CUDA_ABI + 1}))
+    assert loader.cuda_binary() is None and f"wants {loader.CUDA_ABI}" in loader.cuda_status().reason
 
 
 def test_this_installation_has_a_fatbin_or_says_why_not() -> None:

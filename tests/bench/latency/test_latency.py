@@ -63,9 +63,9 @@ def test_every_network_has_its_work_and_its_time(rows: Rows) -> None:
 def test_kernels_move_what_their_sources_say(rows: Rows) -> None:
     moved = {r["kernel"]: r["mb"] * 1e6 for r in latency_page.of(rows, "kernel")}
     planes = 3 * 16 * 16
-    assert {"update, with noise", "update, without noise", "squared_l2", "choose", "to_bytes"} <= set(moved)
+    assert {"update, with noise", "update, without noise", "select", "kept_to_bytes"} <= set(moved)
     assert moved["update, with noise"] == pytest.approx(6 * planes * 20, rel=1e-3)
-    assert moved["to_bytes"] == pytest.approx(2 * planes * 5, rel=1e-3)
+    assert moved["kept_to_bytes"] == pytest.approx(2 * planes * 5, rel=1e-3)
     assert moved["normals, within update and start"] == pytest.approx(6 * planes * 4, rel=1e-3)
 
 
@@ -140,7 +140,7 @@ def test_a_batchs_entries_are_sorted_into_stages() -> None:
 
     entries = [launch("to_planar"), call("degradation", 1), call("content", 2), call("modulation", 4), launch("start"),
                call("denoiser", 8), call("denoiser", 8), call("degradation", 3), call("content", 3),
-               launch("squared_l2"), launch("to_bytes")]  # fmt: skip
+               launch("select"), launch("kept_to_bytes")]  # fmt: skip
     assert inside(Ledger(entries), 32.0) == {
         "features": 3, "condition": 4, "denoiser": 16, "re-extraction": 6, "scores": 0.5, "kernels": 1.5, "rest": 1.0
     }  # fmt: skip

@@ -10,7 +10,8 @@ import pytest
 from degrade_engine.engine.devices import HostDevice
 from degrade_engine.engine.devices.launches import CALLS
 from degrade_engine.engine.sampling import tiling
-from degrade_engine.kernels.grids import KERNELS
+from degrade_engine.kernels.grids import KERNELS, PARTS
+from degrade_engine.kernels.select import LANES
 
 from ..rigs import Host
 
@@ -33,8 +34,9 @@ def arguments(kernel: str) -> tuple[dict[str, Any], str]:
     bytes_ = random.integers(0, 256, (B, H, W, 3), dtype=np.uint8)
     coefficients = floats(S, R, 6)
     coefficients[2, 1] = 0, 0, 1, 0, 0, 0  # a row that waits
-    errors = np.abs(floats(K, B))
-    errors[0, 0], errors[:, 1] = np.nan, 0.5
+    pixels = {"x": np.where(x > 2.5, np.inf, x), "parts": np.full((R, PARTS), 7, np.uint8)}
+    found = {"error_0": floats(K, B), "error_1": floats(K, B), "score": floats(K, B),
+             "finite": np.ones((K, B), np.bool_), "kept": np.full(B, 9, np.int32)}  # fmt: skip
     y, x_ = tiling.grid(H, W, 4).y.axis("height"), tiling.grid(H, W, 4).x.axis("width")
     places = {"tops": y.starts, "cover_y": y.cover, "weights_y": y.weights, "lefts": x_.starts, "cover_x": x_.cover,
               "weights_x": x_.weights}  # fmt: skip
@@ -47,14 +49,13 @@ def arguments(kernel: str) -> tuple[dict[str, Any], str]:
             {"x": x, "eps": floats(R, 3, H, W), "x0_prev": floats(R, 3, H, W), "coefficients": coefficients,
              "timesteps": timesteps, "step": step, "clip": True, **noise}, "x x0_prev"),
         "advance": ({"step": step}, "step"),
-        "squared_l2": (
-            {"features_0": floats(R, 9), "target_0": floats(B, 9), "out_0": floats(K, B), "features_1": x,
-             "target_1": floats(B, 3, H, W), "out_1": floats(K, B)}, "out_0 out_1"),
-        "finite": ({"x": np.where(x > 2.5, np.inf, x), "out": np.zeros((K, B), np.bool_)}, "out"),
-        "score": (
-            {"degradation": errors, "content": floats(K, B), "finite": floats(K, B) < 1, "weights": (0.3, 0.7),
-             "out": floats(K, B)}, "out"),
-        "choose": ({"scores": errors, "kept": np.full(B, 9, np.int32)}, "kept"),
+        "select": (
+            {"features_0": floats(R, 9), "target_0": floats(B, 9), "lanes_0": floats(R, 2, LANES), "features_1": x,
+             "target_1": floats(B, 3, H, W), "lanes_1": floats(R, 2, LANES), "weights": (0.3, 0.7), **pixels, **found},
+            " ".join(found)),
+        "keep_first": ({**pixels, **found}, " ".join(found)),
+        "kept_to_bytes": ({"x": x, "kept": np.array([1, 0, 1], np.int32), "out": np.zeros((B, H, W, 3), np.uint8)},
+                          "out"),
         "gather": ({"x": x, "kept": np.array([1, 0, 1], np.int32), "out": floats(B, 3, H, W)}, "out"),
         "tile": ({"source": floats(B, H, W), "out": floats(R, H, W)}, "out"),
         "cut": ({"source": x, "out": floats(5, 3, 4, 4), "tops": y.starts, "lefts": x_.starts, "first": 3}, "out"),
@@ -65,8 +66,8 @@ def arguments(kernel: str) -> tuple[dict[str, Any], str]:
 
 @pytest.mark.parametrize("kernel", CALLS)
 def test_all_arguments_are_named(kernel: str) -> None:
-    name, written_out = CALLS[kernel](**arguments(kernel)[0])
-    assert set(written_out) == set(KERNELS[name].arguments)
+    for name, written_out in CALLS[kernel](**arguments(kernel)[0]):
+        assert set(written_out) == set(KERNELS[name].arguments)
 
 
 @pytest.mark.parametrize("kernel", CALLS)

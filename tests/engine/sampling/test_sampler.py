@@ -304,7 +304,7 @@ def test_the_loop_is_only_launches(tiny_bundle: Path) -> None:
     device.log.clear()
     sampler.run(make_batch(2, [5, 2]))
     assert "allocate" not in device.log
-    begin, end = device.log.index("start"), device.log.index("squared_l2")
+    begin, end = device.log.index("start"), device.log.index("select")
     assert device.log[begin + 1 : end] == ["load", "update", "advance"] * 5
     assert device.log.count("download") == 1 and device.log[-1] == "download"
 
