@@ -57,7 +57,7 @@ def _wrong(param: click.Parameter, value: Any) -> str | None:
         if not value.name and isinstance(param.type, click.Path) and not param.type.dir_okay:
             return "the path is empty. Expected: a file."
         if URL.match(str(value)):
-            return "a URL came. Expected: a path on this machine; --hr and --reference of `generate` read URLs."
+            return "a URL came. Expected: a path on this machine. `generate` takes URLs as --hr, --reference and --out."
         names = str(value).split(os.sep)
         longest = max(len(os.fsencode(name)) for name in names)
         if longest > LONGEST_NAME or len(os.fsencode(value)) > LONGEST_PATH:

@@ -25,12 +25,15 @@ from dataclasses import field, fields, is_dataclass
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import platformdirs
 
 from . import limits
 from .errors import DegradeError
+
+if TYPE_CHECKING:
+    from .objects import Out
 
 T = TypeVar("T")
 CACHE = "DEGRADE_ENGINE_CACHE"  # the environment variable that moves the cache
@@ -102,8 +105,8 @@ def read_json(cls: type[T], path: Path) -> T:
     return from_json(cls, parse_json(read_bytes(path), path.name), path.name)
 
 
-def read_bytes(path: Path) -> bytes:
-    """A file's bytes, or a DegradeError that says why not."""
+def read_bytes(path: Out) -> bytes:
+    """A file's or an object's bytes, or a DegradeError that says why not."""
     try:
         return path.read_bytes()
     except OSError as error:
@@ -249,16 +252,19 @@ def make_folder(folder: Path, under: Path | None = None) -> None:
             time.sleep(0.001)
 
 
-def write_bytes_atomic(path: Path, data: bytes) -> None:
+def write_bytes_atomic(path: Out, data: bytes) -> None:
     """Writes to a temporary name beside `path`, flushes it to the disk, renames. Readers see old or new,
-    never half. The temporary name says whose it is, for whoever finds it after a kill.
+    never half. The temporary name says whose it is, for whoever finds it after a kill. An object is put as a whole.
     """
     write_lines_atomic(path, [data])
 
 
-def write_lines_atomic(path: Path, lines: Iterable[bytes]) -> None:
+def write_lines_atomic(path: Out, lines: Iterable[bytes]) -> None:
     """`write_bytes_atomic` of what is made while it is written. Each line brings its own end. DegradeError where a
     device or a pipe has the name: a rename would take its place."""
+    if not isinstance(path, Path):
+        path.put(b"".join(lines))
+        return
     _check_replaceable_file(path)
     temporary = path.with_name(f".{path.name}.{process_name()}.tmp")
     try:
@@ -279,7 +285,7 @@ def _check_replaceable_file(path: Path) -> None:
         )
 
 
-def write_json_atomic(path: Path, value: Any) -> None:
+def write_json_atomic(path: Out, value: Any) -> None:
     """A dataclass or plain value as indented UTF-8 JSON, atomically. NaN is refused."""
     try:
         text = json.dumps(to_json(value), indent=1, ensure_ascii=False, allow_nan=False)

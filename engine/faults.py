@@ -68,11 +68,12 @@ class Patience:
     allow_missing: bool = False
 
     def ask(
-        self, name: str, question: Callable[[], T], place: Callable[[], object] | None = None, short: str = ""
-    ) -> T:
+        self, name: str, question: Callable[[], T], place: Callable[[], object] | None = None, short: str = "",
+        doing: str = "read",
+    ) -> T:  # fmt: skip
         """What `question` returns. A DegradeError that it raises is final; anything else is tried again until time is
         up, and is then a MachineFault. name: of what is read, for messages; short: its last part. place: raises unless
-        the folder of the file is there. Meanwhile `failing` tells of it.
+        the folder of the file is there; doing: the word for what is asked. Meanwhile `failing` tells of it.
         """
         began, pause, looked, asked = time.monotonic(), FIRST_PAUSE_S, False, object()
         try:
@@ -85,21 +86,21 @@ class Patience:
                     reason = gone(error)
                     if reason and self.allow_missing and place is not None:
                         if looked:
-                            raise BadImage(reason, f"{short or os.path.basename(name)} {_said(error)}") from None
+                            raise BadImage(reason, f"{short or os.path.basename(name)} {_said(error, doing)}") from None
                         place()
                         looked = True
                         continue
                     if time.monotonic() + pause > began + self.seconds:
-                        raise fault(name, error, place is not None) from error
-                    _failing[asked] = Failing(began, hidden(f"{name} {_said(error)}"))
+                        raise fault(name, error, place is not None, doing) from error
+                    _failing[asked] = Failing(began, hidden(f"{name} {_said(error, doing)}"))
                 time.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE_S)
         finally:
             _failing.pop(asked, None)
 
 
-def fault(name: str, error: BaseException, may_go_on: bool = False) -> MachineFault:
-    """The sentence for what `error` kept from being read. may_go_on: a run can do without."""
+def fault(name: str, error: BaseException, may_go_on: bool = False, doing: str = "read") -> MachineFault:
+    """The sentence for what `error` kept from being read, or whatever was done. may_go_on: a run can do without."""
     number = errno.ENOMEM if out_of_memory(error) else getattr(error, "errno", None)
     mend = _MENDS.get(number or 0, "check the disk, the network or the server")
     if gone(error) == "missing":
@@ -108,7 +109,7 @@ def fault(name: str, error: BaseException, may_go_on: bool = False) -> MachineFa
     if gone(error) and may_go_on:
         mend += ". Or skip missing photographs with --allow-missing"
     shown = os.fsencode(name).decode("utf-8", "backslashreplace")
-    return MachineFault(f"{shown} {_said(error)}", mend=mend)
+    return MachineFault(f"{shown} {_said(error, doing)}", mend=mend)
 
 
 def no_memory(error: BaseException) -> MachineFault:
@@ -174,13 +175,13 @@ def read_file(path: str | Path, name: str, most: int | None = None) -> tuple[byt
     return pieces[0] if len(pieces) == 1 else b"".join(pieces), found
 
 
-def _said(error: BaseException) -> str:
+def _said(error: BaseException, doing: str = "read") -> str:
     """The rest of a sentence that begins with the file's name."""
     number = getattr(error, "errno", None)
     sign = errno.errorcode.get(number, "") if isinstance(number, int) else ""
     if gone(error) == "missing" and sign in ("", "ENOENT", "ENOTDIR"):
         return f"is not there ({sign or 'ENOENT'})"
     if out_of_memory(error) and sign in ("", "ENOMEM"):
-        return "cannot be read: there is not enough memory (ENOMEM)"
+        return f"cannot be {doing}: there is not enough memory (ENOMEM)"
     said = getattr(error, "strerror", None) or str(error).strip().rstrip(".") or type(error).__name__
-    return f"cannot be read ({said}{', ' if sign else ''}{sign})"
+    return f"cannot be {doing} ({said}{', ' if sign else ''}{sign})"

@@ -18,6 +18,7 @@ from .inputs import sources
 from .inputs.inventory import Identity
 from .inputs.places import Where
 from .inputs.sources import How, OnFiles, Sources
+from .objects import Out
 from .recipe import Recipe
 from .scalars import number, whole
 from .sinks.contract import check_prefix
@@ -131,7 +132,7 @@ class _Maker:
 
 
 def make_plan(
-    order: Order, engine: Engine | Described | None, *, begun: Begun | None = None, known: Path | None = None,
+    order: Order, engine: Engine | Described | None, *, begun: Begun | None = None, known: Out | None = None,
     on_files: OnFiles | None = None,
 ) -> Planned:  # fmt: skip
     """Checks the order, looks at the photographs, settles the plan. engine: the order's, open or described; None for a

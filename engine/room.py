@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .images import PngLevel
+from .objects import Out
 from .plan import Plan
 from .sinks import Output
 
@@ -18,12 +19,12 @@ PNG_SHARES: dict[PngLevel | None, float] = {0: 1.0, 1: 0.73}  # of levels that d
 @dataclass(frozen=True)
 class Room:
     """needed: bytes that are still to be written; share: bytes over raw bytes that this was reckoned with, None where
-    it was measured. free: bytes that this user may still write there. files: by folder under OUT, how many there will
-    be. free_files: None where the file system has no such limit, or does not say.
+    it was measured. free: bytes that this user may still write there; None: a store. files: by folder under OUT, how
+    many there will be. free_files: None where the file system has no such limit, or does not say.
     """
 
     needed: int
-    free: int
+    free: int | None
     files: dict[str, int]
     free_files: int | None
     share: float | None = None
@@ -31,14 +32,14 @@ class Room:
     @property
     def lacking(self) -> str | None:
         """What there is too little of: "bytes", "files", or None."""
-        if self.needed > self.free:
+        if self.free is not None and self.needed > self.free:
             return "bytes"
         if self.free_files is not None and sum(self.files.values()) > self.free_files:
             return "files"
         return None
 
 
-def room(plan: Plan, output: Output, out: Path, *, settled: int = 0, bytes_per_pair: float | None = None) -> Room:
+def room(plan: Plan, output: Output, out: Out, *, settled: int = 0, bytes_per_pair: float | None = None) -> Room:
     """For the pairs of the plan that are not settled. bytes_per_pair: as measured; None: reckoned from the sizes of the
     images. Raises OSError where the disk does not answer."""
     share = None
@@ -46,13 +47,16 @@ def room(plan: Plan, output: Output, out: Path, *, settled: int = 0, bytes_per_p
         share = SHARES["webp"] if output.file_format == "webp" else PNG_SHARES.get(output.png_level, SHARES["png"])
         bytes_per_pair = share * 3 * plan.lr_size**2 * _lr_images(plan, output)
     twice = 2 if output.kind == "lmdb" else 1  # the databases are built beside the tars
-    there = next(folder for folder in (out.absolute(), *out.absolute().parents) if folder.exists())
-    found = os.statvfs(there)
+    free = free_files = None
+    if isinstance(out, Path):
+        there = next(folder for folder in (out.absolute(), *out.absolute().parents) if folder.exists())
+        found = os.statvfs(there)
+        free, free_files = found.f_bavail * found.f_frsize, found.f_favail or None
     return Room(
         needed=round((plan.options.pairs - settled) * bytes_per_pair * twice),
-        free=found.f_bavail * found.f_frsize,
+        free=free,
         files=_files(plan, output),
-        free_files=found.f_favail or None,
+        free_files=free_files,
         share=share,
     )
 

@@ -9,15 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .artefact import read_bytes, write_bytes_atomic
-from .errors import DegradeError
 from .inputs.sources import OnFiles
+from .objects import ObjectPath, Out
 from .pipeline.progress import Progress
 from .planning import Order, Planned, make_plan
 from .recipe import is_file
 from .recipe_file import RECIPE_JSON
 from .runners.workers import Workers
-from .secrecy import URL
-from .sinks import Output
+from .sinks import Output, require
 
 if TYPE_CHECKING:
     from .api import Engine
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 class Generated:
     """What came of a run.
 
-    out                the folder; `manifest` says how each pair came about, `rejects_file` what was left out and why
+    out                where they lie; `manifest` says how each pair came about, `rejects_file` what was left out
     pairs, asked       how many pairs are there, and how many were to be
     rejects            how many inputs and pairs were left out, by "role: reason"
     seconds            that this call took, without planning
@@ -37,7 +36,7 @@ class Generated:
     notes              sentences about how the engine ran
     """
 
-    out: Path
+    out: Out
     pairs: int
     asked: int
     rejects: dict[str, int]
@@ -47,12 +46,12 @@ class Generated:
     notes: tuple[str, ...]
 
     @property
-    def manifest(self) -> Path:
+    def manifest(self) -> Out:
         """JSON lines, one a pair."""
         return self.out / "manifest.jsonl"
 
     @property
-    def rejects_file(self) -> Path:
+    def rejects_file(self) -> Out:
         """JSON lines, one for each input or pair that was left out."""
         return self.out / "rejects.jsonl"
 
@@ -89,26 +88,26 @@ class Telling:
 
 
 def plan(
-    order: Order, out: Path | None = None, *, workers: Workers = Workers(), output: Output = Output(),  # noqa: B008
+    order: Order, out: Out | None = None, *, workers: Workers = Workers(), output: Output = Output(),  # noqa: B008
     rescan: bool = False, telling: Telling = Telling(),  # noqa: B008
 ) -> Planned:  # fmt: skip
     """What a run would make. out: gets plan.json and inventory.jsonl; None: nothing is written. Raises DegradeError."""
-    check_folder(out)
+    check_out(out, output)
     with workers.engine(order) as engine:
         planned = _planned(order, engine, out, rescan, telling)
     telling.on_plan(planned)
     if out is not None:
-        _open(order, planned, out, output, workers, only_asked=True)
+        _open(order, planned, out, output, workers, telling, only_asked=True)
     return planned
 
 
 def generate(
-    order: Order, out: Path, *, workers: Workers = Workers(), output: Output = Output(),  # noqa: B008
+    order: Order, out: Out, *, workers: Workers = Workers(), output: Output = Output(),  # noqa: B008
     rescan: bool = False, telling: Telling = Telling(),  # noqa: B008
 ) -> Generated:  # fmt: skip
     """Makes all pairs of the order in `out`; a run that stopped goes on. rescan: look at all photographs again, though
     an inventory of them lies there. Raises DegradeError, runner.Interrupted."""
-    check_folder(out)
+    check_out(out, output)
     last: Progress | None = None
 
     def on_progress(now: Progress) -> None:
@@ -120,7 +119,7 @@ def generate(
         planned = _planned(order, engine, out, rescan, telling)
         workers.check(order.engine)
         telling.on_plan(planned)
-        _open(order, planned, out, output, workers)
+        _open(order, planned, out, output, workers, telling)
         began = time.perf_counter()
         page, notes = workers.run(planned, engine, order.engine, out, output, on_progress=on_progress,
                                   on_stop=telling.on_stop, say=telling.say)  # fmt: skip
@@ -129,14 +128,14 @@ def generate(
     return Generated(out, page["pairs"], page["pairs_asked"], page["rejects"], seconds, rate, page, notes)
 
 
-def check_folder(out: Path | None) -> None:
-    """DegradeError for a URL, which would become a local folder of that name."""
-    if out is not None and URL.match(str(out)):
-        raise DegradeError(f"the output {out} is a URL", wanted="a folder on this machine: pairs are not uploaded")
+def check_out(out: Out | None, output: Output) -> None:
+    """DegradeError for an object store that cannot hold such an output, before anything is built or looked at."""
+    if isinstance(out, ObjectPath):
+        require(output.kind, out)
 
 
 def _planned(
-    order: Order, engine: Engine | Described | None, out: Path | None, rescan: bool, telling: Telling
+    order: Order, engine: Engine | Described | None, out: Out | None, rescan: bool, telling: Telling
 ) -> Planned:
     """The plan of a run in `out`, which may have begun."""
     from .runners.run_folder import begun
@@ -146,13 +145,14 @@ def _planned(
 
 
 def _open(
-    order: Order, planned: Planned, out: Path, output: Output, workers: Workers, *, only_asked: bool = False
-) -> None:
+    order: Order, planned: Planned, out: Out, output: Output, workers: Workers, telling: Telling, *,
+    only_asked: bool = False,
+) -> None:  # fmt: skip
     """Puts the plan, the inventory and the order's recipe.json there; refuses a folder of another run. only_asked: a
     set does not grow."""
     from .runners.run_folder import opening
 
-    with opening(out, planned.plan, output, workers.lease_s, only_asked=only_asked):
+    with opening(out, planned.plan, output, workers.lease_s, only_asked=only_asked, say=telling.say):
         if planned.sources.scanned:
             planned.sources.write_page(out)
         if is_file(order.recipe):

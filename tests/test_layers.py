@@ -38,7 +38,7 @@ LAYERS = {
         names(".kernels numpy onnxruntime cv2 pyvips PIL simplejpeg deflate filelock jinja2 platformdirs pynvml"),
         names(
             "onnx pillow_heif pillow_jxl tensorrt tensorrt_rtx openvino polygraphy pycuda cuda ray lmdb webdataset"
-            " fsspec pyarrow"
+            " fsspec pyarrow obstore botocore"
         ),
     ),
     "originals": Layer(

@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -271,9 +271,14 @@ def tree(out: Path) -> dict[str, bytes]:
     """Relative path -> bytes of every file, hidden ones too; of records and run.json what is not about seconds, nor
     a hash of it.
     """
+    paths = sorted(one for one in out.rglob("*") if one.is_file())
+    return lasting({path.relative_to(out).as_posix(): path.read_bytes() for path in paths})
+
+
+def lasting(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The same of files by their names, wherever they lie."""
     found = {}
-    for path in sorted(one for one in out.rglob("*") if one.is_file()):
-        name, data = path.relative_to(out).as_posix(), path.read_bytes()
+    for name, data in files.items():
         if name == "run.json" or name.startswith("shards/"):
             page = json.loads(data)
             for key in [key for key in page if key in TIMES]:

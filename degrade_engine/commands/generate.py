@@ -15,6 +15,7 @@ from rich.console import Console
 from degrade_engine.engine import run
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.faults import sentence_of
+from degrade_engine.engine.objects import ObjectPath, Out, out_of
 from degrade_engine.engine.pipeline.progress import Progress
 from degrade_engine.engine.planning import Planned
 from degrade_engine.engine.recipe import read_steps, read_tau
@@ -38,7 +39,7 @@ STOPPING = "Stopping after the current batch. A second signal stops at once."
 @cloup.command("generate")
 @generate_options
 @click.pass_context
-def command(ctx: click.Context, /, out: Path, **asked: Any) -> None:
+def command(ctx: click.Context, /, out: Out, **asked: Any) -> None:
     """Make HR/LR training pairs from your photographs.
 
     \b
@@ -72,8 +73,8 @@ def command(ctx: click.Context, /, out: Path, **asked: Any) -> None:
 class Call:
     """One call of the command."""
 
-    def __init__(self, log: Log, out: Path, asked: dict[str, Any]) -> None:
-        self.log, self.out, self.asked = log, out, asked
+    def __init__(self, log: Log, out: Out, asked: dict[str, Any]) -> None:
+        self.log, self.out, self.asked = log, out_of(out, asked["patience"]), asked
         self.output = Output(asked["sink"], asked["png_level"], asked["gt"], asked["file_format"])
         self.state = State()
         self.planned: Planned | None = None
@@ -160,7 +161,7 @@ class Call:
         os.write(2, self.log.line("stopping", STOPPING, signal=number))
 
 
-def beside_references(out: Path, planned: Planned) -> str:
+def beside_references(out: Out, planned: Planned) -> str:
     """What a few of the set's LR are beside its references, in a sentence; nothing where that takes a pass over the
     whole set, or where there is nothing to measure."""
     from degrade_engine.engine.inputs.inventory import Inventory  # here, so that --help needs no image library
@@ -169,7 +170,9 @@ def beside_references(out: Path, planned: Planned) -> str:
 
     sources = planned.sources
     place = sources.folders.reference
-    if not (out / "gt").is_dir() or not sources.reference or place.remote or planned.plan.lr_size < SMALLEST:
+    if isinstance(out, ObjectPath) or not (out / "gt").is_dir():
+        return ""
+    if not sources.reference or place.remote or planned.plan.lr_size < SMALLEST:
         return ""
     try:
         camera = Inventory(place, sources.reference, ())

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from degrade_engine.engine.objects import Out
+from degrade_engine.generation.outs import OUT
 from degrade_engine.generation.units import clock
 
 if TYPE_CHECKING:
@@ -19,18 +20,18 @@ SHOWN = 20  # failed pairs that get a line
 
 
 @click.command("status", short_help="Show how far a run is: pairs, rate, time left, workers.")
-@click.argument("pairs", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("pairs", type=OUT)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, with the numbers of all missing pairs.")
 @click.option("--metrics", is_flag=True, help="Print Prometheus's text format.")
 @click.pass_context
-def command(ctx: click.Context, pairs: Path, as_json: bool, metrics: bool) -> None:
+def command(ctx: click.Context, pairs: Out, as_json: bool, metrics: bool) -> None:
     """Show how far the run in PAIRS is, while it runs or after it stopped.
 
     \b
     Example:
       degrade-engine status pairs
 
-    PAIRS is the --out folder of `generate`. No image is opened; `check` does that.
+    PAIRS is the --out of `generate`, a folder or a URL. No image is opened; `check` does that.
 
     Exit code 0: finished. 1: not finished; the same generate command continues it. 2: PAIRS holds no run.
     """

@@ -17,6 +17,7 @@ from degrade_engine.engine.inputs import places
 from degrade_engine.engine.inputs.inventory import Identity
 from degrade_engine.engine.inputs.photographs import Reject
 from degrade_engine.engine.inputs.places import Where
+from degrade_engine.engine.objects import ObjectPath, out_of
 from degrade_engine.engine.pipeline.progress import Progress
 from degrade_engine.engine.pipeline.stops import GRACE_SECONDS
 from degrade_engine.engine.planning import Order, Planned
@@ -83,7 +84,7 @@ def stream(
 
 
 def generate(
-    out: str | Path,
+    out: str | Path | ObjectPath,
     *,
     model: str | Path | None = None, precision: PrecisionChoice | None = None, batch: int | None = None,
     cache: str | Path | None = None, engine: str | Path | None = None, degrader: str | None = None,
@@ -99,7 +100,8 @@ def generate(
     ray_actors: int | None = None, lease_s: float = LEASE_S, grace: float = GRACE_SECONDS,
     progress: bool | Callable[[Progress], None] = True, **changes: Any,
 ) -> Generated:  # fmt: skip
-    """Makes LR/HR training pairs in the folder `out`: `degrade-engine generate`, with its options as arguments.
+    """Makes LR/HR training pairs in `out`, a folder or s3://bucket/name. The arguments are the options of
+    `degrade-engine generate`.
 
     model               a name that `degrade-engine models` lists, a checkpoint, a bundle folder or an engine folder.
                         Its engine is built for this machine at the first use. precision, batch, cache: of that engine,
@@ -117,13 +119,13 @@ def generate(
     The same call goes on where a run has stopped, and ends with the same bytes. Raises DegradeError for a user's
     mistake, a full disk or a broken engine, and runners.runner.Interrupted for a signal.
     """
-    run.check_folder(Path(out))  # before an engine is built
+    where, output = out_of(out, patience), Output(sink, png_level, gt, file_format)
+    run.check_out(where, output)  # before an engine is built
     workers = picked(Workers, locals())
     order = ordered(locals(), on_stderr() if progress is True else lambda _: None)
-    output = Output(sink, png_level, gt, file_format)
     if callable(progress) or not progress:
         telling = Telling(on_progress=progress) if callable(progress) else Telling()
-        return run.generate(order, Path(out), workers=workers, output=output, rescan=rescan, telling=telling)
+        return run.generate(order, where, workers=workers, output=output, rescan=rescan, telling=telling)
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     with live(console, LOG_EVERY_S) as state:
 
@@ -132,7 +134,7 @@ def generate(
             console.print(headline(planned.plan), markup=False)
 
         telling = Telling(state.on_files, on_plan, state.on_progress, say=console.print)
-        return run.generate(order, Path(out), workers=workers, output=output, rescan=rescan, telling=telling)
+        return run.generate(order, where, workers=workers, output=output, rescan=rescan, telling=telling)
 
 
 def ordered(given: Mapping[str, Any], say: Callable[[str], None]) -> Order:

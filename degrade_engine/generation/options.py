@@ -25,6 +25,7 @@ from degrade_engine.engine.schedule import SOLVERS, SPACINGS
 from degrade_engine.engine.sinks.sink import Gt
 from degrade_engine.engine.spec import PrecisionChoice
 from degrade_engine.generation.logs import LogFormat
+from degrade_engine.generation.outs import OUT
 from degrade_engine.models.ready import BATCH
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -83,8 +84,9 @@ GROUPS = {
                      help="Degrade without a model and without references: " + ", ".join(DEGRADERS) + "."),
         click.option("--preset", type=click.Choice(PRESETS), metavar="NAME",
                      help="Recipe to start from: " + ", ".join(PRESETS) + ". [default: recommended]"),
-        click.option("--out", type=FOLDER, required=True,
-                     help="Folder for the pairs. A stopped run continues there."),
+        click.option("--out", type=OUT, required=True,
+                     help="Folder for the pairs, or s3://bucket/name with --sink webdataset or parquet. A stopped run "
+                     "continues there."),
         click.option("--pairs", type=click.IntRange(1), metavar="N",
                      help="Number of pairs. A set in OUT that has fewer grows."),
         click.option("--seed", type=click.IntRange(0, 2**64 - 1), default=0, metavar="S",
@@ -202,7 +204,8 @@ GROUPS = {
                      "every file once more."),
         click.option("--patience", type=click.FloatRange(0, 86400), default=PATIENCE_S, show_default=True,
                      metavar="SECONDS",
-                     help="How long a read that fails is tried again before the run stops."),
+                     help="How long a read, or a request to an object store, that fails is tried again before the run "
+                     "stops."),
         click.option("--rescan", is_flag=True, help="Scan the photographs again, although inventory.jsonl exists."),
         click.option("--png-level", type=PngLevels(),
                      help="How PNG files are written: fast, by our own writer, or by zlib with this level. Level 2 "

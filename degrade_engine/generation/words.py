@@ -84,15 +84,17 @@ def forecast(room: Room, now: Progress | None = None) -> str:
     files = ", ".join(
         f"{count:,} in {'each of ' if len(some) > 1 else ''}{', '.join(some)}" for count, some in counts.items()
     )
-    return f"{time} Disk: about {size(room.needed)} needed{reckoned}, {size(room.free)} free. Files: {files}."
+    free = "" if room.free is None else f", {size(room.free)} free"
+    where = "Store" if room.free is None else "Disk"
+    return f"{time} {where}: about {size(room.needed)} needed{reckoned}{free}. Files: {files}."
 
 
 def lack(room: Room) -> str | None:
     """A warning where the disk is too small; None where it is not."""
     if room.lacking == "bytes":
         return (
-            f"the disk is too small: about {size(room.needed)} needed, {size(room.free)} free. Make room now: a full "
-            "disk stops the run, and the same command continues it."
+            f"the disk is too small: about {size(room.needed)} needed, {size(room.free or 0)} free. Make room now: a "
+            "full disk stops the run, and the same command continues it."
         )
     if room.lacking == "files":
         return (

@@ -7,13 +7,14 @@ copied images are the same images. The first line says what was asked, the last 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from ..artefact import write_lines_atomic
+from ..objects import ObjectPath, Out
 from .inventory import Identity
 from .photographs import Entry, Photographs, Reject
 
@@ -45,15 +46,15 @@ class Found:
     rejects: tuple[Reject, ...]
 
 
-def write(out: Path, asked: Asked, found: Found) -> None:
+def write(out: Out, asked: Asked, found: Found) -> None:
     """Put the page into `out`, whole or not at all."""
     write_lines_atomic(out / INVENTORY, _lines(asked, found))
 
 
-def read(out: Path, asked: Asked) -> Found | None:
+def read(out: Out, asked: Asked) -> Found | None:
     """The page in `out`; None where there is none, it answers another question, or it is not whole."""
     try:
-        with open(out / INVENTORY, "rb") as file:
+        with _opened(out / INVENTORY) as file:
             head = file.readline()
             if json.loads(head) != asked.to_json():
                 return None
@@ -66,6 +67,10 @@ def read(out: Path, asked: Asked) -> Found | None:
     if end != {"sha256": digest.hexdigest()}:
         return None
     return Found(photographs, tuple(rejects))
+
+
+def _opened(path: Out) -> IO[bytes]:
+    return io.BytesIO(path.read_bytes()) if isinstance(path, ObjectPath) else open(path, "rb")
 
 
 def _lines(asked: Asked, found: Found) -> Iterator[bytes]:

@@ -18,6 +18,7 @@ from ..artefact import sha256_bytes
 from ..errors import BadImage, DegradeError
 from ..faults import Patience, read_file
 from ..images import PIXEL_LIMIT, readable_endings
+from ..objects import Out
 from ..sinks.roles import place_of
 from ..weights import Shares
 from . import inventory, inventory_page, places
@@ -58,7 +59,7 @@ class Sources:
         both = [said.get(self.reference.path(at), (1.0, None)) for at in range(len(self.reference))]
         return Shares(tuple(weight for weight, _ in both), tuple(cluster for _, cluster in both))
 
-    def write_page(self, out: Path) -> None:
+    def write_page(self, out: Out) -> None:
         """Put inventory.jsonl into `out`."""
         photographs = {"hr": self.hr, "reference": self.reference}
         inventory_page.write(out, self.asked, Found(photographs, self.rejects))
@@ -72,7 +73,7 @@ class How:
 
     identity: Identity = "size"
     pixel_limit: int = PIXEL_LIMIT
-    known: Path | None = None
+    known: Out | None = None
     on_files: OnFiles | None = None
     patience: Patience = Patience()
 

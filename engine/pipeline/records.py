@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -21,6 +20,7 @@ import numpy as np
 from ..artefact import from_json, parse_json, sha256_bytes, to_json, write_bytes_atomic
 from ..errors import DegradeError
 from ..inputs.loading import Inputs
+from ..objects import ObjectPath, Out
 from ..plan import Plan
 from ..sinks.contract import json_line, stem_of
 
@@ -71,25 +71,32 @@ class Record:
         return body + b'"sha256": "' + sha256_bytes(body).encode() + b'"}\n'
 
 
-def shard_path(out: Path, shard: int) -> Path:
+def shard_path(out: Out, shard: int) -> Out:
     """Where the record of a shard lies."""
     return out / "shards" / f"{shard:05d}.json"
 
 
-def write(out: Path, record: Record) -> None:
-    """Commit a shard."""
-    write_bytes_atomic(shard_path(out, record.head.shard), record.to_bytes())
+def write(out: Out, record: Record) -> None:
+    """Commit a shard. In a store, whoever was taken for dead and was not leaves the record that its successor wrote."""
+    path, head = shard_path(out, record.head.shard), record.head
+    if isinstance(path, ObjectPath):
+        if path.create(record.to_bytes()):
+            return
+        there = read(out, head.plan, head.shard)
+        if there is not None and (there.pairs, there.sizes) == (head.pairs, head.sizes):
+            return
+    write_bytes_atomic(path, record.to_bytes())
 
 
-def read(out: Path, plan: str | Collection[str], shard: int) -> Head | None:
+def read(out: Out, plan: str | Collection[str], shard: int) -> Head | None:
     """The facts of a shard; None unless its record is there, whole and of this plan, or of one of these
-    (`Plan.names`). Its images are the sink's to find.
+    (`Plan.names`). Its images are the sink's to find. Raises MachineFault where a store does not answer.
     """
     found = _parts(out, plan, shard)
     return found and found[0]
 
 
-def read_rows(out: Path, plan: str | Collection[str], shard: int) -> tuple[Head, list[bytes]] | None:
+def read_rows(out: Out, plan: str | Collection[str], shard: int) -> tuple[Head, list[bytes]] | None:
     """The same with its manifest rows, each the JSON of one line."""
     found = _parts(out, plan, shard)
     if found is None:
@@ -98,18 +105,22 @@ def read_rows(out: Path, plan: str | Collection[str], shard: int) -> tuple[Head,
     return head, [line.rstrip(b",") for line in body[body.index(_ROWS) + len(_ROWS) :].splitlines()[:-1]]
 
 
-def _parts(out: Path, plan: str | Collection[str], shard: int) -> tuple[Head, bytes] | None:
+def _parts(out: Out, plan: str | Collection[str], shard: int) -> tuple[Head, bytes] | None:
     """Facts, and all bytes before the hash; what a killed run leaves is no mistake of the user's."""
     path = shard_path(out, shard)
     try:
-        body, _, seal = path.read_bytes().rpartition(b'"sha256": "')
+        data = path.read_bytes()
+    except OSError:
+        return None
+    try:
+        body, _, seal = data.rpartition(b'"sha256": "')
         if seal != sha256_bytes(body).encode() + b'"}\n':
             return None
         facts = parse_json(body.partition(b"\n")[0].rstrip(b",") + b"}", path.name)
         if isinstance(facts, dict) and facts.get("format") != FORMAT:
             facts = {"sizes": {}} | facts
         head = from_json(Head, facts, path.name)
-    except (OSError, DegradeError):
+    except DegradeError:
         return None
     named = head.plan == plan if isinstance(plan, str) else head.plan in plan
     return (head, body) if named and head.shard == shard else None

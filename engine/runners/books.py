@@ -13,11 +13,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 from ..errors import DegradeError
 from ..faults import MISSING
+from ..objects import Out, each
 from ..pipeline import records
 from ..plan import Plan
 
@@ -76,7 +78,7 @@ def bin_of(score: float) -> int:
     return math.floor(BINS * math.log10(score)) if score > 0 else -20 * BINS
 
 
-def rows_in_order(plan: Plan, out: Path, scratch: Path, tally: Tally) -> Iterator[dict[str, Any]]:
+def rows_in_order(plan: Plan, out: Out, scratch: Path, tally: Tally) -> Iterator[dict[str, Any]]:
     """The manifest rows of all shards by pair. scratch: a folder for files that are removed on the way.
 
     Raises DegradeError where a shard's record is not there, OSError.
@@ -87,8 +89,8 @@ def rows_in_order(plan: Plan, out: Path, scratch: Path, tally: Tally) -> Iterato
     try:
         with ExitStack() as stack:
             files = [stack.enter_context(open(path, "wb")) for path in paths]
-            for shard in range(len(plan.shards)):
-                _deal(plan, out, shard, files, span, tally)
+            for found in each(out, partial(_read, plan, out), range(len(plan.shards))):
+                _deal(*found, files, span, tally)
         for path in paths:
             lines = path.read_bytes().splitlines()
             path.unlink()
@@ -102,11 +104,14 @@ def rows_in_order(plan: Plan, out: Path, scratch: Path, tally: Tally) -> Iterato
             path.unlink(missing_ok=True)
 
 
-def _deal(plan: Plan, out: Path, shard: int, files: Sequence[IO[bytes]], span: int, tally: Tally) -> None:
+def _read(plan: Plan, out: Out, shard: int) -> tuple[records.Head, list[bytes]]:
     found = records.read_rows(out, plan.names(shard), shard)
     if found is None:
         raise DegradeError(f"The record {records.shard_path(out, shard)} has gone or changed", mend="run again")
-    head, lines = found
+    return found
+
+
+def _deal(head: records.Head, lines: list[bytes], files: Sequence[IO[bytes]], span: int, tally: Tally) -> None:
     tally.shard(head)
     for pair, line in zip(head.pairs, lines, strict=True):
         files[pair // span].write(b"%d %b\n" % (pair, line))

@@ -37,8 +37,8 @@ FOLDER = "claims"
 LEASE_S = 60.0
 PATIENCE_S = 1.0  # with a folder that others make and remove
 BEATS = 5  # heartbeats a lease: four may be late
-_PROCESS = re.compile(r"\w+-[0-9]+-[0-9a-f]{8}-[0-9a-f]{8}", re.ASCII)  # artefact.process_name
-_CLAIM = re.compile(r"(\w+)\.([0-9]{1,9})", re.ASCII)
+PROCESS = re.compile(r"\w+-[0-9]+-[0-9a-f]{8}-[0-9a-f]{8}", re.ASCII)  # artefact.process_name
+CLAIM = re.compile(r"(\w+)\.([0-9]{1,9})", re.ASCII)
 _NO_FILE = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
 
 
@@ -54,8 +54,9 @@ class Claims:
         self.name = process_name()
         self._folder, self._lease_s = out / FOLDER, lease_s
         self._heartbeat = self._folder / self.name
-        self._held: dict[str, Path] = {}
+        self._held: dict[str, str] = {}  # what -> the name of the claim
         self._ended = threading.Event()
+        self.warning = ""  # what the user should know of the place
 
     def __enter__(self) -> Claims:
         until = time.monotonic() + PATIENCE_S
@@ -74,37 +75,43 @@ class Claims:
                 raise DegradeError(
                     f"{self._folder} cannot be written ({error.strerror or error})", mend="choose another output folder"
                 ) from error
+        self._start()
+        return self
+
+    def _start(self) -> None:
         self._ended.clear()
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
         self._thread.start()
-        return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, _: TracebackType | None) -> None:
-        self._ended.set()
-        self._thread.join(PATIENCE_S)  # not for ever: it may hang in a file system that is away
-        for what in list(self._held):
-            self.release(what)
+        self._give_back()
         lock = Path(self._lock.lock_file)
         for last in (self._heartbeat.unlink, lock.unlink, self._lock.release, self._folder.rmdir):
             with suppress(OSError):  # gone with the output; or others are at work, and need the folder
                 last()
+
+    def _give_back(self) -> None:
+        self._ended.set()
+        self._thread.join(PATIENCE_S)  # not for ever: it may hang in a file system that is away
+        for what in list(self._held):
+            self.release(what)
 
     def take(self, what: str) -> bool:
         """Whether `what` is now this process's. What others have made of it meanwhile is for the caller to look at."""
         if what in self._held:
             return True
         there = self._claims(what)
-        if any(self._holds(path) for path in there.values()):
+        if any(self._holds(claim) for claim in there.values()):
             return False
-        path = self._folder / f"{what}.{max(there, default=-1) + 1}"
+        mine = f"{what}.{max(there, default=-1) + 1}"
         try:
-            self._create(path)
+            self._create(mine)
         except FileExistsError:
             return False
-        if any(self._holds(other) for other in self._claims(what).values() if other != path):
-            path.unlink(missing_ok=True)
+        if any(self._holds(other) for other in self._claims(what).values() if other != mine):
+            self._remove(mine)
             return False
-        self._held[what] = path
+        self._held[what] = mine
         return True
 
     def release(self, what: str) -> None:
@@ -116,16 +123,16 @@ class Claims:
             there = self._claims(what)
         if not there or there[max(there)] != mine:  # it is another's by now
             there = {0: mine}
-        for _, path in sorted(there.items()):
+        for _, claim in sorted(there.items()):
             with suppress(OSError):
-                path.unlink(missing_ok=True)
+                self._remove(claim)
 
     def lost(self, what: str) -> bool:
         """Whether this process was taken for dead, and `what` may be another's. Not where the folder does not
         answer.
         """
         try:
-            return self._lost(what, self._held[what]) or not self._heartbeat.exists()
+            return self._lost(what, self._held[what]) or not self._beats()
         except OSError:
             return False
 
@@ -141,23 +148,22 @@ class Claims:
 
     def others(self) -> frozenset[str]:
         """The names of the other processes that are alive."""
-        names = {name for name in self._names() if _PROCESS.fullmatch(name) and name != self.name}
+        names = {name for name in self._names() if PROCESS.fullmatch(name) and name != self.name}
         return frozenset(name for name in names if self._alive(name))
 
     def sweep(self) -> None:
         """Remove what dead processes left here. For the one that closes a run whose work is all done."""
         for name in self._names():
-            path = self._folder / name
             stem, dot, ending = name.partition(".")
             if not dot:
                 gone = name != self.name and not self._alive(name)
             elif ending == "lock":
-                gone = not (self._folder / stem).exists() and _is_free(path)
+                gone = not (self._folder / stem).exists() and is_free(self._folder / name)
             else:
-                gone = path not in self._held.values() and not self._holds(path)
+                gone = name not in self._held.values() and not self._holds(name)
             if gone:
                 with suppress(IsADirectoryError, PermissionError):  # none of ours, by whatever name
-                    path.unlink(missing_ok=True)
+                    self._remove(name)
 
     def _beat(self) -> None:
         while not self._ended.wait(self._lease_s / BEATS):
@@ -171,9 +177,17 @@ class Claims:
             self._folder.mkdir(exist_ok=True)  # not its parent: an output that is gone stays so
             self._heartbeat.write_text(self.name, encoding="ascii")
 
-    def _create(self, path: Path) -> None:
+    def _beats(self) -> bool:
+        """Whether this process's heartbeat is there."""
+        return self._heartbeat.exists()
+
+    def _remove(self, name: str) -> None:
+        (self._folder / name).unlink(missing_ok=True)
+
+    def _create(self, name: str) -> None:
         """A claim, all at once. Raises FileExistsError."""
         self._touch()  # it has to be there
+        path = self._folder / name
         try:
             os.link(self._heartbeat, path)
         except FileExistsError:
@@ -191,25 +205,25 @@ class Claims:
         except FileNotFoundError:
             self._folder.parent.stat()
             return []
-        return [name for name in names if _PROCESS.fullmatch(name.removesuffix(".lock")) or _CLAIM.fullmatch(name)]
+        return [name for name in names if PROCESS.fullmatch(name.removesuffix(".lock")) or CLAIM.fullmatch(name)]
 
-    def _claims(self, what: str) -> dict[int, Path]:
+    def _claims(self, what: str) -> dict[int, str]:
         """The claims on `what` by their turn."""
-        split = filter(None, map(_CLAIM.fullmatch, self._names()))
-        return {int(one[2]): self._folder / one[0] for one in split if one[1] == what}
+        split = filter(None, map(CLAIM.fullmatch, self._names()))
+        return {int(one[2]): one[0] for one in split if one[1] == what}
 
-    def _lost(self, what: str, mine: Path) -> bool:
+    def _lost(self, what: str, mine: str) -> bool:
         turns = self._claims(what)
         return not turns or turns[max(turns)] != mine
 
-    def _holds(self, claim: Path) -> bool:
+    def _holds(self, claim: str) -> bool:
         """Whether the process that made a claim is alive."""
         try:
-            with open(claim, "rb") as file:  # opening asks the server, where a stat may be cached
+            with open(self._folder / claim, "rb") as file:  # opening asks the server, where a stat may be cached
                 owner, changed = file.read(200).decode("ascii", "replace"), os.fstat(file.fileno()).st_mtime
         except _NO_FILE:
             return False
-        if not _PROCESS.fullmatch(owner):  # being written at this moment, or never
+        if not PROCESS.fullmatch(owner):  # being written at this moment, or never
             return self._is_young(changed)
         if owner == self.name:  # else it was given back, and could not be removed
             return claim in self._held.values()
@@ -222,7 +236,7 @@ class Claims:
         except _NO_FILE:
             return False
         here = name.split("-")[-2] == this_machine()
-        return self._is_young(changed) and not (here and _is_free(self._folder / f"{name}.lock"))
+        return self._is_young(changed) and not (here and is_free(self._folder / f"{name}.lock"))
 
     def _is_young(self, changed: float) -> bool:
         """Whether a time of change lies within a lease, by the clock of the file system that wrote it."""
@@ -250,12 +264,12 @@ def at_work(out: Path) -> list[Process]:
     except OSError:  # nobody is at work
         return []
     for one in listing:
-        if (claim := _CLAIM.fullmatch(one.name)) and claim[1].isdecimal() and len(claim[1]) < 10:
+        if (claim := CLAIM.fullmatch(one.name)) and claim[1].isdecimal() and len(claim[1]) < 10:
             with suppress(OSError):
                 owner = Path(one.path).read_bytes()[:200].decode("ascii", "replace")
                 claims.setdefault(owner, []).append(int(claim[1]))
     for one in listing:
-        if _PROCESS.fullmatch(one.name):
+        if PROCESS.fullmatch(one.name):
             with suppress(OSError):
                 host, pid, _, _ = one.name.rsplit("-", 3)
                 silent = max(0.0, time.time() - one.stat().st_mtime)
@@ -263,7 +277,7 @@ def at_work(out: Path) -> list[Process]:
     return found
 
 
-def _is_free(path: Path) -> bool:
+def is_free(path: Path) -> bool:
     """Whether nobody on this machine holds a lock."""
     if not path.exists():
         return True

@@ -13,6 +13,7 @@ from typing import Any
 from ..engine_spec import EngineSpec, sealed_engine_spec
 from ..inputs.loading import Folders
 from ..inputs.photographs import Reject
+from ..objects import Out
 from ..pipeline.stops import GRACE_SECONDS
 from ..plan import Plan
 from ..sampling.tiling import Grid, grid_of, pairs_a_batch
@@ -68,7 +69,7 @@ class Job:
     """
 
     plan: Plan
-    out: Path
+    out: Out
     folders: Folders
     rejects: tuple[Reject, ...] = ()
     engine: Path | None = None

@@ -17,12 +17,12 @@ from contextlib import suppress
 from multiprocessing import connection
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
-from pathlib import Path
 from typing import Any
 
 from .. import machine
 from ..artefact import parse_json, read_bytes
 from ..errors import DegradeError
+from ..objects import ObjectPath, Out
 from ..pipeline.progress import Progress
 from ..pipeline.stops import LAST_SECONDS, Stopped, leave
 from . import run_folder, runner
@@ -30,7 +30,7 @@ from .job import Job
 from .watch import Watch
 
 RESTARTS = 3  # of all workers together
-LOOK_S = 0.25
+LOOK_S, LOOK_AT_STORE_S = 0.25, 2.0
 PATIENCE_S = 5.0  # with a worker, once the books are closed
 FORGIVEN = "look above for its error, and whether the system was out of memory; then run the same command to continue"
 VISIBLE = "CUDA_VISIBLE_DEVICES"
@@ -79,6 +79,7 @@ def run(
     with run_folder.opening(job.out, job.plan, job.output, job.lease_s):
         pass  # a mistake is named once, before any worker starts
     run_json = job.out / run_folder.RUN_JSON
+    look_s = LOOK_AT_STORE_S if isinstance(job.out, ObjectPath) else LOOK_S
     with runner.stopping(job.plan, job.out, job.grace, on_stop) as stop:
         before = run_folder.identity(run_json)
         watch = Watch(job.plan, job.out, on_progress)
@@ -96,7 +97,7 @@ def run(
                     for process in alive:
                         process.terminate()
                 began = time.monotonic()
-                connection.wait([process.sentinel for process in alive], LOOK_S)
+                connection.wait([process.sentinel for process in alive], look_s)
                 watch.look()
                 patience -= time.monotonic() - began if closed else 0
             for n, worker in enumerate(workers):
@@ -141,7 +142,7 @@ def _end(workers: Sequence[Worker], seconds: float) -> None:
             process.join(1)
 
 
-def _outcome(workers: Sequence[Worker], run_json: Path, before: object) -> Finished:
+def _outcome(workers: Sequence[Worker], run_json: Out, before: object) -> Finished:
     """What came of the run, by what the workers said last, or by the books. Raises what ended it early."""
     for worker in workers:
         worker.listen()

@@ -16,11 +16,11 @@ from typing import Any
 
 from ..errors import DegradeError
 from ..pipeline.progress import Progress
-from ..sinks import open_sink
+from ..sinks import open_sink_at
 from . import run_folder, runner
-from .claims import Claims
 from .cluster import connected
 from .job import Job
+from .object_claims import claiming
 from .shares import Claimed
 from .watch import Watch
 
@@ -48,9 +48,9 @@ class Maker:
             raise DegradeError(fact, wanted="a folder that all nodes reach by this path") from error
         if not (job.out / run_folder.PLAN_JSON).is_file():
             raise DegradeError(f"{job.out} does not hold the run on this node", mend="use one that all nodes mount")
-        self._claims = self._closing.enter_context(Claims(job.out, job.lease_s))
+        self._claims = self._closing.enter_context(claiming(job.out, job.lease_s))
         self._engine, self._schedule = self._closing.enter_context(job.opened())
-        sink = open_sink(job.output, job.out, self._claims.others)
+        sink = open_sink_at(job.output, job.out, self._claims.others)
         self._run = run_folder.RunFolder(job.plan, job.out, sink, set(), job.output)
 
     def make(self, shard: int) -> DegradeError | bool:
@@ -90,7 +90,7 @@ def run(
     """
     run_folder.check_output(job.out, job.output)
     with connected(address) as ray:
-        with runner.stopping(job.plan, job.out, job.grace, on_stop) as stop, Claims(job.out, job.lease_s) as claims:
+        with runner.stopping(job.plan, job.out, job.grace, on_stop) as stop, claiming(job.out, job.lease_s) as claims:
             opened = run_folder.open_run(job.plan, job.out, job.output, claims)
             notes: tuple[str, ...] = ()
             if opened.missing():

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..artefact import parse_json, read_bytes, write_json_atomic
 from ..errors import DegradeError
+from ..objects import Listing, ObjectPath, Out, each
 from ..pipeline import records
 from ..pipeline.generate import Draft
 from ..plan import Plan
 from ..plan_page import difference, pages_of
 from ..planning import Begun
-from ..sinks import Output, open_sink, require
+from ..sinks import Output, open_sink_at, require
 from ..sinks.durable import sync
+from ..sinks.objects import ObjectSink
 from ..sinks.sink import Sink
 from .claims import FOLDER as CLAIMS
 from .claims import LEASE_S, Claims
+from .object_claims import claiming
 
 PLAN_JSON = "plan.json"
 RUN_JSON = "run.json"
+Identity = tuple[int | str, float]
 
 
 @dataclass(frozen=True)
@@ -32,19 +36,23 @@ class RunFolder:
     """
 
     plan: Plan
-    out: Path
-    sink: Sink
+    out: Out
+    sink: Sink | ObjectSink
     done: set[int]
     output: Output = Output()
-    closed: tuple[int, int] | None = None
+    closed: Identity | None = None
+    recorded: Listing | None = None  # the records in a store
 
     def missing(self) -> list[int]:
         """The shards that are not done, in order."""
         return [shard for shard in range(len(self.plan.shards)) if shard not in self.done]
 
-    def look(self, shard: int) -> bool:
-        """Whether a shard is done: its record is whole and of this plan, and its pairs are there. Remembered."""
+    def look(self, shard: int, sure: bool = False) -> bool:
+        """Whether a shard is done: its record is whole and of this plan, and its pairs are there. Remembered. sure: as
+        of now, where a store's listing may be some seconds old."""
         if shard not in self.done:
+            if self.recorded and not sure and records.shard_path(self.out, shard).name not in self.recorded.names():
+                return False
             head = records.read(self.out, self.plan.names(shard), shard)
             stems = head.stems(self.plan.options.name_prefix) if head else []
             if head is None or not self.sink.holds(shard, stems, head.sizes):
@@ -60,7 +68,7 @@ class RunFolder:
         self.done.add(draft.shard)
 
 
-def begun(out: Path) -> Begun | None:
+def begun(out: Out) -> Begun | None:
     """What the run in `out` has settled; None where there is none. Raises DegradeError."""
     path = out / PLAN_JSON
     page = parse_json(read_bytes(path), PLAN_JSON) if path.is_file() else None
@@ -78,41 +86,50 @@ def begun(out: Path) -> Begun | None:
 
 @contextmanager
 def opening(
-    out: Path, plan: Plan, output: Output, lease_s: float = LEASE_S, *, only_asked: bool = False
-) -> Iterator[None]:
+    out: Out, plan: Plan, output: Output, lease_s: float = LEASE_S, *, only_asked: bool = False,
+    say: Callable[[str], None] = lambda _: None,
+) -> Iterator[None]:  # fmt: skip
     """Puts the plan's page into `out`; in the block no other process does. only_asked: a set that is there does not
-    grow. Raises DegradeError."""
+    grow. say: takes a sentence. Raises DegradeError."""
     check_output(out, output)
-    with refused_by_the_disk(out), Claims(out, lease_s) as claims, claims.alone("plan"):
+    with refused_by_the_disk(out), claiming(out, lease_s) as claims, claims.alone("plan"):
+        if claims.warning:
+            say(claims.warning)
         open_folder(out, plan, output, only_asked=only_asked)
         yield
 
 
-def open_run(plan: Plan, out: Path, output: Output, claims: Claims) -> RunFolder:
+def open_run(plan: Plan, out: Out, output: Output, claims: Claims) -> RunFolder:
     """The folder of a run, made or gone on with, and which of its shards are done. Raises DegradeError."""
     with refused_by_the_disk(out):
         with claims.alone("plan"):
             output = open_folder(out, plan, output)
         there = identity(out / RUN_JSON)
-        opened = RunFolder(plan, out, open_sink(output, out, claims.others), set(), output, there)
-        for shard in range(len(plan.shards)):
-            opened.look(shard)
+        recorded = Listing(out / "shards") if isinstance(out, ObjectPath) else None
+        opened = RunFolder(plan, out, open_sink_at(output, out, claims.others), set(), output, there, recorded)
+        if recorded:
+            recorded.names(afresh=True)
+        for _ in each(out, opened.look, range(len(plan.shards))):
+            pass
     return opened
 
 
-def check_output(out: Path, output: Output) -> None:
+def check_output(out: Out, output: Output) -> None:
     """DegradeError where a library is missing, or for a folder that holds something and no run."""
-    require(output.kind)
-    if not out.exists():
+    require(output.kind, out)
+    if isinstance(out, ObjectPath):
+        strange = any(name.partition("/")[0] != CLAIMS for name in out.listed(most=1000))
+    elif not out.exists():
         return
-    strange = not out.is_dir() or any(not one.name.startswith(".") and one.name != CLAIMS for one in out.iterdir())
+    else:
+        strange = not out.is_dir() or any(not one.name.startswith(".") and one.name != CLAIMS for one in out.iterdir())
     if strange and not (out / PLAN_JSON).is_file():  # in this order: another process's plan comes before its files
         raise DegradeError(
             f"{out} exists but is not a degrade-engine run", mend="choose another output folder, or empty it"
         )
 
 
-def open_folder(out: Path, plan: Plan, output: Output, *, only_asked: bool = False) -> Output:
+def open_folder(out: Out, plan: Plan, output: Output, *, only_asked: bool = False) -> Output:
     """Make `out` and put the plan's page there, or make sure that the page that lies there is this plan's, or that of
     the set that this plan lets grow; then it takes its place. only_asked: it does not. Returns the output with what it
     left open as the page says it.
@@ -141,15 +158,21 @@ def open_folder(out: Path, plan: Plan, output: Output, *, only_asked: bool = Fal
             (out / RUN_JSON).unlink(missing_ok=True)  # the set is not finished any more
             write_json_atomic(path, page)
             sync(out)
-        (out / "shards").mkdir(exist_ok=True)
+        _make_shards(out)
         return output
     check_output(out, output)
     output = output.settled()
-    out.mkdir(parents=True, exist_ok=True)
+    if isinstance(out, Path):
+        out.mkdir(parents=True, exist_ok=True)
     write_json_atomic(path, plan.to_json() | output.to_json())  # first: a run killed right after it is known for ours
     sync(out)
-    (out / "shards").mkdir(exist_ok=True)
+    _make_shards(out)
     return output
+
+
+def _make_shards(out: Out) -> None:
+    if isinstance(out, Path):
+        (out / "shards").mkdir(exist_ok=True)
 
 
 _APART = "make the others in another folder with another --seed and --name-prefix, and `merge` both"
@@ -162,8 +185,10 @@ _MENDS = {
 """By the field that differs."""
 
 
-def identity(path: Path) -> tuple[int, int] | None:
+def identity(path: Out) -> Identity | None:
     """Tells a file from what replaces it; None where there is none."""
+    if not isinstance(path, Path):
+        return None if (there := path.found()) is None else (there.tag, there.changed)
     try:
         found = path.stat()
     except FileNotFoundError:
@@ -172,14 +197,14 @@ def identity(path: Path) -> tuple[int, int] | None:
 
 
 @contextmanager
-def refused_by_the_disk(out: Path) -> Iterator[None]:
+def refused_by_the_disk(out: Out) -> Iterator[None]:
     """An OSError of the block as a DegradeError: full, read-only, gone."""
     there = False
     try:
-        there = out.exists()
+        there = isinstance(out, Path) and out.exists()
         yield
     except OSError as error:
-        if there and isinstance(error, FileNotFoundError) and not os.path.exists(out):
+        if there and isinstance(error, FileNotFoundError) and not os.path.exists(str(out)):
             fact = f"{out} was removed while pairs were written to it"
             raise DegradeError(
                 fact, mend="bring it back and run the same command to continue; otherwise the run begins again"

@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import chain, islice
-from pathlib import Path
 from typing import Any
 
 from ..artefact import parse_json, read_bytes, write_json_atomic
@@ -25,6 +24,7 @@ from ..inputs import loading
 from ..inputs.decoded import Decoded
 from ..inputs.loading import Folders
 from ..inputs.photographs import Reject
+from ..objects import Out
 from ..pipeline import generate
 from ..pipeline.batches import Batches, Runs
 from ..pipeline.progress import Clock, Progress
@@ -36,6 +36,7 @@ from ..sinks import Output, card
 from ..sinks.durable import sync
 from . import books
 from .claims import LEASE_S, Claims
+from .object_claims import claiming
 from .run_folder import RUN_JSON, RunFolder, check_output, identity, open_run, refused_by_the_disk
 from .shares import POLL_S, Claimed, Share
 from .watch import committed
@@ -58,7 +59,7 @@ class Interrupted(Exception):
 
 def run(
     plan: Plan,
-    out: Path,
+    out: Out,
     *,
     engine: Runs,
     schedule: Schedule,
@@ -82,7 +83,7 @@ def run(
     """
     with stopping(plan, out, grace, on_stop) as stop:
         check_output(out, output)
-        with Claims(out, lease_s) as claims:
+        with claiming(out, lease_s) as claims:
             opened = open_run(plan, out, output, claims)
             clock = Clock(plan, opened.missing())
 
@@ -160,14 +161,14 @@ def make(
 
 
 @contextmanager
-def stopping(plan: Plan, out: Path, grace: float, on_stop: Callable[[int], None] | None = None) -> Iterator[Stop]:
+def stopping(plan: Plan, out: Out, grace: float, on_stop: Callable[[int], None] | None = None) -> Iterator[Stop]:
     """What ends a run early, as what the caller sees: signals as Interrupted, a disk that refuses as DegradeError."""
     with listening(grace, on_stop) as stop, refused_by_the_disk(out):
         try:
             yield stop
         except (Stopped, KeyboardInterrupt):
             done = set[int]()
-            with suppress(OSError):  # there is none yet, or it is gone
+            with suppress(OSError, DegradeError):  # there is none yet, or it is gone
                 done = committed(plan, out)
             pairs = sum(last - first for first, last in map(plan.shard_range, done))
             number = stop.signal or signal.SIGINT

@@ -33,13 +33,13 @@ class Share(Protocol):
 class Claimed:
     """Those of the missing shards that this process gets hold of.
 
-    look: whether a shard is done, whoever made it. on_elsewhere: is told each that another has made. on_wait: is
-    called every POLL_S while all that is missing is others'. was_lost: a shard was given back that may be another's by
-    now, since this process had been taken for dead.
+    look: whether a shard is done, whoever made it; sure=True: at this moment. on_elsewhere: is told each that another
+    has made. on_wait: is called every POLL_S while all that is missing is others'. was_lost: a shard was given back
+    that may be another's by now, since this process had been taken for dead.
     """
 
     def __init__(
-        self, missing: Iterable[int], claims: Claims, look: Callable[[int], bool], *,
+        self, missing: Iterable[int], claims: Claims, look: Callable[..., bool], *,
         on_elsewhere: Callable[[int], None] = lambda _: None, on_wait: Callable[[], None] = lambda: None,
     ) -> None:  # fmt: skip
         self._left, self._claims, self._look = deque(missing), claims, look
@@ -57,7 +57,7 @@ class Claimed:
                 self._on_elsewhere(shard)
             elif not self._claims.take(str(shard)):
                 self._left.append(shard)  # to be asked for again, if its process dies
-            elif self._look(shard):  # its process has committed it between the two
+            elif self._look(shard, sure=True):  # its process has committed it between the two
                 self._claims.release(str(shard))
                 self._on_elsewhere(shard)
             else:

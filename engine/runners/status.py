@@ -4,7 +4,6 @@ asked of a run at work.
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from contextlib import suppress
@@ -14,11 +13,13 @@ from typing import Any
 
 from ..artefact import from_json, parse_json, read_bytes, sha256_json
 from ..errors import DegradeError
+from ..objects import Out, each
 from ..pipeline import records
 from ..plan import FORMAT, Options, Plan
 from ..plan_page import pages_of
 from ..sinks import Output
-from .claims import Process, at_work
+from .claims import Process
+from .object_claims import at_work
 from .run_folder import PLAN_JSON, RUN_JSON
 
 RATE_S = 900.0
@@ -141,7 +142,7 @@ class Status:
         return "".join(line + "\n" for line in lines)
 
 
-def status(out: Path) -> Status:
+def status(out: Out) -> Status:
     """Of the run in `out`. Raises DegradeError where there is none."""
     if not (out / PLAN_JSON).is_file():
         raise DegradeError(f"{out} holds no run ({PLAN_JSON} is missing)", wanted="the --out folder of `generate`")
@@ -149,8 +150,9 @@ def status(out: Path) -> Status:
     plan, names, sink = _plan(page)
     done, torn, failed, made = set[int](), list[int](), list[Failed](), 0
     ends: list[tuple[float, int]] = []
-    for shard in _recorded(out, plan):
-        head = records.read(out, names, shard)
+    recorded = _recorded(out, plan)
+    heads = each(out, lambda shard: records.read(out, names, shard), recorded)
+    for (shard, changed), head in zip(recorded.items(), heads, strict=True):
         try:
             bad = [one for one in head.rejects if one["role"] == "pair"] if head else []
             lost = [Failed(int(one["path"]), one["reason"], one["detail"]) for one in bad]
@@ -160,8 +162,7 @@ def status(out: Path) -> Status:
             torn.append(shard)
             continue
         done.add(shard)
-        with suppress(OSError):
-            ends.append((records.shard_path(out, shard).stat().st_mtime, len(head.pairs)))
+        ends.append((changed, len(head.pairs)))
         made += len(head.pairs)
         failed += lost
     return Status(
@@ -182,14 +183,18 @@ def _rate(ends: list[tuple[float, int]]) -> float | None:
     return sum(pairs for _, pairs in young[1:]) / max(now - young[0][0], 1e-3)
 
 
-def _recorded(out: Path, plan: Plan) -> list[int]:
-    """The shards of the plan that have a record, of whatever content, in order."""
-    try:
-        names = os.listdir(out / "shards")
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    numbers = (int(name[:-5]) for name in names if _RECORD.fullmatch(name))
-    return sorted(shard for shard in numbers if shard < plan.shard_count)
+def _recorded(out: Out, plan: Plan) -> dict[int, float]:
+    """The shards of the plan that have a record, of whatever content, in order, and when it was written."""
+    times: dict[str, float] = {}
+    if isinstance(out, Path):
+        with suppress(FileNotFoundError, NotADirectoryError):
+            for one in (out / "shards").iterdir():
+                with suppress(FileNotFoundError):  # it is made again at this moment
+                    times[one.name] = one.stat().st_mtime
+    else:
+        times = {name: found.changed for name, found in (out / "shards").listed().items()}
+    numbers = {int(name[:-5]): when for name, when in times.items() if _RECORD.fullmatch(name)}
+    return {shard: numbers[shard] for shard in sorted(numbers) if shard < plan.shard_count}
 
 
 def _plan(page: Any) -> tuple[Plan, set[str], str]:

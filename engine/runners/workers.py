@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..cores import cores
 from ..errors import DegradeError
+from ..objects import Out
 from ..pipeline.progress import Progress
 from ..pipeline.stops import GRACE_SECONDS
 from ..planning import Order, Planned
@@ -101,7 +102,7 @@ class Workers:
         planned: Planned,
         engine: Engine | Described | None,
         folder: Path | None,
-        out: Path,
+        out: Out,
         output: Output,
         *,
         on_progress: Callable[[Progress], None] | None = None,
@@ -122,7 +123,7 @@ class Workers:
         environments = processes.on_gpus(self.devices) if self.devices else [{} for _ in range(self.processes or 1)]
         return processes.run(job, environments, say=say, **told)
 
-    def _run_here(self, planned: Planned, engine: Any, out: Path, output: Output, **told: Any) -> Finished:
+    def _run_here(self, planned: Planned, engine: Any, out: Out, output: Output, **told: Any) -> Finished:
         from ..sampling.starts import StartEngine
         from . import runner
 
@@ -134,7 +135,7 @@ class Workers:
         )  # fmt: skip
         return page, tuple(opened.notes)
 
-    def _job(self, planned: Planned, folder: Path | None, out: Path, output: Output) -> Job:
+    def _job(self, planned: Planned, folder: Path | None, out: Out, output: Output) -> Job:
         from .job import Job
 
         count = self.processes or len(self.devices or ())

@@ -11,7 +11,11 @@ from typing import Any, Literal, get_args
 from ..artefact import from_json
 from ..errors import DegradeError
 from ..images import FAST, ZLIB_LEVEL, Format, PngLevel, usual_level
+from ..objects import ObjectPath, Out, scratch
+from ..objects import require as require_store
 from .folder import FolderSink
+from .objects import ObjectSink
+from .shards import ShardSink
 from .sink import Alive, Gt, Sink
 
 SinkKind = Literal["folder", "lmdb", "webdataset", "parquet"]
@@ -76,12 +80,31 @@ _NEEDS: dict[SinkKind, tuple[str, str]] = {"lmdb": ("lmdb", "sinks"), "parquet":
 """The package of a kind, and the extra that brings it."""
 
 
-def require(kind: SinkKind) -> None:
-    """DegradeError where a library that the kind needs is not installed."""
+IN_STORES: tuple[SinkKind, ...] = ("webdataset", "parquet")
+
+
+def require(kind: SinkKind, out: Out | None = None) -> None:
+    """DegradeError where a library that the kind needs is not installed, or where `out` cannot hold the kind."""
+    if isinstance(out, ObjectPath):
+        require_store(out.url)
+        if kind not in IN_STORES:
+            fact = f"--sink {kind} writes many small or changing files, and {out.url} is an object store"
+            raise DegradeError(fact, wanted="--sink webdataset or parquet, which write a file per shard",
+                               mend="or give a folder as --out")  # fmt: skip
     package, extra = _NEEDS.get(kind, ("", ""))
     if package and find_spec(package) is None:
         raise DegradeError(f"--sink {kind} needs the package {package}, which is not installed",
                            mend=f"pip install 'degrade-engine[{extra}]'")  # fmt: skip
+
+
+def open_sink_at(output: Output, out: Out, alive: Alive = tuple) -> Sink | ObjectSink:
+    """`open_sink` for a run, which may lie in an object store. Raises DegradeError, OSError."""
+    if isinstance(out, Path):
+        return open_sink(output, out, alive)
+    require(output.kind, out)
+    made = open_sink(output, scratch() / "out", alive)
+    assert isinstance(made, ShardSink)  # of IN_STORES
+    return ObjectSink(made, out)
 
 
 def open_sink(output: Output | SinkKind, out: Path, alive: Alive = tuple) -> Sink:

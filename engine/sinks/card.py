@@ -5,10 +5,10 @@ which files are the pairs. Without it, `datasets` would take every image below O
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..artefact import write_bytes_atomic
+from ..objects import Out
 from ..plan import Plan
 from .metadata import FLAT
 from .roles import ROLES
@@ -28,7 +28,7 @@ _LAYOUT = {
 }
 
 
-def write(out: Path, output: Output, plan: Plan, page: Mapping[str, Any]) -> None:
+def write(out: Out, output: Output, plan: Plan, page: Mapping[str, Any]) -> None:
     """Put the card of a finished run there, unless somebody has made it theirs. page: of run.json. Raises OSError."""
     size, scale = plan.lr_size, plan.options.scale
     sharp = f"HR of {size * scale} x {size * scale} pixels and " if output.gt != "none" else ""
@@ -39,7 +39,7 @@ def write(out: Path, output: Output, plan: Plan, page: Mapping[str, Any]) -> Non
     put(out, output, page["pairs"], made, [page["licence"]] if page.get("licence") else [])
 
 
-def put(out: Path, output: Output, pairs: int, made: str, licences: Sequence[str] = ()) -> None:
+def put(out: Out, output: Output, pairs: int, made: str, licences: Sequence[str] = ()) -> None:
     """The same of any set. made: what the pairs are; licences: of the weights that made them."""
     path = out / README
     if not path.exists() or OURS.encode() in path.read_bytes():

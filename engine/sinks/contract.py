@@ -13,6 +13,7 @@ from typing import IO, Any
 
 from ..errors import DegradeError
 from ..images import Format
+from ..objects import Out
 from .names import Names, first_twice, missing, packed
 
 Row = Mapping[str, Any]  # a JSON object
@@ -76,7 +77,7 @@ def _each_once(stems: Names) -> None:
         raise DegradeError(f"Two rows of the manifest have the name {twice}")
 
 
-def compare(there: Names, wanted: Names, where: Path) -> None:
+def compare(there: Names, wanted: Names, where: Out) -> None:
     """DegradeError unless `where` holds just what the manifest wants."""
     if gone := missing(wanted, there):
         more = f" and {len(gone) - 1} more" if len(gone) > 1 else ""

@@ -14,6 +14,8 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from ..objects import Out
+
 THREADS = 8  # a file system writes what is asked for at one time in one go
 NO_SUCH_CALL = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)  # said by file systems that have nothing to bring
 
@@ -27,8 +29,10 @@ def settle(files: Iterable[Path], top: Path) -> None:
             list(pool.map(sync, some))
 
 
-def sync(path: Path) -> None:
-    """Bring a file's bytes, or a folder's names, to the disk. Raises OSError."""
+def sync(path: Out) -> None:
+    """Bring a file's bytes, or a folder's names, to the disk; what a store has taken is there. Raises OSError."""
+    if not isinstance(path, Path):
+        return
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -40,7 +40,7 @@ class FolderSink(Sink):
         super().__init__(out, alive=alive, png_level=png_level, gt=gt, file_format=file_format)
 
     def finish(self, rows: Iterable[Row], rejects: Iterable[Row]) -> None:
-        with self._books() as books:
+        with self.books() as books:
             rows = with_lines(rows, self._roles, self._format, books["metadata.jsonl"])
             stems = write_rows(rows, books["manifest.jsonl"])
             books["rejects.jsonl"].writelines(map(json_line, rejects))

@@ -46,7 +46,7 @@ class LmdbSink(TarSink):
         return there or (where in self.folders and self._whole and self._databases_hold(stems))
 
     def finish(self, rows: Iterable[Row], rejects: Iterable[Row]) -> None:
-        with self._books() as books:
+        with self.books() as books:
             stems = write_rows(rows, books["manifest.jsonl"])
             books["rejects.jsonl"].writelines(map(json_line, rejects))
             if not self._databases_hold(map(shown, stems), nothing_else=len(stems)):

@@ -59,7 +59,7 @@ class ShardSink(Sink):
 
     def finish(self, rows: Iterable[Row], rejects: Iterable[Row]) -> None:
         folder = self.out / self.folders[0]
-        with self._books() as books:
+        with self.books() as books:
             wanted = write_rows(rows, books["manifest.jsonl"])
             books["rejects.jsonl"].writelines(map(json_line, rejects))
             paths = sorted(folder.glob(f"pairs-*.{self.ending}"))
@@ -72,8 +72,8 @@ class ShardSink(Sink):
                 raise DegradeError(f"{folder} holds a pair twice", mend="delete its files and run again")
             one_scale(scales, folder)
 
-    def _files(self, where: str, shard: int, stems: Sequence[str]) -> list[Path]:
-        return [self.file_of(shard)] if where in self.folders else super()._files(where, shard, stems)
+    def files(self, where: str, shard: int, stems: Sequence[str]) -> list[Path]:
+        return [self.file_of(shard)] if where in self.folders else super().files(where, shard, stems)
 
     def _holds(self, where: str, shard: int, stems: Sequence[str], sizes: Sequence[int] | None) -> bool:
         if where not in self.folders:

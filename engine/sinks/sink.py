@@ -147,10 +147,8 @@ class Sink(ABC):
         stems = stems_of(rows)
         extra = self.out / "extra"
         kinds = [f"extra/{kind}" for kind in sorted(os.listdir(extra))] if stems and extra.is_dir() else []
-        there = {where: self._files(where, shard, stems) for where in self.folders}
-        there |= {
-            where: files for where in kinds if all(map(os.path.isfile, files := self._files(where, shard, stems)))
-        }
+        there = {where: self.files(where, shard, stems) for where in self.folders}
+        there |= {where: files for where in kinds if all(map(os.path.isfile, files := self.files(where, shard, stems)))}
         durable.settle((file for files in there.values() for file in files), self.out)
         return {where: [os.stat(file).st_size for file in files] for where, files in there.items()}
 
@@ -163,12 +161,12 @@ class Sink(ABC):
         return all(self._holds(where, shard, stems, sizes.get(where)) for where in {*self.folders, *there})
 
     def _holds(self, where: str, shard: int, stems: Sequence[str], sizes: Sequence[int] | None) -> bool:
-        files = self._files(where, shard, stems)
+        files = self.files(where, shard, stems)
         if sizes is None:
             return all(is_whole(file, None) for file in files)
         return len(sizes) == len(files) and all(map(is_whole, files, sizes))
 
-    def _files(self, where: str, shard: int, stems: Sequence[str]) -> list[Path]:
+    def files(self, where: str, shard: int, stems: Sequence[str]) -> list[Path]:
         """The files of a shard in a folder under OUT."""
         ending = "png" if where.startswith("extra/") else self._format
         return [self.out / where / f"{stem}.{ending}" for stem in stems]
@@ -199,7 +197,7 @@ class Sink(ABC):
             temporary.unlink(missing_ok=True)
 
     @contextmanager
-    def _books(self) -> Iterator[dict[str, IO[str]]]:
+    def books(self) -> Iterator[dict[str, IO[str]]]:
         """New texts by the names of `self.texts`; at the end of the block they replace those that are there, in this
         order, and what is only needed on the way is removed.
         """
