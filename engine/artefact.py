@@ -105,6 +105,16 @@ def read_json(cls: type[T], path: Path) -> T:
     return from_json(cls, parse_json(read_bytes(path), path.name), path.name)
 
 
+def read_page(cls: type[T], path: Path, mend: str) -> tuple[T, bytes]:
+    """The dataclass `cls`, whose field `format` names it, out of a JSON file; and the file's bytes. DegradeError as of
+    `read_json`, and for another format, with `mend`."""
+    data = read_bytes(path)
+    page, (wanted,) = parse_json(data, path.name), get_args(typing.get_type_hints(cls)["format"])
+    if isinstance(page, dict) and page.get("format") != wanted:
+        raise DegradeError(f"{path} has the format {repr(page.get('format'))[:80]}", wanted=repr(wanted), mend=mend)
+    return from_json(cls, page, path.name), data
+
+
 def read_bytes(path: Out) -> bytes:
     """A file's or an object's bytes, or a DegradeError that says why not."""
     try:

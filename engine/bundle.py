@@ -5,17 +5,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from . import kinds
-from .artefact import from_json, later, parse_json, read_bytes, sha256_bytes
+from .artefact import later, read_page, sha256_bytes
 from .errors import DegradeError
 from .kinds import ModelKind
 from .schedule import Schedule
 from .spec import FilterWeights, PartSpec, Precision, Preprocessing, Start, check_file
 
 BUNDLE_JSON = "bundle.json"
-Format = Literal["degrade-engine/bundle/2"]
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class BundleSpec:
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     islands: tuple[str, ...] = ()
     commercial: bool | None = later(None)
-    format: Format = "degrade-engine/bundle/2"
+    format: Literal["degrade-engine/bundle/2"] = "degrade-engine/bundle/2"
 
     def __post_init__(self) -> None:
         self.model_kind.check(self.parts, BUNDLE_JSON)
@@ -76,13 +75,7 @@ def open_bundle(folder: Path, *, verify: bool = True) -> Bundle:
     path = Path(folder) / BUNDLE_JSON
     if not path.is_file():
         raise DegradeError(f"{folder} holds no {BUNDLE_JSON}", wanted="a bundle made by `degrade-engine export`")
-    data = read_bytes(path)
-    page = parse_json(data, BUNDLE_JSON)
-    wanted = get_args(Format)[0]
-    if isinstance(page, dict) and page.get("format") != wanted:
-        mend = "export the checkpoint again: `degrade-engine export`"
-        raise DegradeError(f"{path} has the format {page.get('format')!r}", wanted=repr(wanted), mend=mend)
-    spec = from_json(BundleSpec, page, BUNDLE_JSON)
+    spec, data = read_page(BundleSpec, path, "export the checkpoint again: `degrade-engine export`")
     if verify:
         for part in spec.parts.values():
             for reference in part.files.values():

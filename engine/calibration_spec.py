@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
-from .artefact import from_json, parse_json, read_bytes, sha256_bytes
+from .artefact import read_page, sha256_bytes
 from .errors import DegradeError
 from .schedule import Spacing
 
-Format = Literal["degrade-engine/calibration/1"]
 Reason = Literal["overflow", "not finite", "error"]
 AGAIN = "calibrate again: `degrade-engine calibrate precision`"
 
@@ -140,17 +139,12 @@ class PrecisionCalibration:
     layers: tuple[Layer, ...]
     runs: int
     tools: dict[str, str]
-    format: Format = "degrade-engine/calibration/1"
+    format: Literal["degrade-engine/calibration/1"] = "degrade-engine/calibration/1"
 
 
 def read_precision(path: Path, checkpoint_sha256: str) -> tuple[PrecisionCalibration, str]:
     """(the calibration, the file's SHA-256). DegradeError if it does not read, or is of another checkpoint."""
-    data = read_bytes(path)
-    page = parse_json(data, path.name)
-    wanted = get_args(Format)[0]
-    if isinstance(page, dict) and page.get("format") != wanted:
-        raise DegradeError(f"{path} has the format {page.get('format')!r}", wanted=repr(wanted), mend=AGAIN)
-    found = from_json(PrecisionCalibration, page, path.name)
+    found, data = read_page(PrecisionCalibration, path, AGAIN)
     of = found.parent.get("checkpoint_sha256")
     if of != checkpoint_sha256:
         raise DegradeError(f"{path} is of another checkpoint, with SHA-256 {of}", wanted=checkpoint_sha256, mend=AGAIN)

@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from . import backends, kinds
-from .artefact import from_json, later, parse_json, read_bytes, sha256_json
+from .artefact import later, read_page, sha256_json
 from .backends.tensorrt_plan import PlanProof
 from .errors import DegradeError
 from .kinds import ModelKind
@@ -24,7 +24,6 @@ from .spec import FilterWeights, PartSpec, Precision, Preprocessing, Start, chec
 ENGINE_JSON = "engine.json"
 REBUILD = "build it again, here, with `degrade-engine build BUNDLE -o ENGINE --rebuild`"
 VERIFY = "run `degrade-engine verify ENGINE` on the machine that will use it"
-Format = Literal["degrade-engine/engine/2"]
 
 
 @dataclass(frozen=True)
@@ -137,7 +136,7 @@ class EngineSpec:
     tools: dict[str, str]
     plans: dict[str, PlanProof] = field(default_factory=dict)
     commercial: bool | None = later(None)
-    format: Format = "degrade-engine/engine/2"
+    format: Literal["degrade-engine/engine/2"] = "degrade-engine/engine/2"
 
     def __post_init__(self) -> None:
         self.model_kind.check(self.parts, ENGINE_JSON)
@@ -191,11 +190,7 @@ def sealed_engine_spec(folder: Path) -> EngineSpec:
             f"{folder} holds no {ENGINE_JSON}", wanted="an engine made by `degrade-engine build`",
             mend="for a model's name: `generate --model`, or `degrade_engine.open_model`",
         )  # fmt: skip
-    page = parse_json(read_bytes(path), ENGINE_JSON)
-    wanted = get_args(Format)[0]
-    if isinstance(page, dict) and page.get("format") != wanted:
-        raise DegradeError(f"{path} has the format {page.get('format')!r}", wanted=repr(wanted), mend=REBUILD)
-    spec = from_json(EngineSpec, page, ENGINE_JSON)
+    spec, _ = read_page(EngineSpec, path, REBUILD)
     if seal(spec.key, spec.parts) != spec.key_sha256:
         raise DegradeError(
             f"{path}: the key was changed after the build, or a file's hash (key_sha256 does not fit)", mend=REBUILD
