@@ -362,8 +362,6 @@ def cache_folder(folder: str | Path | None = None) -> Path:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise DegradeError(
-            f"the cache folder {path} cannot be made ({error.strerror or error})",
-            mend=f"--cache FOLDER, or set {CACHE}",
-        ) from error
+        fact = f"the cache folder {path} cannot be made ({error.strerror or error})"
+        raise DegradeError(fact, mend=f"--cache FOLDER, or set {CACHE}") from error
     return path

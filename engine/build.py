@@ -192,10 +192,9 @@ def quarantine(folder: Path, out: Path, report: Parity) -> None:
     aside = out.with_name(out.name + ".quarantine")
     check_replaceable(aside, ENGINE_JSON)
     move_folder(folder, aside)
-    raise DegradeError(
-        f"The engine differs too much from its reference (kept in {aside}):\n{parity.failures(report)}\n",
-        mend="report it with the versions in its engine.json; another precision or backend may pass",
-    )
+    fact = f"The engine differs too much from its reference (kept in {aside}):\n{parity.failures(report)}\n"
+    mend = "report it with the versions in its engine.json; another precision or backend may pass"
+    raise DegradeError(fact, mend=mend)
 
 
 def _auto(choice: str, bundle: Bundle) -> tuple[Precision, str]:

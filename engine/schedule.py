@@ -54,10 +54,8 @@ class Schedule:
 
     def __post_init__(self) -> None:
         if not 1 <= self.T <= MOST_STEPS or not 0 < self.beta_1 <= self.beta_T < 1:
-            raise DegradeError(
-                f"A schedule of T={self.T} steps, betas {self.beta_1} to {self.beta_T}, is not possible",
-                wanted=f"1 <= T <= {MOST_STEPS} and 0 < beta_1 <= beta_T < 1",
-            )
+            fact = f"A schedule of T={self.T} steps, betas {self.beta_1} to {self.beta_T}, is not possible"
+            raise DegradeError(fact, wanted=f"1 <= T <= {MOST_STEPS} and 0 < beta_1 <= beta_T < 1")
         if self.kind != "linear":
             raise DegradeError(f"The schedule's kind is {self.kind!r}", wanted="'linear'")
         if self.sigma not in ("beta", "posterior"):

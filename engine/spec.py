@@ -54,10 +54,8 @@ def read_dimension(text: str) -> tuple[str, int, int] | None:
 def _dimension(text: str, known: dict[str, int], name: str) -> int:
     dimension = read_dimension(text)
     if dimension is None:
-        raise DegradeError(
-            f"Tensor {name!r} has a dimension {text!r}",
-            wanted='"batch", "height", "width", or such as "height/4" or "4*height"',
-        )
+        fact = f"Tensor {name!r} has a dimension {text!r}"
+        raise DegradeError(fact, wanted='"batch", "height", "width", or such as "height/4" or "4*height"')
     word, times, by = dimension
     if known[word] % by:
         raise DegradeError(f"Tensor {name!r} needs {text}, and {word} is {known[word]}", wanted=f"a multiple of {by}")

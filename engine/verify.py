@@ -50,10 +50,8 @@ def _reference(folder: Path, spec: EngineSpec, bundle_path: Path | None) -> Bund
     if bundle_path is not None:
         bundle = open_bundle(bundle_path)
         if bundle.sha256 != spec.key.bundle_sha256:
-            raise DegradeError(
-                f"{folder} was not made from {bundle_path}: that bundle has SHA-256 {bundle.sha256}",
-                wanted=spec.key.bundle_sha256,
-            )
+            fact = f"{folder} was not made from {bundle_path}: that bundle has SHA-256 {bundle.sha256}"
+            raise DegradeError(fact, wanted=spec.key.bundle_sha256)
         return bundle
     if spec.plans or spec.key.precision_computed != "fp32":
         networks = "an INT8 network" if spec.key.precision_computed == "int8" else "FP16 networks"

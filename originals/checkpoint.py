@@ -80,11 +80,9 @@ def read_sidecar(path: Path) -> Checkpoint:
     """The JSON of a checkpoint, strict: an unknown or a missing key is an error."""
     for file in (path, path.with_suffix(".json")):
         if not file.is_file():
-            raise DegradeError(
-                f"{file} does not exist",
-                wanted="a .safetensors checkpoint with its .json beside it",
-                mend="train one with `degrade-engine train`",
-            )
+            fact = f"{file} does not exist"
+            wanted = "a .safetensors checkpoint with its .json beside it"
+            raise DegradeError(fact, wanted=wanted, mend="train one with `degrade-engine train`")
     return read_json(Checkpoint, path.with_suffix(".json"))
 
 
@@ -98,11 +96,8 @@ def load(path: Path, wanted: type[M]) -> tuple[M, Checkpoint]:
         names = ", ".join(kind for kind, (_, model) in KINDS.items() if issubclass(model, wanted))
         raise DegradeError(f"{path} holds a model of the kind {record.kind!r}", wanted=names)
     if sha256_file(path) != record.weights_sha256:
-        raise DegradeError(
-            f"{path} does not have the SHA-256 that {path.with_suffix('.json').name} names",
-            wanted="the weights that the record was written for",
-            mend="copy both files again",
-        )
+        fact = f"{path} does not have the SHA-256 that {path.with_suffix('.json').name} names"
+        raise DegradeError(fact, wanted="the weights that the record was written for", mend="copy both files again")
     model = make(record.config)
     fill(model, read_tensors(path), path)
     return model.eval(), record

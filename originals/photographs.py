@@ -68,11 +68,8 @@ class Photographs:
             self._table(table, least)
         for name, folders, found in (("HR", hr, self.hr), ("LR", lr, self.lr)):
             if folders and not found:
-                raise DegradeError(
-                    f"no usable {name} photograph was found",
-                    wanted=f"images of at least {least} px",
-                    mend=f"check --{name.lower()}",
-                )
+                fact = f"no usable {name} photograph was found"
+                raise DegradeError(fact, wanted=f"images of at least {least} px", mend=f"check --{name.lower()}")
         return self
 
     def _table(self, table: Path, least: int) -> None:

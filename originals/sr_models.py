@@ -81,11 +81,9 @@ def _foreign(path: Path) -> SRModel:
     try:
         import spandrel
     except ModuleNotFoundError as e:
-        raise DegradeError(
-            f"{path.name} is not one of our SRResNets, and reading others needs {e.name}",
-            wanted="an SRResNet of `train srresnet`, or spandrel",
-            mend="pip install 'degrade-engine[sr]'",
-        ) from e
+        fact = f"{path.name} is not one of our SRResNets, and reading others needs {e.name}"
+        wanted = "an SRResNet of `train srresnet`, or spandrel"
+        raise DegradeError(fact, wanted=wanted, mend="pip install 'degrade-engine[sr]'") from e
     except Exception as e:  # it imports torchvision, which raises anything beside a torch that it was not built for
         raise DegradeError(
             f"{path.name} is not one of our SRResNets, and spandrel, which reads others, cannot be imported here "

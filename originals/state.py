@@ -58,11 +58,9 @@ def read_state(
         raise DegradeError(fact, mend="delete it, and the stage is trained from its beginning") from e
     if found := differences(before, json.loads(json.dumps(asked))):
         more = f", and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
-        raise DegradeError(
-            f"{path} was begun otherwise: {'; '.join(found[:SHOWN])}{more}",
-            wanted="the options and photographs that it was begun with",
-            mend="give them, or another --out",
-        )
+        fact = f"{path} was begun otherwise: {'; '.join(found[:SHOWN])}{more}"
+        wanted = "the options and photographs that it was begun with"
+        raise DegradeError(fact, wanted=wanted, mend="give them, or another --out")
     stage.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
     for k in ema:
         ema[k].copy_(tensors[f"ema.{k}"])

@@ -183,11 +183,8 @@ def _move(
     losses["loss"].backward()
     norm = torch.nn.utils.clip_grad_norm_(run.parameters(), options.clip_norm)
     if not torch.isfinite(norm):
-        raise DegradeError(
-            f"{where}: the gradient is not finite",
-            wanted="finite gradients",
-            mend="lower the learning rate, or train with --no-bf16",
-        )
+        fact = f"{where}: the gradient is not finite"
+        raise DegradeError(fact, wanted="finite gradients", mend="lower the learning rate, or train with --no-bf16")
     optimiser.step()
     return losses
 

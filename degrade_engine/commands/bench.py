@@ -63,10 +63,8 @@ class Measurements(click.Group):
             place = ".".join(filter(None, ("degrade_engine.bench", self.table[cmd_name][0], cmd_name)))
             command: click.Command = importlib.import_module(place).main
         except ModuleNotFoundError as missing:
-            raise DegradeError(
-                f"bench {cmd_name} needs the package {missing.name}, which is not installed",
-                mend="pip install 'degrade-engine[cpu,train,metrics]'",
-            ) from None
+            fact = f"bench {cmd_name} needs the package {missing.name}, which is not installed"
+            raise DegradeError(fact, mend="pip install 'degrade-engine[cpu,train,metrics]'") from None
         command.name, command.context_class = cmd_name, self.context_class
         return command
 

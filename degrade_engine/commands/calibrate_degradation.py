@@ -75,10 +75,8 @@ def command(
     features = open_features(name, path, seed=seed, threads=threads)  # type: ignore[arg-type]
     side = crop or features.size or 72
     if features.size is not None and side != features.size:
-        raise DegradeError(
-            f"--crop is {side} and the engine {path} reads {features.size} x {features.size} pixels",
-            mend="leave --crop out, or give the checkpoint instead of the engine",
-        )
+        fact = f"--crop is {side} and the engine {path} reads {features.size} x {features.size} pixels"
+        raise DegradeError(fact, mend="leave --crop out, or give the checkpoint instead of the engine")
     real = degradation.read_crops(reference, "reference", most=crops, side=side, seed=seed)
     sharp = degradation.read_crops(hr, "HR", most=crops, side=side * int(scale), seed=seed)
     with Progress(console=console, disable=not console.is_terminal) as progress:

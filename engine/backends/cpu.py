@@ -17,10 +17,8 @@ class OnCpu(Backend):
 
     def accept(self, precision: Precision, target: str | None) -> Accepted:
         if target is not None:
-            raise DegradeError(
-                f"--target {target} was given, and {self.title}'s engine is for the CPU it is built on",
-                mend="leave --target out, or build with --backend tensorrt-rtx",
-            )
+            fact = f"--target {target} was given, and {self.title}'s engine is for the CPU it is built on"
+            raise DegradeError(fact, mend="leave --target out, or build with --backend tensorrt-rtx")
         if precision == "fp16":
             note = f"fp16 was asked for, and this engine computes in FP32: {self.without_half}."
             return Accepted("fp32", "fp32", notes=(note,))

@@ -41,10 +41,8 @@ class OnGpu(Backend):
             )
         here = machine.nvidia().devices[0].sm
         if target is not None and machine.target_of(target) != here:
-            raise DegradeError(
-                f"--target {target} was given and the GPU here is {here}",
-                wanted=f"none: {self.title} builds for the GPU that is here",
-            )
+            fact = f"--target {target} was given and the GPU here is {here}"
+            raise DegradeError(fact, wanted=f"none: {self.title} builds for the GPU that is here")
         return Accepted(precision, precision, here)
 
     def missing(self) -> Iterator[str]:

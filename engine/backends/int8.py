@@ -75,10 +75,8 @@ def quantise(source: Path, path: Path, feeds: Iterable[Feed]) -> None:
     with open(path, "rb") as file:
         os.fsync(file.fileno())
     if not in_int8(path):
-        raise DegradeError(
-            f"ONNX Runtime takes {path.name} with none of its {len(names)} convolutions in INT8",
-            mend="build with --precision fp32",
-        )
+        fact = f"ONNX Runtime takes {path.name} with none of its {len(names)} convolutions in INT8"
+        raise DegradeError(fact, mend="build with --precision fp32")
 
 
 def in_int8(path: Path) -> int:

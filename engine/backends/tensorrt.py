@@ -62,11 +62,8 @@ class TensorRT(OnGpu):
         parsed = parse(flavour, order.source)
         shapes = {i.name: i.resolve(order.rows, order.lr_size, order.lr_size) for i in order.part.inputs}
         if set(shapes) != set(parsed.inputs()):
-            raise DegradeError(
-                f"{order.source.name} has the inputs {sorted(parsed.inputs())}",
-                wanted=str(sorted(shapes)),
-                mend="export the bundle again",
-            )
+            fact = f"{order.source.name} has the inputs {sorted(parsed.inputs())}"
+            raise DegradeError(fact, wanted=str(sorted(shapes)), mend="export the bundle again")
         # The FP32 islands alone make no FP16 network: refused before minutes of compilation.
         counts = prove(parsed, b"", 0)
         check_typing(order, counts)
@@ -92,11 +89,8 @@ class TensorRT(OnGpu):
         with open(path, "rb") as file:
             begins = file.read(len(self.flavour.magic))
         if begins != self.flavour.magic:
-            raise DegradeError(
-                f"{path} is no plan of {self.flavour.title}: it begins with {begins!r}",
-                wanted=repr(self.flavour.magic),
-                mend="build the engine again",
-            )
+            fact = f"{path} is no plan of {self.flavour.title}: it begins with {begins!r}"
+            raise DegradeError(fact, wanted=repr(self.flavour.magic), mend="build the engine again")
 
     def open(
         self, device: Device, path: Path, part: PartSpec, rows: int, lr_size: int, threads: int | None,
@@ -127,10 +121,8 @@ class TensorRT(OnGpu):
         """The full version. DegradeError with the extra if the package is not there."""
         version = machine.version_of(self.flavour.package)
         if version is None:
-            raise DegradeError(
-                f"The backend {self.name} needs the package {self.flavour.package}, which is not installed",
-                mend=f"pip install 'degrade-engine[{self.flavour.extra}]'",
-            )
+            fact = f"The backend {self.name} needs the package {self.flavour.package}, which is not installed"
+            raise DegradeError(fact, mend=f"pip install 'degrade-engine[{self.flavour.extra}]'")
         return version
 
 
@@ -174,11 +166,9 @@ def check_size(order: Order, elements: int) -> None:
     """DegradeError if a tensor within the network has more elements than TensorRT can count."""
     if elements >= MOST_ELEMENTS:
         rows = order.rows * (MOST_ELEMENTS - 1) // elements
-        raise DegradeError(
-            f"{order.name} at {order.rows} rows of {order.lr_size} pixels has a tensor of {elements} elements within",
-            wanted=f"fewer than {MOST_ELEMENTS}, which {rows} rows have",
-            mend="a smaller --batch (rows are pairs times candidates), or a smaller --lr-size",
-        )
+        fact = f"{order.name} at {order.rows} rows of {order.lr_size} pixels has a tensor of {elements} elements within"
+        mend = "a smaller --batch (rows are pairs times candidates), or a smaller --lr-size"
+        raise DegradeError(fact, wanted=f"fewer than {MOST_ELEMENTS}, which {rows} rows have", mend=mend)
 
 
 def check_typing(order: Order, counts: PlanProof) -> None:

@@ -100,16 +100,12 @@ def load(flavour: Flavour) -> Any:
 
         trt = _import(flavour)
     except Exception as error:  # a native library that lacks another raises OSError, not ImportError
-        raise DegradeError(
-            f"{flavour.title} cannot be imported ({_last_line(str(error))})",
-            mend=f"pip install 'degrade-engine[{flavour.extra}]'",
-        ) from error
+        fact = f"{flavour.title} cannot be imported ({_last_line(str(error))})"
+        raise DegradeError(fact, mend=f"pip install 'degrade-engine[{flavour.extra}]'") from error
     if polygraphy.config.USE_TENSORRT_RTX != (flavour is RTX):
-        raise DegradeError(
-            f"This process already uses {(CLASSIC if flavour is RTX else RTX).title}",
-            wanted="one flavour of TensorRT per process",
-            mend=f"build for {flavour.package} in a process of its own",
-        )
+        fact = f"This process already uses {(CLASSIC if flavour is RTX else RTX).title}"
+        mend = f"build for {flavour.package} in a process of its own"
+        raise DegradeError(fact, wanted="one flavour of TensorRT per process", mend=mend)
     return trt
 
 

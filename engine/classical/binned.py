@@ -145,11 +145,9 @@ class Calibrated:
 def check_weights(weights: Sequence[float]) -> None:
     """DegradeError unless they are weights: finite, not negative, with the sum 1."""
     if not all(0 <= weight <= 1 for weight in weights) or abs(math.fsum(weights) - 1) > 1e-6:
-        raise DegradeError(
-            f"The weights sum to {math.fsum(weights):g}",
-            wanted="numbers of 0 or more that sum to 1",
-            mend="make weights.json again with `degrade-engine calibrate degradation`",
-        )
+        fact = f"The weights sum to {math.fsum(weights):g}"
+        mend = "make weights.json again with `degrade-engine calibrate degradation`"
+        raise DegradeError(fact, wanted="numbers of 0 or more that sum to 1", mend=mend)
 
 
 def read_weights(path: Path) -> Calibrated:

@@ -155,9 +155,7 @@ def check(hr: npt.NDArray[Any], scale: int, noise_seed: int) -> tuple[int, int]:
         raise DegradeError(f"The noise seed is {noise_seed}", wanted="0 or more")
     height, width = hr.shape[:2]
     if scale < 1 or height % scale or width % scale or not hr.size:
-        raise DegradeError(
-            f"An image of {height} x {width} pixels cannot be reduced {scale} times",
-            wanted=f"height and width that are multiples of {scale}",
-            mend="crop it at the top left first",
-        )
+        fact = f"An image of {height} x {width} pixels cannot be reduced {scale} times"
+        wanted = f"height and width that are multiples of {scale}"
+        raise DegradeError(fact, wanted=wanted, mend="crop it at the top left first")
     return height, width

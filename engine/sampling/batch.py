@@ -136,10 +136,8 @@ def check_batch(batch: Batch, model: Model, runner: Runner, filter: bool) -> NDA
         raise DegradeError(f"A batch of {n} pairs came", wanted=f"1 to {runner.batch} pairs, the engine's batch")
     _check_images(batch, model, (runner.height, runner.width))
     if len(batch.tables) != n or batch.pairs.shape != (n,) or batch.pairs.dtype != np.uint32:
-        raise DegradeError(
-            f"{n} images, {len(batch.tables)} tables, pairs {batch.pairs.dtype} {batch.pairs.shape} came",
-            wanted="one table and one uint32 number a pair",
-        )
+        fact = f"{n} images, {len(batch.tables)} tables, pairs {batch.pairs.dtype} {batch.pairs.shape} came"
+        raise DegradeError(fact, wanted="one table and one uint32 number a pair")
     if not kind.has_steps and (taus := {table.tau for table in batch.tables} - {0}):
         raise DegradeError(f"tau is {max(taus)}, and this kind of engine has no steps", wanted="tau 0")
     if (w is None) == kind.fuses or w is not None and not 0 <= w <= 1:
