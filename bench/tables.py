@@ -25,6 +25,7 @@ from .options import FOLDER, OUT
 from .papers import camera_tables, embedding, match, noise, settings
 from .papers import tables as quality_tables
 from .papers.curve import draw
+from .papers.worth import picture as worth_picture
 from .papers.worth import table as worth_table
 from .rows import RESULTS, Row, rows_of, same
 from .runs import check, host
@@ -72,6 +73,7 @@ PICTURES: dict[str, Make] = {
     "docs/binned-canon.svg": weights,
     "docs/curve.svg": curve,
     "docs/latency.svg": latency_page.picture_of_rows,
+    "docs/worth.svg": lambda folder: worth_picture.draw(rows_of(folder, "worth_unseen")),
 }
 
 

@@ -3,12 +3,17 @@
 All convolutions are at LR size. The channels of the last one become pixels, and the nearest enlargement of the LR is
 added. Published weights have 64 channels and 16 convolutions (realesr-animevideov3) or 32 (realesr-general-x4v3); their
 tensors have the names that they have here. They work in [0, 1], and our SR networks in [-1, 1].
+
+The first weights are those of He et al. (2015) for PReLU, and the last convolution begins at zero. With PyTorch's own
+first weights, which BasicSR takes, the signal dies out over so many layers, and 150 steps taught nothing.
 """
 
 from __future__ import annotations
 
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from .realdgen.content import silence
 
 
 class Compact(nn.Module):
@@ -20,6 +25,10 @@ class Compact(nn.Module):
         channels = [3, *[width] * (convs + 1)]
         body = [[nn.Conv2d(a, b, 3, padding=1), nn.PReLU(b)] for a, b in zip(channels, channels[1:], strict=False)]
         self.body = nn.Sequential(*sum(body, []), nn.Conv2d(width, 3 * scale**2, 3, padding=1))
+        for conv in self.body[::2]:
+            nn.init.kaiming_normal_(conv.weight, a=0.25)  # the slope with which PReLU begins
+            nn.init.zeros_(conv.bias)
+        silence(self.body[-1])
 
     def forward(self, x: Tensor) -> Tensor:
         enlarged = F.interpolate(x.float(), scale_factor=self.scale, mode="nearest")

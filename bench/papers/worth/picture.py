@@ -10,7 +10,7 @@ from degrade_engine.engine import svg
 
 from ...rows import Row
 from .data import TRUE
-from .table import BICUBIC, Line, standing
+from .table import BICUBIC, Line, line_of, standing
 
 NAMES, PANEL, GAP, STEP, HEAD, FOOT = 270.0, 330.0, 40.0, 22.0, 84.0, 30.0  # pixels
 PANELS = (("psnr_db", "PSNR, dB"), ("psnr_exposed_db", "PSNR without exposure, dB"))
@@ -49,8 +49,8 @@ def _panel(lines: list[Line], key: str, left: float, bottom: float) -> Iterator[
         value = low + share * wide
         yield svg.text(across(value), bottom + 18, f"{value:.2f}", "small", "middle")
     for name, colour in COLOURS.items():
-        line = next((one for one in lines if one.name == name), None)
-        if line and (mean := line.mean(key)) is not None:
+        end = line_of(lines, name)
+        if end and (mean := end.mean(key)) is not None:
             x = across(mean)
             yield f'<line class="end" x1="{x:.1f}" x2="{x:.1f}" y1="{HEAD}" y2="{bottom}" stroke="{colour}"/>'
             yield svg.text(x, HEAD - 8, name, "small", "middle")

@@ -62,12 +62,15 @@ def standing(rows: list[Row]) -> list[Line]:
     return sorted(lines, key=lambda line: -(line.mean("psnr_db") or 0))
 
 
+def line_of(lines: list[Line], name: str) -> Line | None:
+    """A generator's: that of no added noise where none was chosen."""
+    return next((line for line in lines if line.name == name and (line.chosen or not line.noise)), None)
+
+
 def shares(lines: list[Line], key: str) -> list[float | None]:
     """How far each line is on the way from bicubic's pairs to true pairs; None where these or the figure are not
     there."""
-    ends = [next((line.mean(key) for line in lines if line.name == name and (line.chosen or not line.noise)), None)
-            for name in (BICUBIC, TRUE)]  # fmt: skip
-    low, high = ends
+    low, high = (end.mean(key) if (end := line_of(lines, name)) else None for name in (BICUBIC, TRUE))
     if low is None or high is None or low == high:
         return [None] * len(lines)
     return [None if (found := line.mean(key)) is None else (found - low) / (high - low) for line in lines]

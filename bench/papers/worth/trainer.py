@@ -49,7 +49,7 @@ class Network:
 
 SMALL = Network("srresnet-small", width=32, blocks=8, steps=500, batch=8, crop=32, rate=1e-3, warmup=25)
 PAPER = Network("srresnet", width=64, blocks=16, steps=100_000, batch=16, crop=48, rate=2e-4, warmup=1000)
-COMPACT = Network("compact", width=64, blocks=16, steps=500, batch=8, crop=32, rate=1e-3, warmup=25)
+COMPACT = Network("compact", width=64, blocks=16, steps=500, batch=8, crop=32, rate=4e-4, warmup=25)
 NETWORKS = {network.name: network for network in (SMALL, PAPER, COMPACT)}
 OLD_NAMES = {"cpu": SMALL.name, "gpu": PAPER.name}  # of rows before there was a second architecture
 
