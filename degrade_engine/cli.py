@@ -38,6 +38,7 @@ GROUPS = {
     "Your own models": {
         "train": "Train a model on your photographs (needs torch).",
         "calibrate": "Find layers that need FP32; fit a degradation distribution.",
+        "tune": "Fit a model to your camera, from its photographs alone (needs torch).",
         "adapt": "Fine-tune an SR model on test images alone, with LWay (needs torch).",
         "export": "Export a checkpoint to ONNX files (needs torch).",
         "build": "Build an engine for this machine and one LR size.",

@@ -15,7 +15,7 @@ from degrade_engine.engine.artefact import sha256_json, to_json
 
 from .checkpoint import Config, save
 from .photographs import Photographs, StepDataset, batches
-from .trainer import TrainOptions, rank_and_world, train
+from .trainer import TrainOptions, Watch, rank_and_world, train
 
 Weights = dict[str, Tensor]
 Entry = dict[str, Any]  # of a checkpoint's record: what was asked, and what came of it
@@ -63,15 +63,15 @@ class Setup:
 
 def train_one(
     name: str, make: Callable[[], Any], config: Config, asked: Mapping[str, Any], data: Any, batch: int, setup: Setup,
-    *, least: int | None = None, history: Sequence[Entry] = (),
+    *, least: int | None = None, history: Sequence[Entry] = (), watch: Watch | None = None,
 ) -> Path:  # fmt: skip
     """Train the stage that `make` returns, going on with what was begun, and write OUT/NAME.safetensors: the EMA
     weights of its model. The curve is OUT/NAME.jsonl.
 
     config: the model's sizes. asked: what else the stage depends on, for the record. data: the options of the stage's
     batches, a frozen dataclass. least: LR pixels a side below which a photograph is left out (None: data.crop).
-    history: the entries of earlier trainings. Raises DegradeError for photographs that do not do, and for a run in
-    `out` that was begun with others, or with other options.
+    history: the entries of earlier trainings. watch: as of `train`. Raises DegradeError for photographs that do not do,
+    and for a run in `out` that was begun with others, or with other options.
     """
     training, out, machine = setup.training, setup.out, setup.machine
     use_threads(machine.threads)
@@ -83,7 +83,7 @@ def train_one(
     beside = {"config": to_json(config), "photographs": photographs.listings}  # too long for the record, or in it
     state, done = train(
         stage, stage.groups(), lambda a, b: batches(dataset, a, b, machine.workers), training, out, name,
-        {**asked, **beside},
+        {**asked, **beside}, watch,
     )  # fmt: skip
     entry = {"stage": name, "steps_done": done.step, "seconds": round(done.seconds), "processes": rank_and_world()[1],
              **asked, "training": to_json(training), "photographs": len(photographs.hr),

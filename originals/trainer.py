@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 from torch import Tensor, nn
 
@@ -28,6 +28,8 @@ from degrade_engine.engine.scalars import number, whole
 from .state import Progress, read_state, write_state
 
 Batches = Callable[[int, int], Iterable[dict[str, Tensor]]]
+Watch = Callable[[int, float, dict[str, Tensor]], bool]
+"""Called after each step with its number, the seconds so far and the EMA of the state; True ends the training."""
 
 
 @dataclass(frozen=True)
@@ -70,10 +72,10 @@ def rank_and_world() -> tuple[int, int]:
 
 def train(
     stage: nn.Module, groups: list[dict[str, Any]], batches: Batches, options: TrainOptions, out: Path, name: str,
-    asked: Mapping[str, Any],
+    asked: Mapping[str, Any], watch: Watch | None = None,
 ) -> tuple[dict[str, Tensor], Progress]:  # fmt: skip
     """Train `stage`: (the EMA of its state dict, how far it is). Files: out/NAME.jsonl (the curve),
-    out/NAME.state.safetensors.
+    out/NAME.state.safetensors. `watch` may end it early.
 
     groups: AdamW parameter groups, each with its own `lr`. batches(first, last) yields the batches of those steps.
     asked: plain JSON values, all that the result depends on beside the options. What was begun in `out` is gone on
@@ -103,9 +105,9 @@ def train(
     curve = Curve(out / f"{name}.jsonl", begun.step, options.log_every) if rank == 0 else None
     peak = [g["lr"] for g in optimiser.param_groups]
     step, began, saved = begun.step, time.monotonic() - begun.seconds, time.monotonic()
-    with Bar(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+    with Bar(TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[done]}"), TimeRemainingColumn(),
              TextColumn("{task.fields[loss]}"), disable=rank > 0) as bar:  # fmt: skip
-        task = bar.add_task(name, total=options.steps, completed=step, loss="")
+        task = bar.add_task(name, **_place(options, step, begun.seconds), loss="")
         for batch in batches(step, options.steps):
             seconds = time.monotonic() - began
             part = seconds / options.deadline_s if options.deadline_s else step / options.steps
@@ -119,14 +121,23 @@ def train(
             step += 1
             _follow(ema, stage, min(options.ema, (1 + step) / (10 + step)))
             if curve and (row := curve.add(losses, step, optimiser.param_groups[0]["lr"], seconds)):
-                bar.update(task, completed=step, loss=f"loss {row['loss']:.4f}")
+                bar.update(task, **_place(options, step, seconds), loss=f"loss {row['loss']:.4f}")
             if rank == 0 and time.monotonic() - saved > options.save_every_s:
                 write_state(path, stage, optimiser, ema, Progress(step, time.monotonic() - began), asked)
                 saved = time.monotonic()
+            if watch and watch(step, time.monotonic() - began, ema):
+                break
     done = Progress(step, time.monotonic() - began, finished=True)
     if rank == 0:
         write_state(path, stage, optimiser, ema, done, asked)
     return {k: v.cpu() for k, v in ema.items()}, done
+
+
+def _place(options: TrainOptions, step: int, seconds: float) -> dict[str, Any]:
+    """How far a training is, for its bar: by the time where that ends it."""
+    if options.deadline_s:
+        return {"total": options.deadline_s, "completed": seconds, "done": f"step {step}"}
+    return {"total": options.steps, "completed": step, "done": f"{step}/{options.steps}"}
 
 
 def _on_its_device(stage: nn.Module, options: TrainOptions) -> torch.device:

@@ -16,6 +16,7 @@ says which part of its target is noise, where that is known: a synthetic target 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -31,6 +32,7 @@ from degrade_engine.originals.noise import Image, Noise, Range, difference, exac
 from degrade_engine.originals.photographs import StepDataset, cut, tensor
 
 Theta = SecondOrder | camera.Camera
+Set = tuple[Image, Image, list[Image]]  # content, target, references
 BANDS = 6  # radial bands of the spectral targets
 MILD = dataclasses.replace(  # CAMERA with blur alone in four samples of ten: most cameras' LR has little noise
     CAMERA, second=dataclasses.replace(CAMERA.second, skip_noise=0.4, skip_jpeg=0.6, jpeg_range=(10, 98))
@@ -241,9 +243,13 @@ class DiffusionBatches(RealDGenBatches):
         there = [True, bool(self.photographs.lr), bool(self.photographs.pairs)]
         return np.array(self.options.mix) * there
 
+    def sources(self) -> list[Callable[[np.random.Generator], Row]]:
+        """In the order of the weights."""
+        return [self.synthetic, self.unpaired, self.true_pair]
+
     def make(self, rng: np.random.Generator) -> dict[str, torch.Tensor]:
-        sources, weight = [self.synthetic, self.unpaired, self.true_pair], self.weights()
-        kinds = [int(k) for k in rng.choice(3, self.batch, p=weight / weight.sum())]
+        sources, weight = self.sources(), self.weights()
+        kinds = [int(k) for k in rng.choice(len(sources), self.batch, p=weight / weight.sum())]
         rows = [sources[k](rng) for k in kinds]
         noise = np.stack([np.zeros(r.target.shape, np.float32) if r.noise is None else r.noise for r in rows])
         return image_tensors(rows) | {
@@ -266,23 +272,36 @@ class SampleBatches(RealDGenBatches):
         size = self.options.reference_crop
         if m < 4 and rng.random() < 0.5:
             size = size * 3 // 2  # one large crop says as much as several
-        synthetic, _, paired = self.options.mix
-        paired *= bool(self.photographs.pairs)
-        sources = [self.synthetic_set, self.true_set]
-        kinds = rng.choice(2, self.batch, p=np.array([synthetic, paired]) / (synthetic + paired))
+        size = min(size, self.largest_reference())
+        sources, weight = self.sources(), self.weights()
+        kinds = rng.choice(len(sources), self.batch, p=weight / weight.sum())
         rows = [sources[int(kind)](rng, m, size) for kind in kinds]
         references = torch.stack([tensor(references) for _, _, references in rows])
         return {"content": tensor([row[0] for row in rows]), "target": tensor([row[1] for row in rows]),
                 "references": references}  # fmt: skip
 
-    def synthetic_set(self, rng: np.random.Generator, m: int, size: int) -> tuple[Image, Image, list[Image]]:
+    def largest_reference(self) -> int:
+        """Side of the largest crop that every real photograph here has."""
+        sides = [min(lr.shape[:2]) for group in self.photographs.pairs.values() for _, lr in group]
+        return min(sides, default=2 * self.options.reference_crop)
+
+    def sources(self) -> list[Callable[[np.random.Generator, int, int], Set]]:
+        """In the order of the weights."""
+        return [self.synthetic_set, self.true_set]
+
+    def weights(self) -> np.ndarray:
+        """Of the sources, 0 for one that is not there."""
+        synthetic, _, paired = self.options.mix
+        return np.array([synthetic, paired * bool(self.photographs.pairs)])
+
+    def synthetic_set(self, rng: np.random.Generator, m: int, size: int) -> Set:
         """(content, target, m references) of one degradation: of a synthetic camera each is another shot."""
         theta, scale = self.theta(rng), self.scale(rng)
         content, target = self.degrade(rng, self.sharp(rng, self.options.crop, scale), theta, scale)
         references = [self.degrade(rng, self.sharp(rng, size, scale), theta, scale)[1] for _ in range(m)]
         return content, target, references
 
-    def true_set(self, rng: np.random.Generator, m: int, size: int) -> tuple[Image, Image, list[Image]]:
+    def true_set(self, rng: np.random.Generator, m: int, size: int) -> Set:
         """The same of a true pair and LR of its group; the target's own photograph is one of them no more often than
         chance makes it."""
         row, content, target, _ = self.aligned(rng, self.options.crop)

@@ -44,7 +44,7 @@ class StageOptions:
     low: int = 60
     start_share: float = 0.0  # share of the rows noised from a start image, see losses.diffuse_as_generated
     hidden_share: float = 0.0  # share of the rows whose x_t does not tell the target's noise, see the same
-    mapping_alone: bool = False  # stage sample: of E_deg, only the mapping that gives F_deg learns
+    mapping_alone: bool = False  # of E_deg, only the mapping that gives F_deg learns (stage sample, tuning)
     lr_modulation: float = 0.0  # stage sample: of M, where it differs from lr
     lr_variety: float = 2e-3  # stage sample: of the camera's variety, 128 numbers
     tau: int = 40  # stage sample: where the one call begins
@@ -197,7 +197,8 @@ class DDPMStage(Stage):
         elif options.finetune:
             first, last = model.vqvae.encoder.down[0], model.degradation.last
             if options.lr_degradation:  # tiny: how noisy the reference is, E_deg learns best from what it is needed for
-                groups.append({"params": [*model.degradation.parameters()], "lr": options.lr_degradation})
+                extractor = model.degradation.mapping if options.mapping_alone else model.degradation
+                groups.append({"params": [*extractor.parameters()], "lr": options.lr_degradation})
                 groups.append({"params": [*first.parameters()], "lr": options.lr_finetune})
             else:
                 groups.append({"params": [*first.parameters(), *last.parameters()], "lr": options.lr_finetune})

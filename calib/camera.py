@@ -1,0 +1,126 @@
+"""The synthetic camera (engine/classical/camera.py) that is nearest to photographs of a real one, without pairs.
+
+Cameras are drawn from the ranges, each takes crops of sharp photographs, and the result is measured as `match` measures
+(engine/report/measures.py). Later cameras get their parts from the nearest so far, so that the search draws in. Several
+are kept, since photographs alone leave open which it is. Each part is drawn or lies between two drawn ones, so a kept
+camera lies within the ranges.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..engine.classical import camera
+from ..engine.classical.camera import Camera
+from ..engine.classical.dice import throw
+from ..engine.report.measures import Measured, measure
+from .nearness import nearness
+
+Pixels = NDArray[np.uint8]
+FIRST, MOST = 24, 600  # cameras that are drawn before any is bred, at least; cameras in all
+DRAWN = 0.4  # share of the time for drawing alone
+ELITE, KEPT = 12, 6  # cameras that breed; that are kept
+INHERITED, MIXED = 0.55, 0.3  # chances of a part: of one parent; between two parents; else it is drawn anew
+Found = tuple[float, int, Camera]  # distance, number, camera
+PARTS = ("lens", "shrink", "sensor", "denoise", "sharpening", "jpeg", "messenger", "handling")
+
+
+@dataclass(frozen=True)
+class Sharp:
+    """A crop that cameras photograph, uint8 [scale·side, scale·side, 3]. partner: the place of the real crop whose
+    content is like its own."""
+
+    pixels: Pixels
+    scale: int
+    partner: int
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The nearest cameras, best first. distance: of each (nearness.py), on crops that the search did not see; tried:
+    how many cameras there were."""
+
+    cameras: tuple[Camera, ...]
+    distance: tuple[float, ...]
+    tried: int
+
+
+def fit(
+    real: Sequence[Pixels], sharp: Sequence[Sharp], photographs: int, *, seconds: float, seed: int, workers: int = 1,
+    on_camera: Callable[[int], None] = lambda tried: None,
+) -> Fitted:  # fmt: skip
+    """The cameras nearest to `real` (crops, uint8 [side, side, 3], of so many photographs) after so many seconds.
+
+    sharp: twelve crops or more; the last half is kept for the choice among the best. on_camera is called with the
+    number tried so far. The more time, the nearer; the same number of tries gives the same cameras.
+    """
+    began, wanted = time.monotonic(), [measure(one) for one in real]
+    half = len(sharp) // 2
+    dice, found = throw(seed, 0xCA3E), list[Found]()
+    with ThreadPoolExecutor(workers, thread_name_prefix="cameras") as pool:
+
+        def apart(one: Camera, crops: Sequence[Sharp]) -> float:
+            made = list(pool.map(lambda at: taken(one, crops[at], at), range(len(crops))))
+            return nearness(made, [wanted[crop.partner] for crop in crops], photographs)
+
+        for tried in range(MOST):
+            part = (time.monotonic() - began) / seconds
+            if tried >= FIRST and part >= 0.95:
+                break
+            breeds = tried >= FIRST and (part > DRAWN or tried > DRAWN * MOST)
+            one = bred(sorted(found)[:ELITE], dice, seed, tried) if breeds else camera.draw(seed, tried)
+            found.append((apart(one, sharp[:half]), tried, one))
+            on_camera(tried + 1)
+        best = sorted((apart(one, sharp[half:]), at, one) for _, at, one in unlike(sorted(found))[: 2 * KEPT])[:KEPT]
+    return Fitted(tuple(one for *_, one in best), tuple(round(far, 4) for far, *_ in best), len(found))
+
+
+def unlike(found: Sequence[Found]) -> list[Found]:
+    """Without those that share their lens with a nearer one, so that what is kept differs."""
+    kept = list[Found]()
+    for one in found:
+        if all(one[2].lens != other[2].lens for other in kept):
+            kept.append(one)
+    return kept
+
+
+def taken(one: Camera, crop: Sharp, at: int) -> Measured | None:
+    """What is measured of the photograph that a camera takes of a crop, each crop with another shot."""
+    lr = camera.apply(crop.pixels, camera.shot(one, throw(at, 1)), scale=crop.scale, noise_seed=at)
+    return measure(lr)
+
+
+def bred(elite: Sequence[Found], dice: np.random.Generator, seed: int, index: int) -> Camera:
+    """A camera whose parts are those of two near ones, between them, or drawn."""
+    (_, _, one), (_, _, two) = (elite[int(dice.integers(len(elite)))] for _ in range(2))
+    new = camera.draw(seed, index)
+    parts = {}
+    for name in PARTS:
+        kind, a, b = dice.random(), getattr(one, name), getattr(two, name)
+        if kind < INHERITED:
+            parts[name] = a
+        elif kind < INHERITED + MIXED:
+            parts[name] = between(a, b, float(dice.random()))
+        else:
+            parts[name] = getattr(new, name)
+    return replace(new, **parts)
+
+
+def between(a: Any, b: Any, share: float) -> Any:
+    """A part that lies between two, its lengths and strengths alike; of what has no between, a's."""
+    if isinstance(a, bool | str) or type(a) is not type(b):
+        return a
+    if isinstance(a, int | float):
+        mixed = (1 - share) * a + share * b
+        return round(mixed) if isinstance(a, int) else mixed
+    if is_dataclass(a) and not isinstance(a, type):
+        values = {one.name: between(getattr(a, one.name), getattr(b, one.name), share) for one in fields(a)}
+        return replace(a, **values)
+    return a
