@@ -28,7 +28,7 @@ import click
 from degrade_engine.engine import images
 from degrade_engine.engine.engine_spec import sealed_engine_spec
 from degrade_engine.engine.runners.claims import FOLDER as CLAIMS
-from degrade_engine.engine.sinks import SinkKind
+from degrade_engine.engine.sinks import IN_STORES, SinkKind
 
 from ..machine import machine
 from ..options import FOLDER, HR, REFERENCE, ROWS_APPENDED, SINKS, integer, random_seed, several
@@ -68,11 +68,16 @@ class Work:
 @click.option("--who", type=click.Choice(get_args(Who)), multiple=True, default=get_args(Who),
     help="What runs: one process, three calls of `generate` on one folder, three worker processes, or Ray. Ray is "
     "only used with the sink folder. Can be repeated. [default: all]")  # fmt: skip
+@click.option("--store", is_flag=True, help="Photographs and pairs lie in an S3 server on loopback, which also fails: "
+    "with --sink webdataset or parquet, and not with Ray.")  # fmt: skip
+@integer(
+    "--outages", 5, "Outages of the store per configuration: one of a minute, the others of a few seconds.", least=0
+)
 @random_seed("Random seed for the moments of the kills.")
 @ROWS_APPENDED
 def main(
     hr: Path, reference: Path, engine: Path | None, kills: int, only: Sequence[str], sinks: Sequence[SinkKind],
-    who: Sequence[Who], seed: int, out: Path,
+    who: Sequence[Who], store: bool, outages: int, seed: int, out: Path,
 ) -> None:  # fmt: skip
     """Kill runs at random moments, continue them, and compare the files.
 
@@ -89,9 +94,14 @@ def main(
                 continue
             for sink in sinks:
                 for one in who:
-                    if one == "ray" and sink != "folder":
+                    if one == "ray" and (sink != "folder" or store) or store and sink not in IN_STORES:
                         continue
-                    row = Campaign(Path(folder), work, sink, one, seed).run(kills)
+                    if store:
+                        from .store_kills import StoreCampaign
+
+                        row = StoreCampaign(Path(folder), work, sink, one, seed, outages).run(kills)
+                    else:
+                        row = Campaign(Path(folder), work, sink, one, seed).run(kills)
                     add_row(out, row | machine(1))
                     click.echo(
                         f"{work.name}, {sink}, {one}: {row['kills']} kills, {row['identical']} of {row['sets']} sets "
@@ -145,13 +155,13 @@ class Campaign:
         wanted, sets, identical = tree(self._whole), 0, 0
         self._measure()
         while sum(self._met.values()) < kills:
-            shutil.rmtree(self._out, ignore_errors=True)
+            self._clear()
             self._complete(kills)
             sets += 1
-            found = tree(self._out)
+            found = self._tree()
             identical += found == wanted
             if found != wanted:
-                shutil.copytree(self._out, f"{self._sink}-{self._who}-differs".replace(" ", "-"), dirs_exist_ok=True)
+                self._keep(Path(f"{self._sink}-{self._who}-differs".replace(" ", "-")))
                 click.echo(f"differs in {sorted(set(found.items()) ^ set(wanted.items()))[:3]}", err=True)
         return {
             "work": self._work.name, "sink": self._sink, "who": self._who, "pairs": self._work.pairs,
@@ -162,7 +172,7 @@ class Campaign:
 
     def _measure(self) -> None:
         """How long an undisturbed run of this kind lives and works."""
-        shutil.rmtree(self._out, ignore_errors=True)
+        self._clear()
         began = time.monotonic()
         processes = self._all()
         self._wait_for_work(processes)
@@ -183,7 +193,7 @@ class Campaign:
             for n, process in enumerate(processes):
                 code = process.poll()
                 if code == -signal.SIGKILL or (code and self._who == "ray"):  # that one ends if its cluster does
-                    processes[n] = self._start(self._out, self._who)
+                    processes[n] = self._start(self._where, self._who)
                 elif code:
                     said = process.stderr.read() if process.stderr else ""
                     raise SystemExit(f"{self._who} ended with {code}: {said[-2000:]}")
@@ -204,7 +214,7 @@ class Campaign:
             return  # complete before the moment came: the next set has it
         victims = [pid for one in alive for pid in (one, *descendants(one))]
         victim = victims[int(whom * len(victims))]
-        where = phase(self._out, self._work.shards)
+        where = phase(self._names("."), self._names("shards"), self._work.shards)
         try:
             os.kill(victim, signal.SIGKILL)
         except ProcessLookupError:
@@ -220,26 +230,49 @@ class Campaign:
         deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline and any(process.poll() is None for process in processes):
             family = {pid for one in processes for pid in (one.pid, *descendants(one.pid))}
-            if any(int(name.split("-")[1]) in family for name in names(self._out / CLAIMS) if "." not in name):
+            if any(int(name.split("-")[1]) in family for name in self._names(CLAIMS) if "." not in name):
                 return
             time.sleep(0.005)
 
     def _all(self) -> list[subprocess.Popen[str]]:
-        return [self._start(self._out, self._who) for _ in range(3 if self._who == "three calls" else 1)]
+        return [self._start(self._where, self._who) for _ in range(3 if self._who == "three calls" else 1)]
 
-    def _start(self, out: Path, who: Who) -> subprocess.Popen[str]:
-        words = [*self._work.words, "--sink", self._sink, "--out", str(out), *OPTIONS[who]]
+    @property
+    def _where(self) -> Path | str:
+        """The set's --out."""
+        return self._out
+
+    def _clear(self) -> None:
+        shutil.rmtree(self._out, ignore_errors=True)
+
+    def _tree(self) -> dict[str, bytes]:
+        return tree(self._out)
+
+    def _keep(self, folder: Path) -> None:
+        shutil.copytree(self._out, folder, dirs_exist_ok=True)
+
+    def _names(self, folder: str) -> list[str]:
+        """What lies in a folder of the set."""
+        return names(self._out / folder)
+
+    def _start(self, out: Path | str, who: Who) -> subprocess.Popen[str]:
+        return self._spawn(self._work.words, out, who, os.environ)
+
+    def _spawn(
+        self, words: Sequence[str], out: Path | str, who: Who, environment: Mapping[str, str]
+    ) -> subprocess.Popen[str]:
+        line = [*words, "--sink", self._sink, "--out", str(out), *OPTIONS[who]]
         return subprocess.Popen(
-            [sys.executable, "-m", "degrade_engine", "generate", *words], stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE, text=True,
+            [sys.executable, "-m", "degrade_engine", "generate", *line], stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE, text=True, env=environment,
         )  # fmt: skip
 
 
-def phase(out: Path, shards: int) -> str:
-    """Where a run is: before its plan is there, among its shards, or closing its books."""
-    if not (out / "plan.json").exists():
+def phase(there: Sequence[str], records: Sequence[str], shards: int) -> str:
+    """Where a run is, by what lies there: before its plan is there, among its shards, or closing its books."""
+    if "plan.json" not in there:
         return "before the plan"
-    done = sum(name.endswith(".json") and name[0] != "." for name in names(out / "shards"))
+    done = sum(name.endswith(".json") and name[0] != "." for name in records)
     return "closing" if done == shards else "among the shards"
 
 

@@ -41,7 +41,7 @@ class Server:
     ) -> None:  # fmt: skip
         self.faults, self.time_out_s, self.conditional = dict(faults or {}), time_out_s, conditional
         self.requests, self.met = Counter[str](), Counter[str]()
-        self._dice, self._lock, self._port = random.Random(seed), threading.Lock(), 0
+        self._dice, self._lock, self._port, self._down = random.Random(seed), threading.Lock(), 0, False
         self._server: Any = None
 
     def __enter__(self) -> Server:
@@ -73,20 +73,43 @@ class Server:
     @contextmanager
     def outage(self) -> Iterator[None]:
         """In the block nobody listens."""
+        self._down = True  # for connections that are open
         self._close()
         try:
             yield
         finally:
+            self._down = False
             self._open()
 
     def objects(self, prefix: str) -> dict[str, bytes]:
         """What lies under a name of the bucket, by the rest of the names, whatever the faults."""
+        with self._lock:
+            keys = self._keys()
+            return {name.removeprefix(f"{prefix}/"): keys[name].value for name in keys if name.startswith(f"{prefix}/")}
+
+    def names(self, prefix: str) -> list[str]:
+        """The same, without what they hold."""
+        with self._lock:
+            return [name.removeprefix(f"{prefix}/") for name in self._keys() if name.startswith(f"{prefix}/")]
+
+    def put(self, name: str, data: bytes) -> None:
+        """An object of the bucket."""
         from moto.s3.models import s3_backends
 
-        bucket = s3_backends["123456789012"]["aws"].buckets[BUCKET]
         with self._lock:
-            found = {name: key.value for name, key in bucket.keys.items() if name.startswith(f"{prefix}/")}
-        return {name.removeprefix(f"{prefix}/"): data for name, data in found.items()}
+            s3_backends["123456789012"]["aws"].put_object(BUCKET, name, data)
+
+    def clear(self, prefix: str) -> None:
+        """Removes what lies under a name."""
+        with self._lock:
+            keys = self._keys()
+            for name in [name for name in keys if name.startswith(f"{prefix}/")]:
+                keys.pop(name)
+
+    def _keys(self) -> Any:
+        from moto.s3.models import s3_backends
+
+        return s3_backends["123456789012"]["aws"].buckets[BUCKET].keys
 
     def _open(self) -> None:
         from werkzeug.serving import make_server
@@ -106,7 +129,7 @@ class Server:
             environ.pop("HTTP_IF_NONE_MATCH", None)
         with self._lock:
             self.requests[_kind(environ)] += 1
-            fault = self._draw()
+            fault = "lost request" if self._down else self._draw()
         if fault == "503":
             start("503 Slow Down", [("Content-Type", "application/xml"), ("Content-Length", str(len(_BUSY)))])
             return [_BUSY]

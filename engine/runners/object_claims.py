@@ -71,7 +71,7 @@ class ObjectClaims(Claims):
         self._give_back()
         try:
             self._collect()
-            self._mine.hasty().unlink()
+            self._remove(self.name)
         except DegradeError:  # the lock stays, free: it tells that nobody holds what could not be given back
             self._leave(keep=LOCK)
         else:
