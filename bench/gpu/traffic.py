@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import onnx
@@ -22,6 +22,9 @@ from degrade_engine.engine.machine import target_of, version_of
 from ..machine import stamp
 from ..options import FILE, ROWS_APPENDED
 from ..rows import Row, add_row
+
+if TYPE_CHECKING:
+    import tensorrt_rtx as api
 
 BYTES = {"Half": 2, "BFloat16": 2, "Float": 4, "Int32": 4, "Int64": 8, "Bool": 1, "Int8": 1, "UInt8": 1, "FP8": 1}
 Shapes = dict[str, tuple[int, ...]]
@@ -64,13 +67,14 @@ def built(network: bytes, shapes: Shapes, target: str) -> list[str]:
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
 
-        def log(self, severity: Any, message: str) -> None:
-            lines.extend(message.splitlines())
+        def log(self, severity: api.ILogger.Severity, msg: str) -> None:
+            lines.extend(msg.splitlines())
 
     logger = Logger()
-    builder = trt.Builder(logger)
+    builder: api.Builder = trt.Builder(logger)
     parsed = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
-    if not trt.OnnxParser(parsed, logger).parse(network):
+    parser: api.OnnxParser = trt.OnnxParser(parsed, logger)
+    if not parser.parse(network):
         raise DegradeError(f"{RTX.title} cannot parse the network", mend="export the bundle again")
     config, profile = builder.create_builder_config(), builder.create_optimization_profile()
     for name, shape in shapes.items():

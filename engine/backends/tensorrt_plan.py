@@ -18,11 +18,14 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from ..errors import DegradeError
+
+if TYPE_CHECKING:
+    import tensorrt_rtx as api  # TensorRT has the same
 
 POLYGRAPHY_SWITCH = "POLYGRAPHY_USE_TENSORRT_RTX"  # read once, by polygraphy/config.py, at its import
 FOUND = 0.9  # of the Half kernels' bytes have to be in a plan whose size alone proves nothing
@@ -83,11 +86,11 @@ class Network:
     """A parsed network with what keeps it alive. trt: the flavour's module."""
 
     trt: Any
-    builder: Any
-    network: Any
-    parser: Any
+    builder: api.Builder
+    network: api.INetworkDefinition
+    parser: api.OnnxParser
 
-    def inputs(self) -> dict[str, Any]:
+    def inputs(self) -> dict[str, api.ITensor]:
         """Input tensors by name."""
         return {tensor.name: tensor for tensor in map(self.network.get_input, range(self.network.num_inputs))}
 
@@ -157,7 +160,7 @@ def compile_plan(
     else:
         config = CreateConfig(tf32=False, load_timing_cache=cache and str(cache), **common)
 
-    def finish(builder: Any, network: Any, config: Any) -> None:
+    def finish(builder: api.Builder, network: api.INetworkDefinition, config: api.IBuilderConfig) -> None:
         # On by default in both: the FP32 islands are FP32 because FP16 was not enough; TF32 has FP16's mantissa.
         config.clear_flag(parsed.trt.BuilderFlag.TF32)
         if flavour is RTX:  # else a run allocates for itself, which a capture cannot hold
@@ -200,16 +203,16 @@ def largest(parsed: Network, shapes: dict[str, tuple[int, ...]]) -> int:
     return max(math.prod(map(int, output.shape)) for output in outputs)
 
 
-def convolutions(parsed: Network) -> list[Any]:
+def convolutions(parsed: Network) -> list[api.IConvolutionLayer]:
     """The network's convolution layers, as such: get_layer gives the base class."""
     layers = map(parsed.network.get_layer, range(parsed.network.num_layers))
     found = [layer for layer in layers if layer.type == parsed.trt.LayerType.CONVOLUTION]
     for layer in found:
         layer.__class__ = parsed.trt.IConvolutionLayer
-    return found
+    return cast("list[api.IConvolutionLayer]", found)
 
 
-def _kernel(layer: Any) -> np.ndarray:
+def _kernel(layer: api.IConvolutionLayer) -> np.ndarray:
     """[out, in/groups, kh, kw]; the API hands it out flat."""
     flat = np.asarray(layer.kernel)
     return flat.reshape(layer.num_output_maps, -1, *layer.kernel_size_nd)

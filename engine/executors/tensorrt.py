@@ -17,7 +17,7 @@ every run computes the same.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,6 +25,9 @@ from ..artefact import write_bytes_atomic
 from ..errors import DegradeError
 from ..spec import PartSpec
 from . import PartExecutor
+
+if TYPE_CHECKING:
+    import tensorrt_rtx as api  # TensorRT has the same
 
 ALIGNMENT = 256  # of an address, in bytes
 
@@ -41,34 +44,35 @@ class TensorRTExecutor(PartExecutor):
     memory = "__cuda_array_interface__"
 
     def __init__(
-        self, trt: Any, logger: Any, path: Path, part: PartSpec, *, batch: int, height: int, width: int,
+        self, trt: Any, logger: api.ILogger, path: Path, part: PartSpec, *, batch: int, height: int, width: int,
         device: Any, cache: Path | None = None,
     ) -> None:  # fmt: skip
         super().__init__(path, part, batch=batch, height=height, width=width)
         self._device, self._cache_file = device, cache
-        self._cache: Any = None
+        self._cache: api.IRuntimeCache | None = None
         self._copies: dict[str, Any] = {}  # aligned, by the tensor's name; made once
         self._through: dict[str, Any] = {}  # of these, those in use, with the buffers that they stand for
-        self._runtime = trt.Runtime(logger)  # has to outlive the engine
-        self._engine = self._runtime.deserialize_cuda_engine(path.read_bytes())
-        if self._engine is None:
+        self._runtime: api.Runtime = trt.Runtime(logger)  # has to outlive the engine
+        engine = self._runtime.deserialize_cuda_engine(path.read_bytes())
+        if engine is None:
             raise DegradeError(
                 f"{trt.__name__} cannot load {path.name}",
                 wanted="the GPU, driver and version that it was built for",
                 mend="build the engine again here",
             )
+        self._engine: api.ICudaEngine = engine
         self._check_tensors(trt)
-        self._context = self._engine.create_execution_context(self._how(trt))
+        self._context = self._make_context(trt)
         for name in self._inputs:
             if not self._context.set_input_shape(name, self.shapes[name]):
                 raise DegradeError(f"{path.name} refuses {name} at {self.shapes[name]}", mend="build the engine again")
         device.scratch(max(self._engine.device_memory_size_v2, 1), self._put_activations)
 
-    def _how(self, trt: Any) -> Any:
-        """What the context is made by: that its memory is ours, and for TensorRT-RTX its kernels too."""
-        strategy = trt.ExecutionContextAllocationStrategy.USER_MANAGED
+    def _make_context(self, trt: Any) -> api.IExecutionContext:
+        """Its memory is ours, and for TensorRT-RTX its kernels too."""
+        strategy: api.ExecutionContextAllocationStrategy = trt.ExecutionContextAllocationStrategy.USER_MANAGED
         if self._cache_file is None:
-            return strategy
+            return self._engine.create_execution_context(strategy)
         config = self._engine.create_runtime_config()
         config.set_execution_context_allocation_strategy(strategy)
         config.dynamic_shapes_kernel_specialization_strategy = trt.DynamicShapesKernelSpecializationStrategy.EAGER
@@ -77,7 +81,7 @@ class TensorRTExecutor(PartExecutor):
             with self._device.current("when compiled kernels were read"):  # they are held against this GPU
                 self._cache.deserialize(self._cache_file.read_bytes())  # False: of another GPU or driver; made anew
         config.set_runtime_cache(self._cache)
-        return config
+        return self._engine.create_execution_context(config)
 
     def _keep_kernels(self) -> None:
         """After the first run, which compiled what the file lacked."""
