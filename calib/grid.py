@@ -21,7 +21,7 @@ Pixels = NDArray[np.uint8]
 NOISE = (0.0, 1.0, 2.0)  # grey levels
 STEPS = (1, 2, 5)
 SHARES = (4, 2, 1)  # of the tau that is recommended: a quarter, half, all
-REFERENCES = (4, 16)
+REFERENCES = (1, 4, 16)
 CANDIDATES = 3
 PLAIN_STARTS = ("reconstruction", "bicubic")  # a degrader's are of its own distribution, not of the camera's
 NO_CALL = Recipe((0, 0), None, "even", "ddpm", 0.0, "reconstruction", candidates=1, filter=False)
@@ -42,7 +42,8 @@ def grid(spec: EngineSpec) -> list[Recipe]:
         found += [single.but(tau=t, steps=n, start=s) for t in taus for n in steps for s in starts]
         found += [single.but(steps=n, solver="dpmpp", eta=0.0) for n in steps if n > 2]  # with fewer, it is ddim
     if kind.reads_reference:
-        found += [one.but(references=m) for one in (*presets, single) for m in REFERENCES if one.candidates == 1]
+        cheap = found[:2] + [one for one in found if calls(one) == 1][:1]  # no call, the recommended, one call
+        found += [one.but(references=m) for one in cheap for m in REFERENCES]
     if kind.can_filter:
         several = single.but(candidates=min(CANDIDATES, spec.rows), filter=True)
         found += [several.but(steps=1), several.but(tau=2 * tau)]

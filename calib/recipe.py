@@ -255,15 +255,19 @@ def _filtered(far: Mapping[Recipe, Far]) -> list[Filtered]:
     return found
 
 
+def _are(count: int) -> str:
+    return f"{count} {'is' if count == 1 else 'are'}"
+
+
 def why(chosen: Recipe, tried: Mapping[Recipe, Tried], filtered: Sequence[Filtered]) -> str:
     """In sentences."""
     near = {recipe: one for recipe, one in tried.items() if one.outcome in ("as near", "chosen")}
     best = min(near, key=lambda recipe: near[recipe].measures.value)
     own, other = near[chosen], near[best]
     unsure = sum(one.outcome == "unsure" for one in tried.values())
-    sentences = [f"Of {len(tried)} recipes, {len(near)} are as near to the camera as the nearest."]
+    sentences = [f"Of {len(tried)} recipes, {_are(len(near))} as near to the camera as the nearest."]
     if unsure:
-        sentences.append(f"Of {unsure} more the photographs are too few to tell.")
+        sentences.append(f"Of {unsure} more it cannot be told with so few photographs.")
     if chosen == best:
         sentences.append(f"This one makes the fewest network calls, {own.calls} a pair, and it is the "
                          f"nearest, at a distance of {own.measures.value:.2f}.")  # fmt: skip

@@ -35,6 +35,7 @@ PAPERS = {
     "quality": ("papers", "Generated LR and real LR, on true pairs (RealDGen's Table 3)."),
     "worth": ("papers.worth", "An SR network trained on each generator's pairs (RealDGen's Table 1)."),
     "references": ("papers", "What the output takes over from its reference."),
+    "tau": ("papers", "What a tau of each pair's own would gain, and the filter."),
     "noise": ("papers", "Whether the noise of LR follows that of five cameras."),
     "binned": ("papers", "Whether binned weights find a known degradation (its Table 1)."),
     "lway": ("papers", "SR models before and after `adapt`, on true pairs."),

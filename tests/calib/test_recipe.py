@@ -41,14 +41,15 @@ def spec(kind: str = "realdgen", **changes: Any) -> Any:
 class Engine:
     """Blurs what `make` says of a recipe; of further candidates the same again."""
 
-    def __init__(self, make: Make) -> None:
-        self.spec, self.make, self.asked = spec(), make, list[Recipe]()
+    def __init__(self, make: Make, kind: str = "realdgen") -> None:
+        self.spec, self.make, self.asked = spec(kind), make, list[Recipe]()
 
     def pairs(self, candidates: int) -> int:
         return 48 // candidates
 
     def degrade(self, hr: Any, reference: Any, *, recipe: Recipe, scale: int, seed: int) -> Any:
-        assert reference.shape[:2] == (len(hr), recipe.references)
+        reads = self.spec.model_kind.reads_reference
+        assert reference.shape[:2] == (len(hr), recipe.references) if reads else reference is None
         self.asked.append(recipe)
         lr = soft(np.stack([resize_bicubic(one, (SIDE, SIDE)) for one in hr]), self.make(recipe))
         return SimpleNamespace(lr=lr, candidates=np.stack([lr] * recipe.candidates))
@@ -127,6 +128,30 @@ def test_without_time_the_first_run_alone_is_made(hr: Crops, camera: Crops, shor
     assert engine.asked == short[:1] and found.skipped == 4
 
 
+def far(value: float, spread: float, detail: float = 1.0) -> dict[str, frechet.Distance]:
+    """A distance by all measures that differs by `spread` from draw to draw, and one of fine detail that does not."""
+    drawn = value + spread * np.tile([-1.0, 1.0], 50)
+    return {"measures": frechet.Distance(value, (0.0, 9.0), drawn),
+            "detail": frechet.Distance(detail, (0.0, 9.0), np.full(100, detail))}  # fmt: skip
+
+
+def test_a_recipe_has_to_be_surely_near_and_by_every_distance() -> None:
+    single = Recipe.named("realdgen", "recommended").but(candidates=1, filter=False)
+    five, two, one, few, none = single, single.but(steps=2), single.but(steps=1), single.but(steps=3), NO_CALL
+    distances = {five: far(1.0, 0), two: far(1.03, 0.05), one: far(1.03, 0.2), few: far(1.0, 0, 1.1), none: far(1.2, 0)}
+    seen = {recipe: SimpleNamespace(content=1.0, means={}) for recipe in distances}
+    found = calibration.judged(distances, seen, 4.0)  # type: ignore[arg-type]
+    assert [found[recipe].outcome for recipe in (five, two, one, few, none)] == [
+        "as near", "chosen", "unsure", "farther", "farther",
+    ]  # fmt: skip
+    assert found[two].measures.beyond == pytest.approx((-0.02, 0.08))
+    said_why = calibration.why(two, found, [])
+    assert "Of 5 recipes, 2 are as near" in said_why and "Of 1 more it cannot be told" in said_why
+    assert "makes 5, at 1.00: a difference of -0.02 to +0.08" in said_why
+    seen[five].content = 5.0
+    assert calibration.judged(distances, seen, 4.0)[five].outcome == "content"  # type: ignore[arg-type]
+
+
 def test_what_loses_the_content_is_not_chosen(hr: Crops, camera: Crops) -> None:
     class Shifts(Engine):
         def degrade(self, hr: Any, reference: Any, **how: Any) -> Any:
@@ -143,6 +168,14 @@ def test_what_loses_the_content_is_not_chosen(hr: Crops, camera: Crops) -> None:
         DegradeError, match=r"No recipe keeps the content within 0.001 .* Fix: a larger --content-bound"
     ):
         run(Engine(lambda _: ROUGH), hr, camera, content_bound=0.001)
+
+
+def test_a_model_that_reads_no_references_is_compared_with_them(
+    hr: Crops, camera: Crops, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calibration, "grid", lambda spec: grid(spec)[:3])
+    found = run(Engine(lambda _: ROUGH, "syndiff"), hr, camera)
+    assert found.model.kind == "syndiff" and found.recipe["noise"] == 2.0 and not found.filtered
 
 
 def test_too_few_photographs_are_refused(hr: Crops, camera: Crops) -> None:
@@ -194,10 +227,10 @@ def test_differences_are_of_the_same_draws() -> None:
     names = [str(at) for at in range(12)]
     values = np.random.default_rng(0).normal(0, 1, 12)
 
-    def far(shift: float) -> frechet.Distance:
-        return frechet.redrawn(lambda a, b: float(values[a].mean() + shift), names, names, 0)
+    def shifted(by: float) -> frechet.Distance:
+        return frechet.redrawn(lambda a, b: float(values[a].mean() + by), names, names, 0)
 
-    one, other = far(0.5), far(0.0)
+    one, other = shifted(0.5), shifted(0.0)
     assert one.against(other) == pytest.approx((0.5, 0.5))
     assert one.interval and one.interval[0] < 0.5 + values.mean() < one.interval[1]
     assert frechet.redrawn(lambda a, b: 1.0, names[:4], names[:4], 0).against(one) is None
