@@ -22,9 +22,10 @@ HR_FOLDERS = ("hr_cid22", "hr_gb82", "hr_skimage", "hr_sklearn")
 SCALES = (2, 4)  # that `generate` makes and our SR networks enlarge by
 TRUE = "true pairs"
 WANTED = "--test FOLDER: photographs, and the LR that the camera really took of them"
-WHY = (
-    "Worth is how well an SR network restores such LR, and nothing else says that. Without true pairs, `degrade-engine "
-    "match PAIRS --against my/camera` compares LR with the camera's. That is another question"
+WHY = ", and worth is how well an SR network restores a camera's real LR"
+INSTEAD = (
+    "without true pairs, `degrade-engine match PAIRS --against my/camera` compares LR with the camera's, which is "
+    "another question"
 )
 Files = list[tuple[Path, Path]]  # (HR, LR)
 
@@ -57,9 +58,9 @@ def own(hr: str | None, lr: str | None, test: Path | None, share: float, choose:
     """One's own. share: of the test pairs that choose, evenly by name; or those whose names fit the pattern `choose`.
     Raises DegradeError where there are no true pairs."""
     if test is None:
-        raise DegradeError("No true pairs to test on were given", wanted=WANTED, mend=WHY)
+        raise DegradeError(f"No true pairs to test on were given{WHY}", wanted=WANTED, mend=INSTEAD)
     if runs.made_here(test):
-        raise DegradeError(f"{test} was made by `generate`, so its LR are not a camera's", wanted=WANTED, mend=WHY)
+        raise DegradeError(f"{test} was made by `generate`{WHY}", wanted=WANTED, mend=INSTEAD)
     tests = read_pairs(test)
     scales = sorted({pair.scale for pair in tests})
     if len(scales) > 1 or scales[0] not in SCALES:

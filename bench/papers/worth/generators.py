@@ -75,8 +75,6 @@ class Maker:
         """The folder of a generator's pairs, made where it is not whole. Raises DegradeError."""
         if one.of_pairs:
             return Path(one.what)
-        if self.data.hr is None:
-            raise DegradeError(f"{one.name} needs sharp photographs", wanted="--hr")
         folder = self.work / "sets" / file_name(one.name)
         run("generate", *self._source(one), *one.options, "--hr", self.data.hr, "--out", folder, "--pairs", self.pairs,
             "--seed", 0, "--scale", self.data.scale, "--threads", self.threads)  # fmt: skip

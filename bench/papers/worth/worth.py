@@ -108,7 +108,9 @@ class Bench:
         return found
 
     def check(self, one: Generator) -> None:
-        """Raises DegradeError where rows of the same name are of something else."""
+        """Raises DegradeError without photographs to degrade, or where rows of the same name are of something else."""
+        if self.data.hr is None and not one.of_pairs:
+            raise DegradeError(f"{one.name} needs sharp photographs", wanted="--hr")
         for row in self.rows_of(one):
             asked = row["set"].get("asked")
             if isinstance(asked, list) and asked != one.asked:
@@ -230,6 +232,8 @@ def main(
              "versions": tool_versions()} | stamp() | ({"camera": found.name} if found.name else {})  # fmt: skip
     maker, added = Maker(found, work, pairs, threads), tuple(sorted(set(noises)))
     bench = Bench(found, maker, learner, generators, added, out, about)
+    for one in generators:
+        bench.check(one)
     say_beforehand(bench, seeds)
     measure(bench, seeds)
     rows = bench.rows()
@@ -252,8 +256,6 @@ def _data(
 
 def measure(bench: Bench, seeds: int) -> None:
     """Make the rows that are not there. Seeds are the outermost loop, so that a table of one seed is there early."""
-    for one in bench.generators:
-        bench.check(one)
     folders = {}
     for one in dict.fromkeys(one for seed in range(seeds) for one, _ in bench.lacking(seed)):
         began = time.monotonic()
