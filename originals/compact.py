@@ -23,12 +23,14 @@ class Compact(nn.Module):
         super().__init__()
         self.scale = scale
         channels = [3, *[width] * (convs + 1)]
-        body = [[nn.Conv2d(a, b, 3, padding=1), nn.PReLU(b)] for a, b in zip(channels, channels[1:], strict=False)]
-        self.body = nn.Sequential(*sum(body, []), nn.Conv2d(width, 3 * scale**2, 3, padding=1))
-        for conv in self.body[::2]:
-            nn.init.kaiming_normal_(conv.weight, a=0.25)  # the slope with which PReLU begins
-            nn.init.zeros_(conv.bias)
-        silence(self.body[-1])
+        layers = [nn.Conv2d(a, b, 3, padding=1) for a, b in zip(channels, channels[1:], strict=False)]
+        last = nn.Conv2d(width, 3 * scale**2, 3, padding=1)
+        for layer in [*layers, last]:
+            nn.init.kaiming_normal_(layer.weight, a=0.25)  # the slope with which PReLU begins
+            assert layer.bias is not None
+            nn.init.zeros_(layer.bias)
+        silence(last)
+        self.body = nn.Sequential(*(part for layer in layers for part in (layer, nn.PReLU(width))), last)
 
     def forward(self, x: Tensor) -> Tensor:
         enlarged = F.interpolate(x.float(), scale_factor=self.scale, mode="nearest")

@@ -61,12 +61,14 @@ def main(data: Path, folder: Path, split: str, out: Path) -> None:
         for name, files in shots(data).items():
             own = [smoothest(path, size) for path in files]
             turn = several([own[at % len(own)][0] for at in range(len(plain))], recipe.references)
-            both = (engine.degrade(pairs.hr, turn, recipe=recipe, scale=pairs.scale, seed=seed).lr for seed in (0, 1))
+            one, other = (
+                list(engine.degrade(pairs.hr, turn, recipe=recipe, scale=pairs.scale, seed=seed).lr) for seed in (0, 1)
+            )
             row: Row = {
                 "camera": name, "photographs": len(own), "kind": engine.spec.kind, "references": recipe.references,
                 "split": split, "pairs": len(plain),
                 "reference": mean(camera.noise(real, still, still) for real, still in own),
-                "output": drawn(*both, plain),
+                "output": drawn(one, other, plain),
             }  # fmt: skip
             add_row(out, row | context(engine))
             click.echo(f"{name:10} reference {row['reference']} output {row['output']}")
@@ -88,7 +90,7 @@ def smoothest(path: Path, size: int) -> tuple[Image, Image]:
     return real[at], still[at]
 
 
-def drawn(lr: Iterable[Image], other: Iterable[Image], plain: list[Image]) -> dict[str, float]:
+def drawn(lr: list[Image], other: list[Image], plain: list[Image]) -> dict[str, float]:
     """The noise of LR that differ from others in their seed alone. plain: the same without noise."""
     found = mean(camera.noise(*images) for images in zip(lr, other, plain, strict=True))
     return found | {"luma_sd": round(found["luma_sd"] / 2**0.5, 3)}

@@ -133,7 +133,7 @@ def standardised(shots: Sequence[Shot]) -> Floats:
     rest = np.concatenate([shot.features - mean for shot, mean in zip(shots, means, strict=True)])
     free = len(rest) - len(shots)
     spread = np.sqrt(np.square(rest).sum(axis=0) / free) if free else means.std(axis=0)
-    return np.divide(means, spread, out=np.zeros_like(means), where=spread > 0)
+    return np.asarray(np.divide(means, spread, out=np.zeros_like(means), where=spread > 0), np.float64)
 
 
 def _outliers(space: Floats) -> list[int]:
