@@ -28,6 +28,7 @@ MEASUREMENTS = {
     "durability": ("runs", "Cost of writing shards so that they survive a power cut."),
     "inventory": ("runs", "Time and memory of scanning many files, and of planning a million pairs."),
     "pipeline": ("runs", "Planning, closing and image I/O of long runs; use of the engine."),
+    "scale": ("runs", "Many workers on one run, simulated; the books of ten million pairs."),
     "formats": ("runs", "Size and CPU time of PNG and lossless WebP."),
 }
 """By name: the room of bench/ in which the module lies, and what it measures."""

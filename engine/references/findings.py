@@ -123,7 +123,8 @@ def robust(values: Floats) -> Floats:
     """How many robust standard deviations each lies from the median."""
     apart: Floats = values - float(np.median(values))
     spread = 1.4826 * float(np.median(np.abs(apart)))
-    return apart / (spread or np.inf)
+    scaled: Floats = apart / (spread or np.inf)
+    return scaled
 
 
 def standardised(shots: Sequence[Shot]) -> Floats:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..artefact import parse_json, read_bytes, write_json_atomic
@@ -32,7 +32,7 @@ Identity = tuple[int | str, float]
 @dataclass(frozen=True)
 class RunFolder:
     """A run's folder, open. done: the shards that were found done; they are not looked for again. closed: which
-    run.json lay there (`identity`).
+    run.json lay there (`identity`). new: the shards that had no record.
     """
 
     plan: Plan
@@ -42,6 +42,7 @@ class RunFolder:
     output: Output = Output()
     closed: Identity | None = None
     recorded: Listing | None = None  # the records in a store
+    new: set[int] = field(default_factory=set)  # on a file system
 
     def missing(self) -> list[int]:
         """The shards that are not done, in order."""
@@ -59,6 +60,15 @@ class RunFolder:
                 return False
             self.done.add(shard)
         return True
+
+    def glance(self, shard: int, sure: bool = False) -> bool:
+        """As `look`, but of a shard that had no record when the folder was opened its name is enough: a process of this
+        run has put it there, last and by a rename. With many workers each sees nearly all shards made by others."""
+        if shard not in self.new or shard in self.done:
+            return self.look(shard, sure)
+        if records.shard_path(self.out, shard).is_file():
+            self.done.add(shard)
+        return shard in self.done
 
     def commit(self, draft: Draft) -> None:
         """Keeps the pairs of a shard and its record; done from then on."""
@@ -111,6 +121,8 @@ def open_run(plan: Plan, out: Out, output: Output, claims: Claims) -> RunFolder:
             recorded.names(afresh=True)
         for _ in each(out, opened.look, range(len(plan.shards))):
             pass
+        if isinstance(out, Path):
+            opened.new.update(shard for shard in opened.missing() if not records.shard_path(out, shard).exists())
     return opened
 
 

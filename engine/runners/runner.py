@@ -91,7 +91,7 @@ def run(
                 if on_progress:
                     on_progress(clock.progress())
 
-            share = Claimed(opened.missing(), claims, opened.look, on_elsewhere=clock.elsewhere, on_wait=on_wait)
+            share = Claimed(opened.missing(), claims, opened.glance, on_elsewhere=clock.elsewhere, on_wait=on_wait)
             while share.wait(stop):
                 with share.forgiving():
                     make(opened, share, engine=engine, schedule=schedule, folders=folders, workers=workers,

@@ -6,6 +6,7 @@ shard before it gives it out, and passes over those that others have made or are
 
 from __future__ import annotations
 
+import random
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -43,6 +44,7 @@ class Claimed:
         on_elsewhere: Callable[[int], None] = lambda _: None, on_wait: Callable[[], None] = lambda: None,
     ) -> None:  # fmt: skip
         self._left, self._claims, self._look = deque(missing), claims, look
+        self._held: list[int] = []  # by others, when they were asked for
         self._on_elsewhere, self._on_wait = on_elsewhere, on_wait
         self._next: int | None = None
         self.was_lost = False
@@ -56,13 +58,22 @@ class Claimed:
             if self._look(shard):
                 self._on_elsewhere(shard)
             elif not self._claims.take(str(shard)):
-                self._left.append(shard)  # to be asked for again, if its process dies
+                self._jump(shard)
             elif self._look(shard, sure=True):  # its process has committed it between the two
                 self._claims.release(str(shard))
                 self._on_elsewhere(shard)
             else:
                 return shard
+        self._left.extend(self._held)
+        self._held.clear()
         return None
+
+    def _jump(self, shard: int) -> None:
+        """Goes on elsewhere, where others are at work here: they would pass over one another's shards for each that
+        they make. The shard is asked for again when no other is left, in case its process dies."""
+        self._held.append(shard)
+        if self._left:
+            self._left.rotate(random.randrange(len(self._left)))
 
     def wait(self, stop: object = None) -> bool:
         """Whether there is a shard to take: waits until there is, until others have made all, or `stop` is true."""
