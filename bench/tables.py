@@ -28,7 +28,7 @@ from .papers.curve import draw
 from .papers.worth import picture as worth_picture
 from .papers.worth import table as worth_table
 from .rows import RESULTS, Row, rows_of, same
-from .runs import check, host
+from .runs import check, host, scale
 from .seconds import tables as seconds_tables
 
 Make = Callable[[Path], str]  # a folder of rows -> what is made of them
@@ -42,6 +42,7 @@ TABLES: dict[str, Make] = {
     **latency_page.TABLES,
     "check": check.table,
     "host": host.table,
+    **scale.TABLES,
     "match": match.table,
     "noise": noise.table,
     "match_ranks": match.ranks,
@@ -68,7 +69,7 @@ def weights(folder: Path) -> str:
 
 PAGES = ("README.md", "docs/results.md", "docs/quality.md", "docs/worth.md", "docs/one-call.md", "docs/latency.md",
          "docs/camera.md", "docs/check.md", "docs/is-it-good.md",
-         "docs/references.md")  # fmt: skip
+         "docs/references.md", "docs/scale.md")  # fmt: skip
 PICTURES: dict[str, Make] = {
     "docs/binned-canon.svg": weights,
     "docs/curve.svg": curve,

@@ -10,7 +10,8 @@ lock is free, its claims stay. Another one starts in its place at once. `apart`:
 so that only the lease tells who is dead.
 
 Rows "plan" and "books" say what a plan, and going on with and closing a run of so many pairs, take of the processor:
-from records whose rows are made up, without images.
+from records whose rows are made up, without images. Rows "requests" count what runs into a bucket ask of a server on
+loopback, by method.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ import heapq
 import os
 import random
 import shutil
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -33,7 +36,7 @@ import click
 
 from degrade_engine.engine.pipeline import records
 from degrade_engine.engine.plan import Plan
-from degrade_engine.engine.planning import Order
+from degrade_engine.engine.planning import BATCH, Order
 from degrade_engine.engine.runners import books, shares
 from degrade_engine.engine.runners.claims import Claims
 from degrade_engine.engine.runners.run_folder import RunFolder
@@ -41,11 +44,12 @@ from degrade_engine.engine.runners.shares import Claimed
 from degrade_engine.engine.sinks import open_sink
 
 from ..machine import machine, processor
-from ..options import FOLDER, ROWS_APPENDED
-from ..rows import Row, add_row
+from ..options import HR, ROWS_APPENDED, integer
+from ..rows import Row, add_row, markdown, rows_of
 from .pipeline import a_plan, alone, made_up, peak_mb
 
 WORKERS, DEATHS, BATCH_S, SHARD_BATCHES, LEASE_S = 64, 100, 0.05, 8, 5.0
+BUCKETS = ((1, 40), (3, 60))  # processes and shards of runs whose requests are counted
 COUNTS = (100_000, 1_000_000, 10_000_000)  # pairs
 
 
@@ -274,7 +278,7 @@ def kept(hr: Path, pairs: int, work: Path) -> Row:
     size = 0
     for shard in range(plan.shard_count):
         data = made_up(plan, shard).to_bytes()
-        records.shard_path(work, shard).write_bytes(data)
+        (work / "shards" / f"{shard:05d}.json").write_bytes(data)
         size += len(data)
     before, began = peak_mb(), time.process_time()
     done = sum(records.read(work, plan.sha256, shard) is not None for shard in range(plan.shard_count))
@@ -287,39 +291,88 @@ def kept(hr: Path, pairs: int, work: Path) -> Row:
             "record_bytes": round(size / pairs), "more_mb": round(peak_mb() - before, 1)}  # fmt: skip
 
 
+def requested(hr: Path, processes: int, shards: int) -> Row:
+    """How often processes that share a run of so many small shards ask a bucket's server."""
+    from .s3_server import BUCKET, Server
+
+    with Server() as server:
+        words = ["generate", "--degrader", "bicubic", "--hr", str(hr), "--lr-size", "16", "--threads", "1", "-q",
+                 "--out", f"s3://{BUCKET}/run", "--sink", "webdataset", "--pairs", str(BATCH * shards),
+                 "--shard-pairs", str(BATCH)]  # fmt: skip
+        command = [sys.executable, "-m", "degrade_engine", *words]
+        began = time.perf_counter()
+        started = [subprocess.Popen(command, env={**os.environ, **server.environment}) for _ in range(processes)]
+        if any(one.wait() for one in started):
+            raise click.ClickException("a run into the bucket failed")
+        wall, requests = time.perf_counter() - began, dict(sorted(server.requests.items()))
+        return {"what": "requests", "processes": processes, "shards": shards, "wall_s": round(wall, 1)} | {
+            "requests": requests
+        }
+
+
+# ---- tables of docs/scale.md ----
+
+SHARDS = 78_125  # of 128 pairs, of ten million
+PUT_USD, GET_USD = 5e-6, 4e-7  # a request, PUT and LIST, GET and HEAD: S3 Standard, us-east-1, by Amazon's list
+
+
+def workers_table(folder: Path) -> str:
+    """The simulated runs."""
+    head = ["workers", "deaths", "a death is known", "shards", "of perfect scaling", "shards a second",
+            "work lost", "made twice", "ms of a core a shard"]  # fmt: skip
+    body = [
+        [str(row["workers"]), str(row["deaths"]),
+         "–" if not row["deaths"] else "after the lease" if row["apart"] else "at once", str(row["shards"]),
+         f"{row['of_perfect']:.3f}", f"{row['shards_per_second']:.0f}", f"{row['lost_s']:.0f} s",
+         str(row["made_twice"]), f"{row['cpu_ms_per_shard']:.1f}"]
+        for row in rows_of(folder, "scale") if row["what"] == "workers"
+    ]  # fmt: skip
+    return markdown(head, body)
+
+
+def books_table(folder: Path) -> str:
+    """Plans and books by pairs."""
+    found: dict[int, Row] = {}
+    for row in rows_of(folder, "scale"):
+        if row["what"] in ("plan", "books"):
+            found.setdefault(row["pairs"], {})[row["what"]] = row
+    body = []
+    for pairs, rows in found.items():
+        plan, book = rows["plan"], rows.get("books")
+        own = ["not run"] * 4 if book is None else [
+            f"{book['look_cpu_s']:.1f} s", f"{book['close_cpu_s']:.1f} s", f"{book['more_mb']:.0f} MB",
+            f"{book['record_bytes']} bytes"]  # fmt: skip
+        body.append([f"{pairs:,}", f"{plan['cpu_s']:.2f} s", f"{plan['more_mb']:.0f} MB", *own])
+    return markdown(["pairs", "plan", "its memory", "going on: look", "close", "memory", "record a pair"], body)
+
+
+def requests_table(folder: Path) -> str:
+    """Requests a shard, and what ten million pairs would ask and cost."""
+    body = []
+    for row in rows_of(folder, "scale"):
+        if row["what"] == "requests":
+            count = row["requests"]
+            each = {name: count.get(name, 0) / row["shards"] for name in ("PUT", "LIST", "GET", "HEAD", "DELETE")}
+            cost = SHARDS * ((each["PUT"] + each["LIST"]) * PUT_USD + (each["GET"] + each["HEAD"]) * GET_USD)
+            body.append([str(row["processes"]), str(row["shards"]), *(f"{value:.1f}" for value in each.values()),
+                         f"{sum(each.values()) * SHARDS / 1e6:.1f} million", f"{cost:.1f} USD"])  # fmt: skip
+    head = ["processes", "shards", "PUT a shard", "LIST", "GET", "HEAD", "DELETE", "10 million pairs", "their price"]
+    return markdown(head, body)
+
+
+TABLES = {"scale_workers": workers_table, "scale_books": books_table, "scale_requests": requests_table}
+
+
 @click.command()
-@click.option("--hr", type=FOLDER, default=Path("samples/hr"), show_default=True, help="Folder of any photographs.")
-@click.option(
-    "--workers",
-    type=click.IntRange(1),
-    metavar="N",
-    default=WORKERS,
-    show_default=True,
-    help="Workers of the simulated runs.",
-)
-@click.option(
-    "--shards",
-    type=click.IntRange(0),
-    metavar="N",
-    default=6400,
-    show_default=True,
-    help="Shards of a simulated run, of 8 batches each. 0: no simulation.",
-)
-@click.option(
-    "--deaths",
-    type=click.IntRange(0),
-    metavar="N",
-    default=DEATHS,
-    show_default=True,
-    help="Deaths in the runs with deaths.",
-)
-@click.option(
+@HR
+@integer("--workers", WORKERS, "Workers of the simulated runs.")
+@integer("--shards", 6400, "Shards of a simulated run, of 8 batches each. 0: no simulation.", least=0)
+@integer("--deaths", DEATHS, "Deaths in the runs with deaths.", least=0)
+@integer(
     "--most",
-    type=click.IntRange(0),
-    metavar="N",
-    default=COUNTS[1],
-    show_default=True,
-    help="Most pairs of a run whose books are measured. A million pairs need 1 GB of temporary space.",
+    COUNTS[1],
+    "Most pairs of a run whose books are measured. A million pairs need 1 GB of temporary space.",
+    least=0,
 )
 @ROWS_APPENDED
 def main(hr: Path, workers: int, shards: int, deaths: int, most: int, out: Path) -> None:
@@ -341,6 +394,8 @@ def main(hr: Path, workers: int, shards: int, deaths: int, most: int, out: Path)
     for count, some, apart in ((1, 0, False), (workers, 0, False), (workers, deaths, False), (workers, deaths, True)):
         if shards:
             add(simulated(hr, count, shards if count > 1 else max(1, shards // workers), some, apart))
+    for processes, some in BUCKETS:
+        add(requested(hr, processes, some))
     for pairs in COUNTS:
         for what, task in (("plan", planned), ("books", kept)):
             if pairs <= (most if what == "books" else COUNTS[-1]):

@@ -1,4 +1,4 @@
-"""Images in files of many: tars, zips, LMDBs (BasicSR's) and Parquet files with image bytes (Hugging Face's).
+"""Images in files of many: tars, zips, LMDBs (BasicSR's), Parquet and Arrow files with image bytes (Hugging Face's).
 
 Nothing is unpacked: a scan finds where each image lies, a decode reads that one. Of a single tar or zip an image's name
 is its path inside, so the same images make the same pairs as in a folder; of several, the archive's name comes before.
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
+from ..artefact import parse_json, read_bytes
 from ..errors import BadImage, DegradeError
 from ..faults import Patience
 from ..images import ENDINGS
@@ -243,7 +244,8 @@ class Tables(Reader):
                     self.members[before + name] = at
             except pa.ArrowException as error:
                 said = " ".join(str(error).split()).rstrip(".")
-                raise DegradeError(f"{path} is not a whole Parquet file ({said})") from None
+                kind = "Arrow" if isinstance(self, Arrows) else "Parquet"
+                raise DegradeError(f"{path} is not a whole {kind} file ({said})") from None
 
     def _rows(self, path: Path, pick: str) -> Iterator[tuple[str, Any]]:
         import pyarrow.parquet as pq
@@ -282,6 +284,54 @@ class Tables(Reader):
         return bytes(memoryview(value.as_buffer())[:count]) if value.is_valid else b""
 
 
+class Arrows(Tables):
+    """The same of Arrow files, which are mapped into memory: `save_to_disk` of datasets writes them as streams."""
+
+    def __init__(self, archives: Sequence[tuple[Path, str]], pick: str) -> None:
+        self._mapped: dict[Path, Any] = {}
+        super().__init__(archives, pick)
+
+    def _rows(self, path: Path, pick: str) -> Iterator[tuple[str, Any]]:
+        import pyarrow as pa
+
+        source = pa.memory_map(str(path))
+        whole = source.read_buffer(6).to_pybytes() == b"ARROW1"
+        source.seek(0)
+        table = (pa.ipc.open_file if whole else pa.ipc.open_stream)(source).read_all()
+        self._column = self._column or _image_column(path, table.schema, pick)
+        self._mapped[path] = table[self._column].chunks
+        row = 0
+        for chunk in range(len(self._mapped[path])):
+            for at, value in enumerate(self._group(path, chunk)):
+                yield f"{row:07d}", (path, chunk, at, len(value.as_buffer()) if value.is_valid else 0)
+                row += 1
+
+    def _group(self, path: Path, group: int) -> Any:
+        import pyarrow as pa
+
+        chunk = self._mapped[path][group]
+        return chunk.field("bytes") if pa.types.is_struct(chunk.type) else chunk
+
+
+def files_of_dataset(folder: Path) -> list[str] | None:
+    """The Arrow files of a folder that `save_to_disk` of datasets wrote; None of another folder. Raises DegradeError
+    for a folder of several splits, or whose state.json is none."""
+    if (folder / "dataset_dict.json").is_file():
+        splits = sorted(one.parent.name for one in folder.glob("*/state.json"))
+        fact = f"{folder} holds the splits {', '.join(splits)}"
+        raise DegradeError(fact, wanted=f"one of them, such as {folder / splits[0]}" if splits else "a data set")
+    if not (folder / "state.json").is_file():
+        return None
+    state = parse_json(read_bytes(folder / "state.json"), "state.json")
+    files = state.get("_data_files") if isinstance(state, dict) else None
+    if not isinstance(files, list):
+        return None
+    names = [one.get("filename") if isinstance(one, dict) else None for one in files]
+    if not names or not all(isinstance(name, str) and name.endswith(".arrow") and "/" not in name for name in names):
+        raise DegradeError(f"{folder / 'state.json'} names no Arrow files", wanted="what `save_to_disk` wrote")
+    return [str(folder / str(name)) for name in names]
+
+
 def _image_column(path: Path, schema: Any, pick: str) -> str:
     import pyarrow as pa
 
@@ -305,4 +355,5 @@ def _need(package: str, extra: str, what: str) -> None:
         raise DegradeError(fact, mend=f"pip install 'degrade-engine[{extra}]'")
 
 
-_KINDS: dict[str, type[Reader]] = {".tar": Tars, ".zip": Zips, ".lmdb": Lmdbs, ".parquet": Tables}
+_KINDS: dict[str, type[Reader]] = {".tar": Tars, ".zip": Zips, ".lmdb": Lmdbs, ".parquet": Tables,
+                                ".arrow": Arrows}  # fmt: skip

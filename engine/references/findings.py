@@ -123,7 +123,7 @@ def robust(values: Floats) -> Floats:
     """How many robust standard deviations each lies from the median."""
     apart: Floats = values - float(np.median(values))
     spread = 1.4826 * float(np.median(np.abs(apart)))
-    scaled: Floats = apart / (spread or np.inf)
+    scaled: Floats = apart / (spread or float("inf"))
     return scaled
 
 

@@ -21,6 +21,12 @@ def test_every_shard_is_made_once_whoever_dies(samples: Path, deaths: int, apart
         assert row["wall_s"] > scale.LEASE_S
 
 
+def test_requests_are_counted(samples: Path):
+    pytest.importorskip("moto", reason="needs the extra test")
+    row = scale.requested(samples / "hr", 1, 3)
+    assert row["requests"]["PUT"] >= 9 and row["requests"]["DELETE"] >= 3
+
+
 def test_clocks_run_side_by_side():
     clocks, ends = scale.Clocks(), {}
 
@@ -35,6 +41,7 @@ def test_clocks_run_side_by_side():
 
 def test_the_command_adds_a_row_of_each(samples, tmp_path, monkeypatch):
     monkeypatch.setattr(scale, "COUNTS", (200, 400))
+    monkeypatch.setattr(scale, "BUCKETS", ())
     monkeypatch.setattr(scale, "alone", lambda task, *args: task(*args))
     out = tmp_path / "rows.jsonl"
     words = ["bench", "scale", "--hr", samples / "hr", "--workers", 3, "--shards", 9, "--deaths", 1, "--most", 300]

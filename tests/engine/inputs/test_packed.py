@@ -77,6 +77,50 @@ def table(path: Path, photos: Path, names: list[str], column: str = "image", pla
     return path
 
 
+def saved(folder: Path, photos: Path, shards: int = 1, **columns: str) -> Path:
+    """By datasets itself. columns: what each holds, as the name of a photograph's."""
+    datasets = pytest.importorskip("datasets", reason="needs the extra test")
+    data = {
+        "label": list(range(4)),
+        **{key: [str(photos / name) for name in NAMES[:4]] for key in columns or ["image"]},
+    }
+    made = datasets.Dataset.from_dict(data)
+    for key in columns or ["image"]:
+        made = made.cast_column(key, datasets.Image())
+    made.save_to_disk(str(folder), num_shards=shards)
+    return folder
+
+
+@pytest.mark.parametrize("shards", [1, 2])
+def test_what_datasets_saved_to_a_disk_is_read(photos, tmp_path, shards):
+    where = saved(tmp_path / "set", photos, shards)
+    found = inventory.scan(str(where), duplicates="keep")
+    assert len(found.entries) == 4 and not found.rejects
+    for one, name in zip(found.entries, NAMES, strict=False):
+        assert np.array_equal(pixels(found.place, one.path), images.read_rgb(photos / name))
+    assert pickle.loads(pickle.dumps(found.place)).read(found.entries[2].path) == found.place.read(
+        found.entries[2].path
+    )
+    assert generate("folder", where, tmp_path / "out", degrader="camera") == 0
+    single = inventory.scan(str(next(where.glob("*.arrow"))), duplicates="keep")
+    assert len(single.entries) == 4 // shards
+
+
+def test_of_several_columns_and_splits_one_is_asked_for(photos, tmp_path):
+    where = saved(tmp_path / "set", photos, low="", deep="")
+    with pytest.raises(DegradeError, match="image columns"):
+        inventory.scan(str(where))
+    assert len(inventory.scan(f"{where}#deep", duplicates="keep").entries) == 4
+    (tmp_path / "all").mkdir()
+    (tmp_path / "all" / "dataset_dict.json").write_text('{"splits": ["train"]}')
+    where.rename(tmp_path / "all" / "train")
+    with pytest.raises(DegradeError, match="holds the splits train"):
+        inventory.scan(str(tmp_path / "all"))
+    next((tmp_path / "all" / "train").glob("*.arrow")).write_bytes(b"torn")
+    with pytest.raises(DegradeError, match="not a whole Arrow file"):
+        inventory.scan(f"{tmp_path}/all/train#deep")
+
+
 def pixels(place, path: str) -> np.ndarray:
     return images.read_rgb(images.Encoded(path, place.read(path)))
 
