@@ -153,9 +153,17 @@ class ObjectClaims(Claims):
         if self.name not in there:  # taken for dead
             self._touch()
             there = self._listing.names(afresh=True)
-        lock = scratch(name) / LOCK
-        here = name.split("-")[-2] == this_machine() and lock.exists()
-        return there[self.name].changed - found.changed < self._lease_s and not (here and is_free(lock))
+        here = name.split("-")[-2] == this_machine()
+        return there[self.name].changed - found.changed < self._lease_s and not (here and _ended(name))
+
+
+def _ended(name: str) -> bool:
+    """Whether a process is known to have ended: its lock lies in our temporary folder, and nobody holds it."""
+    lock = scratch(name) / LOCK
+    try:
+        return lock.exists() and is_free(lock)
+    except OSError:  # another user's
+        return False
 
 
 def claiming(out: Out, lease_s: float = LEASE_S) -> Claims:
