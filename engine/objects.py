@@ -86,10 +86,11 @@ class ObjectPath:
     def put(self, data: bytes | Path) -> None:
         """Puts the bytes, or a file's, in place of what is there. Raises MachineFault; OSError for the file."""
         size = os.path.getsize(data) if isinstance(data, Path) else len(data)
-        one = data if isinstance(data, Path) and size > PART else data.read_bytes() if isinstance(data, Path) else data
+        if isinstance(data, Path) and size <= PART:  # in one request
+            data = data.read_bytes()
         seconds = ANSWER_S + min(size, PART) / SLOWEST
-        if self._ask("written", lambda store: store.put(self.key, one, chunk_size=PART, max_concurrency=2) or 1,
-                     seconds) is None:  # fmt: skip
+        how = {"chunk_size": PART, "max_concurrency": 2}
+        if self._ask("written", lambda store: store.put(self.key, data, **how) or True, seconds) is None:
             raise self._no_bucket()
 
     def create(self, data: bytes) -> bool:
