@@ -22,7 +22,7 @@ from degrade_engine.engine.errors import DegradeError
 from . import front_page
 from .latency import page as latency_page
 from .options import FOLDER, OUT
-from .papers import camera_tables, embedding, match, noise, settings
+from .papers import camera_tables, embedding, match, noise, recipe_tables, settings
 from .papers import tables as quality_tables
 from .papers.curve import draw
 from .papers.worth import picture as worth_picture
@@ -37,6 +37,7 @@ TABLES: dict[str, Make] = {
     **front_page.TABLES,
     **quality_tables.TABLES,
     **camera_tables.TABLES,
+    **recipe_tables.TABLES,
     **embedding.TABLES,
     **seconds_tables.TABLES,
     **latency_page.TABLES,
@@ -69,7 +70,7 @@ def weights(folder: Path) -> str:
 
 PAGES = ("README.md", "docs/results.md", "docs/quality.md", "docs/worth.md", "docs/one-call.md", "docs/latency.md",
          "docs/camera.md", "docs/check.md", "docs/is-it-good.md",
-         "docs/references.md", "docs/scale.md")  # fmt: skip
+         "docs/references.md", "docs/recipes.md", "docs/scale.md")  # fmt: skip
 PICTURES: dict[str, Make] = {
     "docs/binned-canon.svg": weights,
     "docs/curve.svg": curve,
