@@ -70,10 +70,12 @@ def holder(*what: str, lease_s: float = 60.0) -> Iterator[subprocess.Popen[str]]
         child.communicate()
 
 
-def elsewhere(monkeypatch: pytest.MonkeyPatch, lease_s: float = 60.0) -> ObjectClaims:
+def elsewhere(
+    monkeypatch: pytest.MonkeyPatch, lease_s: float = 60.0, machine: str = "0123abcd"
+) -> ObjectClaims:  # fmt: skip
     """Claims of what passes for a process on another machine."""
     with monkeypatch.context() as patch:
-        patch.setattr(claims, "process_name", lambda: f"other-1-0123abcd-{os.urandom(4).hex()}")
+        patch.setattr(claims, "process_name", lambda: f"other-1-{machine}-{os.urandom(4).hex()}")
         return ObjectClaims(OUT, lease_s)
 
 
@@ -149,6 +151,17 @@ def test_a_claim_that_could_not_be_given_back_is_later(server: Server, monkeypat
             assert time.monotonic() < until
             time.sleep(0.05)
         assert mine.take("1")
+
+
+def test_an_end_in_an_outage_is_known_on_its_machine(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("degrade_engine.engine.runners.object_claims.RELEASE_S", 0.1)
+    with elsewhere(monkeypatch, machine=artefact.this_machine()) as other:
+        assert other.take("1")
+        server._down = True
+    server._down = False
+    assert set(server.objects("run")) == {f"claims/{other.name}", "claims/1.0"}
+    with ObjectClaims(OUT) as mine:
+        assert mine.take("1") and not mine.others()
 
 
 def test_processes_that_all_want_everything_share_it(server: Server) -> None:

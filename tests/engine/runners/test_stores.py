@@ -193,6 +193,19 @@ def test_three_processes_with_kills_faults_and_an_outage(server: Server, photos:
     assert same(server, tmp_path / "set")
 
 
+@pytest.mark.xdist_group("ray")
+def test_rays_actors_share_it(
+    server: Server, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    monkeypatch.delenv("TMPDIR")  # Ray's sockets lie there, and their names may not be long
+    assert main(children.words(photos, tmp_path / "set", "webdataset")) == 0
+    ray = ("--runner", "ray", "--ray-address", "local", "--ray-actors", "2")
+    running = start(children.words(photos, URL, "webdataset", *ray))  # type: ignore[arg-type]
+    said = running.communicate(timeout=150)
+    assert running.returncode == 0, said
+    assert same(server, tmp_path / "set")
+
+
 def test_inputs_and_outputs_are_both_there(server: Server, photos: Path, tmp_path: Path) -> None:
     for photo in photos.iterdir():
         (ObjectPath("s3://bucket/photos") / photo.name).put(photo)
