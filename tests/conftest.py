@@ -25,8 +25,8 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 # What takes a minute or more, and shares nothing with its neighbours: a process of its own each, and first.
 LONG = (
     "test_paper_preset",
+    "test_the_bundle_says_what_it_holds",
     "test_the_papers_unet_has_half_the_plan",
-    "test_the_trained_tiny_bundle",
     "test_tiny",
 )
 
