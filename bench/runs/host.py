@@ -8,10 +8,12 @@ depends little on what else runs.
 
 from __future__ import annotations
 
+import multiprocessing
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,6 +26,7 @@ from PIL import Image
 
 from degrade_engine.engine import images, run
 from degrade_engine.engine.images import ZLIB_LEVEL, Pixels, encode, jpeg, png
+from degrade_engine.engine.pipeline import stages
 from degrade_engine.engine.planning import Order, Planned
 from degrade_engine.engine.report.figures import figure
 from degrade_engine.engine.runners import runner
@@ -36,7 +39,7 @@ from degrade_engine.engine.sinks import Output
 from ..rows import Row, markdown, rows_of
 from .formats import cut
 
-SIDES, SCALE, ROUNDS, TILE = (512, 1024), 4, 2, 512
+SIDES, SCALE, ROUNDS, TILE = (512, 1024), 4, 3, 512
 SOURCES: dict[str, dict[str, Any]] = {"PNG": {"format": "PNG"}, "JPEG": {"format": "JPEG", "quality": 95}}
 DEGRADERS = ("bsrgan", "realesrgan")
 OUTPUTS = {
@@ -55,7 +58,17 @@ class Instant(StartEngine):
 
 
 def host_rows(hr: Path, pairs: int, work: Path) -> Iterator[Row]:
-    """A row of each source, size and output, before and now. hr: a folder of photographs."""
+    """A row of each source, size and output, before and now, each release in a process of its own. hr: a folder of
+    photographs."""
+    with ExitStack() as stack:
+        releases = {
+            code: stack.enter_context(ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")))
+            for code in WAYS
+        }
+        yield from _host_rows(releases, hr, pairs, work)
+
+
+def _host_rows(releases: Releases, hr: Path, pairs: int, work: Path) -> Iterator[Row]:
     for side in SIDES:
         tiles = large(cut(hr, TILE), side, pairs)
         for source, how in SOURCES.items():
@@ -70,13 +83,15 @@ def host_rows(hr: Path, pairs: int, work: Path) -> Iterator[Row]:
             instant = replace(planned, plan=replace(planned.plan, degrader=None))  # so that nothing is degraded
             about = {"source": source, "hr": side, "pairs": pairs}
             for kind, output in OUTPUTS.items():
-                yield from compared(instant, Instant(), output, work, about | {"output": kind, "engine": "instant"})
+                yield from compared(
+                    releases, instant, Instant(), output, work, about | {"output": kind, "engine": "instant"}
+                )
             for kind in DEGRADERS if (source, side) == ("PNG", SIDES[0]) else ():
                 planned = run.plan(replace(order, degrader=kind), workers=Workers(1))
                 yield from compared(
-                    planned, StartEngine(), OUTPUTS["PNG"], work, about | {"output": "PNG", "engine": kind}
+                    releases, planned, StartEngine(), OUTPUTS["PNG"], work, about | {"output": "PNG", "engine": kind}
                 )
-            yield from stages(tiles, folder, source, side)
+            yield from steps_alone(tiles, folder, source, side)
 
 
 def large(tiles: list[Pixels], side: int, count: int) -> list[Pixels]:
@@ -92,18 +107,15 @@ def large(tiles: list[Pixels], side: int, count: int) -> list[Pixels]:
     return made
 
 
-def compared(planned: Planned, engine: StartEngine, output: Output, work: Path, about: Row) -> Iterator[Row]:
+def compared(
+    releases: Releases, planned: Planned, engine: StartEngine, output: Output, work: Path, about: Row
+) -> Iterator[Row]:
     """A row of a whole run for each release."""
     least: dict[str, float] = {}
     for turn in range(ROUNDS):
-        for code, ways in (("0.2", as_before), ("now", nullcontext)):
+        for code, process in releases.items():
             out = work / f"{code}-{turn}"
-            level = ZLIB_LEVEL if code == "0.2" else None
-            with ways():
-                began = time.process_time()
-                runner.run(planned.plan, out, engine=engine, schedule=Schedule(), folders=planned.sources.folders,
-                           workers=1, output=replace(output, png_level=level))  # fmt: skip
-                seconds = time.process_time() - began
+            seconds = process.submit(whole_run, code, planned, engine, output, out).result()
             least[code] = min(seconds, least.get(code, seconds))
             shutil.rmtree(out)
     for code, seconds in least.items():
@@ -112,12 +124,28 @@ def compared(planned: Planned, engine: StartEngine, output: Output, work: Path, 
                "of_before": round(seconds / least["0.2"], 3)}  # fmt: skip
 
 
+def whole_run(code: str, planned: Planned, engine: StartEngine, output: Output, out: Path) -> float:
+    """Processor seconds of a run by a release's code."""
+    level = ZLIB_LEVEL if code == "0.2" else None
+    with WAYS[code]():
+        began = time.process_time()
+        runner.run(planned.plan, out, engine=engine, schedule=Schedule(), folders=planned.sources.folders,
+                   workers=1, output=replace(output, png_level=level))  # fmt: skip
+        return time.process_time() - began
+
+
 @contextmanager
 def as_before() -> Iterator[None]:
-    """What the code did in release 0.2, but for how PNGs are written: Pillow resizes, libvips decodes everything."""
+    """What the code did in release 0.2, but for how PNGs are written: Pillow resizes, libvips decodes everything, freed
+    memory goes back to the system."""
     decodes = patch.object(jpeg, "sound", lambda _: None), patch.object(png, "sound", lambda _: None)
-    with patch.object(images, "resize_bicubic", by_pillow), decodes[0], decodes[1]:
+    freed = patch.object(stages, "keep_freed", lambda: False)
+    with patch.object(images, "resize_bicubic", by_pillow), decodes[0], decodes[1], freed:
         yield
+
+
+WAYS: dict[str, Callable[[], AbstractContextManager[None]]] = {"0.2": as_before, "now": nullcontext}
+Releases = dict[str, ProcessPoolExecutor]
 
 
 def by_pillow(image: Pixels, size: tuple[int, int]) -> Pixels:
@@ -125,7 +153,7 @@ def by_pillow(image: Pixels, size: tuple[int, int]) -> Pixels:
     return np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling.BICUBIC))
 
 
-def stages(tiles: list[Pixels], folder: Path, source: str, side: int) -> Iterator[Row]:
+def steps_alone(tiles: list[Pixels], folder: Path, source: str, side: int) -> Iterator[Row]:
     """Milliseconds of a core of each step, alone."""
     files = [folder / f"{n}.{source.lower()}" for n in range(len(tiles))]
     small = [images.resize_bicubic(tile, (side // SCALE, side // SCALE)) for tile in tiles]
@@ -133,7 +161,7 @@ def stages(tiles: list[Pixels], folder: Path, source: str, side: int) -> Iterato
     def both(write: Callable[..., bytes], kind: str, n: int) -> tuple[bytes, bytes]:
         return write(tiles[n], kind), write(small[n], kind)
 
-    for code, ways in (("0.2", as_before), ("now", nullcontext)):
+    for code, way in WAYS.items():
         write = partial(encode, png_level=ZLIB_LEVEL if code == "0.2" else images.FAST)
         steps: dict[str, Callable[[int], Any]] = {
             "decode": lambda n: images.read_rgb(files[n]),
@@ -141,7 +169,7 @@ def stages(tiles: list[Pixels], folder: Path, source: str, side: int) -> Iterato
             "encode PNG": partial(both, write, "png"),
             "encode WebP": partial(both, write, "webp"),
         }
-        with ways():
+        with way():
             took = {f"{name}_cpu_ms": least_ms(step, len(tiles)) for name, step in steps.items()}
         yield {"what": "host stages", "code": code, "source": source, "hr": side, "pairs": len(tiles)} | took
 

@@ -22,6 +22,7 @@ from .theta import Blur, Mode, Noise
 Floats = npt.NDArray[np.float32]  # [H, W, 3], BGR, 0..255
 Pixels = npt.NDArray[np.uint8]  # [H, W, 3], RGB
 
+ROWS = 32  # of an image, worked on at a time so that they stay in the cache
 _INTERPOLATION = {"area": cv2.INTER_AREA, "bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC}
 
 
@@ -61,9 +62,11 @@ def blur(image: Floats, theta: Blur | None) -> Floats:
     terms = () if small and theta.kind != "iso" else separable(theta)
     if not terms:
         return np.asarray(cv2.filter2D(image, -1, kernel_of(theta), borderType=cv2.BORDER_REFLECT_101))
-    parts = [cv2.sepFilter2D(image, -1, row, column, borderType=cv2.BORDER_REFLECT_101) for row, column in terms]
-    blurred = np.asarray(parts[0], np.float32)
-    for part in parts[1:]:
+    (row, column), *others = terms
+    blurred = np.asarray(cv2.sepFilter2D(image, -1, row, column, borderType=cv2.BORDER_REFLECT_101), np.float32)
+    part = np.empty_like(image) if others else image  # one for all terms: it stays in the cache
+    for row, column in others:
+        cv2.sepFilter2D(image, -1, row, column, dst=part, borderType=cv2.BORDER_REFLECT_101)
         cv2.add(blurred, part, dst=blurred)
     return blurred
 
@@ -89,9 +92,13 @@ def add_noise(image: Floats, noise: Noise | None, dice: np.random.Generator) -> 
         added = dice.standard_normal(shape, dtype=np.float32)
     else:
         added = _shot_noise(grey(image) if noise.gray else image, dice)
-    added *= np.float32(noise.level)
-    noisy = image + added
-    return np.clip(noisy, 0.0, 255.0, out=noisy)
+    noisy = added if added.shape == image.shape else np.empty_like(image)
+    for first in range(0, len(image), ROWS):
+        rows = slice(first, first + ROWS)
+        added[rows] *= np.float32(noise.level)
+        np.add(image[rows], added[rows], out=noisy[rows])
+        np.clip(noisy[rows], 0.0, 255.0, out=noisy[rows])
+    return noisy
 
 
 def grey(image: Floats) -> Floats:
@@ -117,18 +124,20 @@ def poisson(rate: Floats, dice: np.random.Generator) -> Floats:
     The last term is the Cornish-Fisher correction for the skew. From rate 8 up, mean and third moment are the
     Poisson law's to a percent and the variance to two (rounding adds 1/12): no later stage could tell.
     """
-    z = dice.standard_normal(rate.shape, dtype=np.float32)
-    counts = np.sqrt(rate)
-    counts *= z
-    counts += rate
-    z *= z
-    z -= 1.0
-    z *= np.float32(1.0 / 6.0)
-    counts += z
-    np.rint(counts, out=counts)
+    counts = dice.standard_normal(rate.shape, dtype=np.float32)
+    for first in range(0, len(rate), ROWS):
+        z, expected = counts[first : first + ROWS], rate[first : first + ROWS]
+        skew = z * z
+        skew -= 1.0
+        skew *= np.float32(1.0 / 6.0)
+        z *= np.sqrt(expected)
+        z += expected
+        z += skew
+        np.rint(z, out=z)
+        np.maximum(z, 0.0, out=z)
     dim = rate < 8.0
     counts[dim] = dice.poisson(rate[dim])
-    return np.maximum(counts, 0.0, out=counts)
+    return counts
 
 
 def jpeg(image: Floats, quality: int | None) -> Floats:

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from ..errors import DegradeError
+from ..freed import keep_freed
 from .stops import Stopped
 
 T = TypeVar("T")
@@ -68,6 +69,7 @@ class Stages:
     """The threads of a run, for a `with` block. workers: of reading and of writing, each; behind: pairs."""
 
     def __init__(self, workers: int, behind: int, ahead: int = AHEAD) -> None:
+        keep_freed()
         self._readers, self._writers, self._committer = (
             ThreadPoolExecutor(count, thread_name_prefix=name)
             for name, count in (("read", workers), ("write", workers), ("commit", 1))

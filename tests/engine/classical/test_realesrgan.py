@@ -267,3 +267,25 @@ def test_skips_leave_the_operation_out():
     theta = draw(0, 5, ranges)
     assert replace(NOTHING, final_mode=theta.final_mode, jpeg_last=theta.jpeg_last) == theta
     assert isinstance(draw(0, 5).resize1, Resize)
+
+
+@pytest.mark.parametrize("height", [1, 31, 32, 33, 100])
+def test_noise_by_rows_is_that_of_the_whole_image(height: int) -> None:
+    """To the bit: what is worked on at a time is a matter of speed."""
+
+    def dice() -> np.random.Generator:
+        return np.random.Generator(np.random.SFC64(3))
+
+    image = np.random.default_rng(0).uniform(0, 255, (height, 37, 3)).astype(np.float32)
+    image[height // 2] *= np.float32(0.02)  # dark: counts of a Poisson law
+    d, z = dice(), dice().standard_normal(image.shape, dtype=np.float32)
+    d.standard_normal(image.shape, dtype=np.float32)
+    counts = np.rint(np.sqrt(image) * z + image + (z * z - np.float32(1)) * np.float32(1 / 6))
+    counts[image < 8] = d.poisson(image[image < 8])
+    assert operations.poisson(image, dice()).tobytes() == np.maximum(counts, np.float32(0)).tobytes()
+    for gray in (False, True):
+        z = dice().standard_normal((*image.shape[:2], 1 if gray else 3), dtype=np.float32)
+        wanted = np.clip(image + z * np.float32(9), 0, 255)
+        before = image.copy()
+        assert operations.add_noise(image, Noise("gaussian", 9, gray=gray), dice()).tobytes() == wanted.tobytes()
+        assert (image == before).all()
