@@ -87,11 +87,7 @@ def train(
     device = _on_its_device(stage, options)
     optimiser = torch.optim.AdamW(groups, weight_decay=0.0, betas=(0.9, 0.99))
     ema = {k: v.detach().clone() for k, v in stage.state_dict().items()}
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as e:
-        raise DegradeError(f"{out} cannot be made ({e.strerror or e})", mend="give another --out") from e
-    path = out / f"{name}.state.safetensors"
+    path = _made(out) / f"{name}.state.safetensors"
     asked = {**asked, "training": options.matters(), "processes": world}
     begun = read_state(path, stage, optimiser, ema, asked) if path.exists() else Progress()
     if begun.finished or begun.step >= options.steps:
@@ -131,6 +127,15 @@ def train(
     if rank == 0:
         write_state(path, stage, optimiser, ema, done, asked)
     return {k: v.cpu() for k, v in ema.items()}, done
+
+
+def _made(out: Path) -> Path:
+    """The folder of a training, which is made where it is not there."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise DegradeError(f"{out} cannot be made ({e.strerror or e})", mend="give another --out") from e
+    return out
 
 
 def _place(options: TrainOptions, step: int, seconds: float) -> dict[str, Any]:
