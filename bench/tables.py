@@ -49,6 +49,7 @@ TABLES: dict[str, Make] = {
     "match_ranks": match.ranks,
     "worth": lambda folder: worth_table.worth(rows_of(folder, "worth")),
     "worth_noise": lambda folder: worth_table.noise(rows_of(folder, "worth"), rows_of(folder, "noise_choice")),
+    "worth_tuned": lambda folder: worth_table.without_shares(rows_of(folder, "worth_tuned")),
     "worth_unseen": lambda folder: worth_table.leaderboard(rows_of(folder, "worth_unseen")),
     "worth_why": lambda folder: worth_table.why(rows_of(folder, "worth")),
 }
@@ -68,9 +69,9 @@ def weights(folder: Path) -> str:
     return heatmap.draw(found.space, [said], f"The camera of RealSR Canon: weights of {found.space.bins} bins")
 
 
-PAGES = ("README.md", "docs/results.md", "docs/quality.md", "docs/worth.md", "docs/one-call.md", "docs/latency.md",
-         "docs/camera.md", "docs/check.md", "docs/is-it-good.md",
-         "docs/references.md", "docs/recipes.md", "docs/scale.md")  # fmt: skip
+PAGES = ("README.md", "docs/results.md", "docs/quality.md", "docs/worth.md", "docs/one-call.md", "docs/tune.md",
+         "docs/latency.md", "docs/camera.md", "docs/check.md", "docs/is-it-good.md", "docs/references.md",
+         "docs/recipes.md", "docs/scale.md")  # fmt: skip
 PICTURES: dict[str, Make] = {
     "docs/binned-canon.svg": weights,
     "docs/curve.svg": curve,

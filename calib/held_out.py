@@ -45,7 +45,7 @@ def split(photographs: Sequence[Photograph]) -> tuple[list[Photograph], list[Pho
     if len(by_content) < FEWEST:
         raise DegradeError(
             f"--lr holds {len(by_content)} different photographs that can be used",
-            wanted=f"{FEWEST} or more, since every third is held out to judge by; twenty are better",
+            wanted=f"{FEWEST} or more, since every third is held out to judge by; thirty are better",
             mend="give more photographs of this camera",
         )
     ordered = [by_content[key] for key in sorted(by_content)]

@@ -38,13 +38,13 @@ if TYPE_CHECKING:
 Say = Callable[[str], None]
 Progress = Callable[[float], None]  # of the fit, 0..1
 FITTING = 0.15  # share of the time that goes into the fit of the cameras
-CHECKS, PATIENCE = 12, 4  # looks at the held-out part; so many without a nearer one end the training
+CHECKS, PATIENCE = 12, 6  # looks at the held-out part; so many without a nearer one end the training
 MARGIN = 0.03  # the tuned model's distance by measures has to be less by this share, of fine detail not more by it
 LEAST = 64  # LR pixels a side of a photograph
 LONGEST = 1024  # LR are cut to their central square of this size
 SHARP = 48  # crops that the fitted cameras are tried on
 ENDING = 5.0  # seconds to write the result in
-WARMUP, EMA, SAVED = 20, 0.99, 60.0  # steps; decay; seconds from one state on disk to the next
+WARMUP, EMA, SAVED = 20, 0.995, 60.0  # steps; decay; seconds from one state on disk to the next
 CROP, REFERENCE = 48, 64  # LR pixels a side of the crops in training
 BEGUN, BEST = "begun.json", "best.safetensors"
 
@@ -258,22 +258,28 @@ class Keeper:
         self.model.load_state_dict(weights)
         found = self.judge(maker(self.model))
         row = {"step": step, "seconds": round(seconds, 1), "distance": found.distance, "detail": found.detail}
-        if self.keeps(found.distance):
+        if self.keeps(row):
             write_tensors(weights, self.work / BEST, {"step": str(step)})
         self.note(self.work, row)
         self.rows.append(row)
         base = self.rows[0]["distance"]
-        self.say(f"step {step}: {found.distance:.3f} from the held-out photographs, the base {base:.3f}")
+        self.say(f"step {step}: {found.distance:.3f} from the held-out photographs, the base {base:.3f}; "
+                 f"of fine detail {found.detail:.3f}, the base {self.rows[0]['detail']:.3f}")  # fmt: skip
         return len(self.rows) - 1 - self.best > PATIENCE
 
-    def keeps(self, distance: float) -> bool:
+    def score(self, row: dict[str, Any]) -> float:
+        """Both distances as shares of the base's, their mean: each alone is noisy, of few photographs."""
+        base = self.rows[0]
+        return float(row["distance"] / base["distance"] + row["detail"] / base["detail"]) / 2
+
+    def keeps(self, row: dict[str, Any]) -> bool:
         """Whether a state is nearer than all before."""
-        return bool(distance < min(row["distance"] for row in self.rows))
+        return self.score(row) < min(map(self.score, self.rows))
 
     @property
     def best(self) -> int:
         """The place of the nearest row."""
-        return min(range(len(self.rows)), key=lambda at: self.rows[at]["distance"])
+        return min(range(len(self.rows)), key=lambda at: self.score(self.rows[at]))
 
     @staticmethod
     def note(work: Path, row: dict[str, Any]) -> None:
@@ -335,7 +341,10 @@ def finish(asked: Asked, record: Checkpoint, made: Checkpoint, material: Materia
         "tuned_from": {"name": record.card.get("name", asked.base.stem), "weights_sha256": record.weights_sha256},
         "tuned_on": {"lr": len(material.tuned), "held_out": len(material.held), "hr": len(material.hr)},
         "weights": "tuned" if nearer else "the base's: tuning did not come nearer",
-        "distance_to_held_out": {"before": before.distance, "after": after.distance},
+        "from_held_out": {
+            name: {"distance": one.distance, "detail": one.detail}
+            for name, one in (("before", before), ("after", after))
+        },
     }
     chosen = keeper.model.state_dict() if nearer else weights
     save(chosen, record.config, asked.out, [*record.training, entry], card)

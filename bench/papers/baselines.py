@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from degrade_engine.engine.artefact import sha256_file
+from degrade_engine.engine.artefact import parse_json, read_bytes, sha256_file
+from degrade_engine.engine.classical import camera
 from degrade_engine.engine.classical.binned import read_weights
+from degrade_engine.engine.classical.camera import Camera
 from degrade_engine.engine.classical.degraders import DEGRADERS, open_degrader
+from degrade_engine.engine.classical.dice import throw
 from degrade_engine.engine.errors import DegradeError
 
 from .true_pairs import Image, Pairs
@@ -19,29 +22,40 @@ KINDS = {
     for kind, one in DEGRADERS.items()
     for name in (("binned, uniform", CALIBRATED) if kind == "binned" else (one.title,))
 }
-NAMES = tuple(KINDS)
+FITTED = "camera, fitted"
+NAMES = (*KINDS, FITTED)
+NEEDS = {
+    CALIBRATED: ("--weights weights.json", "make it with `degrade-engine calibrate degradation`"),
+    FITTED: ("--cameras FILE", "give the .json of a model that `degrade-engine tune` made"),
+}
+"""The file that a generator comes with, and where it is from."""
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """One of NAMES. weights: weights.json of "binned, calibrated"."""
+    """One of NAMES. weights: weights.json of "binned, calibrated"; cameras: the record of a tuned model, for "camera,
+    fitted"."""
 
     name: str
     weights: Path | None = None
+    cameras: Path | None = None
 
     def __post_init__(self) -> None:
-        if self.needs_weights and self.weights is None:
-            raise DegradeError(f"{self.name} came without weights", wanted="--weights weights.json",
-                               mend="make it with `degrade-engine calibrate degradation`")  # fmt: skip
+        if self.name in NEEDS and self.file is None:
+            wanted, mend = NEEDS[self.name]
+            raise DegradeError(f"{self.name} came without its file", wanted=wanted, mend=mend)
 
     @property
-    def needs_weights(self) -> bool:
-        return self.name == CALIBRATED
+    def file(self) -> Path | None:
+        """What it needs, if anything."""
+        return {CALIBRATED: self.weights, FITTED: self.cameras}.get(self.name)
 
     @property
     def about(self) -> dict[str, Any]:
         """What a row says of it."""
-        if not self.needs_weights or self.weights is None:
+        if self.name == FITTED and self.cameras:
+            return {"cameras": sha256_file(self.cameras)[:16]}
+        if self.name != CALIBRATED or self.weights is None:
             return {}
         found = read_weights(self.weights)
         seal, features = sha256_file(self.weights)[:16], found.extractor["name"]
@@ -49,7 +63,14 @@ class Baseline:
 
     def make(self, pairs: Pairs, seed: int) -> list[Image]:
         """The LR images of the pairs."""
-        degrader = open_degrader(KINDS[self.name], weights=self.weights if self.needs_weights else None)
+        if self.name == FITTED and self.cameras:
+            page = parse_json(read_bytes(self.cameras), self.cameras.name)
+            fitted = [Camera.from_json(one) for one in page["training"][-1]["data"]["cameras"]]
+            return [
+                camera.apply(h, camera.shot(fitted[i % len(fitted)], throw(seed, i)), scale=pairs.scale, noise_seed=i)
+                for i, h in enumerate(pairs.hr)
+            ]
+        degrader = open_degrader(KINDS[self.name], weights=self.file)
         return [
             degrader.degrade(h, scale=pairs.scale, seed=seed, pair=i, noise_seed=i)[0] for i, h in enumerate(pairs.hr)
         ]

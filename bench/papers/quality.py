@@ -89,11 +89,12 @@ def line(row: dict[str, Any]) -> str:
 @click.option("--checkpoint", type=FILE,
     help="RealDGen checkpoint. --set table5 makes engines without one of the extractors from it.")  # fmt: skip
 @click.option("--degrader", "degraders", type=click.Choice(baselines.NAMES), multiple=True, metavar="NAME",
-    help=f"Degrader without networks to measure: {'; '.join(baselines.NAMES)}. Can be repeated. [default: all; the "
-    "calibrated one only with --weights]")  # fmt: skip
+    help=f"Degrader without networks to measure: {'; '.join(baselines.NAMES)}. Can be repeated. [default: all; those "
+    "that need a file only with it]")  # fmt: skip
 @click.option(
     "--weights", type=FILE, help="File weights.json of `calibrate degradation`, for the degrader 'binned, calibrated'."
 )
+@click.option("--cameras", type=FILE, help="The .json of a model that `tune` made, for the degrader 'camera, fitted'.")
 @click.option("--set", "sets", type=click.Choice(settings.NAMES), multiple=True,
     help="Set of settings to measure. table3: each kind of generator as its presets run it. table4: RealDGen over "
     "tau. table5: RealDGen without an extractor. table7: with and without the filter. curve: over solver, tau and "
@@ -118,9 +119,9 @@ def line(row: dict[str, Any]) -> str:
 @rows_replaced("generator, setting and pairs")
 def main(
     data: Path | None, folder: Path | None, split: str, engines: tuple[Path, ...], checkpoint: Path | None,
-    degraders: tuple[str, ...], weights: Path | None, sets: tuple[settings.Name, ...], listed: str | None,
-    again: Path | None, new: bool, lr_size: int | None, scenes: int | None, features_from: Path | None,
-    networks: Path | None, seed: int, threads: int | None, out: Path,
+    degraders: tuple[str, ...], weights: Path | None, cameras: Path | None, sets: tuple[settings.Name, ...],
+    listed: str | None, again: Path | None, new: bool, lr_size: int | None, scenes: int | None,
+    features_from: Path | None, networks: Path | None, seed: int, threads: int | None, out: Path,
 ) -> None:  # fmt: skip
     """Compare generated LR with real LR, on true pairs (RealDGen's Table 3).
 
@@ -143,9 +144,10 @@ def main(
         sizes = {engine.spec.lr_size for engine in opened} | ({lr_size} if lr_size else set()) or {128}
         if len(sizes) > 1:
             raise DegradeError(f"The LR sizes are {sorted(sizes)}", wanted="one, so that rows can be compared")
-        names = degraders or [n for n in baselines.NAMES if weights is not None or n != "binned, calibrated"]
+        given = {baselines.CALIBRATED: weights, baselines.FITTED: cameras}
+        names = degraders or [n for n in baselines.NAMES if given.get(n, n) is not None]
         work = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        bench = Bench(opened, {n: Baseline(n, weights) for n in names}, checkpoint, stack, work, seed)
+        bench = Bench(opened, {n: Baseline(n, weights, cameras) for n in names}, checkpoint, stack, work, seed)
         known: dict[str, Pairs] = {}
 
         def pairs_of(name: str) -> Pairs:

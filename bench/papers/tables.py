@@ -132,6 +132,28 @@ def unseen(folder: Path) -> str:
     return table(rows, lambda row: f"{row['split']}: {what(row)}")
 
 
+def tuned(folder: Path) -> str:
+    """Two cameras, on the half of their pairs that tuning did not see: bicubic, realdgen-small as it is and after
+    tuning, and the synthetic cameras that were fitted for it, alone. Rows of tuned.jsonl say by `tune` which run they
+    are of, and whether it was kept."""
+    found = []
+    for split in ("dsc", "sony"):
+        plain = [row for row in of_split(folder, split) if row["generator"] in ("bicubic", "onecall")]
+        after = [row for row in rows_of(folder, "tuned") if row["split"] == split]
+        found += [row for row in [*plain, *after] if not row["setting"] or row["setting"].get("references") == 4]
+    return table([row for row in found if row["setting"].get("reference", "other") != "paired"], tuned_name)
+
+
+def tuned_name(row: Row) -> str:
+    """What a row of `tuned` is."""
+    if row["generator"] != "onecall":
+        return f"{row['split']}: {row['generator']}"
+    run = row.get("tune")
+    if run is None:
+        return f"{row['split']}: realdgen-small"
+    return f"{row['split']}: tuned, {run['minutes']} minutes{'' if run['kept'] else ', refused'}"
+
+
 def is_alone(row: Row) -> bool:
     """Whether there was one candidate of RealDGen: the rows of `curve` and `table4`."""
     return bool(row["candidates"] == 1)
@@ -174,6 +196,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "settings": everything,
     "scale2": lambda folder: table(of_split(folder, "scale2")),
     "unseen": unseen,
+    "tuned": tuned,
     "table4": lambda folder: table(of_set(folder, "table4", alone=True)),
     "table5": lambda folder: table(of_set(folder, "table5", alone=False)),
     "table7": lambda folder: table(of_set(folder, "table7", alone=False)),

@@ -19,6 +19,7 @@ from .training import FILE, FOLDERS, training_extra
 if TYPE_CHECKING:
     from degrade_engine.calib.tune import Tuned
 
+ENOUGH = 10  # photographs held out: with fewer the verdict has been wrong (docs/tune.md)
 ROW = "{:25}{:>12}{:>12}{:>12}  {}"
 
 
@@ -115,8 +116,12 @@ def lines(found: Tuned, out: Path) -> Iterator[str]:
         yield (f"The tuned model is nearer to the {found.held_out} photographs that were held out. "
                f"{out} holds it, as it was after {found.best_step} of {found.steps} steps.")  # fmt: skip
     else:
-        yield (f"Tuning did not bring the LR nearer to the {found.held_out} photographs that were held out. "
+        yield (f"Tuning did not bring the LR nearer to the {found.held_out} photographs that were held out, by "
+               f"measures and without loss in fine detail. "
                f"{out} holds the weights of the model it began with.")  # fmt: skip
+    if found.held_out < ENOUGH:
+        yield (f"{found.held_out} photographs are few to judge by, and the verdict can be wrong: give more, or compare "
+               f"pairs of both models with `degrade-engine match`.")  # fmt: skip
 
 
 def _nearer(before: float, after: float) -> str:

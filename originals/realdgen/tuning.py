@@ -48,11 +48,11 @@ class TuneData(DataOptions):
 
 
 def options_for(config: RealDGenConfig, batch: int) -> StageOptions:
-    """Learning rates of half those that trained the bundled models."""
+    """Learning rates of a quarter of those that trained the bundled models, half of M's and E_deg's."""
     presets = GROWN_STAGES if config.unet.sample else STAGE_PRESETS[config.preset]
     return dataclasses.replace(
-        presets, batch=batch, lr=presets.lr / 2, lr_degradation=1e-4, mapping_alone=True,
-        lr_modulation=1e-4, lr_variety=presets.lr_variety / 2,
+        presets, batch=batch, lr=presets.lr / 4, lr_degradation=1e-4, mapping_alone=True,
+        lr_modulation=5e-5, lr_variety=presets.lr_variety / 2,
     )  # fmt: skip
 
 

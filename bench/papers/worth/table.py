@@ -91,6 +91,15 @@ def leaderboard(rows: list[Row]) -> str:
                      "LR's sharpness", "LR's noise", "pairs", "seeds"], body)  # fmt: skip
 
 
+def without_shares(rows: list[Row]) -> str:
+    """The leaderboard without the way to true pairs, where there are too few of these to be an end."""
+    body = [[line.name, *(_cell(line.mean(key)) for key in ("psnr_db", "psnr_exposed_db")),
+             *(_cell(line.rows[0].get("lq", {}).get(key)) for key in ("sharpness", "noise")),
+             str(line.rows[0]["pairs"]), str(len(line.rows))] for line in standing(rows)]  # fmt: skip
+    return markdown(["trained on", "PSNR dB", "PSNR without exposure, dB", "LR's sharpness", "LR's noise", "pairs",
+                     "seeds"], body)  # fmt: skip
+
+
 def _cell(value: float | None) -> str:
     return "" if value is None else f"{value:.2f}"
 

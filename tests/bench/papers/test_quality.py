@@ -16,9 +16,11 @@ pytest.importorskip("skimage", reason="needs the extra metrics")
 from degrade_engine.bench import rows  # noqa: E402
 from degrade_engine.bench.papers import quality, settings
 from degrade_engine.bench.papers.baselines import NAMES, Baseline  # noqa: E402
-from degrade_engine.bench.papers.true_pairs import PROTOCOLS, read_folder  # noqa: E402
+from degrade_engine.bench.papers.true_pairs import PROTOCOLS, Pairs, read_folder  # noqa: E402
 from degrade_engine.engine import images  # noqa: E402
 from degrade_engine.engine.build import build  # noqa: E402
+from degrade_engine.engine.classical import camera  # noqa: E402
+from degrade_engine.engine.classical.dice import throw  # noqa: E402
 from degrade_engine.engine.errors import DegradeError  # noqa: E402
 
 from ...engine import tiny_bundle  # noqa: E402
@@ -150,9 +152,20 @@ def test_the_committed_rows_are_ones_that_again_can_make(root: Path) -> None:
         assert not any(rows.same(row, other) for other in committed[:at]), row["setting"]
 
 
-def test_calibrated_bins_need_their_weights() -> None:
-    with pytest.raises(DegradeError, match="came without weights"):
-        Baseline("binned, calibrated")
+@pytest.mark.parametrize(("name", "wanted"), [("binned, calibrated", "--weights"), ("camera, fitted", "--cameras")])
+def test_some_generators_need_their_file(name: str, wanted: str) -> None:
+    with pytest.raises(DegradeError, match=f"came without its file.*{wanted}"):
+        Baseline(name)
+
+
+def test_fitted_cameras_are_those_of_the_tuned_models_record(tmp_path: Path) -> None:
+    cameras = [camera.draw(0, at).to_json() for at in range(2)]
+    (tmp_path / "my.json").write_text(json.dumps({"training": [{}, {"data": {"cameras": cameras}}]}))
+    hr = [np.random.default_rng(at).integers(0, 256, (64, 64, 3), dtype=np.uint8) for at in range(3)]
+    made = Baseline("camera, fitted", cameras=tmp_path / "my.json").make(Pairs("x", 4, hr, hr, {}), seed=0)
+    one = camera.shot(camera.draw(0, 1), throw(0, 1))
+    assert np.array_equal(made[1], camera.apply(hr[1], one, scale=4, noise_seed=1))
+    assert len(made) == 3 and made[0].shape == (16, 16, 3)
 
 
 def test_the_row_of_the_calibrated_bins_is_that_of_the_bundled_weights(root: Path) -> None:

@@ -90,13 +90,14 @@ def test_a_tuned_model_is_a_checkpoint_with_its_table_curve_and_card(
 ) -> None:
     monkeypatch.setattr(tune, "helps", lambda before, after: True)
     monkeypatch.setattr(tune.Keeper, "best", property(lambda self: len(self.rows) - 1))
-    monkeypatch.setattr(tune.Keeper, "keeps", lambda self, distance: True)
+    monkeypatch.setattr(tune.Keeper, "keeps", lambda self, row: True)
     base = checkpoint(tmp_path / "base.safetensors", config)
     code, said = call(model=base)
     assert code == 0, said
     assert "5 LR photographs to tune on, 2 held out; 9 sharp photographs" in said
     assert re.search(r"^Sharpness +[\d.]+ +[\d.]+ +[\d.]+", said, re.MULTILINE)
     assert "The tuned model is nearer to the 2 photographs that were held out." in said
+    assert "2 photographs are few to judge by, and the verdict can be wrong" in said
     model, record = load(tmp_path / "my.safetensors", RealDGen)
     assert record.card["licence"] == "ours" and record.card["weights"] == "tuned"
     assert record.card["tuned_on"] == {"lr": 5, "held_out": 2, "hr": 9}
@@ -119,7 +120,7 @@ def test_a_little_nearer_is_not_enough_and_fine_detail_counts() -> None:
 
 def test_a_farther_model_is_never_written(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tune.Keeper, "best", property(lambda self: len(self.rows) - 1))
-    monkeypatch.setattr(tune.Keeper, "keeps", lambda self, distance: True)
+    monkeypatch.setattr(tune.Keeper, "keeps", lambda self, row: True)
     standing = held_out.Judge.__call__
     asked: list[float] = []
 
