@@ -10,6 +10,9 @@ degradation.py    `calibrate degradation`: weights of a binned space. Its crops 
 features.py       deep features; bands.py, discriminant.py: in which bands and axes
 heatmap.py        the picture beside weights.json
 
+fitting.py        `calibrate camera`: synthetic cameras fitted to photographs; tune.py begins with it
+camera.py         the search; held_out.py: photographs it does not see; nearness.py: how near LR are to them
+
 recipe.py         `calibrate recipe`: the cheapest recipe that is as near to a camera as the nearest
 grid.py           the recipes that are tried
 contents.py       HR crops whose content is like the references'

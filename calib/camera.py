@@ -54,13 +54,15 @@ class Fitted:
 
 def fit(
     real: Sequence[Pixels], sharp: Sequence[Sharp], photographs: int, *, seconds: float, seed: int, workers: int = 1,
-    on_camera: Callable[[int], None] = lambda tried: None,
+    most: int | None = None, on_camera: Callable[[int], None] = lambda tried: None,
 ) -> Fitted:  # fmt: skip
     """The cameras nearest to `real` (crops, uint8 [side, side, 3], of so many photographs) after so many seconds.
 
-    sharp: twelve crops or more; the last half is kept for the choice among the best. on_camera is called with the
-    number tried so far. The more time, the nearer; the same number of tries gives the same cameras.
+    sharp: twelve crops or more; the last half is kept for the choice among the best. most: how many cameras are tried
+    (None: MOST). on_camera is called with the number tried so far. The more time, the nearer. The same `most` gives
+    the same cameras where time does not end the search: when breeding begins depends on both.
     """
+    most = MOST if most is None else most
     began, wanted = time.monotonic(), [measure(one) for one in real]
     half = len(sharp) // 2
     dice, found = throw(seed, 0xCA3E), list[Found]()
@@ -70,11 +72,11 @@ def fit(
             made = list(pool.map(lambda at: taken(one, crops[at], at), range(len(crops))))
             return nearness(made, [wanted[crop.partner] for crop in crops], photographs)
 
-        for tried in range(MOST):
+        for tried in range(most):
             part = (time.monotonic() - began) / seconds
             if tried >= FIRST and part >= 0.95:
                 break
-            breeds = tried >= FIRST and (part > DRAWN or tried > DRAWN * MOST)
+            breeds = tried >= FIRST and (part > DRAWN or tried > DRAWN * most)
             one = bred(sorted(found)[:ELITE], dice, seed, tried) if breeds else camera.draw(seed, tried)
             found.append((apart(one, sharp[:half]), tried, one))
             on_camera(tried + 1)

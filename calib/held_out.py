@@ -1,4 +1,4 @@
-"""A part of the user's photographs that tuning does not see, and how near a model's LR come to it, without pairs."""
+"""A part of the user's photographs that a fit does not see, and how near LR come to it, without pairs."""
 
 from __future__ import annotations
 
@@ -132,9 +132,9 @@ class Judge:
         side = side_of(held)
         self.camera = crops(held, side, LOOKED, seed)
         self.measured = [measure(one) for one in self.camera]
-        sharp = sharp_crops(hr, self.camera, LOOKED, seed)
-        self.partners, self.photographs = [self.measured[one.partner] for one in sharp], len(held)
-        self.contents = [resize_bicubic(one.pixels, (side, side)) for one in sharp]
+        self.sharp = sharp_crops(hr, self.camera, LOOKED, seed)
+        self.partners, self.photographs = [self.measured[one.partner] for one in self.sharp], len(held)
+        self.contents = [resize_bicubic(one.pixels, (side, side)) for one in self.sharp]
         size = min(REFERENCE, *(min(pixels.shape[:2]) for _, pixels in tuned))
         self.references = crops(tuned, size, REFERENCES, seed)
         dice = np.random.default_rng(seed)

@@ -1,7 +1,7 @@
 """`tune`: a checkpoint of RealDGen fitted to one camera, from photographs of it and without pairs.
 
 1. Of the user's LR every third is held out.
-2. Synthetic cameras are fitted to the others (camera.py).
+2. Synthetic cameras are fitted to the others (fitting.py).
 3. The base is tuned on what they take, on the user's LR and on the base's own synthetic rows
    (originals/realdgen/tuning.py), by the loop that every training has.
 4. Now and then its LR are compared with the held-out photographs. The nearest state is kept.
@@ -16,33 +16,27 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ..engine.artefact import from_json, parse_json, read_bytes, sha256_json, write_bytes_atomic, write_json_atomic
-from ..engine.errors import BadImage, DegradeError
-from ..engine.images import encode_png, read_rgb, resize_bicubic
+from ..engine.errors import DegradeError
+from ..engine.images import encode_png
 from ..engine.kinds import KINDS
 from . import camera
-from .held_out import Judge, Make, Photograph, Pixels, Standing, crops, medians, sharp_crops, side_of, split
+from .fitting import LEAST, LONGEST, Material, Progress, Say, fit, read
+from .held_out import Judge, Make, Pixels, Standing, medians
 
 if TYPE_CHECKING:
     from ..originals.checkpoint import Checkpoint
     from ..originals.realdgen.model import RealDGen
 
-Say = Callable[[str], None]
-Progress = Callable[[float], None]  # of the fit, 0..1
 FITTING = 0.15  # share of the time that goes into the fit of the cameras
 CHECKS, PATIENCE = 12, 6  # looks at the held-out part; so many without a nearer one end the training
 MARGIN = 0.03  # the tuned model's distance by measures has to be less by this share, of fine detail not more by it
-LEAST = 64  # LR pixels a side of a photograph
-LONGEST = 1024  # LR are cut to their central square of this size
-SHARP = 48  # crops that the fitted cameras are tried on
 ENDING = 5.0  # seconds to write the result in
 WARMUP, EMA, SAVED = 20, 0.995, 60.0  # steps; decay; seconds from one state on disk to the next
 CROP, REFERENCE = 48, 64  # LR pixels a side of the crops in training
@@ -97,21 +91,6 @@ class Tuned:
     tuned_on: int
 
 
-@dataclass(frozen=True)
-class Material:
-    """Photographs, read and divided."""
-
-    tuned: list[Photograph]
-    held: list[Photograph]
-    hr: list[Pixels]
-    hr_paths: tuple[Path, ...]
-
-    def judge(self, model: RealDGen, seed: int) -> Judge:
-        """Of LR with as many references as the model's recipe has."""
-        references = KINDS["onecall" if model.config.unet.sample else "realdgen"].recipes["recommended"].references
-        return Judge(self.held, self.tuned, self.hr, references, seed)
-
-
 def tune(asked: Asked, say: Say, progress: Progress) -> Tuned:
     """Tune, and write OUT (.safetensors), its .json and its .curves.jsonl. Raises DegradeError for a base of another
     kind, and for photographs that do not do."""
@@ -120,10 +99,10 @@ def tune(asked: Asked, say: Say, progress: Progress) -> Tuned:
     began = time.monotonic()
     use_threads(asked.threads)
     model, record = open_base(asked.base)
-    material = read(asked, say)
+    material = read(asked.lr, asked.hr, say)
     tuned, held, hr = (len(some) for some in (material.tuned, material.held, material.hr))
     say(f"{tuned} LR photographs to tune on, {held} held out; {hr} sharp photographs")
-    judge = material.judge(model, asked.seed + 1)
+    judge = judge_of(material, model, asked.seed + 1)
     begun = begin(asked, model, record, material, judge, began, say, progress)
     keeper = Keeper(asked, model, judge, begun, say)
     made = train(asked, record, material, keeper, begun)
@@ -142,40 +121,10 @@ def open_base(path: Path) -> tuple[RealDGen, Checkpoint]:
     return model, record
 
 
-def read(asked: Asked, say: Say) -> Material:
-    """The photographs, those that cannot be used named. Without --hr the LR at half their size are the sharp ones."""
-    photographs = usable(asked.lr, LEAST, LONGEST, say)
-    tuned, held = split(photographs)
-    if asked.hr:
-        sharp = [pixels for _, pixels in usable(asked.hr, LEAST, 4096, say)]
-        return Material(tuned, held, sharp, asked.hr)
-    halves = [resize_bicubic(pixels, (pixels.shape[0] // 2, pixels.shape[1] // 2)) for _, pixels in tuned
-              if min(pixels.shape[:2]) >= 2 * LEAST]  # fmt: skip
-    if not halves:
-        fact = f"--lr has no photograph of {2 * LEAST} px on both sides, and --hr was not given"
-        raise DegradeError(fact, wanted="sharp photographs", mend="give --hr")
-    say("no --hr: the LR to tune on, at half their size, are the sharp photographs; others would be better")
-    return Material(tuned, held, halves, (written(halves, asked.work / "hr"),))
-
-
-def usable(folders: Sequence[Path], least: int, longest: int, say: Say) -> list[Photograph]:
-    """What can be read and is large enough; of a larger one the middle."""
-    from ..originals.photographs import photographs_in
-
-    found = []
-    for path in photographs_in(list(folders)):
-        try:
-            pixels = read_rgb(path)
-        except BadImage as bad:
-            say(f"left out: {bad}")
-            continue
-        height, width = pixels.shape[:2]
-        if min(height, width) < least:
-            say(f"left out: {path.name}: {width}x{height} is smaller than {least}")
-            continue
-        top, left = (max(0, (n - longest) // 2) for n in (height, width))
-        found.append((path, np.ascontiguousarray(pixels[top : top + longest, left : left + longest])))
-    return found
+def judge_of(material: Material, model: RealDGen, seed: int) -> Judge:
+    """Of LR with as many references as the model's recipe has."""
+    kind = KINDS["onecall" if model.config.unet.sample else "realdgen"]
+    return material.judge(kind.recipes["recommended"].references, seed)
 
 
 def written(images: Sequence[Pixels], folder: Path) -> Path:
@@ -210,7 +159,7 @@ def begin(
     check = time.monotonic() - at
     budget = FITTING * 60 * asked.minutes
     say(f"the base's LR lie {row.distance:.3f} from the held-out photographs; cameras are fitted for {budget:.0f} s")
-    fitted = fit(asked, material, budget, progress)
+    fitted = fit(material, seconds=budget, seed=asked.seed, workers=asked.threads, progress=progress)
     begun = Begun(wanted, fitted, time.monotonic() - began, check)
     asked.work.mkdir(parents=True, exist_ok=True)
     Keeper.note(asked.work, {"step": 0, "seconds": 0.0, "distance": row.distance, "detail": row.detail})
@@ -218,18 +167,6 @@ def begin(
     near = ", ".join(f"{far:.2f}" for far in fitted.distance)
     say(f"{fitted.tried} synthetic cameras tried; the nearest lie {near} from the photographs to tune on")
     return begun
-
-
-def fit(asked: Asked, material: Material, budget: float, progress: Progress) -> camera.Fitted:
-    """Synthetic cameras like that of the photographs to tune on."""
-    side = side_of(material.tuned)
-    real = crops(material.tuned, side, SHARP, asked.seed)
-    sharp = sharp_crops(material.hr, real, SHARP, asked.seed)
-    at = time.monotonic()
-    found = camera.fit(real, sharp, len(material.tuned), seconds=budget, seed=asked.seed, workers=asked.threads,
-                       on_camera=lambda tried: progress(min(0.99, (time.monotonic() - at) / budget)))  # fmt: skip
-    progress(1.0)
-    return found
 
 
 def maker(model: RealDGen) -> Make:
@@ -307,7 +244,8 @@ def train(asked: Asked, record: Checkpoint, material: Material, keeper: Keeper, 
     config = keeper.model.config
     options = options_for(config, asked.batch)
     data = data_for(config, begun.fitted.cameras, CROP, REFERENCE)
-    source = Source(material.hr_paths, asked.pairs, (), tuple(path for path, _ in material.tuned), LONGEST)
+    hr = asked.hr or (written(material.hr, asked.work / "hr"),)
+    source = Source(hr, asked.pairs, (), tuple(path for path, _ in material.tuned), LONGEST)
     training = TrainOptions(10**6, seed=asked.seed, warmup=WARMUP, ema=EMA, bf16=asked.bf16, save_every_s=SAVED,
                             deadline_s=keeper.deadline)  # fmt: skip
     path = train_one(
@@ -326,7 +264,7 @@ def finish(asked: Asked, record: Checkpoint, made: Checkpoint, material: Materia
 
     model, _ = open_base(asked.base)
     weights = model.state_dict()
-    judge = material.judge(model, asked.seed + 2)
+    judge = judge_of(material, model, asked.seed + 2)
     before = after = judge(maker(model))
     best = keeper.rows[keeper.best]
     if best["step"]:

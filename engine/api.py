@@ -186,6 +186,7 @@ class Engine:
         first: int | Sequence[int] = 0,
         degrader_options: Path | None = None,
         weights: Path | None = None,
+        cameras: Path | None = None,
         **changes: Any,
     ) -> BatchResult:
         """LR images with the content of `hr` and the degradation of `reference`, any number of them.
@@ -200,7 +201,7 @@ class Engine:
         seed       decides all that is drawn, 0..2^64-1
         first      the number of the first image's pair, or a list with the number of each. Pair i is what `generate`
                    makes of these images as its pair i, to the byte, whatever came before it and however many there are
-        degrader_options, weights  files for a degrader that makes the start images, as of `generate`
+        degrader_options, weights, cameras  files for a degrader that makes the start images, as of `generate`
 
         Returns the BatchResult of all n, with the recipe's candidates. Raises DegradeError for sizes or settings that
         do not fit.
@@ -216,7 +217,7 @@ class Engine:
         given = _each_tau(changes, n)
         how = Recipe.of(self.spec, recipe, **changes)
         taus = draws.taus_of(seed, how.tau, pairs) if given is None else given
-        degrader = open_start(how.start, degrader_options, weights)
+        degrader = open_start(how.start, degrader_options, weights, cameras)
         begun, at_a_time = [], self.pairs(how.candidates)
         for begin in range(0, n, at_a_time):
             rows = slice(begin, begin + at_a_time)

@@ -44,7 +44,7 @@ class Order:
     scale                 HR over LR
     seed                  decides every crop, pairing, tau and noise
     lr_size, tile_overlap pixels, see `Engine.open`; without networks lr_size is LR_SIZE unless said
-    degrader_options, weights  files for the degrader, or for the one that makes the start images
+    degrader_options, weights, cameras  files for the degrader, or for the one that makes the start images
     alpha, identity, pixel_limit  how photographs are looked at and read
     patience              seconds in which one that cannot be read is tried again; allow_missing: see `faults.Patience`
     shard_pairs           pairs committed at a time; None: an eighth of the run, 128 at most
@@ -66,6 +66,7 @@ class Order:
     tile_overlap: int | None = None
     degrader_options: Path | None = None
     weights: Path | None = None
+    cameras: Path | None = None
     alpha: Alpha = "white"
     identity: Identity = "size"
     pixel_limit: int = PIXEL_LIMIT
@@ -84,7 +85,7 @@ class Order:
             fact = "--pairs and --pair-list were both given"
             raise DegradeError(fact, mend="leave --pairs out: the list has its length")
         check_prefix(self.name_prefix)
-        for name in ("engine", "pair_list", "degrader_options", "weights"):
+        for name in ("engine", "pair_list", "degrader_options", "weights", "cameras"):
             if (path := getattr(self, name)) is not None:
                 object.__setattr__(self, name, Path(path))
         object.__setattr__(self, "patience", number("patience", self.patience, 0))
@@ -175,7 +176,7 @@ def make_plan(
 def _without_networks(order: Order) -> _Maker:
     """tau 0, one candidate, no references."""
     assert order.degrader is not None
-    degrader = open_degrader(order.degrader, order.degrader_options, order.weights)
+    degrader = open_degrader(order.degrader, order.degrader_options, order.weights, order.cameras)
     given = [name for name in order.changes if name != "filter"]
     given += [name for name in ("reference", "tile_overlap") if getattr(order, name) is not None]
     if given:
@@ -188,7 +189,7 @@ def _without_networks(order: Order) -> _Maker:
 def _with_networks(order: Order, engine: Engine | Described, begun: Begun | None) -> _Maker:
     spec, reads_reference = engine.spec, engine.spec.model_kind.reads_reference
     recipe = Recipe.of(spec, order.recipe, **order.changes)
-    degrader = open_start(recipe.start, order.degrader_options, order.weights)
+    degrader = open_start(recipe.start, order.degrader_options, order.weights, order.cameras)
     if order.reference is not None and not reads_reference:
         fact = f"--reference was given, and an engine of the kind {spec.kind} reads no reference"
         raise DegradeError(fact, mend="leave it out")

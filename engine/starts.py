@@ -13,16 +13,18 @@ from .images import Pixels
 from .recipe import CLASSICAL
 
 
-def open_start(start: str, options: Path | None = None, weights: Path | None = None) -> Degrader | None:
+def open_start(
+    start: str, options: Path | None = None, weights: Path | None = None, cameras: Path | None = None
+) -> Degrader | None:
     """What makes the start images where an engine does not know them by name, or where there are settings for it; else
-    None. options, weights: see `Degrader.open`. Raises DegradeError."""
-    given = options is not None or weights is not None
+    None. options, weights, cameras: see `open_degrader`. Raises DegradeError."""
+    given = [name for name, file in (("options", options), ("weights", weights), ("cameras", cameras)) if file]
     if start not in CLASSICAL and not given:
         return None
     if start not in DEGRADERS:
-        fact = f"{'weights' if options is None else 'options'} of a degrader came, and the start image is {start}"
+        fact = f"{given[0]} of a degrader came, and the start image is {start}"
         raise DegradeError(fact, wanted=f"the start {' or '.join(CLASSICAL)}")
-    return open_degrader(start, options, weights)
+    return open_degrader(start, options, weights, cameras)
 
 
 def start_image(

@@ -19,7 +19,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from degrade_engine.engine.errors import DegradeError
-from degrade_engine.engine.images import ENDINGS, BadImage, read_rgb, resize_bicubic
+from degrade_engine.engine.images import BadImage, photographs_in, read_rgb, resize_bicubic
 from degrade_engine.engine.scalars import whole
 
 from .noise import Image, Range, at_most, roughness
@@ -120,11 +120,6 @@ class Photographs:
             images.append(np.ascontiguousarray(image[y : y + longest, x : x + longest]))
             self._list(role, path.name, images[-1])
         return images
-
-
-def photographs_in(folders: list[Path]) -> list[Path]:
-    """The files in folders, and below, that look like photographs; a file stands for itself."""
-    return sorted(p for d in folders for p in ([d] if d.is_file() else d.rglob("*")) if p.suffix.lower() in ENDINGS)
 
 
 def digest(path: Path) -> str:

@@ -6,12 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from degrade_engine.engine.artefact import parse_json, read_bytes, sha256_file
-from degrade_engine.engine.classical import camera
+from degrade_engine.engine.artefact import sha256_file
 from degrade_engine.engine.classical.binned import read_weights
-from degrade_engine.engine.classical.camera import Camera
 from degrade_engine.engine.classical.degraders import DEGRADERS, open_degrader
-from degrade_engine.engine.classical.dice import throw
 from degrade_engine.engine.errors import DegradeError
 
 from .true_pairs import Image, Pairs
@@ -26,15 +23,15 @@ FITTED = "camera, fitted"
 NAMES = (*KINDS, FITTED)
 NEEDS = {
     CALIBRATED: ("--weights weights.json", "make it with `degrade-engine calibrate degradation`"),
-    FITTED: ("--cameras FILE", "give the .json of a model that `degrade-engine tune` made"),
+    FITTED: ("--cameras FILE", "make it with `degrade-engine calibrate camera` or `tune`"),
 }
 """The file that a generator comes with, and where it is from."""
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """One of NAMES. weights: weights.json of "binned, calibrated"; cameras: the record of a tuned model, for "camera,
-    fitted"."""
+    """One of NAMES. weights: weights.json of "binned, calibrated"; cameras: for "camera, fitted", a file of `calibrate
+    camera` or the .json of a tuned model."""
 
     name: str
     weights: Path | None = None
@@ -63,14 +60,9 @@ class Baseline:
 
     def make(self, pairs: Pairs, seed: int) -> list[Image]:
         """The LR images of the pairs."""
-        if self.name == FITTED and self.cameras:
-            page = parse_json(read_bytes(self.cameras), self.cameras.name)
-            fitted = [Camera.from_json(one) for one in page["training"][-1]["data"]["cameras"]]
-            return [
-                camera.apply(h, camera.shot(fitted[i % len(fitted)], throw(seed, i)), scale=pairs.scale, noise_seed=i)
-                for i, h in enumerate(pairs.hr)
-            ]
-        degrader = open_degrader(KINDS[self.name], weights=self.file)
+        kind = "camera" if self.name == FITTED else KINDS[self.name]
+        degrader = open_degrader(kind, weights=self.weights if self.name == CALIBRATED else None,
+                                 cameras=self.cameras if self.name == FITTED else None)  # fmt: skip
         return [
             degrader.degrade(h, scale=pairs.scale, seed=seed, pair=i, noise_seed=i)[0] for i, h in enumerate(pairs.hr)
         ]

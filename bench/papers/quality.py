@@ -94,7 +94,8 @@ def line(row: dict[str, Any]) -> str:
 @click.option(
     "--weights", type=FILE, help="File weights.json of `calibrate degradation`, for the degrader 'binned, calibrated'."
 )
-@click.option("--cameras", type=FILE, help="The .json of a model that `tune` made, for the degrader 'camera, fitted'.")
+@click.option("--cameras", type=FILE,
+    help="File of `calibrate camera`, or of a model of `tune` (.json), for 'camera, fitted'.")  # fmt: skip
 @click.option("--set", "sets", type=click.Choice(settings.NAMES), multiple=True,
     help="Set of settings to measure. table3: each kind of generator as its presets run it. table4: RealDGen over "
     "tau. table5: RealDGen without an extractor. table7: with and without the filter. curve: over solver, tau and "

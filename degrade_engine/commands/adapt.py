@@ -80,8 +80,7 @@ class Adaptation:
 
     def run(self, folders: tuple[Path, ...], out: Path, per_image: bool) -> None:
         """Adapt to all images of the folders at once, or to each alone."""
-        from degrade_engine.engine.images import BadImage, read_rgb, readable_endings
-        from degrade_engine.originals.photographs import photographs_in
+        from degrade_engine.engine.images import BadImage, photographs_in, read_rgb, readable_endings
 
         found = {}
         for path in photographs_in(list(folders)):

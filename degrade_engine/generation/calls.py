@@ -44,9 +44,10 @@ def plan(
     hr: Where | None = None, reference: Where | None = None, pairs: int | None = None,
     pair_list: str | Path | None = None, recipe: Recipe | str | Path = "recommended", scale: int = 4, seed: int = 0,
     lr_size: int | None = None, tile_overlap: int | None = None, degrader_options: str | Path | None = None,
-    weights: str | Path | None = None, alpha: Alpha = "white", identity: Identity = "size",
-    pixel_limit: int = PIXEL_LIMIT, patience: float = PATIENCE_S, allow_missing: bool = False,
-    shard_pairs: int | None = None, save_candidates: bool | None = None, name_prefix: str = "", **changes: Any,
+    weights: str | Path | None = None, cameras: str | Path | None = None, alpha: Alpha = "white",
+    identity: Identity = "size", pixel_limit: int = PIXEL_LIMIT, patience: float = PATIENCE_S,
+    allow_missing: bool = False, shard_pairs: int | None = None, save_candidates: bool | None = None,
+    name_prefix: str = "", **changes: Any,
 ) -> Planned:  # fmt: skip
     """What a run would make: `generate` without its pairs, and nothing is written.
 
@@ -64,9 +65,9 @@ def stream(
     hr: Where | None = None, reference: Where | None = None, pair_list: str | Path | None = None,
     recipe: Recipe | str | Path = "recommended", scale: int = 4, seed: int = 0, lr_size: int | None = None,
     tile_overlap: int | None = None, degrader_options: str | Path | None = None, weights: str | Path | None = None,
-    alpha: Alpha = "white", identity: Identity = "size", pixel_limit: int = PIXEL_LIMIT, patience: float = PATIENCE_S,
-    allow_missing: bool = False, name_prefix: str = "", threads: int | None = None,
-    on_reject: Callable[[Reject], None] | None = None, **changes: Any,
+    cameras: str | Path | None = None, alpha: Alpha = "white", identity: Identity = "size",
+    pixel_limit: int = PIXEL_LIMIT, patience: float = PATIENCE_S, allow_missing: bool = False, name_prefix: str = "",
+    threads: int | None = None, on_reject: Callable[[Reject], None] | None = None, **changes: Any,
 ) -> Streamed:  # fmt: skip
     """The pairs that `generate` would write, one after another, without a disk.
 
@@ -91,11 +92,11 @@ def generate(
     hr: Where | None = None, reference: Where | None = None, pairs: int | None = None,
     pair_list: str | Path | None = None, recipe: Recipe | str | Path = "recommended", scale: int = 4, seed: int = 0,
     lr_size: int | None = None, tile_overlap: int | None = None, degrader_options: str | Path | None = None,
-    weights: str | Path | None = None, alpha: Alpha = "white", identity: Identity = "size",
-    pixel_limit: int = PIXEL_LIMIT, patience: float = PATIENCE_S, allow_missing: bool = False,
-    shard_pairs: int | None = None, save_candidates: bool | None = None, name_prefix: str = "",
-    rescan: bool = False, sink: SinkKind = "folder", file_format: Format = "png", gt: Gt = "crop",
-    png_level: PngLevel | None = None, threads: int | None = None, processes: int | None = None,
+    weights: str | Path | None = None, cameras: str | Path | None = None, alpha: Alpha = "white",
+    identity: Identity = "size", pixel_limit: int = PIXEL_LIMIT, patience: float = PATIENCE_S,
+    allow_missing: bool = False, shard_pairs: int | None = None, save_candidates: bool | None = None,
+    name_prefix: str = "", rescan: bool = False, sink: SinkKind = "folder", file_format: Format = "png",
+    gt: Gt = "crop", png_level: PngLevel | None = None, threads: int | None = None, processes: int | None = None,
     devices: Sequence[int] | None = None, runner: Runner = "local", ray_address: str | None = None,
     ray_actors: int | None = None, lease_s: float = LEASE_S, grace: float = GRACE_SECONDS,
     progress: bool | Callable[[Progress], None] = True, **changes: Any,

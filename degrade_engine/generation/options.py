@@ -135,6 +135,9 @@ GROUPS = {
                      "machine. [default: fp32]"),
         click.option("--weights", type=FILE,
                      help="For --degrader or --start binned: made by `degrade-engine calibrate degradation`."),
+        click.option("--cameras", type=FILE,
+                     help="For --degrader or --start camera: made by `degrade-engine calibrate camera`, or the .json "
+                     "of a model that `tune` made."),
         click.option("--degrader-options", type=FILE,
                      help="TOML file that changes settings of --degrader or --start."),
         click.option("--tau", metavar="N|LOW:HIGH",

@@ -174,17 +174,17 @@ class Weighted:
 class BinnedDegrader(Degrader):
     """`--degrader binned`: with weights from `calibrate degradation`, which bring their own space, or uniform."""
 
-    kind, title = "binned", "binned"
+    kind, title, fitted = "binned", "binned", "weights"
     theta = Pipeline
     apply = staticmethod(pipeline.apply)
 
     @classmethod
-    def open(cls, options: Path | None = None, weights: Path | None = None) -> Self:
-        if weights is None:
+    def open(cls, options: Path | None = None, fitted: Path | None = None) -> Self:
+        if fitted is None:
             return cls(Weighted(read(Space, cls.kind, options), None))
         if options is not None:
             raise DegradeError("both weights and options were given", wanted="one: weights.json holds its own space")
-        found = read_weights(weights)
+        found = read_weights(fitted)
         return cls(Weighted(found.space, found.weights))
 
     def draw(self, seed: int, pair: int, scale: int) -> Pipeline:

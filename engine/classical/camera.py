@@ -27,14 +27,13 @@ import numpy as np
 from ..artefact import from_json, to_json
 from . import development, operations, optics, sensor
 from .camera_ranges import CAMERA, CameraRanges, CodecRanges, Spread
-from .degrader import Degrader
 from .development import Codec, Denoise, Messenger, Sharpening
 from .dice import chance, pick, throw, uniform
 from .operations import Pixels
 from .optics import Lens, Shrink
 from .sensor import Grain, Mosaic, Sensor
 
-__all__ = ["CAMERA", "Camera", "CameraDegrader", "CameraRanges", "Handling", "Shot", "apply", "draw", "shot"]
+__all__ = ["CAMERA", "Camera", "CameraRanges", "Handling", "Shot", "apply", "draw", "shot"]
 
 
 @dataclass(frozen=True)
@@ -243,14 +242,3 @@ def _lens_of_shot(camera: Camera) -> Lens | None:
         motion=one.motion,
         motion_angle=one.motion_angle,
     )
-
-
-class CameraDegrader(Degrader):
-    """`--degrader camera`: another camera for each pair."""
-
-    kind, title = "camera", "synthetic camera"
-    settings_of, theta = CameraRanges, Camera
-    apply = staticmethod(apply)
-
-    def draw(self, seed: int, pair: int, scale: int) -> Camera:
-        return draw(seed, pair, self.ranges)

@@ -42,15 +42,15 @@ class Degrader(ABC):
     """As papers, tables and the report have it."""
     settings_of: ClassVar[type[Any] | None] = None
     """The class of `ranges`, read from presets/KIND.toml; None where there are no settings."""
+    fitted: ClassVar[str | None] = None
+    """What it may be fitted to photographs by, as the option is called that names the file; None where it cannot be."""
     theta: ClassVar[type[Any] | None] = None
     """The class of the parameters; None where nothing is drawn."""
 
     @classmethod
-    def open(cls, options: Path | None = None, weights: Path | None = None) -> Self:
-        """With its published settings, or those of a TOML file laid over them. weights: for binned alone. Raises
-        DegradeError for files that do not fit."""
-        if weights is not None:
-            raise DegradeError(f"weights were given to the degrader {cls.kind}", wanted="weights with binned only")
+    def open(cls, options: Path | None = None, fitted: Path | None = None) -> Self:
+        """With its published settings, or those of a TOML file laid over them. fitted: a file of what the kind calls
+        so, for such kinds alone. Raises DegradeError for files that do not fit."""
         if cls.settings_of is None:
             if options is not None:
                 raise DegradeError(f"the degrader {cls.kind} has no settings", mend="leave its options out")

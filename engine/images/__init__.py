@@ -23,13 +23,13 @@ from .encoding import (
     usual_level,
 )
 from .files import BYTES_A_PIXEL, PIXEL_LIMIT, Encoded, File
-from .kinds import ENDINGS, kind_of, readable_endings
+from .kinds import ENDINGS, kind_of, photographs_in, readable_endings
 from .reading import Alpha, Pixels, read_rgb, read_size, resize_bicubic
 
 __all__ = [
     "BYTES_A_PIXEL", "ENDINGS", "FAST", "FORMATS", "PIXEL_LIMIT", "WEBP_EFFORT", "ZLIB_LEVEL", "Alpha", "BadImage",
-    "Encoded", "File", "Format", "Pixels", "PngLevel", "encode", "encode_png", "encode_webp", "kind_of", "read_rgb",
-    "read_size", "readable_endings", "resize_bicubic", "usual_level",
+    "Encoded", "File", "Format", "Pixels", "PngLevel", "encode", "encode_png", "encode_webp", "kind_of",
+    "photographs_in", "read_rgb", "read_size", "readable_endings", "resize_bicubic", "usual_level",
 ]  # fmt: skip
 
 # libvips keeps results by file name, so an overwritten file would read as before; its threads would compete with the

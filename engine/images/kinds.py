@@ -7,9 +7,10 @@ still gives it a name.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 
 from ..errors import BadImage
 from . import tiff
@@ -139,3 +140,8 @@ def _brands(data: bytes) -> Iterator[bytes]:
     yield data[8:12]
     for at in range(16, min(int.from_bytes(data[:4], "big"), len(data)), 4):
         yield data[at : at + 4]
+
+
+def photographs_in(folders: Sequence[Path]) -> list[Path]:
+    """The files in folders, and below, that look like photographs; a file stands for itself."""
+    return sorted(p for d in folders for p in ([d] if d.is_file() else d.rglob("*")) if p.suffix.lower() in ENDINGS)

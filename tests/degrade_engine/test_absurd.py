@@ -173,6 +173,7 @@ ODD = {
     "--pair-list": ["/dev/null", "/etc", LONG],
     "--degrader-options": ["/dev/null/x", "/etc", LONG],
     "--weights": ["/dev/null", "/etc"],
+    "--cameras": ["/dev/null", "/etc"],
     "--out": ["/dev/null", "/dev/null/x", "/proc/x/y", LONG, "\udcff\0"],
     "--pairs": ["99999999999", "100000001"],
     "--lr-size": ["16384", "7"],

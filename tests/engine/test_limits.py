@@ -17,6 +17,7 @@ from degrade_engine.engine.bundle import open_bundle
 from degrade_engine.engine.calibration_spec import read_precision
 from degrade_engine.engine.classical import degraders
 from degrade_engine.engine.classical.binned import read_weights
+from degrade_engine.engine.classical.camera_degrader import read_cameras
 from degrade_engine.engine.engine_spec import sealed_engine_spec
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.inputs import inventory_page
@@ -43,6 +44,7 @@ READERS: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "plan.json": ("plan.json", lambda file: status(file.parent)),
     "run.json": ("run.json", lambda file: _beside(file, "plan.json") or open_run(file.parent)),
     "weights.json": ("weights.json", read_weights),
+    "cameras.json": ("cameras.json", read_cameras),
     "calibration.json": ("calibration.json", lambda file: read_precision(file, "0" * 64)),
     "rows": ("rows.jsonl", read_rows),
     "settings": ("settings", lambda file: parse_settings(file.read_text())),

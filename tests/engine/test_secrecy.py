@@ -160,7 +160,7 @@ def test_every_sentence_about_a_place_is_without_them(vault, tmp_path, capfd):
     for url in urls:
         assert generate("folder", url, tmp_path / "out") == 2
         without(capfd.readouterr().err)
-    flags = ("--engine", "--out", "--weights", "--pair-list", "--pixel-limit", "--sink", "--nothing")
+    flags = ("--engine", "--out", "--weights", "--cameras", "--pair-list", "--pixel-limit", "--sink", "--nothing")
     for flag in flags:
         main(["generate", "--degrader", "bicubic", "--hr", str(vault), "--pairs", "1", flag, urls[3]])
         told = capfd.readouterr()

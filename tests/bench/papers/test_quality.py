@@ -20,7 +20,7 @@ from degrade_engine.bench.papers.true_pairs import PROTOCOLS, Pairs, read_folder
 from degrade_engine.engine import images  # noqa: E402
 from degrade_engine.engine.build import build  # noqa: E402
 from degrade_engine.engine.classical import camera  # noqa: E402
-from degrade_engine.engine.classical.dice import throw  # noqa: E402
+from degrade_engine.engine.classical.degraders import open_degrader  # noqa: E402
 from degrade_engine.engine.errors import DegradeError  # noqa: E402
 
 from ...engine import tiny_bundle  # noqa: E402
@@ -163,8 +163,9 @@ def test_fitted_cameras_are_those_of_the_tuned_models_record(tmp_path: Path) -> 
     (tmp_path / "my.json").write_text(json.dumps({"training": [{}, {"data": {"cameras": cameras}}]}))
     hr = [np.random.default_rng(at).integers(0, 256, (64, 64, 3), dtype=np.uint8) for at in range(3)]
     made = Baseline("camera, fitted", cameras=tmp_path / "my.json").make(Pairs("x", 4, hr, hr, {}), seed=0)
-    one = camera.shot(camera.draw(0, 1), throw(0, 1))
-    assert np.array_equal(made[1], camera.apply(hr[1], one, scale=4, noise_seed=1))
+    drawn = open_degrader("camera", cameras=tmp_path / "my.json").draw(0, 1, 4)  # as `generate` draws
+    assert drawn.lens in {camera.draw(0, at).lens for at in range(2)}
+    assert np.array_equal(made[1], camera.apply(hr[1], drawn, scale=4, noise_seed=1))
     assert len(made) == 3 and made[0].shape == (16, 16, 3)
 
 

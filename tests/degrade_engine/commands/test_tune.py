@@ -16,7 +16,7 @@ torch = pytest.importorskip("torch", reason="needs the extra train")
 
 from safetensors.torch import load_file  # noqa: E402
 
-from degrade_engine.calib import camera, held_out, tune  # noqa: E402
+from degrade_engine.calib import camera, fitting, held_out, tune  # noqa: E402
 from degrade_engine.cli import main  # noqa: E402
 from degrade_engine.engine.classical.camera import apply, draw  # noqa: E402
 from degrade_engine.engine.images import encode_png, read_rgb  # noqa: E402
@@ -62,7 +62,7 @@ def call(
     tmp_path: Path, samples: Path, lr: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> Call:
     """A tuning of four steps, with a look at the held-out part after every second: (exit code, what it said)."""
-    for module, name, value in ((camera, "MOST", 4), (tune, "SHARP", 12), (tune, "SAVED", 0.0),
+    for module, name, value in ((camera, "MOST", 4), (fitting, "SHARP", 12), (tune, "SAVED", 0.0),
                                 (held_out, "LOOKED", 12), (held_out, "POOL", 30)):  # fmt: skip
         monkeypatch.setattr(module, name, value)
     watched = tune.Keeper.__call__
