@@ -154,6 +154,18 @@ def tuned_name(row: Row) -> str:
     return f"{row['split']}: tuned, {run['minutes']} minutes{'' if run['kept'] else ', refused'}"
 
 
+def fitted(folder: Path) -> str:
+    """The degrader camera by `calibrate camera` on two cameras, a row a seed of the fit, beside bicubic and cameras
+    that were not fitted. Rows of fitted_cameras.jsonl say by `fit` which fit they are of."""
+    return table(rows_of(folder, "fitted_cameras"), fitted_name)
+
+
+def fitted_name(row: Row) -> str:
+    """What a row of `fitted` is."""
+    of = f", seed {row['fit']['seed']}" if "fit" in row else ""
+    return f"{row['split']}: {row['generator']}{of}"
+
+
 def is_alone(row: Row) -> bool:
     """Whether there was one candidate of RealDGen: the rows of `curve` and `table4`."""
     return bool(row["candidates"] == 1)
@@ -197,6 +209,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "scale2": lambda folder: table(of_split(folder, "scale2")),
     "unseen": unseen,
     "tuned": tuned,
+    "fitted": fitted,
     "table4": lambda folder: table(of_set(folder, "table4", alone=True)),
     "table5": lambda folder: table(of_set(folder, "table5", alone=False)),
     "table7": lambda folder: table(of_set(folder, "table7", alone=False)),
