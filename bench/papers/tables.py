@@ -162,7 +162,7 @@ def fitted(folder: Path) -> str:
 
 def fitted_name(row: Row) -> str:
     """What a row of `fitted` is."""
-    of = f", seed {row['fit']['seed']}" if "fit" in row else ""
+    of = f", seed {row['fit']['seed']}, {row['fit']['tries']} tries" if "fit" in row else ""
     return f"{row['split']}: {row['generator']}{of}"
 
 
