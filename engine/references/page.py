@@ -43,7 +43,7 @@ def summary(judged: Sequence[Judged]) -> list[str]:
     crops = sum(len(one.shot.crops) for one in judged)
     flat = sum(sum(one.shot.flat) for one in judged)
     said = [f"{counted(len(judged), 'photograph')}, {counted(crops, 'crop')} looked at"
-            + (f", {flat} of them flat, which `generate` passes over" if flat else "")]  # fmt: skip
+            + (f", {flat} of them flat, which a run passes over" if flat else "")]  # fmt: skip
     named = Counter(one.cluster for one in judged if one.cluster is not None)
     for cluster, count in sorted(named.items(), key=lambda one: str(one[0])):
         some = [one for one in judged if one.cluster == cluster]
