@@ -157,6 +157,9 @@ def test_places_that_are_not_there_are_one_sentence(tmp_path, photos):
 def test_a_store_whose_package_is_missing_names_the_extra(monkeypatch, where, extra):
     monkeypatch.setitem(sys.modules, "s3fs", None)
     monkeypatch.setitem(sys.modules, "gcsfs", None)
+    known = pytest.importorskip("fsspec.registry")._registry  # another test may have loaded them
+    for scheme in ("s3", "gs", "gcs"):
+        monkeypatch.delitem(known, scheme, raising=False)
     with pytest.raises(DegradeError, match=rf"pip install 'degrade-engine\[{extra}\]'"):
         places.at(where)
 
