@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ctypes
+import importlib.util
 import os
 import shutil
 import signal
 import subprocess
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -61,6 +63,24 @@ def root() -> Path:
 def samples(root: Path) -> Path:
     """The folder of bundled photographs: hr/ and reference/, listed in LICENSES.md."""
     return root / "samples"
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle_module(root: Path) -> ModuleType:
+    """tests/engine/tiny_bundle.py, loaded by its path: the tests are no package."""
+    found = importlib.util.spec_from_file_location("tiny_bundle", root / "tests" / "engine" / "tiny_bundle.py")
+    assert found is not None and found.loader is not None
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tiny_bundle_module: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The smallest bundle, of random weights and of the kind realdgen. Read it, do not change it: all tests share it
+    (copy it to damage it)."""
+    folder: Path = tiny_bundle_module.make(tmp_path_factory.mktemp("tiny") / "bundle")
+    return folder
 
 
 @pytest.fixture(scope="session")

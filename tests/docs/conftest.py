@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
 from pathlib import Path
 
@@ -10,16 +9,12 @@ import pytest
 
 
 @pytest.fixture(scope="session")
-def small_engine(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def small_engine(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An engine of random weights, to be read only: LR 16, 4 pairs a batch, 3 candidates."""
     from degrade_engine.engine.build import build
 
-    found = importlib.util.spec_from_file_location("tiny_bundle", root / "tests" / "engine" / "tiny_bundle.py")
-    assert found is not None and found.loader is not None
-    module = importlib.util.module_from_spec(found)
-    found.loader.exec_module(module)
-    folder = tmp_path_factory.mktemp("small")
-    return build(module.make(folder / "bundle"), folder / "engine", lr_size=16, batch=4, candidates=3, threads=1).folder
+    out = tmp_path_factory.mktemp("small") / "engine"
+    return build(tiny_bundle, out, lr_size=16, batch=4, candidates=3, threads=1).folder
 
 
 @pytest.fixture

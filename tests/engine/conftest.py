@@ -1,33 +1,14 @@
-"""The tiny bundle for every test of the runtime, and the devices that it runs on."""
+"""The engine of the tiny bundle for every test of the runtime, and the devices that it runs on."""
 
 from __future__ import annotations
 
 import ctypes
-import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 from .rigs import Faked, FakeDriver, Host, RealGpu, StandIn, nvidias_driver
-
-
-@pytest.fixture(scope="session")
-def tiny_bundle_module() -> ModuleType:
-    """tests/engine/tiny_bundle.py, loaded by its path: the tests are no package."""
-    found = importlib.util.spec_from_file_location("tiny_bundle", Path(__file__).with_name("tiny_bundle.py"))
-    assert found is not None and found.loader is not None
-    module = importlib.util.module_from_spec(found)
-    found.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="session")
-def tiny_bundle(tiny_bundle_module: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle folder shared by all tests: read it, do not change it (copy it to damage it)."""
-    folder: Path = tiny_bundle_module.make(tmp_path_factory.mktemp("tiny") / "bundle")
-    return folder
 
 
 @pytest.fixture(scope="session")

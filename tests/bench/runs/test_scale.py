@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from degrade_engine.bench.runs import scale
+from degrade_engine.bench.runs import crowd, scale
 from degrade_engine.cli import main
 
 
@@ -16,9 +16,9 @@ def test_every_shard_is_made_once_whoever_dies(samples: Path, deaths: int, apart
     row = scale.simulated(samples / "hr", 6, 48, deaths, apart)
     assert row["deaths"] == deaths and row["made_twice"] == 0
     assert (row["begun_twice"] > 0) == (deaths > 0) == (row["lost_s"] > 0)
-    assert row["wall_s"] >= row["perfect_s"] == pytest.approx(48 * 8 * scale.BATCH_S / 6, abs=0.01)
+    assert row["wall_s"] >= row["perfect_s"] == pytest.approx(48 * 8 * crowd.BATCH_S / 6, abs=0.01)
     if apart:  # nobody can know of a death before the lease is over
-        assert row["wall_s"] > scale.LEASE_S
+        assert row["wall_s"] > crowd.LEASE_S
 
 
 def test_requests_are_counted(samples: Path):
@@ -28,7 +28,7 @@ def test_requests_are_counted(samples: Path):
 
 
 def test_clocks_run_side_by_side():
-    clocks, ends = scale.Clocks(), {}
+    clocks, ends = crowd.Clocks(), {}
 
     def work(number: int) -> None:
         for _ in range(3):

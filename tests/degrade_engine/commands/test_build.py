@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
 import sys
 import types
@@ -16,26 +15,15 @@ from degrade_engine.engine.api import Engine
 SIZES = ["--lr-size", "16", "--batch", "2", "--candidates", "2", "--threads", "1"]
 
 
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
-    path = root / "tests" / "engine" / "tiny_bundle.py"
-    found = importlib.util.spec_from_file_location("tiny_bundle_for_commands", path)
-    assert found is not None and found.loader is not None
-    module = importlib.util.module_from_spec(found)
-    found.loader.exec_module(module)
-    folder: Path = module.make(tmp_path_factory.mktemp("tiny") / "bundle")
-    return folder
-
-
-def test_bundle_to_engine(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bundle_to_engine(tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "engine"
-    assert main(["build", str(bundle), "-o", str(out), "--precision", "fp16", *SIZES]) in (0, None)
+    assert main(["build", str(tiny_bundle), "-o", str(out), "--precision", "fp16", *SIZES]) in (0, None)
     said = capsys.readouterr()
     assert "computes in FP32" in said.err and "LR 16x16, 2 pairs x 2 candidates" in said.out
     assert "comparisons passed" in said.out
     with Engine.open(out) as engine:
         assert engine.spec.batch == 2
-    assert main(["build", str(bundle), "-o", str(out), "--precision", "fp16", *SIZES]) in (0, None)
+    assert main(["build", str(tiny_bundle), "-o", str(out), "--precision", "fp16", *SIZES]) in (0, None)
     assert "up to date" in capsys.readouterr().err
 
 
@@ -48,9 +36,9 @@ def test_bundle_to_engine(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFi
     ],
 )
 def test_mistakes_are_sentences(
-    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], change: list[str], said: str
+    tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], change: list[str], said: str
 ) -> None:
-    assert main(["build", str(bundle), "-o", str(tmp_path / "e"), *SIZES, *change]) == 2
+    assert main(["build", str(tiny_bundle), "-o", str(tmp_path / "e"), *SIZES, *change]) == 2
     err = capsys.readouterr().err
     assert said in err and "Traceback" not in err
     assert not list(tmp_path.iterdir())
@@ -62,14 +50,14 @@ def test_no_such_bundle(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
         assert name in capsys.readouterr().err
 
 
-def test_a_checkpoint_is_exported_first(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_checkpoint_is_exported_first(tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The export itself is tested with torch; here it is that the command hands over, once for all sizes."""
     made: list[Path] = []
 
     def export_checkpoint(checkpoint: Path, out: Path) -> Path:
         made.append(out)
         assert checkpoint.name == "model.safetensors" and not out.exists()
-        return Path(shutil.copytree(bundle, out))
+        return Path(shutil.copytree(tiny_bundle, out))
 
     fake = types.ModuleType("degrade_engine.export")
     fake.export_checkpoint = export_checkpoint  # type: ignore[attr-defined]

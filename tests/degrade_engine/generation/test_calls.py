@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
 import re
 from pathlib import Path
@@ -35,14 +34,10 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def engine(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Of the kind realdgen: LR 16, 4 pairs a batch, 2 candidates."""
-    found = importlib.util.spec_from_file_location("tiny", Path(__file__).parents[2] / "engine" / "tiny_bundle.py")
-    assert found is not None and found.loader is not None
-    tiny = importlib.util.module_from_spec(found)
-    found.loader.exec_module(tiny)
-    folder = tmp_path_factory.mktemp("engine")
-    return build(tiny.make(folder / "bundle"), folder / "engine", lr_size=16, batch=4, candidates=2, threads=1).folder
+    out = tmp_path_factory.mktemp("engine") / "engine"
+    return build(tiny_bundle, out, lr_size=16, batch=4, candidates=2, threads=1).folder
 
 
 def tree(folder: Path) -> dict[str, bytes]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
 import signal
@@ -36,20 +35,10 @@ engine_of(sys.argv[1], **sizes, cache=sys.argv[2], say=lambda text: print(text, 
 """
 
 
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    found = importlib.util.spec_from_file_location("tiny", Path(__file__).parents[2] / "engine" / "tiny_bundle.py")
-    assert found is not None and found.loader is not None
-    tiny = importlib.util.module_from_spec(found)
-    found.loader.exec_module(tiny)
-    folder: Path = tiny.make(tmp_path_factory.mktemp("tiny") / "bundle")
-    return folder
-
-
 @pytest.fixture()
-def named(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def named(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A name whose bundle the package carries."""
-    model = replace(bundled()["realdgen-tiny"], name="tiny", bundle=bundle)
+    model = replace(bundled()["realdgen-tiny"], name="tiny", bundle=tiny_bundle)
     monkeypatch.setattr(ready, "bundled", lambda: {"tiny": model})
     return "tiny"
 
@@ -75,7 +64,7 @@ def a_checkpoint(folder: Path, weights: bytes = b"weights") -> Path:
 
 
 @pytest.fixture()
-def exports(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+def exports(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """A stand-in for the export, which needs torch: where each went."""
     made: list[Path] = []
     fake = types.ModuleType("degrade_engine.export")
@@ -83,7 +72,7 @@ def exports(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     def export_checkpoint(checkpoint: Path, out: Path) -> Path:
         made.append(out)
         shutil.rmtree(out, ignore_errors=True)  # as the export puts another in its place
-        return Path(shutil.copytree(bundle, out))
+        return Path(shutil.copytree(tiny_bundle, out))
 
     fake.export_checkpoint = export_checkpoint  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "degrade_engine.export", fake)
@@ -120,16 +109,16 @@ def test_another_engine_has_another_place(named: str, tmp_path: Path, change: di
 
 
 def test_another_version_or_bundle_has_another_place(
-    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = tmp_path / "bundle"  # of the same name
-    shutil.copytree(bundle, other)
+    shutil.copytree(tiny_bundle, other)
     page = json.loads((other / "bundle.json").read_text())
     (other / "bundle.json").write_text(json.dumps(page | {"parent": {"checkpoint_sha256": "1" * 64}}))
     monkeypatch.setenv("DEGRADE_ENGINE_CACHE", str(tmp_path / "cache"))
-    made = {ready.engine_of(bundle, **SIZES), ready.engine_of(other, **SIZES)}
+    made = {ready.engine_of(tiny_bundle, **SIZES), ready.engine_of(other, **SIZES)}
     monkeypatch.setattr(ready, "_version", lambda: "9.9")
-    made.add(ready.engine_of(bundle, **SIZES))
+    made.add(ready.engine_of(tiny_bundle, **SIZES))
     assert len(made) == 3 and all(one.parent == tmp_path / "cache" / "engines" for one in made)
 
 
@@ -162,8 +151,8 @@ def test_a_checkpoint_is_exported_once(exports: list[Path], tmp_path: Path, no_b
     assert ready.engine_of(first) == first
 
 
-def test_two_processes_build_once(bundle: Path, tmp_path: Path) -> None:
-    words = [sys.executable, "-c", ENGINE_OF.format(before=""), str(bundle), str(tmp_path)]
+def test_two_processes_build_once(tiny_bundle: Path, tmp_path: Path) -> None:
+    words = [sys.executable, "-c", ENGINE_OF.format(before=""), str(tiny_bundle), str(tmp_path)]
     both = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     said = [process.communicate()[0] for process in both]
     assert [process.returncode for process in both] == [0, 0]
@@ -171,10 +160,10 @@ def test_two_processes_build_once(bundle: Path, tmp_path: Path) -> None:
     assert len([one for one in (tmp_path / "engines").iterdir() if one.is_dir()]) == 1
 
 
-def test_a_build_that_was_killed_is_not_used_and_is_cleared_away(bundle: Path, tmp_path: Path) -> None:
+def test_a_build_that_was_killed_is_not_used_and_is_cleared_away(tiny_bundle: Path, tmp_path: Path) -> None:
     """Killed in its parity gate: all networks lie there, in a folder of another name."""
     before = "parity.check = lambda *given, **named: print('KILL', flush=True) or sys.stdin.read()"
-    words = [sys.executable, "-c", ENGINE_OF.format(before=before), str(bundle), str(tmp_path)]
+    words = [sys.executable, "-c", ENGINE_OF.format(before=before), str(tiny_bundle), str(tmp_path)]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         while "KILL" not in process.stdout.readline():
@@ -183,7 +172,7 @@ def test_a_build_that_was_killed_is_not_used_and_is_cleared_away(bundle: Path, t
     left = [one.name for one in (tmp_path / "engines").iterdir() if one.is_dir()]
     assert len(left) == 1 and left[0].startswith(".") and left[0].endswith(".tmp")
     said: list[str] = []
-    folder = ready.engine_of(bundle, **SIZES, cache=tmp_path, say=said.append)
+    folder = ready.engine_of(tiny_bundle, **SIZES, cache=tmp_path, say=said.append)
     assert "making denoiser" in said and open_engine_spec(folder).parity.passed
     assert [one for one in (tmp_path / "engines").iterdir() if one.is_dir()] == [folder]
 
@@ -232,11 +221,11 @@ def test_what_is_no_model_is_a_sentence(model: str, said: str, tmp_path: Path, m
 
 
 def test_a_name_is_the_packages_unless_a_folder_here_holds_a_bundle(
-    named: str, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    named: str, tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / named).mkdir()
-    assert ready.bundle_of(named) == bundle
+    assert ready.bundle_of(named) == tiny_bundle
     (tmp_path / named / "bundle.json").touch()
     assert ready.bundle_of(named) == Path(named)
 

@@ -6,8 +6,11 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from degrade_engine.engine.objects import Out
 
 PAIRS, SHARD = 96, 16  # six shards of one batch
 MANY = ("--pairs", str(PAIRS), "--shard-pairs", str(SHARD), "--lr-size", "16", "--threads", "1")
@@ -30,6 +33,15 @@ def run(self, *given, **told):
 workers.Workers.run = run
 """
 
+HOLDER = """
+import sys
+from degrade_engine.engine.objects import out_of
+from degrade_engine.engine.runners.object_claims import claiming
+with claiming(out_of(sys.argv[1]), float(sys.argv[2])) as mine:
+    print(mine.name, [mine.take(what) for what in sys.argv[3:]], flush=True)
+    sys.stdin.readline()
+"""
+
 
 def words(photos: Path, out: Path, kind: str = "folder", *more: str) -> list[str]:
     return ["generate", "--degrader", "bicubic", "--hr", str(photos), "--sink", kind, "--out", str(out), *MANY, *more]
@@ -48,6 +60,19 @@ def start(line: list[str], code: str = "", everywhere: Path | None = None) -> su
     return subprocess.Popen(
         [sys.executable, "-c", body, *line], stderr=pipe, stdout=pipe, text=True, env=environment
     )  # fmt: skip
+
+
+@contextmanager
+def holder(out: Out, *what: str, lease_s: float = 60.0) -> Iterator[subprocess.Popen[str]]:
+    """A process that claims `what` of a run. Its name and what it got are attributes of what this gives."""
+    words = [sys.executable, "-c", HOLDER, str(out), str(lease_s), *what]
+    child = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        child.name, _, child.got = child.stdout.readline().partition(" ")  # type: ignore[attr-defined, union-attr]
+        yield child
+    finally:
+        child.kill()
+        child.communicate()
 
 
 def wait_for(what: Callable[[], object], seconds: float = 60) -> None:

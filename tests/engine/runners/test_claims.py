@@ -10,8 +10,6 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -21,14 +19,8 @@ from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.runners import claims
 from degrade_engine.engine.runners.claims import Claims
 
-HOLDER = """
-import sys, time
-from pathlib import Path
-from degrade_engine.engine.runners.claims import Claims
-with Claims(Path(sys.argv[1]), float(sys.argv[2])) as mine:
-    print(mine.name, [mine.take(what) for what in sys.argv[3:]], flush=True)
-    sys.stdin.readline()
-"""
+from .children import holder
+
 WORKER = """
 import random, sys, time
 from pathlib import Path
@@ -51,19 +43,6 @@ with Claims(out) as mine:
                     log.write(f"{what} ends\\n")
             mine.release(str(what))
 """
-
-
-@contextmanager
-def holder(out: Path, *what: str, lease_s: float = 60.0) -> Iterator[subprocess.Popen[str]]:
-    """Another process that claims `what`, and says what it got."""
-    words = [sys.executable, "-c", HOLDER, str(out), str(lease_s), *what]
-    child = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    try:
-        child.name, _, child.got = child.stdout.readline().partition(" ")  # type: ignore[attr-defined, union-attr]
-        yield child
-    finally:
-        child.kill()
-        child.communicate()
 
 
 def another(out: Path, monkeypatch: pytest.MonkeyPatch) -> Claims:

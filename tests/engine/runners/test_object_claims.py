@@ -8,7 +8,6 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,14 +18,8 @@ from degrade_engine.engine.objects import ObjectPath
 from degrade_engine.engine.runners import claims
 from degrade_engine.engine.runners.object_claims import ObjectClaims, at_work
 
-HOLDER = """
-import sys
-from degrade_engine.engine.objects import ObjectPath
-from degrade_engine.engine.runners.object_claims import ObjectClaims
-with ObjectClaims(ObjectPath("s3://bucket/run"), float(sys.argv[1])) as mine:
-    print(mine.name, [mine.take(what) for what in sys.argv[2:]], flush=True)
-    sys.stdin.readline()
-"""
+from .children import holder
+
 WORKER = """
 import random, sys, time
 from degrade_engine.engine.objects import ObjectPath
@@ -57,19 +50,6 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 OUT = ObjectPath("s3://bucket/run")
 
 
-@contextmanager
-def holder(*what: str, lease_s: float = 60.0) -> Iterator[subprocess.Popen[str]]:
-    """Another process that claims `what`, and says what it got."""
-    words = [sys.executable, "-c", HOLDER, str(lease_s), *what]
-    child = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    try:
-        child.name, _, child.got = child.stdout.readline().partition(" ")  # type: ignore[attr-defined, union-attr]
-        yield child
-    finally:
-        child.kill()
-        child.communicate()
-
-
 def elsewhere(
     monkeypatch: pytest.MonkeyPatch, lease_s: float = 60.0, machine: str = "0123abcd"
 ) -> ObjectClaims:  # fmt: skip
@@ -87,7 +67,7 @@ def take_within(mine: ObjectClaims, what: str, seconds: float) -> bool:
 
 
 def test_a_claim_is_one_processs_until_it_is_given_back(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    with ObjectClaims(OUT) as mine, holder("1") as child:
+    with ObjectClaims(OUT) as mine, holder(OUT, "1") as child:
         assert child.got.strip() == "[True]"
         assert mine.take("0") and mine.take("0") and not mine.take("1")
         assert mine.others() == {child.name} and not mine.lost("0")
@@ -102,7 +82,7 @@ def test_a_claim_is_one_processs_until_it_is_given_back(server: Server, monkeypa
 
 
 def test_a_killed_process_frees_its_claims_at_once_on_its_machine(server: Server, tmp_path: Path) -> None:
-    with holder("1") as child:
+    with holder(OUT, "1") as child:
         child.kill()
         child.wait()
         assert len(list(tmp_path.glob("degrade-engine-*"))) == 1
@@ -132,7 +112,7 @@ def test_a_process_elsewhere_is_dead_after_a_lease(server: Server, monkeypatch: 
 
 def test_a_lock_that_is_not_there_says_nothing(server: Server, tmp_path: Path) -> None:
     """Containers share a kernel, and so a machine's name, but no temporary folder."""
-    with holder("1") as child:
+    with holder(OUT, "1") as child:
         child.kill()
         child.wait()
         (tmp_path / f"degrade-engine-{child.name}" / "lock").unlink()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 from dataclasses import replace
@@ -293,19 +292,8 @@ def test_a_set_that_holds_test_pairs_is_refused(desk: Desk) -> None:
         desk.bench("--generator", f"leak={desk.test}")
 
 
-@pytest.fixture(scope="module")
-def bundle(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of random weights; reads a reference."""
-    found = importlib.util.spec_from_file_location("tiny_bundle", root / "tests" / "engine" / "tiny_bundle.py")
-    assert found is not None and found.loader is not None
-    module = importlib.util.module_from_spec(found)
-    found.loader.exec_module(module)
-    folder: Path = module.make(tmp_path_factory.mktemp("tiny") / "bundle")
-    return folder
-
-
-def test_a_model_is_built_and_reads_the_cameras_photographs(desk: Desk, bundle: Path) -> None:
-    model = f"mine={bundle} --tau 1 --steps 1"
+def test_a_model_is_built_and_reads_the_cameras_photographs(desk: Desk, tiny_bundle: Path) -> None:
+    model = f"mine={tiny_bundle} --tau 1 --steps 1"
     with pytest.raises(DegradeError, match="mine reads references. Expected: --lr"):
         desk.bench("--generator", model, "--noise", "0", "--seeds", "1")
     lr = desk.folder / "lr"
@@ -317,9 +305,9 @@ def test_a_model_is_built_and_reads_the_cameras_photographs(desk: Desk, bundle: 
     assert (plan["lr_size"], plan["tau"], plan["steps"], plan["reference"]["images"]) == (64, "1:1", 1, 1)
 
 
-def test_what_a_generator_lacks_is_said(desk: Desk, bundle: Path) -> None:
+def test_what_a_generator_lacks_is_said(desk: Desk, tiny_bundle: Path) -> None:
     engine = desk.folder / "engine"
-    assert degrade_engine(["build", str(bundle), "--lr-size", "16", "--batch", "1", "-o", str(engine)]) == 0
+    assert degrade_engine(["build", str(tiny_bundle), "--lr-size", "16", "--batch", "1", "-o", str(engine)]) == 0
     for given, said in (
         (f"mine={engine}", "makes LR of 16 pixels"),
         ("no-such-model", "build failed: .*no-such-model"),
