@@ -71,8 +71,8 @@ demo: .venv/demo
 		"$(abspath $(OUT)/report.html)" $$((SECONDS - began))
 
 # Two processes: most of a test's time is one core's, and the networks' threads are few. A process that dies ends the run:
-# with another one in its place, the rest would wait for ever. SlipCover notes which lines were run: it rewrites bytecode
-# and takes itself out again, and so costs little where coverage.py's trace costs a quarter of the time.
+# with another one in its place, the rest would wait for ever. SlipCover notes which lines were run: it rewrites bytecode,
+# and so costs less than coverage.py's trace, which takes a quarter of the time.
 COVERAGE := build/coverage.json
 test: .venv/test lint
 	@mkdir -p build

@@ -15,9 +15,10 @@ import sys
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from numpy.typing import NDArray
+if TYPE_CHECKING:  # doctor asks here where numpy may be broken
+    from numpy.typing import NDArray
 
 ABI, CUDA_ABI = 3, 4
 """DEGRADE_ABI and DEGRADE_CUDA_ABI of portable.h, raised with every change of a signature: a stale library or fatbin is

@@ -8,12 +8,20 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# SlipCover must not take its probes out while tests run. To do so it walks the frames of all threads, which keeps their
+# variables alive (a buffer goes back to the driver too late), and processes of tests died of it. Its own option for
+# this does not reach the processes of xdist. Set before any of our modules is imported.
+plugin = sys.modules.get("slipcover.pytest_plugin")
+if plugin and plugin._slipcover_instance:
+    plugin._slipcover_instance.d_miss_threshold = 10**9
 
 # Two processes with two spinning OpenMP threads each take twenty times as long as with one; torch reads this when it is
 # first imported, and so do the commands that tests start.

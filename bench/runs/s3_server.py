@@ -10,6 +10,7 @@ import logging
 import os
 import random
 import socket
+import sys
 import threading
 import time
 from collections import Counter
@@ -165,12 +166,20 @@ def writing_to(server: Server) -> Iterator[None]:
     """In the block this process and its children write to the server."""
     before = {name: os.environ.get(name) for name in server.environment}
     os.environ.update(server.environment)
+    _forget_stores()
     try:
         yield
     finally:
+        _forget_stores()
         for name, value in before.items():
             os.environ.pop(name)
             os.environ.update({} if value is None else {name: value})
+
+
+def _forget_stores() -> None:
+    """What s3fs has opened in this process keeps the server and the credentials of then."""
+    if s3fs := sys.modules.get("s3fs"):
+        s3fs.S3FileSystem.clear_instance_cache()
 
 
 def _break(environ: dict[str, Any]) -> None:
