@@ -50,9 +50,9 @@ def command(
       degrade-engine generate --degrader camera \\
         --cameras my-camera.json --hr my/sharp …
 
-    Cameras are drawn and bred, each photographs sharp crops, and the six are kept whose photographs measure most like
-    yours. No network is trained, and torch is not needed. The table at the end compares their LR, those of unfitted
-    cameras and plain bicubic with the photographs that were held out.
+    Many cameras are tried on sharp crops, and the best ones are varied. The six whose LR measure most like your
+    photographs are kept. No network is trained, and torch is not needed. The table at the end compares fitted cameras,
+    unfitted ones and plain bicubic with the photographs that were held out.
     """
     from degrade_engine.calib.fitting import calibrate
     from degrade_engine.engine.cores import cores

@@ -62,8 +62,9 @@ def command(
         --recipe recipe.json …
 
     A small grid of recipes makes LR of the same HR crops. They are compared with the camera's photographs as `match`
-    does it, without true pairs. Chosen is the recipe with the fewest network calls that is as near as the nearest: few
-    photographs give more calls. The file holds all that was tried. How long it takes is said after the first recipe.
+    does it, without true pairs. The recipe with the fewest network calls is taken, of those that are as near as the
+    nearest. With few photographs this is hard to tell, and a recipe with more calls is taken. The file holds all that
+    was tried. How long it takes is said after the first recipe.
     """
     from degrade_engine.calib import recipe, recipe_figure
     from degrade_engine.calib.degradation import read_crops

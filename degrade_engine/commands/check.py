@@ -26,7 +26,7 @@ def command(ctx: click.Context, pairs: Path, threads: int | None, as_json: bool)
     PAIRS is what `generate` wrote (with any --sink), or a folder of pairs from elsewhere whose names say which images
     are HR or GT and which are LR or LQ (DIV2K, BasicSR).
 
-    Found are: images that cannot be decoded; a GT whose size is no multiple of the LQ's; an LQ of another scene (and
+    It finds: images that cannot be decoded; a GT whose size is no multiple of the LQ's; an LQ of another scene (and
     whose it is); an LQ that is turned, mirrored, shifted by three quarters of a pixel or more, has swapped channels or
     other colours; black or constant images; the same image twice. For sets of `generate` also: names, counts and file
     sizes, and anything but 8-bit RGB without profile and EXIF.

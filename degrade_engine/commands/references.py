@@ -81,10 +81,10 @@ def command(
     Example:
       degrade-engine references my/camera --list references.jsonl
 
-    WHERE is given as to `generate --reference`, which reads the list. Found are photographs that are flat all over,
-    clipped, blurred, made larger, taken twice or by another camera. The others are put into clusters of like
-    degradation. The page shows crops of each cluster and what was found. In the list, photographs with findings have
-    the weight 0.
+    WHERE is given as to `generate --reference`, which reads the list. This finds photographs that are flat all over,
+    clipped, blurred or made larger, near-duplicates, and those of another camera. The others are put into clusters of
+    like degradation. The page shows crops of each cluster and what was found. In the list, photographs with findings
+    have the weight 0.
     """
     for file, endings in ((list_file, (".jsonl",)), (features, (".npy",)), (table, TABLES)):
         if file is not None and file.suffix not in endings:

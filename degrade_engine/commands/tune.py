@@ -116,8 +116,7 @@ def lines(found: Tuned, out: Path) -> Iterator[str]:
         yield (f"The tuned model is nearer to the {found.held_out} photographs that were held out. "
                f"{out} holds it, as it was after {found.best_step} of {found.steps} steps.")  # fmt: skip
     else:
-        yield (f"Tuning did not bring the LR nearer to the {found.held_out} photographs that were held out, by "
-               f"measures and without loss in fine detail. "
+        yield (f"Tuning did not help: its LR are not nearer to the {found.held_out} photographs that were held out. "
                f"{out} holds the weights of the model it began with.")  # fmt: skip
     if found.held_out < ENOUGH:
         yield (f"{found.held_out} photographs are few to judge by, and the verdict can be wrong: give more, or compare "
