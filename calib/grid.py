@@ -22,6 +22,7 @@ NOISE = (0.0, 1.0, 2.0)  # grey levels
 STEPS = (1, 2, 5)
 SHARES = (4, 2, 1)  # of the tau that is recommended: a quarter, half, all
 REFERENCES = (1, 4, 16)
+VARIETY, TEMPERATURE = (1.0, 0.5, 0.25), (1.0, 0.7, 0.5)
 CANDIDATES = 3
 PLAIN_STARTS = ("reconstruction", "bicubic")  # a degrader's are of its own distribution, not of the camera's
 NO_CALL = Recipe((0, 0), None, "even", "ddpm", 0.0, "reconstruction", candidates=1, filter=False)
@@ -44,6 +45,8 @@ def grid(spec: EngineSpec) -> list[Recipe]:
     if kind.reads_reference:
         cheap = found[:2] + [one for one in found if calls(one) == 1][:1]  # no call, the recommended, one call
         found += [one.but(references=m) for one in cheap for m in REFERENCES]
+    if kind.draws:
+        found += [single.but(variety=v, temperature=t) for v in VARIETY for t in TEMPERATURE]
     if kind.can_filter:
         several = single.but(candidates=min(CANDIDATES, spec.rows), filter=True)
         found += [several.but(steps=1), several.but(tau=2 * tau)]
@@ -85,4 +88,6 @@ def said(recipe: Recipe) -> str:
     parts = [f"{tau}, {steps}, {recipe.solver}" if high else "no call", f"start {recipe.start}"]
     parts += [f"{recipe.candidates} candidates"] * (recipe.candidates > 1)
     parts += [f"{recipe.references} references"] * (recipe.references > 1)
+    parts += [f"variety {recipe.variety:g}"] * (recipe.variety != 1)
+    parts += [f"temperature {recipe.temperature:g}"] * (recipe.temperature != 1)
     return ", ".join(parts + [f"noise {recipe.noise:g}"] * (recipe.noise > 0))

@@ -247,6 +247,8 @@ class Engine:
             hr=None if self.hr_scale is None else np.stack(hr),
             fusion_weight=how.fusion_weight,
             noise=how.noise,
+            variety=how.variety,
+            temperature=how.temperature,
         )
 
     def _references(self, reference: Bytes | Sequence[Bytes] | None, n: int) -> list[Bytes] | None:

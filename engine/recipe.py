@@ -30,7 +30,8 @@ STARTS = tuple(dict.fromkeys((*OWN_STARTS, *DEGRADERS)))
 CLASSICAL = tuple(one for one in STARTS if one not in OWN_STARTS)
 MOST_STEPS = 2**15 - 1  # a larger tau does not fit into a plan's columns
 MOST_CANDIDATES, MOST_REFERENCES = 1024, 64
-USUAL: dict[str, Any] = {"fusion_weight": None, "noise": 0.0, "references": 1}
+MOST_CHANCE = 2.0  # of variety and temperature
+USUAL: dict[str, Any] = {"fusion_weight": None, "noise": 0.0, "references": 1, "variety": 1.0, "temperature": 1.0}
 """What a page names only where it is something else: older pages, and kinds without, keep their names."""
 
 
@@ -50,6 +51,9 @@ class Recipe:
     fusion_weight  w of UDDM's eq. 1, the share of P-DDM in the LR, 0 to 1; None: the kind fuses nothing
     noise          standard deviation of white noise on the finished LR, grey levels, 0 to 255: ours, in no paper
     references     of a pair, whose degradation is put together (sampling/references.py), 1 to 64: ours, in no paper
+    variety        how much the degradation differs from pair to pair, for a kind that draws F_deg: a factor on the
+                   standard deviation of the draw, 0 to 2; 1 as trained, 0 the camera's mean
+    temperature    for the same kinds, a factor on the noise of x_tau, 0 to 2: below 1 the LR are less noisy
 
     Numbers may be numpy's. Raises DegradeError for a number or a word that no engine could take.
     """
@@ -65,6 +69,8 @@ class Recipe:
     fusion_weight: float | None = None
     noise: float = 0.0
     references: int = 1
+    variety: float = 1.0
+    temperature: float = 1.0
 
     def __post_init__(self) -> None:
         settled = {
@@ -75,6 +81,8 @@ class Recipe:
             "fusion_weight": None if self.fusion_weight is None else number("fusion_weight", self.fusion_weight, 0, 1),
             "noise": number("noise", self.noise, 0, MOST_NOISE),
             "references": whole("references", self.references, 1, MOST_REFERENCES),
+            "variety": number("variety", self.variety, 0, MOST_CHANCE),
+            "temperature": number("temperature", self.temperature, 0, MOST_CHANCE),
         }
         for name, value in settled.items():
             object.__setattr__(self, name, value)
@@ -151,6 +159,9 @@ class Recipe:
         if self.fusion_weight is not None and not can.fuses:
             fact = f"The fusion weight is {self.fusion_weight:g}, and {kind} has no use for it"
             raise DegradeError(fact, mend="leave it out")
+        for name in ("variety", "temperature"):
+            if getattr(self, name) != 1 and not can.draws:
+                raise DegradeError(f"{name} is {getattr(self, name):g}, and {kind} draws no LR", mend="leave it out")
         if self.fusion_weight is None and can.fuses:
             raise DegradeError(f"{kind} needs a fusion weight", wanted="0 to 1")
 

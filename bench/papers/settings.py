@@ -28,6 +28,9 @@ BASE = Recipe((10, 10), 2, "even", "ddpm", 0.0, "reconstruction", candidates=1, 
 """What `--settings` leaves out."""
 
 
+LATER = ("fusion_weight", "without", "noise", "references", "variety", "temperature")  # keys of few settings
+
+
 @dataclass(frozen=True)
 class Setting:
     """How an engine is run. recipe: with as many candidates as the engine makes and its kind's own fusion weight, see
@@ -51,7 +54,9 @@ class Setting:
         page = {"start": r.start, "tau": low if low == high else [low, high], "steps": r.steps, "spacing": r.spacing,
                 "solver": r.solver, "eta": r.eta, "reference": self.reference, "filter": r.filter}  # fmt: skip
         later = {"fusion_weight": r.fusion_weight, "without": self.without, "noise": r.noise or None,
-                 "references": r.references if r.references > 1 else None}  # fmt: skip
+                 "references": r.references if r.references > 1 else None,
+                 "variety": r.variety if r.variety != 1 else None,
+                 "temperature": r.temperature if r.temperature != 1 else None}  # fmt: skip
         return page | {name: value for name, value in later.items() if value is not None}
 
 
@@ -66,7 +71,7 @@ def parse_settings(text: str) -> list[Setting]:
     """Settings out of a JSON list of objects. Raises DegradeError."""
     found = parse_json(text.encode("utf-8", "replace"), "--settings")
     if not isinstance(found, list) or not all(isinstance(page, dict) for page in found):
-        names = ", ".join(Setting().to_json() | dict.fromkeys(("fusion_weight", "without", "noise", "references")))
+        names = ", ".join(Setting().to_json() | dict.fromkeys(LATER))
         raise DegradeError(f"--settings is {text[:80]}", wanted=f"a JSON list of objects with these keys: {names}")
     return [from_json(page) for page in found]
 

@@ -66,6 +66,7 @@ def in_words(s: dict[str, Any]) -> str:
     unfiltered = "" if s["filter"] or s["reference"] == "none" else ", no filter"
     lost = {None: "", "degradation": ", F_deg zero", "content": ", F_cont zero"}[s.get("without")]
     several = f", {s['references']} references" if s.get("references") else ""
+    several += "".join(f", {name} {s[name]:g}" for name in ("variety", "temperature") if name in s)
     return f"tau {tau}, {steps}, {s['solver']}{start}{unfiltered}{lost}{several}{noise}"
 
 

@@ -191,7 +191,8 @@ def recipe(asked: dict[str, Any]) -> str | Path:
 
 def changes(asked: dict[str, Any]) -> dict[str, Any]:
     """The fields of the recipe that were given by hand. Raises DegradeError."""
-    names = ("spacing", "solver", "start", "candidates", "eta", "fusion_weight", "noise", "references")
+    names = ("spacing", "solver", "start", "candidates", "eta", "fusion_weight", "noise", "references",
+             "variety", "temperature")  # fmt: skip
     given: dict[str, Any] = {name: asked[name] for name in names if asked[name] is not None}
     given |= {name: read(asked[name]) for name, read in (("tau", read_tau), ("steps", read_steps)) if asked[name]}
     return given | ({"filter": False} if asked["no_filter"] else {})

@@ -19,7 +19,7 @@ from degrade_engine.engine.inputs.inventory import IDENTITIES
 from degrade_engine.engine.kinds import KINDS
 from degrade_engine.engine.pipeline.stops import GRACE_SECONDS
 from degrade_engine.engine.planning import SAVE_UP_TO
-from degrade_engine.engine.recipe import MOST_REFERENCES, STARTS, Recipe
+from degrade_engine.engine.recipe import MOST_CHANCE, MOST_REFERENCES, STARTS, Recipe
 from degrade_engine.engine.runners.claims import LEASE_S
 from degrade_engine.engine.schedule import SOLVERS, SPACINGS
 from degrade_engine.engine.sinks.sink import Gt
@@ -68,6 +68,7 @@ def _presets(of: Callable[[Recipe], object]) -> str:
     return f"[default: {small} for realdgen-small, {usual} for realdgen-tiny{more}]"
 
 
+_ONE = KINDS["onecall"].recipes["recommended"]
 GROUPS = {
     "The usual options": (
         click.option("--hr", metavar="WHERE",
@@ -192,6 +193,12 @@ GROUPS = {
                      help="Noise of ddim: 0 is deterministic, 1 is as much as ddpm."),
         click.option("--fusion-weight", type=click.FloatRange(0, 1), metavar="0..1",
                      help="For UDDM: share of P-DDM in each LR; 0 is DDM alone. [default: 0.5]"),
+        click.option("--variety", type=click.FloatRange(0, MOST_CHANCE), metavar="0..2",
+                     help="For realdgen-small: how much the degradation differs from pair to pair. 0: all pairs have "
+                     f"the camera's mean. [default: {_ONE.variety:g}]"),
+        click.option("--temperature", type=click.FloatRange(0, MOST_CHANCE), metavar="0..2",
+                     help="For realdgen-small: how much noise of its own each LR gets. "
+                     f"[default: {_ONE.temperature:g}]"),
         click.option("--tile-overlap", type=click.IntRange(1), metavar="PX",
                      help="Least overlap of neighbouring tiles in LR pixels. [default: a quarter of the engine's LR "
                      "size]"),

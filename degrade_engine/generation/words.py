@@ -28,12 +28,14 @@ def settings(plan: Plan) -> str:
     steps = "every step" if recipe.steps is None else f"{recipe.steps} {recipe.spacing} steps"
     fusion = "" if recipe.fusion_weight is None else f"fusion weight {recipe.fusion_weight:g}, "
     noise = f"noise {recipe.noise:g}, " if recipe.noise else ""
+    chances = {"variety": recipe.variety, "temperature": recipe.temperature}
+    chance = "".join(f"{name} {factor:g}, " for name, factor in chances.items() if factor != 1)
     several = f"{recipe.references} references per pair, " if recipe.references > 1 else ""
     tiles = f"LR size {plan.lr_size} in tiles that share {options.tile_overlap}, " if options.tile_overlap else ""
     return (
         f"preset {recipe.label}: tau {tau}, {steps}, {recipe.solver}, start {recipe.start}, "
         f"{recipe.candidates} candidates{'' if recipe.filter else ' (no filter)'}, "
-        f"{fusion}{several}{noise}{tiles}seed {options.seed}"
+        f"{fusion}{several}{chance}{noise}{tiles}seed {options.seed}"
     )
 
 

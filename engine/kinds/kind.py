@@ -52,6 +52,11 @@ class ModelKind:
         """Whether a start image is noised and denoised; without, tau is 0 and the model's LR is the result."""
         return "step" in self.parts.values()
 
+    @property
+    def draws(self) -> bool:
+        """Whether F_deg and the LR are drawn: one of many that the camera could have taken."""
+        return bool(self.drawn)
+
     def check(self, parts: Mapping[str, PartSpec], where: str) -> None:
         """DegradeError unless the parts are this kind's, with files, in an order in which they can run."""
         for name in self.parts:

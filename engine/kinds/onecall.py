@@ -38,14 +38,15 @@ class OneCallSampler(Sampler):
         device = self.device
         self.tensors["w"] = device.allocate((self._room, numbers), np.float32)
         self._nothing = device.allocate((self.batch, numbers), np.float32)
-        self._unit, self._shot = device.allocate((self.batch, 2), np.float32), device.allocate((self.batch,), np.uint32)
-        device.upload(self._unit, np.tile(np.array([0, 1], np.float32), (self.batch, 1)))
+        self._w_scale = device.allocate((self.batch, 2), np.float32)
+        self._shot = device.allocate((self.batch,), np.uint32)
         device.upload(self._shot, np.full((self.batch,), SHOT, np.uint32))
 
     def draw(self, batch: Batch) -> None:
         seed, pairs, _ = self.counters(batch)
+        self.device.upload(self._w_scale, np.tile(np.array([0, batch.variety], np.float32), (self.batch, 1)))
         self.device.launch(
-            "start", x=self.tensors["w"][: self.batch], x_start=self._nothing, coefficients=self._unit, seed=seed,
+            "start", x=self.tensors["w"][: self.batch], x_start=self._nothing, coefficients=self._w_scale, seed=seed,
             pairs=pairs[: self.batch], candidates=self._shot,
         )  # fmt: skip
 

@@ -185,4 +185,6 @@ def assemble(plan: Plan, schedule: Schedule, outcomes: Sequence[Outcome], reads_
         hr=hr,
         fusion_weight=recipe.fusion_weight,
         noise=recipe.noise,
+        variety=recipe.variety,
+        temperature=recipe.temperature,
     )

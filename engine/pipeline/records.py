@@ -163,6 +163,8 @@ def row(
         "start": inputs.start_record,
         **({} if recipe.fusion_weight is None else {"fusion_weight": recipe.fusion_weight}),
         **({"noise": recipe.noise} if recipe.noise else {}),
+        **({"variety": recipe.variety} if recipe.variety != 1 else {}),
+        **({"temperature": recipe.temperature} if recipe.temperature != 1 else {}),
         **({} if options.tile_overlap is None else {"tile_overlap": options.tile_overlap}),
         "seed": options.seed,
         "candidates": [

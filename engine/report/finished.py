@@ -50,6 +50,8 @@ class PlanPage:
     hr: Images
     reference: Images
     noise: float = 0.0
+    variety: float = 1.0
+    temperature: float = 1.0
 
     def __post_init__(self) -> None:
         _within("plan.json", {"lr_size": self.lr_size, "scale": self.scale}, MOST_SIDE)

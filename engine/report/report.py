@@ -202,6 +202,8 @@ def facts(run: Finished) -> list[Fact]:
         ("Solver", plan.solver, f"η {plan.eta:g}" if has_eta else ""),
         ("Start image" if plan.tau != "0:0" else "Degrader", start_name(plan.start), ""),
         ("Candidates", f"{plan.candidates}", "one kept" if plan.filter else "no filter"),
+        *([("Variety", f"{plan.variety:g}", "factor on the draw of F_deg")] if plan.variety != 1 else []),
+        *([("Temperature", f"{plan.temperature:g}", "factor on the noise of x_τ")] if plan.temperature != 1 else []),
         *([("Noise", f"{plan.noise:g}", "grey levels, white, on each LR")] if plan.noise else []),
         ("Time", *(time if wall < 7200 else (f"{wall / 3600:.1f}", "h"))),
         ("Speed", "–" if speed is None else figure(speed), "" if speed is None else "pairs/s, of one process"),

@@ -37,6 +37,7 @@ class Batch:
     hr         u8 [n, r·h, r·w, 3]: the HR itself, for a kind that reads it; else None
     fusion_weight  w of UDDM's eq. 1, 0..1, for a kind that fuses; else None
     noise      standard deviation of the white noise that the LR gets at the end, grey levels; 0 = none
+    variety, temperature  factors on the draw of F_deg and on the noise of x_tau, for a kind that draws; else 1
     """
 
     content: Bytes
@@ -49,6 +50,8 @@ class Batch:
     hr: Bytes | None = None
     fusion_weight: float | None = None
     noise: float = 0.0
+    variety: float = 1.0
+    temperature: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,6 +147,9 @@ def check_batch(batch: Batch, model: Model, runner: Runner, filter: bool) -> NDA
         wanted = "a number from 0 to 1" if kind.fuses else "None: this kind of engine fuses nothing"
         raise DegradeError(f"The fusion weight is {w}", wanted=wanted)
     check_noise(batch.noise)
+    if (batch.variety, batch.temperature) != (1, 1) and not kind.draws:
+        fact = f"variety and temperature are {batch.variety:g} and {batch.temperature:g}"
+        raise DegradeError(fact, wanted="1: this kind of engine draws no LR")
     valid = np.ones(n, np.bool_) if batch.valid is None else batch.valid
     if valid.shape != (n,) or valid.dtype != np.bool_:
         raise DegradeError(f"valid is {valid.dtype} {valid.shape}", wanted=f"bool ({n},)")

@@ -103,7 +103,7 @@ class Sampler(Runner):
         valid = check_batch(batch, self.model, self, filter)
         launch = self.device.launch
         tables = [table if good else None for table, good in zip(batch.tables, valid, strict=True)]
-        steps, clip = self._upload_tables(tables)
+        steps, clip = self._upload_tables(tables, batch.temperature)
         self._upload(batch)
         calls = self._read_references(batch)
         self.draw(batch)
@@ -201,9 +201,9 @@ class Sampler(Runner):
         several = batch.reference if batch.reference.ndim == 5 else batch.reference[:, None]
         return self._references.read(several, one)
 
-    def _upload_tables(self, tables: Sequence[SolverTable | None]) -> tuple[int, bool]:
-        """Coefficients and timesteps of every step and row, and the start's; returns the number of steps
-        and clip.
+    def _upload_tables(self, tables: Sequence[SolverTable | None], temperature: float) -> tuple[int, bool]:
+        """Coefficients and timesteps of every step and row, and the start's, its noise times the temperature; returns
+        the number of steps and clip.
         """
         clips = {table.clip for table in tables if table is not None}
         if len(clips) > 1:
@@ -214,6 +214,7 @@ class Sampler(Runner):
         for i, table in enumerate(tables):
             if table is not None:
                 starts[i] = self.model.schedule.start(table.tau)
+        starts[:, 1] *= np.float32(temperature)
         steps = len(coefficients)
         self.device.upload(self._coefficients[:steps], coefficients)
         self.device.upload(self._timesteps[:steps], timesteps)

@@ -172,3 +172,48 @@ def test_the_noise_of_f_deg_is_the_pairs_own(engines: dict[tuple[str, int], Path
         last = engine.degrade(hr[:1], camera[:1], first=5, tau=0)
     assert len({image.tobytes() for image in made.lr}) == 6
     np.testing.assert_array_equal(last.lr[0], made.lr[5])
+
+
+def test_variety_and_temperature_are_factors_of_the_draws(engines: dict[tuple[str, int], Path]) -> None:
+    """With neither of them, pairs of one HR and one camera are the same; with less of one they differ less."""
+    rng = np.random.default_rng(1)
+    hr = np.repeat(rng.integers(0, 256, (1, 4 * LR, 4 * LR, 3), dtype=np.uint8), 4, axis=0)
+    camera = np.repeat(rng.integers(0, 256, (1, LR, LR, 3), dtype=np.uint8), 4, axis=0)
+    with Engine.open(engines["onecall", 4], threads=1) as engine:
+
+        def spread(**changes: float) -> float:
+            return float(engine.degrade(hr, camera, **changes).lr.astype(float).std(axis=0).mean())
+
+        still = spread(variety=0.0, temperature=0.0)
+        assert still == 0
+        for name in ("variety", "temperature"):
+            other = {"variety": 0.0, "temperature": 0.0}
+            some, all_ = spread(**other | {name: 0.3}), spread(**other | {name: 1.0})
+            assert 0 < some < 0.8 * all_, name
+        for wrong in (-0.1, 2.1):
+            with pytest.raises(DegradeError, match="variety is .*a number, 0 to 2"):
+                engine.degrade(hr, camera, variety=wrong)
+    with (
+        Engine.open(engines["realdgen", 4], threads=1) as engine,
+        pytest.raises(DegradeError, match="temperature is 0.5, and an engine of the kind realdgen draws no LR"),
+    ):
+        engine.degrade(hr, camera, temperature=0.5)
+
+
+def test_a_run_says_its_variety_and_temperature(
+    engines: dict[tuple[str, int], Path], photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = generate(engines["onecall", 4], photos, tmp_path / "pairs", "--variety", 0.4, "--temperature", 0.9)
+    assert all((row["variety"], row["temperature"]) == (0.4, 0.9) for row in rows)
+    assert "variety 0.4, temperature 0.9, " in capsys.readouterr().err
+    usual = generate(engines["onecall", 4], photos, tmp_path / "usual", "--variety", 1, "--temperature", 1)
+    page = json.loads((tmp_path / "usual" / "plan.json").read_text())
+    assert "variety" not in page and "variety" not in usual[0], "as trained it is not named: older plans keep theirs"
+    hr = np.stack([images.read_rgb(tmp_path / "pairs" / "gt" / f"{row['name']}.png") for row in rows])
+    camera = np.stack([crops_of(row, photos) for row in rows])
+    with Engine.open(engines["onecall", 4], threads=1) as engine:
+        made = engine.degrade(hr, camera, seed=5, variety=0.4, temperature=0.9)
+    np.testing.assert_array_equal(made.lr, lr_of(tmp_path / "pairs"))
+    assert main(["report", str(tmp_path / "pairs"), "-o", str(tmp_path / "report.html")]) == 0
+    page_of = (tmp_path / "report.html").read_text()
+    assert "Variety" in page_of and "Temperature" in page_of
