@@ -13,6 +13,7 @@
 #include "select.h"
 #include "tiles.h"
 #include "update.h"
+#include "ziggurat.h"
 
 // One copy for any x86-64 and a wider one where the processor has it; contraction is off in all, so the bits
 // are the same.
@@ -400,6 +401,20 @@ void degrade_normals(float* out,  // [rows, elements]
             std::copy(z, z + std::min(kTile, elements - first), out + row * elements + first);
         }
     });
+}
+
+void degrade_ziggurat(uint64_t* state,  // [6] in/out, of SFC64: a, b, c, counter, whether half a word is left, that half
+                      float* out,       // [count]
+                      int64_t count) {
+    static const degrade::Ziggurat z;
+    degrade::Sfc64 dice{state[0], state[1], state[2], state[3], state[4] != 0, static_cast<uint32_t>(state[5])};
+    for (int64_t i = 0; i < count; ++i) out[i] = degrade::ziggurat_normal(dice, z);
+    state[0] = dice.a;
+    state[1] = dice.b;
+    state[2] = dice.c;
+    state[3] = dice.counter;
+    state[4] = dice.has_half;
+    state[5] = dice.half;
 }
 
 void degrade_update(float* x,                   // [rows, elements] in/out

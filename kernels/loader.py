@@ -44,6 +44,8 @@ _SIGNATURES: dict[str, list[Any]] = {
     "degrade_philox": [_pointer, _word, _word, _pointer, _long],
     # out, rows, elements, key low, key high, pairs, candidates, steps, threads
     "degrade_normals": [_pointer, _long, _long, _word, _word, _pointer, _pointer, _pointer, _int],
+    # state, out, count
+    "degrade_ziggurat": [_pointer, _pointer, _long],
     # x, eps, x0_prev, coefficients, clip, rows, elements, key low, key high, pairs, candidates, steps, threads
     "degrade_update": [_pointer] * 4 + [_int, _long, _long, _word, _word] + [_pointer] * 3 + [_int],
     # x, x_start, coefficients, rows, elements, key low, key high, pairs, candidates, threads

@@ -25,6 +25,8 @@ import numpy as np
 from PIL import Image
 
 from degrade_engine.engine import images, run
+from degrade_engine.engine.classical import kernels as blurs
+from degrade_engine.engine.classical import operations
 from degrade_engine.engine.images import ZLIB_LEVEL, Pixels, encode, jpeg, png
 from degrade_engine.engine.pipeline import stages
 from degrade_engine.engine.planning import Order, Planned
@@ -35,6 +37,7 @@ from degrade_engine.engine.sampling.batch import Batch, Begun
 from degrade_engine.engine.sampling.starts import StartEngine
 from degrade_engine.engine.schedule import Schedule
 from degrade_engine.engine.sinks import Output
+from degrade_engine.kernels import ziggurat
 
 from ..rows import Row, markdown, rows_of
 from .formats import cut
@@ -137,10 +140,17 @@ def whole_run(code: str, planned: Planned, engine: StartEngine, output: Output, 
 @contextmanager
 def as_before() -> Iterator[None]:
     """What the code did in release 0.2, but for how PNGs are written: Pillow resizes, libvips decodes everything, freed
-    memory goes back to the system."""
+    memory goes back to the system. Degraders work on the whole image at a time, numpy draws their noise, and denormal
+    taps are as any other."""
     decodes = patch.object(jpeg, "sound", lambda _: None), patch.object(png, "sound", lambda _: None)
-    freed = patch.object(stages, "keep_freed", lambda: False)
-    with patch.object(images, "resize_bicubic", by_pillow), decodes[0], decodes[1], freed:
+    others = (
+        patch.object(images, "resize_bicubic", by_pillow), patch.object(stages, "keep_freed", lambda: False),
+        patch.object(operations, "ROWS", 1 << 30), patch.object(ziggurat, "agrees", lambda: False),
+        patch.object(blurs, "without_denormals", lambda taps: taps),
+    )  # fmt: skip
+    with ExitStack() as stack:
+        for one in (*decodes, *others):
+            stack.enter_context(one)
         yield
 
 

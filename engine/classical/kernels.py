@@ -91,6 +91,20 @@ def products(kernel: Kernel, most: int) -> tuple[tuple[Kernel, Kernel], ...]:
     return tuple(terms)
 
 
+def without_denormals(taps: Kernel) -> Kernel:
+    """The taps of a kernel, or of one of its products, with 0 for those that are too small for a normal float.
+
+    They are less than float32 holds beside the next tap, and a processor may take ten times as long over them. Taps
+    that would become symmetric, or antisymmetric, stay: OpenCV sums those in another order.
+    """
+    kept = np.where(np.abs(taps) < np.finfo(np.float32).tiny, np.float32(0), taps)
+    return taps if taps.ndim == 1 and _symmetry(kept) != _symmetry(taps) else kept
+
+
+def _symmetry(taps: Kernel) -> tuple[bool, bool]:
+    return np.array_equal(taps, taps[::-1]), np.array_equal(taps, -taps[::-1])
+
+
 def bessel_j1(x: _Grid) -> _Grid:
     """J1(x) = 2/pi * integral of sin(t) sin(x sin t) over 0..pi/2, by the midpoint rule with 40 points.
 

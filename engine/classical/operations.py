@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from ...kernels.ziggurat import standard_normal
 from ..errors import DegradeError
 from . import kernels
 from .theta import Blur, Mode, Noise
@@ -39,6 +40,10 @@ def to_pixels(image: Floats) -> Pixels:
 @lru_cache(maxsize=256)
 def kernel_of(blur: Blur) -> kernels.Kernel:
     """The kernel, float32 [size, size], that `blur` describes. Do not write into it: it is cached."""
+    return kernels.without_denormals(_exactly(blur))
+
+
+def _exactly(blur: Blur) -> kernels.Kernel:
     if blur.kind == "sinc":
         return kernels.sinc(blur.size, blur.cutoff)
     shape = kernels.plateau if blur.kind.startswith("plateau") else kernels.gaussian
@@ -49,9 +54,11 @@ def kernel_of(blur: Blur) -> kernels.Kernel:
 def separable(blur: Blur) -> tuple[tuple[kernels.Kernel, kernels.Kernel], ...]:
     """What `kernels.products` says of the kernel, with so many products as are quicker than the kernel."""
     if blur.kind == "iso":  # the product of its own sums along rows and columns
-        kernel = kernel_of(blur)
-        return ((kernel.sum(axis=0), kernel.sum(axis=1)),)
-    return kernels.products(kernel_of(blur), most=2 if blur.size < 13 else 8)
+        kernel = _exactly(blur)
+        terms = ((kernel.sum(axis=0), kernel.sum(axis=1)),)
+    else:
+        terms = kernels.products(_exactly(blur), most=2 if blur.size < 13 else 8)
+    return tuple((kernels.without_denormals(row), kernels.without_denormals(column)) for row, column in terms)
 
 
 def blur(image: Floats, theta: Blur | None) -> Floats:
@@ -89,7 +96,7 @@ def add_noise(image: Floats, noise: Noise | None, dice: np.random.Generator) -> 
         return image
     if noise.kind == "gaussian":
         shape = (*image.shape[:2], 1) if noise.gray else image.shape
-        added = dice.standard_normal(shape, dtype=np.float32)
+        added = standard_normal(dice, shape)
     else:
         added = _shot_noise(grey(image) if noise.gray else image, dice)
     noisy = added if added.shape == image.shape else np.empty_like(image)
@@ -110,12 +117,20 @@ def _shot_noise(image: Floats, dice: np.random.Generator) -> Floats:
     """Poisson(image) - image in grey levels, where white counts 2^ceil(log2(distinct levels)) photons, as
     published."""
     levels = to_bytes(image)
-    distinct = np.count_nonzero(cv2.calcHist([levels.reshape(-1, 1)], [0], None, [256], [0, 256]))
-    photons = 2.0 ** np.ceil(np.log2(distinct))
+    photons = _photons(levels)
     counts = poisson(levels * np.float32(photons / 255.0), dice)
     counts *= np.float32(255.0 / photons)
     counts -= levels
     return counts
+
+
+def _photons(levels: Pixels) -> float:
+    seen = np.zeros(256, np.float32)
+    for first in range(0, len(levels), ROWS):
+        seen += cv2.calcHist([levels[first : first + ROWS].reshape(-1, 1)], [0], None, [256], [0, 256]).ravel()
+        if np.count_nonzero(seen) > 128:  # more levels make no more photons
+            return 256.0
+    return float(2.0 ** np.ceil(np.log2(np.count_nonzero(seen))))
 
 
 def poisson(rate: Floats, dice: np.random.Generator) -> Floats:
@@ -124,7 +139,7 @@ def poisson(rate: Floats, dice: np.random.Generator) -> Floats:
     The last term is the Cornish-Fisher correction for the skew. From rate 8 up, mean and third moment are the
     Poisson law's to a percent and the variance to two (rounding adds 1/12): no later stage could tell.
     """
-    counts = dice.standard_normal(rate.shape, dtype=np.float32)
+    counts = standard_normal(dice, rate.shape)
     for first in range(0, len(rate), ROWS):
         z, expected = counts[first : first + ROWS], rate[first : first + ROWS]
         skew = z * z

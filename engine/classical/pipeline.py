@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ...kernels.ziggurat import standard_normal
 from ..artefact import from_json, to_json
 from ..errors import DegradeError
 from . import operations
@@ -181,7 +182,7 @@ def _shifted(size: int, sigma: float, shift: float) -> npt.NDArray[np.float32]:
 
 def _grain(step: Grain, shape: tuple[int, ...], dice: np.random.Generator) -> Floats:
     planes = (*shape[:2], 1) if step.channels == "gray" else shape
-    z = dice.standard_normal(planes, dtype=np.float32)
+    z = standard_normal(dice, planes)
     z *= np.float32(step.level)
     if step.covariance is None:
         return z

@@ -22,6 +22,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ...kernels.ziggurat import standard_normal
 from .operations import Floats
 
 Demosaic = Literal["bilinear", "malvar", "edge"]
@@ -121,7 +122,7 @@ def _curve(contrast: float, shoulder: float) -> tuple[Table, Table]:
 
 def _grain(form: Grain, shape: tuple[int, ...], dice: np.random.Generator) -> Floats:
     """Noise [h, w, 3] BGR whose luma has variance 1."""
-    z = dice.standard_normal((3, *shape), dtype=np.float32)
+    z = standard_normal(dice, (3, *shape))
     luma = _soft(z[0], form.luma_sigma)
     cb, cr = (_soft(plane, form.chroma_sigma) * np.float32(form.chroma) for plane in z[1:])
     green = np.float32(-0.344) * cb + np.float32(-0.714) * cr
@@ -162,7 +163,7 @@ def _through_mosaic(
         raw[sites] = light[..., channel][sites]
         gains[sites] = gain
     if dice is not None:
-        z = dice.standard_normal(raw.shape, dtype=np.float32)
+        z = standard_normal(dice, raw.shape)
         z *= np.sqrt(gains * (a * raw + b * gains))
         raw += z
     if form.demosaic == "edge":

@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from degrade_engine.engine.classical import kernels
+from degrade_engine.engine.classical import kernels, operations
+from degrade_engine.engine.classical.theta import Blur
 from degrade_engine.engine.errors import DegradeError
 
 
@@ -89,3 +90,22 @@ def test_bessel_against_published_values():
 def test_refusals(call):
     with pytest.raises(DegradeError):
         call()
+
+
+def test_denormals_are_dropped_where_opencv_sums_in_the_same_order():
+    tiny = np.float32(1e-40)
+    taps = np.array([tiny, 0.25, 0.5, 0.25, 0.25], np.float32)
+    assert kernels.without_denormals(taps).tolist() == [0.0, 0.25, 0.5, 0.25, 0.25]
+    lopsided = np.array([tiny, 0.25, 0.5, 0.25, 0.0], np.float32)  # without it, it is symmetric
+    assert np.array_equal(kernels.without_denormals(lopsided), lopsided)
+    turned = np.array([tiny, -0.5, 0.0, 0.5, 0.0], np.float32)
+    assert np.array_equal(kernels.without_denormals(turned), turned)
+    assert kernels.without_denormals(np.full((3, 3), tiny)).max() == 0.0  # a kernel of two axes is summed tap by tap
+
+
+def test_blurs_have_no_denormal_tap():
+    blur = Blur("aniso", 21, 0.432, 1.294, 2.2087)
+    smallest = np.finfo(np.float32).tiny
+    exact = kernels.products(operations._exactly(blur), most=8)
+    assert any(0 < abs(tap) < smallest for term in exact for side in term for tap in side)
+    assert not any(0 < abs(tap) < smallest for term in operations.separable(blur) for side in term for tap in side)

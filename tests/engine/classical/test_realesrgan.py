@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from degrade_engine.engine.classical import operations, realesrgan
+from degrade_engine.engine.classical import kernels, operations, realesrgan
 from degrade_engine.engine.classical.realesrgan import (
     CAMERA,
     REALESRGAN,
@@ -20,6 +20,7 @@ from degrade_engine.engine.classical.realesrgan import (
     draw,
 )
 from degrade_engine.engine.errors import DegradeError
+from degrade_engine.kernels import ziggurat
 
 NOTHING = SecondOrder(None, None, None, None, None, None, None, None, "area", None, True)
 
@@ -56,6 +57,22 @@ def test_the_noise_seed_matters_exactly_when_there_is_noise(photo):
             assert same == (not theta.has_noise)
             seen.add(same)
     assert seen == {True, False}
+
+
+@pytest.mark.parametrize("ranges", [REALESRGAN, CAMERA])
+def test_what_makes_it_faster_changes_no_byte(photo, ranges, monkeypatch):
+    dark = photo // 6
+    thetas = [draw(5, index, ranges) for index in range(60)]
+    made = [apply(hr, theta, scale=4, noise_seed=9) for theta in thetas for hr in (photo, dark)]
+    monkeypatch.setattr(ziggurat, "agrees", lambda: False)  # numpy draws
+    monkeypatch.setattr(operations, "ROWS", 1 << 30)  # the image is worked on whole
+    monkeypatch.setattr(kernels, "without_denormals", lambda taps: taps)
+    operations.kernel_of.cache_clear()
+    operations.separable.cache_clear()
+    before = [apply(hr, theta, scale=4, noise_seed=9) for theta in thetas for hr in (photo, dark)]
+    operations.kernel_of.cache_clear()
+    operations.separable.cache_clear()
+    assert all(np.array_equal(one, other) for one, other in zip(made, before, strict=True))
 
 
 def test_a_sample_depends_on_its_index_and_seed_alone():
