@@ -24,7 +24,7 @@ from .engine_spec import ENGINE_JSON, EngineKey, EngineSpec, Parity, differing, 
 from .errors import DegradeError
 from .executors import Executor
 from .lock import only_one
-from .spec import PartSpec, Precision, PrecisionChoice, file_ref, not_commercial
+from .spec import QUANTISED, PartSpec, Precision, PrecisionChoice, file_ref, not_commercial, source_of
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def ask(
         raise DegradeError(fact, wanted="1")
     if batch < 1 or candidates < 1:
         raise DegradeError(f"The batch is {batch} and the candidates are {candidates}", wanted="at least 1 of each")
-    if accepted.computed in ("bf16", "int8") and not bundle.spec.model_kind.has_steps:
+    if accepted.computed in ("bf16", *QUANTISED) and not bundle.spec.model_kind.has_steps:
         raise DegradeError(
             f"--precision is {accepted.computed}, which is for networks that run in every step, and a model of the "
             f"kind {bundle.spec.kind} has none", wanted="--precision fp32",
@@ -182,6 +182,7 @@ def gate(bundle: Bundle, folder: Path, spec: EngineSpec, threads: int | None, sa
         report = parity.check(
             bundle, side, lr_size=key.lr_size, batch=key.batch, candidates=key.candidates,
             precision=key.precision_computed, fixed_batch=runner.fixed_batch,
+            rest="fp16" if runner.gpu and key.precision_computed in QUANTISED else None,
         )  # fmt: skip
     here: dict[str, Any] = runner.here(key.target)
     return replace(report, gpu=here["gpu"], driver=here["driver"])
@@ -226,12 +227,14 @@ def _key(
     bundle: Bundle, runner: Backend, accepted: Accepted, asked: Precision, lr_size: int, batch: int, candidates: int
 ) -> EngineKey:
     here: dict[str, Any] = runner.here(accepted.target, accepted.computed)
-    bundle_files = {part: bundle.file(part, accepted.source) for part in bundle.spec.parts}  # refuses one that lacks
+    sources = {name: source_of(accepted.source, part) for name, part in bundle.spec.parts.items()}
+    for part, source in sources.items():
+        bundle.file(part, source)  # refuses one that lacks
     return EngineKey(
         backend=runner.name,
         target=accepted.target,
         bundle_sha256=bundle.sha256,
-        files={part: bundle.spec.parts[part].files[accepted.source].sha256 for part in bundle_files},
+        files={part: bundle.spec.parts[part].files[source].sha256 for part, source in sources.items()},
         precision_asked=asked,
         precision_computed=accepted.computed,
         lr_size=lr_size,
@@ -257,7 +260,7 @@ def _write_parts(
     parts, plans, maker = {}, {}, backends.named(key.backend)
     for name, part in bundle.spec.parts.items():
         say(f"making {name}")
-        source = bundle.file(name, accepted.source)
+        source = bundle.file(name, source_of(accepted.source, part))
         feeds = partial(recorded.feeds, bundle, name, key.lr_size)
         made = maker.make(Order(name, part, source, folder, rows_of(part, key), key.lr_size, accepted, feeds))
         if sha256_file(source) != key.files[name]:

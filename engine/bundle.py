@@ -12,7 +12,7 @@ from .artefact import later, read_page, sha256_bytes
 from .errors import DegradeError
 from .kinds import ModelKind
 from .schedule import Schedule
-from .spec import FilterWeights, PartSpec, Precision, Preprocessing, Start, check_file
+from .spec import QUANTISED, FilterWeights, PartSpec, Precision, Preprocessing, Start, check_file
 
 BUNDLE_JSON = "bundle.json"
 
@@ -66,7 +66,9 @@ class Bundle:
         """The ONNX file of a part. DegradeError if the bundle has none in that precision."""
         files = self.spec.parts[part].files
         if precision not in files:
-            raise DegradeError(f"{self.folder} has no {precision} file of {part}", wanted=f"one of {', '.join(files)}")
+            mend = f"`degrade-engine export --precision {precision}`" if precision in QUANTISED else ""
+            fact = f"{self.folder} has no {precision} file of {part}"
+            raise DegradeError(fact, wanted=f"one of {', '.join(files)}", mend=mend)
         return self.folder / files[precision].path
 
 

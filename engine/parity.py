@@ -25,7 +25,8 @@ on what is compared.
 bf16: FP16's tolerance with eight times the yardstick's error, since its significand has three bits fewer, and end to
 end a mean of half a grey level at most, the project's limit for a precision (calib/precision).
 
-INT8, in which only the denoiser is: every other part is held to FP32's tolerance. There is no yardstick, since the
+INT8 and FP8, in which only the denoiser is: every other part is held to the tolerance of its own precision, FP32 on a
+CPU and FP16 on a GPU. There is no yardstick, since the
 bound is one of pixels. End to end, by the recommended recipe (its noise is stronger than the usual run's, so an error
 of eps weighs more), the mean is the project's limit. A normal error of that mean has its 99th percentile at 3.2 times
 it, and among a million values its largest at six times; sixteen are allowed, since clipped values make the tail
@@ -59,7 +60,7 @@ from .executors import Executor
 from .executors.onnxruntime import OnnxRuntimeExecutor
 from .sampling.batch import Batch
 from .schedule import SolverTable, table
-from .spec import IMAGE_SHAPE, Precision, hr_scale, makes_image, quantised
+from .spec import IMAGE_SHAPE, QUANTISED, Precision, hr_scale, makes_image, quantised
 
 Float32 = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
@@ -89,11 +90,12 @@ class Side:
 
 def check(
     bundle: Bundle, engine: Side, *, lr_size: int, batch: int, candidates: int, precision: Precision = "fp32",
-    fixed_batch: bool = False,
+    fixed_batch: bool = False, rest: Precision | None = None,
 ) -> Parity:  # fmt: skip
     """Compares the engine, part by part and as a whole, with the bundle's FP32 reference; takes a few denoiser calls.
 
     precision: in which the engine computes. fixed_batch: its parts can be opened at their own number of rows alone.
+    rest: in which the parts beside a quantised one are, None where that is FP32.
     """
     began = time.perf_counter()
     distinct = max(1, min(DISTINCT, batch // 2))
@@ -106,17 +108,18 @@ def check(
 
         return Side(HostDevice(), open_part)
 
-    exact, yardstick = on_the_cpu("fp32"), on_the_cpu("fp16") if precision in COARSER else None
+    rest = rest or precision
+    exact, yardstick = on_the_cpu("fp32"), on_the_cpu("fp16") if rest in COARSER else None
     engine = Side(engine.device, cache(engine.open))  # a plan and its memory are large: each is opened once
-    measures = _parts(bundle, exact, engine, yardstick, of_pairs, batch, candidates, fixed_batch, precision)
+    measures = _parts(bundle, exact, engine, yardstick, of_pairs, batch, candidates, fixed_batch, precision, rest)
 
-    way = recommended(bundle) if precision == "int8" else usual(bundle)
+    way = recommended(bundle) if precision in QUANTISED else usual(bundle)
     pairs = np.arange(batch, dtype=np.uint32) % distinct
     whole = partial(end_to_end, bundle, way=way, candidates=candidates, lr_size=lr_size)
     of_rows = of_pairs.map(lambda values: values[pairs])
     found, wanted = whole(engine, of_rows), whole(exact, of_pairs)
-    tolerance = GREY_INT8 if precision == "int8" else GREY_FP32
-    if yardstick is not None:
+    tolerance = GREY_INT8 if precision in QUANTISED else GREY_FP32
+    if yardstick is not None and precision not in QUANTISED:
         error = measure("end to end", "reference", whole(yardstick, of_pairs), wanted, GREY_FP32, GREY)
         tolerance = _typed(error, precision)
         tolerance = replace(tolerance, mean=min(tolerance.mean, MOST_MEAN))
@@ -138,14 +141,14 @@ def check(
 
 def _parts(
     bundle: Bundle, exact: Side, engine: Side, yardstick: Side | None, probe: Rows, batch: int,
-    candidates: int, fixed_batch: bool, precision: Precision,
+    candidates: int, fixed_batch: bool, precision: Precision, rest: Precision,
 ) -> list[Measure]:  # fmt: skip
     """Each part alone: reference, duplicate rows, a row by itself. The inputs are the reference's outputs, not the
     engine's.
     """
     distinct, schedule = len(probe.content), bundle.spec.schedule
     images = {"reference": pixels.to_planar(probe.reference), "pair": pixels.to_planar(probe.content)}
-    last = recommended(bundle).solver.tau if precision == "int8" else schedule.T  # beyond, there are no scales
+    last = recommended(bundle).solver.tau if precision in QUANTISED else schedule.T  # beyond, there are no scales
     t = np.linspace(1, last, distinct).round().astype(np.int32)
     rng = np.random.default_rng(SEED)
     noise = rng.standard_normal(images["pair"].shape)
@@ -178,7 +181,7 @@ def _parts(
             pixel = output.shape == IMAGE_SHAPE and part.runs != "step"  # not eps
             fp32, unit = (GREY_FP32, GREY) if pixel else (RELATIVE_FP32, RELATIVE)
             error = measure(name, "reference", typed[output.name], b, fp32, unit)
-            tolerance = fp32 if yardstick is None else _typed(error, precision)
+            tolerance = fp32 if yardstick is None else _typed(error, rest)
             if quantised(precision, part):
                 shown = np.minimum(n / s, 1)[which]  # what an error of eps is in x_0
                 measures.append(measure(name, "reference", a * shown, b[which] * shown, GREY_INT8, GREY))

@@ -20,7 +20,7 @@ from .errors import DegradeError
 from .sampling.noise import MOST_NOISE
 from .scalars import number, whole
 from .schedule import SOLVERS, SPACINGS, Schedule, SolverTable, Spacing, check_eta, table
-from .spec import Start
+from .spec import QUANTISED, Start
 
 if TYPE_CHECKING:
     from .engine_spec import EngineSpec
@@ -151,8 +151,9 @@ class Recipe:
         if self.start not in starts:
             raise DegradeError(f"the start image {self.start} does not fit this engine", wanted=" or ".join(starts))
         spec.schedule.check_tau(self.tau[1])
-        if spec.key.precision_computed == "int8" and self.tau[1] > spec.parity.tau:
-            fact = f"tau is {self.tau[1]}, and this engine's INT8 scales are for tau up to {spec.parity.tau}"
+        if (precision := spec.key.precision_computed) in QUANTISED and self.tau[1] > spec.parity.tau:
+            scales = f"{precision.upper()} scales are for tau up to {spec.parity.tau}"
+            fact = f"tau is {self.tau[1]}, and this engine's {scales}"
             raise DegradeError(fact, mend="a smaller tau, or an engine of another precision")
         if self.tau[1] and not can.has_steps:
             raise DegradeError(f"tau is {self.tau[1]}, and {kind} has no steps", wanted="tau 0")

@@ -40,10 +40,15 @@ class _Recorder:
         self.inner.enqueue(stream)
 
 
+def largest(bundle: Bundle) -> int:
+    """The side of an LR image that shows what there is to see, pixels."""
+    multiple = bundle.spec.lr_multiple
+    return max(multiple, LARGEST - LARGEST % multiple)
+
+
 def feeds(bundle: Bundle, name: str, lr_size: int) -> list[Feed]:
     """Inputs of the part `name`, one row each: of every probe pair, in every call."""
-    multiple, rows = bundle.spec.lr_multiple, list[Feed]()
-    size = min(lr_size, max(multiple, LARGEST - LARGEST % multiple))
+    rows, size = list[Feed](), min(lr_size, largest(bundle))
 
     def open_part(part: str, count: int) -> Executor:
         spec = bundle.spec.parts[part]

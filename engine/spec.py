@@ -21,7 +21,8 @@ from typing import Literal
 from .artefact import sha256_file
 from .errors import DegradeError
 
-Precision = Literal["fp32", "fp16", "bf16", "int8"]
+Precision = Literal["fp32", "fp16", "bf16", "int8", "fp8"]
+QUANTISED: tuple[Precision, ...] = ("int8", "fp8")
 PrecisionChoice = Literal["auto", Precision]
 """What may be asked for; see `backends.quickest`."""
 Start = Literal["reconstruction", "bicubic", "realesrgan"]
@@ -109,8 +110,14 @@ class FilterWeights:
 
 
 def quantised(precision: Precision, part: PartSpec) -> bool:
-    """Whether an engine of the CPU has the part in INT8: what runs each step, which is nearly all of the time."""
-    return precision == "int8" and part.runs == "step"
+    """Whether an engine has the part in INT8 or FP8: what runs each step, which is nearly all of the time."""
+    return precision in QUANTISED and part.runs == "step"
+
+
+def source_of(source: Precision, part: PartSpec) -> Precision:
+    """The precision of the bundle's file that a part is made of, where an engine is made of `source`: FP16 beside what
+    is quantised."""
+    return "fp16" if source in QUANTISED and not quantised(source, part) else source
 
 
 def file_ref(folder: Path, path: str) -> FileRef:

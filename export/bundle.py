@@ -23,12 +23,13 @@ from degrade_engine.engine import kinds
 from degrade_engine.engine.artefact import new_folder, sha256_file, tool_versions, write_json_atomic
 from degrade_engine.engine.bundle import BUNDLE_JSON, BundleSpec
 from degrade_engine.engine.calibration_spec import read_precision
+from degrade_engine.engine.eight_bits import add_quantised, eight_bits_of
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.schedule import Schedule
 from degrade_engine.engine.spec import PartSpec, Precision, TensorSpec, file_ref, not_commercial, read_dimension
 from degrade_engine.originals.checkpoint import load
 
-from .half import half_layers, half_typed
+from .half import Half, half_layers, half_typed
 from .kinds import kind_of, page_of
 from .norms import half_norms
 from .parity import check_parity
@@ -48,7 +49,8 @@ def export_checkpoint(
 ) -> Path:
     """Export CHECKPOINT (.safetensors, with its .json beside it) to the folder `out`. Returns `out`.
 
-    precisions: "fp32" always; without "fp16" the bundle can be built for FP32 engines only. calibration: a
+    precisions: "fp32" always; without "fp16" the bundle can be built for FP32 engines only; "int8" and "fp8" need
+    "fp16", and are of what runs each step (`engine/eight_bits.py`). calibration: a
     calibration.json of this checkpoint, whose islands are FP32 in the FP16-typed files.
     Raises DegradeError for a checkpoint that does not read, a calibration of another one, an `out` that is something
     else, or an ONNX file that does not agree with PyTorch.
@@ -56,6 +58,7 @@ def export_checkpoint(
     model, record = load(checkpoint, nn.Module)
     kind = kinds.KINDS[kind_of(record)]
     page, config = page_of(kind.name), cast(Any, record.config)
+    eight_bits = eight_bits_of(kind, precisions)
     exact = page.parts(model)
     parent = {"checkpoint_sha256": sha256_file(checkpoint)}
     islands: tuple[str, ...] = ()
@@ -64,11 +67,7 @@ def export_checkpoint(
         islands = tuple(island.layer for island in found.islands)
     models: dict[Precision, nn.Module] = {"fp32": spelled_out(model)}
     if "fp16" in precisions:
-        models["fp16"] = half_typed(model, page.HALF, islands)
-        halves, layers = half_layers(models["fp16"])
-        if not halves:
-            raise DegradeError("no layer of this model would run in FP16", wanted="a layer outside the FP32 islands")
-        say(f"{halves} of {layers} convolutions and linear layers in FP16, the rest are FP32 islands")
+        models["fp16"] = _half(model, page.HALF, islands, say)
     with new_folder(out, BUNDLE_JSON) as folder:
         parts, agreement = {}, {}
         written = {precision: page.parts(m) for precision, m in models.items()}
@@ -96,9 +95,20 @@ def export_checkpoint(
             islands=islands,
         )
         write_json_atomic(folder / BUNDLE_JSON, spec)
+        if eight_bits:
+            add_quantised(folder, eight_bits, say)
     if said := not_commercial(spec.licence, spec.commercial):
         say(said)
     return out
+
+
+def _half(model: nn.Module, half: Half, islands: tuple[str, ...], say: Callable[[str], None]) -> nn.Module:
+    typed = half_typed(model, half, islands)
+    halves, layers = half_layers(typed)
+    if not halves:
+        raise DegradeError("no layer of this model would run in FP16", wanted="a layer outside the FP32 islands")
+    say(f"{halves} of {layers} convolutions and linear layers in FP16, the rest are FP32 islands")
+    return typed
 
 
 def stated(card: dict[str, Any]) -> bool | None:

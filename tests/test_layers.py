@@ -53,7 +53,7 @@ LAYERS = {
         names(
             "torch onnx onnxscript onnxruntime numpy .originals"
             " .engine.spec .engine.bundle .engine.kinds .engine.calibration_spec .engine.schedule .engine.errors"
-            " .engine.artefact"
+            " .engine.artefact .engine.eight_bits"
         )
     ),
     "calib": Layer(names(".engine numpy"), names(".export .originals torch safetensors")),

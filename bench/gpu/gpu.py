@@ -24,6 +24,7 @@ import click
 from degrade_engine.engine import backends
 from degrade_engine.engine import machine as machines
 from degrade_engine.engine.artefact import tool_versions
+from degrade_engine.engine.spec import QUANTISED
 
 from ..machine import stamp
 from ..options import FILE, ROWS_APPENDED, SAMPLES
@@ -83,7 +84,9 @@ def parts(checkpoint: Path, samples: Path, folder: Path) -> Iterator[tuple[str, 
     tiny, paper = folder / "tiny", folder / "paper"
     yield "export tiny", ["export", str(checkpoint), str(tiny)]
     for backend in ON_A_GPU:
-        for precision in ("fp16", "fp32"):
+        for precision in ("fp16", "fp32", *QUANTISED):
+            if precision not in backends.named(backend).precisions:
+                continue
             size = ["--lr-size", "128", "--batch", "16", "--candidates", "3", "--samples", str(samples)]
             yield f"tiny {backend} {precision}", ["engine", str(tiny), backend, precision, *size]
     yield "export paper", ["export", "paper", str(paper)]

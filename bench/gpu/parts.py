@@ -30,7 +30,7 @@ from degrade_engine.engine.devices.cuda import CudaDevice
 from degrade_engine.engine.kinds import KINDS
 from degrade_engine.engine.recipe import Recipe
 from degrade_engine.engine.sampling.batch import Batch, Runner
-from degrade_engine.engine.spec import PartSpec, TensorSpec
+from degrade_engine.engine.spec import QUANTISED, PartSpec, TensorSpec
 from degrade_engine.kernels import tiles
 from degrade_engine.kernels.grids import PARTS
 from degrade_engine.kernels.select import LANES
@@ -221,10 +221,10 @@ def export(source: str, out: Path, rows: Path) -> None:
     """A bundle of a checkpoint, or of the paper's preset with random weights."""
     from degrade_engine.export import export_checkpoint
 
-    checkpoint = Path(source)
     if source == "paper":
-        checkpoint = random_paper(out.with_name("paper.safetensors"))
-    export_checkpoint(checkpoint, out)
+        export_checkpoint(random_paper(out.with_name("paper.safetensors")), out)
+    else:
+        export_checkpoint(Path(source), out, precisions=("fp32", "fp16", *QUANTISED))
     to_rows(rows, iter([{"bundle_bytes": sum(file.stat().st_size for file in out.iterdir())}]))
 
 
@@ -309,7 +309,7 @@ def measure_engine(
                 "outside_denoiser": round(1 - steps * denoiser_ms[label] / 1e3 / whole, 4),
                 "io": False, "repeats": len(times["replayed"]), "notes": device.notes,
             }  # fmt: skip
-        file = bundle / denoiser_file(bundle, precision)
+        file = bundle / denoiser_file(bundle, "fp16" if precision in QUANTISED else precision)  # as many products
         flop = count(file, spec.parts["denoiser"], batch * candidates, lr_size, lr_size).product_flops
         ms_p50 = min(denoiser_ms.values())
         row = about | {"denoiser_ms": digits(ms_p50), "denoiser_tflop": digits(flop / 1e12),

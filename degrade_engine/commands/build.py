@@ -10,14 +10,19 @@ import click
 from degrade_engine.engine import backends
 from degrade_engine.engine.build import Built, build
 from degrade_engine.engine.engine_spec import Parity
-from degrade_engine.engine.spec import PrecisionChoice
+from degrade_engine.engine.spec import Precision, PrecisionChoice
 from degrade_engine.models.ready import bundle_of
 
 NAMES = ("auto", *backends.BACKENDS)
 AHEAD = " or ".join(one.name for one in backends.BACKENDS.values() if one.builds_with)
-BF16, INT8 = (
-    " or ".join(backends.named(name).title for name in backends.with_precision(one)) for one in ("bf16", "int8")
-)
+
+
+def _titles(precision: Precision, gpu: bool) -> str:
+    able = [backends.named(name) for name in backends.with_precision(precision)]
+    return " or ".join(one.title for one in able if one.gpu == gpu)
+
+
+BF16, INT8, EIGHT_BITS = _titles("bf16", gpu=False), _titles("int8", gpu=False), _titles("fp8", gpu=True)
 
 
 @click.command("build", short_help="Build an engine for this machine and one LR size.")
@@ -33,8 +38,9 @@ BF16, INT8 = (
 @click.option("--precision", type=click.Choice(get_args(PrecisionChoice)), default="fp32", show_default=True,
               help=f"Precision of the networks. bf16 needs {BF16} and a CPU with AMX or AVX-512 BF16; it is about "
               f"three times as fast as fp32. int8 needs {INT8} and, to build, the package onnx; it is for CPUs without "
-              "bf16. auto takes bf16, int8 where there is VNNI and no AMX, or fp32, and says why. On a CPU, fp16 "
-              "computes in FP32.")  # fmt: skip
+              f"bf16. On a GPU, int8 and fp8 need {EIGHT_BITS} and a bundle of `export --precision`. auto takes bf16, "
+              "int8 where there is VNNI and no AMX, or fp32, and says why. On a CPU, fp16 computes in FP32."
+              )  # fmt: skip
 @click.option("--lr-size", type=click.IntRange(1), metavar="PX", default=128, show_default=True,
               help="Side of the LR images in pixels.")  # fmt: skip
 @click.option("--batch", type=click.IntRange(1), metavar="N", default=16, show_default=True, help="Pairs per batch.")
@@ -80,7 +86,9 @@ def summary(built: Built) -> str:
     if plans:
         half, whole = sum(plan.half for plan in plans), sum(plan.convolutions for plan in plans)
         mib = sum(plan.plan_bytes for plan in plans) / 2**20
-        lines.append(f"plans: {half} of {whole} convolutions in Half, {mib:.1f} MiB")
+        eight = sum(plan.quantised for plan in plans)
+        more = f", {eight} in {key.precision_computed}" if eight else ""
+        lines.append(f"plans: {half} of {whole} convolutions in Half{more}, {mib:.1f} MiB")
     return "\n".join([*lines, gate_line(built.spec.parity)])
 
 

@@ -36,7 +36,7 @@ def best(precision: Precision) -> Backend:
     """What `auto` is here: the first that can build and run, else the first of the CPU's. `doctor` has the reasons."""
     able = [named(name) for name in with_precision(precision)]
     on_gpu = [one for one in able if one.gpu and machine.nvidia().devices]
-    return next((one for one in on_gpu if _runs(one, precision)), next(one for one in able if not one.gpu))
+    return next((one for one in on_gpu if _runs(one, precision)), next((one for one in able if not one.gpu), able[0]))
 
 
 def running() -> list[Backend]:

@@ -30,7 +30,7 @@ class OnGpu(Backend):
     """
 
     gpu = True
-    precisions = ("fp32", "fp16")
+    precisions: tuple[Precision, ...] = ("fp32", "fp16")
 
     def accept(self, precision: Precision, target: str | None) -> Accepted:
         if reason := self.cannot_run(None):

@@ -14,15 +14,18 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
 from .. import machine
 from ..errors import DegradeError
 from ..executors.onnx_session import import_onnxruntime
+
+if TYPE_CHECKING:
+    import onnx
 
 Feed = dict[str, NDArray[Any]]  # a network's inputs by name
 INSTALL = "pip install 'onnx>=1.17'"
@@ -48,16 +51,33 @@ def quantise(source: Path, path: Path, feeds: Iterable[Feed]) -> None:
     nothing to quantise, and where ONNX Runtime would compute it in FP32 all the same.
     """
     import onnx
-    from onnxruntime import quantization
 
     network = onnx.load(source)
-    for i, node in enumerate(network.graph.node):
-        node.name = node.name or f"node_{i}"  # what is left out is named
+    name_nodes(network)
     names = [node.name for node in network.graph.node if node.op_type == "Conv"]
     if len(names) < 3:
         fact = f"{source.name} has {len(names)} convolutions, and INT8 leaves the first and the last in FP32"
         raise DegradeError(fact, wanted="3 or more", mend="build with --precision fp32")
-    rows = iter(feeds)
+    quantise_static(network, path, feeds, names[1:-1], unsigned=True, reduce_range=True)
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+    if not in_int8(path):
+        fact = f"ONNX Runtime takes {path.name} with none of its {len(names)} convolutions in INT8"
+        raise DegradeError(fact, mend="build with --precision fp32")
+
+
+def quantise_static(
+    network: onnx.ModelProto, path: Path, feeds: Iterable[Feed], convolutions: Sequence[str], *,
+    per_channel: bool = True, unsigned: bool = False, **options: Any,
+) -> None:  # fmt: skip
+    """Writes a network with Q/DQ nodes of 8 bits, scales by the least and the largest value of what is read.
+
+    convolutions: names of those that get them; per_channel: scales of weights; unsigned: activations; options: as ONNX
+    Runtime's `quantize_static` has them.
+    """
+    from onnxruntime import quantization
+
+    rows, kinds = iter(feeds), quantization.QuantType
 
     class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]  # its package has no types
         def get_next(self) -> Feed | None:
@@ -66,17 +86,18 @@ def quantise(source: Path, path: Path, feeds: Iterable[Feed]) -> None:
     logging.disable(logging.WARNING)  # it advises a preparation that these files do not need
     try:
         quantization.quantize_static(
-            network, path, Reader(), quant_format=quantization.QuantFormat.QDQ, per_channel=True, reduce_range=True,
-            activation_type=quantization.QuantType.QUInt8, weight_type=quantization.QuantType.QInt8,
-            op_types_to_quantize=["Conv"], nodes_to_exclude=[names[0], names[-1]],
+            network, path, Reader(), quant_format=quantization.QuantFormat.QDQ, per_channel=per_channel,
+            activation_type=kinds.QUInt8 if unsigned else kinds.QInt8, weight_type=kinds.QInt8,
+            op_types_to_quantize=["Conv"], nodes_to_quantize=list(convolutions), **options,
         )  # fmt: skip
     finally:
         logging.disable(logging.NOTSET)
-    with open(path, "rb") as file:
-        os.fsync(file.fileno())
-    if not in_int8(path):
-        fact = f"ONNX Runtime takes {path.name} with none of its {len(names)} convolutions in INT8"
-        raise DegradeError(fact, mend="build with --precision fp32")
+
+
+def name_nodes(network: onnx.ModelProto) -> None:
+    """Gives every node a name, by which it can be asked for."""
+    for i, node in enumerate(network.graph.node):
+        node.name = node.name or f"node_{i}"
 
 
 def in_int8(path: Path) -> int:

@@ -15,7 +15,7 @@ from ..devices import Device
 from ..errors import DegradeError
 from ..executors import Executor
 from ..executors.tensorrt import TensorRTExecutor
-from ..spec import PartSpec, Precision
+from ..spec import QUANTISED, PartSpec, Precision, source_of
 from .backend import Accepted, Made, Order, Runtime
 from .gpu import CUDA, OnGpu
 from .tensorrt_plan import (
@@ -44,6 +44,7 @@ class TensorRT(OnGpu):
     flavour: Flavour = CLASSIC
     name, title, extra = CLASSIC.package, CLASSIC.title, CLASSIC.extra
     needs = {CLASSIC.package: CLASSIC.module, **POLYGRAPHY, **CUDA}
+    precisions = ("fp32", "fp16", *QUANTISED)
     fixed_batch = True
 
     def runtime(self) -> Runtime:
@@ -58,7 +59,7 @@ class TensorRT(OnGpu):
         return Runtime(self.flavour.package, self._installed(), settings)
 
     def make(self, order: Order) -> Made:
-        flavour, precision = self.flavour, order.accepted.computed
+        flavour, precision = self.flavour, source_of(order.accepted.computed, order.part)
         parsed = parse(flavour, order.source)
         shapes = {i.name: i.resolve(order.rows, order.lr_size, order.lr_size) for i in order.part.inputs}
         if set(shapes) != set(parsed.inputs()):
@@ -173,7 +174,13 @@ def check_size(order: Order, elements: int) -> None:
 
 def check_typing(order: Order, counts: PlanProof) -> None:
     """DegradeError if the parsed network's convolutions are not what the precision says."""
-    asked, source = order.accepted.computed, order.source.name
+    asked, source = source_of(order.accepted.computed, order.part), order.source.name
+    if asked in QUANTISED and not counts.quantised:
+        raise DegradeError(
+            f"{order.name}: {asked} was asked for, and none of the {counts.convolutions} convolutions of {source} has "
+            "Q/DQ nodes",
+            mend=f"export the bundle again with --precision {asked}",
+        )
     if asked == "fp16" and counts.convolutions and not counts.half:
         raise DegradeError(
             f"{order.name}: fp16 was asked for, and none of the {counts.convolutions} convolutions of {source} is Half",

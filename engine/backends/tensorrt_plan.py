@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from ..artefact import later
 from ..errors import DegradeError
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class PlanProof:
     found_bytes        of these, how many lie in the plan as they are, output channel by output channel (KRSC)
     plan_bytes         the plan, with its compiled code
     onnx_bytes         the ONNX file that was parsed: the weights at its precision and little else
+    quantised          convolutions whose kernel comes by Q/DQ nodes, in 8 bits
     """
 
     convolutions: int
@@ -69,6 +71,7 @@ class PlanProof:
     found_bytes: int
     plan_bytes: int
     onnx_bytes: int
+    quantised: int = later(0)
 
     @property
     def smaller(self) -> bool:
@@ -181,17 +184,20 @@ def compile_plan(
 
 
 def prove(parsed: Network, plan: bytes, onnx_bytes: int) -> PlanProof:
-    """Counts the Half convolutions of the parsed network and looks for their kernels in the plan."""
-    half, kernels = 0, set()
+    """Counts the Half and the quantised convolutions of the parsed network, and looks for Half kernels in the plan."""
+    half, quantised, kernels = 0, 0, set()
     layers = convolutions(parsed)
     for layer in layers:
+        if layer.num_inputs > 1:  # its kernel is another layer's output
+            quantised += 1
+            continue
         kernel = _kernel(layer)
         if layer.get_output(0).dtype == parsed.trt.DataType.HALF and kernel.dtype == np.float16:
             half += 1
             if kernel.min() != kernel.max():
                 kernels.add(np.ascontiguousarray(kernel.transpose(0, 2, 3, 1)).tobytes())
     found = sum(len(kernel) for kernel in kernels if kernel in plan)
-    return PlanProof(len(layers), half, sum(map(len, kernels)), found, len(plan), onnx_bytes)
+    return PlanProof(len(layers), half, sum(map(len, kernels)), found, len(plan), onnx_bytes, quantised)
 
 
 def largest(parsed: Network, shapes: dict[str, tuple[int, ...]]) -> int:

@@ -53,6 +53,7 @@ def _exactly(blur: Blur) -> kernels.Kernel:
 @lru_cache(maxsize=256)
 def separable(blur: Blur) -> tuple[tuple[kernels.Kernel, kernels.Kernel], ...]:
     """What `kernels.products` says of the kernel, with so many products as are quicker than the kernel."""
+    terms: tuple[tuple[kernels.Kernel, kernels.Kernel], ...]
     if blur.kind == "iso":  # the product of its own sums along rows and columns
         kernel = _exactly(blur)
         terms = ((kernel.sum(axis=0), kernel.sum(axis=1)),)

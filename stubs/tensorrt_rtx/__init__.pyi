@@ -88,6 +88,7 @@ class ITensor:
 
 class ILayer:
     type: LayerType
+    num_inputs: int
     num_outputs: int
     def get_output(self, index: int) -> ITensor: ...
 

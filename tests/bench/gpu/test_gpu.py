@@ -70,6 +70,13 @@ def test_a_backend_that_cannot_run_is_left_out_with_the_reason(monkeypatch: pyte
     assert "tensorrt" in row["left_out"] and "degrade-engine[tensorrt]" in row["left_out"]
 
 
+def test_each_tensorrt_has_a_part_in_eight_bits(tmp_path: Path) -> None:
+    names = [name for name, _ in gpu.parts(tmp_path / "x.safetensors", tmp_path, tmp_path)]
+    eight = [name.split()[1:] for name in names if name.endswith(("int8", "fp8"))]
+    assert eight == [[backend, one] for backend in ("tensorrt", "tensorrt-rtx") for one in ("int8", "fp8")]
+    assert names.index("tiny tensorrt fp16") < names.index("tiny tensorrt int8")
+
+
 def test_every_row_is_written_and_a_failure_is_the_exit_status(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 pytest.importorskip("tensorrt_rtx", reason="needs the extra rtx")  # polygraphy comes with it, and may not be first
 
+from degrade_engine.commands.build import summary
 from degrade_engine.engine import artefact, backends, build, engine_spec, spec
 from degrade_engine.engine import machine as machines
 from degrade_engine.engine.api import Engine  # noqa: E402
@@ -22,7 +23,9 @@ from degrade_engine.engine.backends import tensorrt as backend_tensorrt
 from degrade_engine.engine.backends import tensorrt_plan as tensorrt  # noqa: E402
 from degrade_engine.engine.backends.tensorrt_plan import RTX, PlanProof, compile_plan, parse, prove  # noqa: E402
 from degrade_engine.engine.bundle import BUNDLE_JSON, open_bundle
+from degrade_engine.engine.eight_bits import add_quantised
 from degrade_engine.engine.errors import DegradeError  # noqa: E402
+from degrade_engine.engine.spec import Precision
 from degrade_engine.engine.verify import verify  # noqa: E402
 from degrade_engine.kernels import loader  # noqa: E402
 
@@ -103,6 +106,55 @@ def test_the_trained_tiny_bundle(realdgen_bundle: Path, tmp_path: Path) -> None:
         assert plan.found_bytes == plan.half_kernel_bytes > 0.5 * plan.onnx_bytes * (plan.half > 4), name
         assert plan.plan_bytes < fp32.plans[name].plan_bytes, name
     assert all(plan.half == plan.found_bytes == 0 for plan in fp32.plans.values())
+
+
+@pytest.fixture(scope="module")
+def eight_bits(realdgen_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The trained tiny bundle with its denoiser in INT8 and FP8, to be read only."""
+    bundle = tmp_path_factory.mktemp("eight") / "bundle"
+    shutil.copytree(realdgen_bundle, bundle)
+    add_quantised(bundle, ["int8", "fp8"], lambda line: None)
+    return bundle
+
+
+@pytest.mark.parametrize("precision", ["int8", "fp8"])
+def test_a_denoiser_in_eight_bits(eight_bits: Path, tmp_path: Path, precision: Precision) -> None:
+    built = build.build(eight_bits, tmp_path / "engine", precision=precision, **AHEAD, lr_size=64, batch=2)
+    key, parts = built.spec.key, open_bundle(eight_bits).spec.parts
+    assert (key.precision_asked, key.precision_computed) == (precision, precision)
+    counts = {name: (plan.half, plan.quantised) for name, plan in built.spec.plans.items()}
+    assert counts == {
+        "degradation": (34, 0), "content": (6, 0), "modulation": (4, 0), "reconstruction": (4, 0), "denoiser": (0, 34)
+    }  # fmt: skip
+    assert key.files["denoiser"] == parts["denoiser"].files[precision].sha256
+    assert key.files["content"] == parts["content"].files["fp16"].sha256
+    assert built.spec.parity.state == "not run"
+    assert f"34 in {precision}" in summary(built)
+    assert engine_spec.read_engine_spec(built.folder) == built.spec
+
+
+def test_a_step_in_eight_bits_moves_no_more_than_it_did(eight_bits: Path) -> None:
+    may_not_rise("tiny, INT8", eight_bits / "denoiser.int8.onnx", 9.3e9, 120)
+    may_not_rise("tiny, FP8", eight_bits / "denoiser.fp8.onnx", 7.4e9, 135)
+
+
+def test_eight_bits_need_their_files_and_a_gpu_that_has_them(
+    eight_bits: Path, realdgen_bundle: Path, tmp_path: Path
+) -> None:
+    size: dict[str, Any] = {"lr_size": 64, "batch": 2, "precision": "fp8"}
+    with pytest.raises(DegradeError, match=r"no fp8 file of denoiser.*`degrade-engine export --precision fp8`"):
+        build.build(realdgen_bundle, tmp_path / "engine", **AHEAD, **size)
+    with pytest.raises(DegradeError, match=r"cannot compile.*fp8_e4m3"):
+        build.build(eight_bits, tmp_path / "engine", **AHEAD | {"target": "sm_86"}, **size)
+    mislabelled = tmp_path / "bundle"
+    shutil.copytree(eight_bits, mislabelled)
+    page = json.loads((mislabelled / BUNDLE_JSON).read_text())
+    files = page["parts"]["denoiser"]["files"]
+    files["fp8"] = files["fp16"]
+    (mislabelled / BUNDLE_JSON).write_text(json.dumps(page))
+    with pytest.raises(DegradeError, match="none of the 36 convolutions of denoiser.fp16.onnx has Q/DQ nodes"):
+        build.build(mislabelled, tmp_path / "engine", **AHEAD, **size)
+    assert not (tmp_path / "engine").exists()
 
 
 @pytest.fixture(scope="module")
