@@ -78,13 +78,15 @@ def flat_said(page: Mapping[str, Any]) -> str:
 @dataclass(frozen=True)
 class Telling:
     """Who is told how a run goes. on_files: see `sources.How`; on_plan: of the plan, before the first pair;
-    on_progress: of every batch; on_stop: of a signal, see `stops.listening`; say: takes a sentence."""
+    on_progress: of every batch; on_stop: of a signal, see `stops.listening`; say: takes a sentence;
+    warn: one that matters."""
 
     on_files: OnFiles | None = None
     on_plan: Callable[[Planned], None] = lambda _: None
     on_progress: Callable[[Progress], None] = lambda _: None
     on_stop: Callable[[int], None] | None = None
     say: Callable[[str], None] = lambda _: None
+    warn: Callable[[str], None] = lambda _: None
 
 
 def plan(
@@ -152,7 +154,7 @@ def _open(
     set does not grow."""
     from .runners.run_folder import opening
 
-    with opening(out, planned.plan, output, workers.lease_s, only_asked=only_asked, say=telling.say):
+    with opening(out, planned.plan, output, workers.lease_s, only_asked=only_asked, warn=telling.warn):
         if planned.sources.scanned:
             planned.sources.write_page(out)
         if is_file(order.recipe):

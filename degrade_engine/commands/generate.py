@@ -89,7 +89,8 @@ class Call:
         workers, order = picked(Workers, asked), ordered(asked, partial(log.say, "build"))
         with log.watching() as state:
             self.state = state
-            telling = Telling(state.on_files, self.on_plan, self.on_progress, self.on_stop, partial(log.say, "note"))
+            say = partial(log.say, "note")
+            telling = Telling(state.on_files, self.on_plan, self.on_progress, self.on_stop, say, log.warn)
             whole = {"workers": workers, "output": self.output, "rescan": asked["rescan"], "telling": telling}
             try:
                 if asked["dry_run"]:

@@ -134,7 +134,7 @@ def generate(
             state.on_plan(planned)
             console.print(headline(planned.plan), markup=False)
 
-        telling = Telling(state.on_files, on_plan, state.on_progress, say=console.print)
+        telling = Telling(state.on_files, on_plan, state.on_progress, say=console.print, warn=console.print)
         return run.generate(order, where, workers=workers, output=output, rescan=rescan, telling=telling)
 
 

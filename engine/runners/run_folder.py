@@ -97,14 +97,14 @@ def begun(out: Out) -> Begun | None:
 @contextmanager
 def opening(
     out: Out, plan: Plan, output: Output, lease_s: float = LEASE_S, *, only_asked: bool = False,
-    say: Callable[[str], None] = lambda _: None,
+    warn: Callable[[str], None] = lambda _: None,
 ) -> Iterator[None]:  # fmt: skip
     """Puts the plan's page into `out`; in the block no other process does. only_asked: a set that is there does not
-    grow. say: takes a sentence. Raises DegradeError."""
+    grow. warn: takes a sentence. Raises DegradeError."""
     check_output(out, output)
     with refused_by_the_disk(out), claiming(out, lease_s) as claims, claims.alone("plan"):
         if claims.warning:
-            say(claims.warning)
+            warn(claims.warning)
         open_folder(out, plan, output, only_asked=only_asked)
         yield
 
