@@ -133,6 +133,18 @@ def unseen(folder: Path) -> str:
     return table(rows, lambda row: f"{row['split']}: {what(row)}")
 
 
+def chance(folder: Path) -> str:
+    """realdgen-small at each variety and temperature, on the scenes for choosing."""
+    body = [
+        [f"{row['setting'].get(name, 1.0):g}" for name in ("variety", "temperature")]
+        + [f"{row['psnr_db']:.2f}", f"{row['laplacian_gap']:.2f}", f"{row['noise_gap']:.2f}",
+           f"{row['spectrum_db']:.2f}", f"{row['frechet_random']:.4f}", f"{row['frechet_e_deg']:.3f}"]
+        for row in rows_of(folder, "onecall_choice") if row["setting"]
+    ]  # fmt: skip
+    header = ["PSNR dB", "Laplacian gap", "noise gap", "spectrum dB", "Fréchet, random", "Fréchet, E_deg"]
+    return markdown(["variety", "temperature", *header], body)
+
+
 def tuned(folder: Path) -> str:
     """Two cameras, on the half of their pairs that tuning did not see: bicubic, realdgen-small as it is and after
     tuning, and the synthetic cameras that were fitted for it, alone. Rows of tuned.jsonl say by `tune` which run they
@@ -211,6 +223,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "unseen": unseen,
     "tuned": tuned,
     "fitted": fitted,
+    "chance": chance,
     "table4": lambda folder: table(of_set(folder, "table4", alone=True)),
     "table5": lambda folder: table(of_set(folder, "table5", alone=False)),
     "table7": lambda folder: table(of_set(folder, "table7", alone=False)),

@@ -25,7 +25,8 @@ from .kind import ModelKind
 TAU = 40  # where the call begins, in training and here
 SHOT = 2**32 - 1  # the candidate word of w's noise counter: no candidate has that number
 
-_RECOMMENDED = Recipe((TAU, TAU), 1, "even", "ddim", 0.0, "reconstruction", candidates=1, filter=False, references=4)
+_RECOMMENDED = Recipe((TAU, TAU), 1, "even", "ddim", 0.0, "reconstruction", candidates=1, filter=False, references=4,
+                      variety=0.5)  # fmt: skip
 
 
 class OneCallSampler(Sampler):

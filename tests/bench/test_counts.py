@@ -133,6 +133,7 @@ def test_bytes_to_and_from_the_device(kind: str, inspect: bool, engines: dict[st
         tables = rows * S * (6 * 4 + 4) + rows * (2 * 4 + 4) + 4  # coefficients and timesteps; starts and pairs; step
         up = 2 * B * PLANES + hr + tables
         up += 2 * rows * 6 * 4 if spec.model_kind.fuses else 0
+        up += 2 * 4 * B if kind == "onecall" else 0  # the scale of F_deg's noise
         down = B * PLANES + figures + ((B + rows) * PLANES if inspect else 0)
     assert (ledger.bytes("upload"), ledger.bytes("download")) == (up, down)
     assert ledger.count("download") == {"": 1} and ledger.entries[-1].act == "download"
