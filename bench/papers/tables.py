@@ -147,11 +147,11 @@ def chance(folder: Path) -> str:
 
 def tuned(folder: Path) -> str:
     """Two cameras, on the half of their pairs that tuning did not see: bicubic, realdgen-small as it is and after
-    tuning, and the synthetic cameras that were fitted for it, alone. Rows of tuned.jsonl say by `tune` which run they
-    are of, and whether it was kept."""
+    tuning (all with variety 1), and the synthetic cameras that were fitted for it, alone. Rows of tuned.jsonl say by
+    `tune` which run they are of, and whether it was kept."""
     found = []
     for split in ("dsc", "sony"):
-        plain = [row for row in of_split(folder, split) if row["generator"] in ("bicubic", "onecall")]
+        plain = [row for row in of_split(folder, split) if row["generator"] == "bicubic"]
         after = [row for row in rows_of(folder, "tuned") if row["split"] == split]
         found += [row for row in [*plain, *after] if not row["setting"] or row["setting"].get("references") == 4]
     return table([row for row in found if row["setting"].get("reference", "other") != "paired"], tuned_name)
