@@ -210,6 +210,7 @@ def references(folder: Path) -> str:
         r, o = row["reference"], row["output"]
         s = row["setting"]
         calls = "one call" if s["steps"] == 1 else f"{s['steps']} steps"
+        calls += f", temperature {s['temperature']:g}" if "temperature" in s else ""
         body.append([f"{row['kind']}, tau {s['tau']}, {calls}"] + [
             f"{r[k]:.1f} → {o[k]:.1f}" for k in ("laplacian", "noise", "blocks")])  # fmt: skip
     return markdown(["reference", "Laplacian std", "noise std", "blockiness"], body)
