@@ -281,7 +281,7 @@ def test_a_run_by_name_is_the_run_of_its_engine(
         ({"hr": "nowhere"}, "The folder nowhere is not there"),
         ({"reference": "nothing.txt"}, "nothing.txt"),
         ({"batch": 1.5}, "batch is 1.5"),
-        ({"precision": "fp8"}, "precision is 'fp8'"),
+        ({"precision": "fp4"}, "precision is 'fp4'"),
     ],
 )
 def test_mistakes_are_said_before_anything_is_built(
