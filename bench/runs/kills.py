@@ -36,6 +36,7 @@ from ..rows import add_row
 from ..samples import squares
 
 Who = Literal["one process", "three calls", "three processes", "ray"]
+Store = Literal["moto", "localbucket"]
 WORKS = ("bicubic", "engine")
 OPTIONS: dict[Who, tuple[str, ...]] = {
     "one process": ("--threads", "1"),
@@ -68,8 +69,9 @@ class Work:
 @click.option("--who", type=click.Choice(get_args(Who)), multiple=True, default=get_args(Who),
     help="What runs: one process, three calls of `generate` on one folder, three worker processes, or Ray. Ray is "
     "only used with the sink folder. Can be repeated. [default: all]")  # fmt: skip
-@click.option("--store", is_flag=True, help="Photographs and pairs lie in an S3 server on loopback, which also fails: "
-    "with --sink webdataset or parquet, and not with Ray.")  # fmt: skip
+@click.option("--store", type=click.Choice(get_args(Store)), is_flag=False, flag_value="moto",
+    help="Photographs and pairs lie in an S3 server on loopback: moto's, which also fails (without a value), or "
+    "localbucket, which is only away now and then. With --sink webdataset or parquet, and not with Ray.")  # fmt: skip
 @integer(
     "--outages", 5, "Outages of the store per configuration: one of a minute, the others of a few seconds.", least=0
 )
@@ -77,7 +79,7 @@ class Work:
 @ROWS_APPENDED
 def main(
     hr: Path, reference: Path, engine: Path | None, kills: int, only: Sequence[str], sinks: Sequence[SinkKind],
-    who: Sequence[Who], store: bool, outages: int, seed: int, out: Path,
+    who: Sequence[Who], store: Store | None, outages: int, seed: int, out: Path,
 ) -> None:  # fmt: skip
     """Kill runs at random moments, continue them, and compare the files.
 
@@ -99,7 +101,7 @@ def main(
                     if store:
                         from .store_kills import StoreCampaign
 
-                        row = StoreCampaign(Path(folder), work, sink, one, seed, outages).run(kills)
+                        row = StoreCampaign(Path(folder), work, sink, one, seed, outages, store).run(kills)
                     else:
                         row = Campaign(Path(folder), work, sink, one, seed).run(kills)
                     add_row(out, row | machine(1))

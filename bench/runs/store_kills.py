@@ -18,7 +18,8 @@ from typing import Any
 from degrade_engine.engine.runners.claims import FOLDER as CLAIMS
 from degrade_engine.engine.sinks import SinkKind
 
-from .kills import Campaign, Who, Work, lasting
+from .folder_server import FolderServer
+from .kills import Campaign, Store, Who, Work, lasting
 from .s3_server import BUCKET, Fault, Server
 
 SHARES: dict[Fault, float] = {
@@ -31,9 +32,13 @@ PATIENCE = ("--patience", "300")
 class StoreCampaign(Campaign):
     """The kills of one configuration, and so many outages."""
 
-    def __init__(self, folder: Path, work: Work, sink: SinkKind, who: Who, seed: int, outages: int) -> None:
+    def __init__(
+        self, folder: Path, work: Work, sink: SinkKind, who: Who, seed: int, outages: int, store: Store = "moto"
+    ) -> None:
         super().__init__(folder, work, sink, who, seed)
-        self._server = Server(faults=SHARES, seed=seed)
+        self._store, moto = store, store == "moto"
+        self._server = Server(faults=SHARES, seed=seed) if moto else FolderServer()
+        self._faults = dict(SHARES) if moto else {}
         self._outages, self._away_s, self._away = outages, list[float](), threading.Thread()
         self._litter = 0
 
@@ -47,9 +52,9 @@ class StoreCampaign(Campaign):
             if self._away_s:
                 self._away.join()
         return row | {
-            "store": "moto", "outages": len(self._away_s), "outage_seconds": [round(one, 1) for one in self._away_s],
-            "faults": dict(sorted(self._server.met.items())), "left_claims": self._litter,
-            "requests": self._requests,
+            "store": self._store, "outages": len(self._away_s),
+            "outage_seconds": [round(one, 1) for one in self._away_s], "faults": dict(sorted(self._server.met.items())),
+            "left_claims": self._litter, "requests": self._requests,
         }  # fmt: skip
 
     def _measure(self) -> None:
@@ -58,7 +63,7 @@ class StoreCampaign(Campaign):
         self._server.requests.clear()
         super()._measure()
         self._requests = dict(sorted(self._server.requests.items()))
-        self._server.faults = dict(SHARES)
+        self._server.faults = self._faults
 
     def _kill_one(self, processes: Sequence[subprocess.Popen[str]]) -> None:
         due = len(self._away_s) < self._outages * (sum(self._met.values()) + 1) / self._kills
