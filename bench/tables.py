@@ -71,7 +71,7 @@ def weights(folder: Path) -> str:
 
 PAGES = ("README.md", "docs/results.md", "docs/quality.md", "docs/worth.md", "docs/one-call.md", "docs/tune.md",
          "docs/latency.md", "docs/camera.md", "docs/check.md", "docs/is-it-good.md", "docs/references.md",
-         "docs/recipes.md", "docs/scale.md", "docs/degraders.md")  # fmt: skip
+         "docs/recipes.md", "docs/scale.md", "docs/degraders.md", "docs/other-checkpoints.md")  # fmt: skip
 PICTURES: dict[str, Make] = {
     "docs/binned-canon.svg": weights,
     "docs/curve.svg": curve,

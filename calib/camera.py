@@ -4,6 +4,9 @@ Cameras are drawn from the ranges, each takes crops of sharp photographs, and th
 (engine/report/measures.py). Later cameras get their parts from the nearest so far, so that the search draws in. Several
 are kept, since photographs alone leave open which it is. Each part is drawn or lies between two drawn ones, so a kept
 camera lies within the ranges.
+
+The nearest cameras of one search are relatives, and where chance led it they are all alike in what no measure sees. So
+there are several searches, which share the time and nothing else, and each gives its part of the cameras.
 """
 
 from __future__ import annotations
@@ -25,7 +28,8 @@ from .nearness import nearness
 
 Pixels = NDArray[np.uint8]
 FIRST, MOST = 24, 600  # cameras that are drawn before any is bred, at least; cameras in all
-DRAWN = 0.4  # share of the time for drawing alone
+DRAWN = 0.4  # share of a search for drawing alone
+SEARCHES, ENOUGH = 3, 100  # at most so many searches, of at least so many cameras
 ELITE, KEPT = 12, 6  # cameras that breed; that are kept
 INHERITED, MIXED = 0.55, 0.3  # chances of a part: of one parent; between two parents; else it is drawn anew
 Found = tuple[float, int, Camera]  # distance, number, camera
@@ -63,25 +67,44 @@ def fit(
     the same cameras where time does not end the search: when breeding begins depends on both.
     """
     most = MOST if most is None else most
-    began, wanted = time.monotonic(), [measure(one) for one in real]
-    half = len(sharp) // 2
-    dice, found = throw(seed, 0xCA3E), list[Found]()
+    searches, wanted = max(1, min(SEARCHES, most // ENOUGH)), [measure(one) for one in real]
+    half, dice = len(sharp) // 2, throw(seed, 0xCA3E)
+    tried, ends, found = 0, time.monotonic() + 0.95 * seconds, list[list[Found]]()
     with ThreadPoolExecutor(workers, thread_name_prefix="cameras") as pool:
 
         def apart(one: Camera, crops: Sequence[Sharp]) -> float:
             made = list(pool.map(lambda at: taken(one, crops[at], at), range(len(crops))))
             return nearness(made, [wanted[crop.partner] for crop in crops], photographs)
 
-        for tried in range(most):
-            part = (time.monotonic() - began) / seconds
-            if tried >= FIRST and part >= 0.95:
+        for left in range(searches, 0, -1):
+            now = time.monotonic()
+            if found and now >= ends:
                 break
-            breeds = tried >= FIRST and (part > DRAWN or tried > DRAWN * most)
-            one = bred(sorted(found)[:ELITE], dice, seed, tried) if breeds else camera.draw(seed, tried)
-            found.append((apart(one, sharp[:half]), tried, one))
-            on_camera(tried + 1)
-        best = sorted((apart(one, sharp[half:]), at, one) for _, at, one in unlike(sorted(found))[: 2 * KEPT])[:KEPT]
-    return Fitted(tuple(one for *_, one in best), tuple(round(far, 4) for far, *_ in best), len(found))
+            some = range(tried, tried + (most - tried) // left)
+            tries = search(lambda one: apart(one, sharp[:half]), some, (ends - now) / left, dice, seed, on_camera)
+            tried += len(tries)
+            best = unlike(sorted(tries))[: 2 * KEPT]
+            found.append(sorted((apart(one, sharp[half:]), at, one) for _, at, one in best))
+    kept = sorted(one for each in found for one in each[: KEPT // len(found)])
+    return Fitted(tuple(one for *_, one in kept), tuple(round(far, 4) for far, *_ in kept), tried)
+
+
+def search(
+    apart: Callable[[Camera], float], tries: range, seconds: float, dice: np.random.Generator, seed: int,
+    on_camera: Callable[[int], None],
+) -> list[Found]:  # fmt: skip
+    """Cameras of these numbers: the first are drawn, the later ones are bred. Ends after so many seconds, but not
+    before FIRST cameras."""
+    began, found = time.monotonic(), list[Found]()
+    for number in tries:
+        part = (time.monotonic() - began) / max(seconds, 1e-9)
+        if len(found) >= FIRST and part >= 1:
+            break
+        breeds = len(found) >= FIRST and (part > DRAWN or len(found) > DRAWN * len(tries))
+        one = bred(sorted(found)[:ELITE], dice, seed, number) if breeds else camera.draw(seed, number)
+        found.append((apart(one), number, one))
+        on_camera(number + 1)
+    return found
 
 
 def unlike(found: Sequence[Found]) -> list[Found]:

@@ -175,8 +175,32 @@ def fitted(folder: Path) -> str:
 
 def fitted_name(row: Row) -> str:
     """What a row of `fitted` is."""
-    of = f", seed {row['fit']['seed']}, {row['fit']['tries']} tries" if "fit" in row else ""
-    return f"{row['split']}: {row['generator']}{of}"
+    if "fit" not in row:
+        return f"{row['split']}: {row['generator']}"
+    fit = row["fit"]
+    searches = "one search" if fit["searches"] == 1 else f"{fit['searches']} searches"
+    return f"{row['split']}: {row['generator']}, seed {fit['seed']}, {fit['tries']} tries, {searches}"
+
+
+KNOWN = {"reported": ("Canon 031 to 050", 27.51, 29.18), "dsc": ("dsc", None, None), "sony": ("sony", 30.16, 31.4)}
+"""By split: in words, and PSNR of Real-ESRGAN+ before and after in LWay's Table 1, dB; its sony are other photographs
+of DRealSR."""
+
+
+def lway_known(folder: Path) -> str:
+    """Real-ESRGAN's published network before and after `adapt`, beside LWay's Table 1."""
+    body = []
+    for row in rows_of(folder, "lway_known"):
+        words, before, after = KNOWN[row["split"]]
+        adapted = row.get("adapted")
+        rate = f", {adapted['steps']} steps at {adapted['lr']:g}" if adapted else ""
+        paper = None if row["model"] == "bicubic" else (after if adapted else before)
+        body.append([f"{words}: {row['model']}{rate}", f"{row['psnr_db']:.2f}", f"{row['psnr_y_db']:.2f}",
+                     f"{row['psnr_exposed_db']:.2f}", f"{row['ssim']:.3f}", f"{row['detail']:.1f}",
+                     f"{row['loss']:.4f}", f"{row['loss_hr']:.4f}",
+                     f"{paper:.2f}" if paper else ""])  # fmt: skip
+    return markdown(["pairs, model", "PSNR dB", "Y PSNR", "PSNR without exposure", "SSIM", "detail", "L", "L of the HR",
+                     "PSNR dB, the paper"], body)  # fmt: skip
 
 
 def is_alone(row: Row) -> bool:
@@ -225,6 +249,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "tuned": tuned,
     "fitted": fitted,
     "chance": chance,
+    "lway_known": lway_known,
     "table4": lambda folder: table(of_set(folder, "table4", alone=True)),
     "table5": lambda folder: table(of_set(folder, "table5", alone=False)),
     "table7": lambda folder: table(of_set(folder, "table7", alone=False)),

@@ -62,6 +62,31 @@ def test_the_nearest_camera_is_nearer_than_bicubic_and_than_the_first_ones(
     assert again[0] == again[1]
 
 
+def test_several_searches_share_the_tries_and_each_gives_its_part(
+    hr: list[Pixels], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("FIRST", 6), ("ENOUGH", 8)):
+        monkeypatch.setattr(camera, name, value)
+    one_search, searched, cameras = camera.search, list[range](), list[list[camera.Camera]]()
+
+    def search(*given: object) -> list[camera.Found]:
+        found = one_search(*given)
+        searched.append(given[1])
+        cameras.append([one for *_, one in found])
+        return found
+
+    monkeypatch.setattr(camera, "search", search)
+    real = taken(hr, 3, count=12)
+    sharp = sharp_crops(hr, real, 12, seed=0)
+    found = camera.fit(real, sharp, len(hr), seconds=np.inf, seed=0, most=26)
+    assert searched == [range(8), range(8, 17), range(17, 26)] and found.tried == 26
+    assert [sum(one in found.cameras for one in each) for each in cameras] == [2, 2, 2]
+    assert list(found.distance) == sorted(found.distance)
+    searched.clear()
+    assert camera.fit(real, sharp, len(hr), seconds=1e-6, seed=0, most=26).tried == 6  # time for one search
+    assert searched == [range(8)]
+
+
 def test_what_is_bred_lies_between_its_parents() -> None:
     elite = [(0.0, at, draw(0, at)) for at in range(6)]
     dice = throw(0, 1)
