@@ -17,4 +17,5 @@ recipe.py         `calibrate recipe`: the cheapest recipe that is as near to a c
 grid.py           the recipes that are tried
 contents.py       HR crops whose content is like the references'
 recipe_figure.py  the picture beside recipe.json
+solver.py         `calibrate solver`: a table of few network calls that is found by a camera's photographs
 """

@@ -217,7 +217,7 @@ def judged(far: Mapping[Recipe, Far], seen: Mapping[Recipe, Seen], bound: float)
     nearest = far[min(keep, key=lambda recipe: far[recipe]["measures"].value)]
     found = {}
     for recipe, own in far.items():
-        each = {key: _distance(own[key], nearest[key]) for key in own}
+        each = {key: distance(own[key], nearest[key]) for key in own}
         outcome: Outcome = "as near"
         if recipe not in keep:
             outcome = "content"
@@ -232,7 +232,8 @@ def judged(far: Mapping[Recipe, Far], seen: Mapping[Recipe, Seen], bound: float)
     return found | {chosen: replace(found[chosen], outcome="chosen")}
 
 
-def _distance(one: frechet.Distance, nearest: frechet.Distance) -> Distance:
+def distance(one: frechet.Distance, nearest: frechet.Distance) -> Distance:
+    """As a page has it, with intervals."""
     interval, beyond = one.interval, one.against(nearest)
     assert interval and beyond  # there are photographs enough
     return Distance(round(one.value, 4), _rounded(interval), _rounded(beyond))

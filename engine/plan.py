@@ -58,8 +58,8 @@ BOUNDS = {
 USUAL: dict[str, Any] = {"alpha": "white", "tile_overlap": None, "name_prefix": "", "pass_flat": False, "grown": []}
 """What a plan's page names only where it is something else: plans that do without, or are older, keep their names."""
 ORDER = ("seed", "pairs", "scale", "steps", "spacing", "solver", "eta", "start", "candidates", "filter", "shard_pairs",
-         "save_candidates", "fusion_weight", "alpha", "noise", "references", "variety", "temperature", "tile_overlap",
-         "name_prefix", "pass_flat", "grown", "tau")  # fmt: skip
+         "save_candidates", "fusion_weight", "alpha", "noise", "references", "variety", "temperature", "learned",
+         "tile_overlap", "name_prefix", "pass_flat", "grown", "tau")  # fmt: skip
 """In which a page names the options: its bytes are compared too."""
 
 

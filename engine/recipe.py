@@ -10,7 +10,7 @@ Command line, Python and benchmarks all hold a Recipe, so a default stands once:
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard, get_args
 
@@ -19,7 +19,7 @@ from .classical.degraders import DEGRADERS
 from .errors import DegradeError
 from .sampling.noise import MOST_NOISE
 from .scalars import number, whole
-from .schedule import SOLVERS, SPACINGS, Schedule, SolverTable, Spacing, check_eta, table
+from .schedule import LEARNED, SOLVERS, SPACINGS, Learned, Schedule, SolverTable, Spacing, check_eta, table
 from .spec import QUANTISED, Start
 
 if TYPE_CHECKING:
@@ -31,7 +31,8 @@ CLASSICAL = tuple(one for one in STARTS if one not in OWN_STARTS)
 MOST_STEPS = 2**15 - 1  # a larger tau does not fit into a plan's columns
 MOST_CANDIDATES, MOST_REFERENCES = 1024, 64
 MOST_CHANCE = 2.0  # of variety and temperature
-USUAL: dict[str, Any] = {"fusion_weight": None, "noise": 0.0, "references": 1, "variety": 1.0, "temperature": 1.0}
+USUAL: dict[str, Any] = {"fusion_weight": None, "noise": 0.0, "references": 1, "variety": 1.0, "temperature": 1.0,
+                         "learned": None}  # fmt: skip
 """What a page names only where it is something else: older pages, and kinds without, keep their names."""
 
 
@@ -43,7 +44,8 @@ class Recipe:
                    number stands for a range of itself. 0 gives the start image
     steps          network calls per candidate; None: tau of them
     spacing        of those calls, see `schedule.timesteps`
-    solver, eta    see `schedule.table`; eta is ddim's: 0 deterministic, 1 as much noise as ddpm
+    solver, eta    see `schedule.table`; eta is ddim's: 0 deterministic, 1 as much noise as ddpm. "learned": the table
+                   `learned`, which `calibrate solver` found; tau and steps are the table's
     start          the image that is noised: "reconstruction", the model's own LR; "bicubic", the HR at LR size; or what
                    that degrader makes of the HR. Of a run without networks it is the result
     candidates     K, made for each pair; one of them is kept
@@ -71,6 +73,7 @@ class Recipe:
     references: int = 1
     variety: float = 1.0
     temperature: float = 1.0
+    learned: Learned | None = None
 
     def __post_init__(self) -> None:
         settled = {
@@ -86,13 +89,30 @@ class Recipe:
         }
         for name, value in settled.items():
             object.__setattr__(self, name, value)
-        for name, known in (("spacing", SPACINGS), ("solver", SOLVERS), ("start", STARTS)):
+        for name, known in (("spacing", SPACINGS), ("solver", (*SOLVERS, LEARNED)), ("start", STARTS)):
             word = getattr(self, name)
             if not isinstance(word, str) or word not in known:
                 raise DegradeError(f"The {name} is {str(word)[:60]!r}", wanted=f"one of {', '.join(known)}")
         if not isinstance(self.filter, bool):
             raise DegradeError(f"filter is {self.filter!r}", wanted="True or False")
         check_eta(self.solver, self.eta)
+        self._check_learned()
+
+    def _check_learned(self) -> None:
+        """Raises DegradeError unless solver, tau and steps are those of the table, where there is one."""
+        if self.learned is None:
+            if self.solver == LEARNED:
+                mend = "make one with `degrade-engine calibrate solver`, and give its file with --recipe"
+                raise DegradeError("The solver is learned, and no table is given", mend=mend)
+            return
+        if not isinstance(self.learned, Learned):
+            raise DegradeError(f"learned is {str(self.learned)[:60]!r}", wanted="a table that was found, or None")
+        tau, n = self.learned.timesteps[0], len(self.learned.timesteps)
+        for name, came, wanted in (("solver", self.solver, LEARNED), ("tau", self.tau, (tau, tau)),
+                                   ("steps", self.steps, n)):  # fmt: skip
+            if came != wanted:
+                fact = f"The recipe has a learned table of {n} steps from tau {tau}, and its {name} is {came}"
+                raise DegradeError(fact, mend=f"leave --{name} out, or make another table with `calibrate solver`")
 
     @classmethod
     def named(cls, kind: str, name: str) -> Recipe:
@@ -151,6 +171,9 @@ class Recipe:
         if self.start not in starts:
             raise DegradeError(f"the start image {self.start} does not fit this engine", wanted=" or ".join(starts))
         spec.schedule.check_tau(self.tau[1])
+        if self.learned is not None and self.learned.schedule != spec.schedule:
+            fact = "The learned table is for a model with other noise levels than this engine's"
+            raise DegradeError(fact, mend="make one with `degrade-engine calibrate solver` and this model")
         if (precision := spec.key.precision_computed) in QUANTISED and self.tau[1] > spec.parity.tau:
             scales = f"{precision.upper()} scales are for tau up to {spec.parity.tau}"
             fact = f"tau is {self.tau[1]}, and this engine's {scales}"
@@ -168,6 +191,8 @@ class Recipe:
 
     def table(self, schedule: Schedule, tau: int) -> SolverTable:
         """The way from x_tau to x_0 of a pair that has drawn this tau."""
+        if self.learned is not None:
+            return self.learned.table(tau)
         return table(schedule, self.solver, tau, self.steps, self.eta, spacing=self.spacing)
 
     def calls(self, tau: int) -> int:
@@ -184,7 +209,7 @@ class Recipe:
 
     def to_json(self) -> dict[str, Any]:
         """As a plan's page says it."""
-        page = asdict(self) | {"tau": f"{self.tau[0]}:{self.tau[1]}", "steps": self.steps or "full"}
+        page = artefact.to_json(self) | {"tau": f"{self.tau[0]}:{self.tau[1]}", "steps": self.steps or "full"}
         return {name: value for name, value in page.items() if name not in USUAL or value != USUAL[name]}
 
     @classmethod

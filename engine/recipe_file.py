@@ -1,4 +1,5 @@
-"""recipe.json: the recipe that `calibrate recipe` chose for a camera, all that it tried, and why this one.
+"""recipe.json: the recipe that `calibrate recipe` or `calibrate solver` chose for a camera, all that it tried, and why
+this one.
 
 A plan holds the recipe's fields and nothing else of the file, so a set's bytes depend on them alone. Strict, as every
 artefact. A copy lies in the run's folder, for the report.
@@ -19,7 +20,7 @@ RECIPE_JSON = "recipe.json"  # of a run's folder
 Format = Literal["degrade-engine/recipe/1"]
 Outcome = Literal["chosen", "as near", "unsure", "farther", "content"]
 Span = tuple[float, float]
-AGAIN = "make it again: `degrade-engine calibrate recipe`"
+AGAIN = "make it again: `degrade-engine calibrate recipe` or `calibrate solver`"
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Literal, get_args
 
 import numpy as np
@@ -33,6 +34,7 @@ Int32 = NDArray[np.int32]
 Spacing = Literal["even", "quadratic"]
 SPACINGS: tuple[str, ...] = get_args(Spacing)
 MOST_STEPS = 10**6
+LEARNED = "learned"  # the solver's name of a table that was found; no function makes it
 IDENTITY = (0.0, 0.0, 1.0, 0.0, 0.0, 0.0)  # the row is left as it is: a late joiner, a padded row
 
 
@@ -110,6 +112,34 @@ class SolverTable:
         return len(self.timesteps)
 
 
+@dataclass(frozen=True)
+class Learned:
+    """A table that was found for one schedule (calib/solver.py), in numbers that a page can hold.
+
+    timesteps     n, descending; the first is the only tau that the table is for.
+    coefficients  n rows of p, q, a, b, c, d (see the module).
+    """
+
+    schedule: Schedule
+    timesteps: tuple[int, ...]
+    coefficients: tuple[tuple[float, float, float, float, float, float], ...]
+
+    def __post_init__(self) -> None:
+        t, n = self.timesteps, len(self.timesteps)
+        if not t or t[0] > self.schedule.T or t[-1] < 1 or any(a <= b for a, b in pairwise(t)):
+            raise DegradeError(f"A learned table has the timesteps {list(t)}", wanted="descending, from T to 1 at most")
+        if len(self.coefficients) != n or not np.isfinite(self.coefficients).all():
+            raise DegradeError("The coefficients of a learned table do not fit", wanted=f"{n} rows of 6 finite numbers")
+
+    def table(self, tau: int) -> SolverTable:
+        """As the sampler takes it. tau 0: no step. Raises DegradeError for another tau than the table's."""
+        if tau not in (0, self.timesteps[0]):
+            raise DegradeError(f"tau is {tau}, and the learned table is for {self.timesteps[0]}")
+        n = len(self.timesteps) if tau else 0
+        t, rows = np.array(self.timesteps, np.int32), np.array(self.coefficients, np.float64)
+        return SolverTable(LEARNED, tau, t[:n], rows[:n])
+
+
 def timesteps(tau: int, steps: int | None, spacing: Spacing = "even") -> Int32:
     """int32 [n], descending: `steps` of tau .. 1, starting at tau; all of them if None or steps >= tau.
 
@@ -162,7 +192,7 @@ def table(
 
 def check_eta(solver: str, eta: float) -> None:
     """Raises DegradeError for an eta with a solver that has none."""
-    if eta and not SOLVERS[solver].has_eta:
+    if eta and (solver not in SOLVERS or not SOLVERS[solver].has_eta):
         with_eta = " or ".join(name for name, one in SOLVERS.items() if one.has_eta)
         raise DegradeError(f"eta is {eta:g} with the solver {solver}", wanted=f"the solver {with_eta}")
 

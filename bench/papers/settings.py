@@ -15,11 +15,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 from degrade_engine.engine import draws
-from degrade_engine.engine.artefact import parse_json
+from degrade_engine.engine.artefact import from_json as read_table
+from degrade_engine.engine.artefact import parse_json, to_json
 from degrade_engine.engine.engine_spec import EngineSpec
 from degrade_engine.engine.errors import DegradeError
 from degrade_engine.engine.kinds import KINDS
 from degrade_engine.engine.recipe import Recipe
+from degrade_engine.engine.schedule import Learned
 
 Without = Literal["degradation", "content"]
 Name = Literal["table3", "table4", "table5", "table7", "curve", "fusion"]
@@ -28,7 +30,7 @@ BASE = Recipe((10, 10), 2, "even", "ddpm", 0.0, "reconstruction", candidates=1, 
 """What `--settings` leaves out."""
 
 
-LATER = ("fusion_weight", "without", "noise", "references", "variety", "temperature")  # keys of few settings
+LATER = ("fusion_weight", "without", "noise", "references", "variety", "temperature", "learned")  # keys of few settings
 
 
 @dataclass(frozen=True)
@@ -56,13 +58,16 @@ class Setting:
         later = {"fusion_weight": r.fusion_weight, "without": self.without, "noise": r.noise or None,
                  "references": r.references if r.references > 1 else None,
                  "variety": r.variety if r.variety != 1 else None,
-                 "temperature": r.temperature if r.temperature != 1 else None}  # fmt: skip
+                 "temperature": r.temperature if r.temperature != 1 else None,
+                 "learned": r.learned and to_json(r.learned)}  # fmt: skip
         return page | {name: value for name, value in later.items() if value is not None}
 
 
 def from_json(page: dict[str, Any]) -> Setting:
     """A list of two numbers is a range of tau. Raises DegradeError."""
     kept: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in page.items()}
+    if "learned" in page:
+        kept["learned"] = read_table(Learned, page["learned"], "--settings: learned")
     own = {name: kept.pop(name) for name in ("reference", "without") if name in kept}
     return Setting(BASE.but(**kept), **own)
 

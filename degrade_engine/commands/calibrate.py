@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import click
 
-from degrade_engine.commands import calibrate_camera, calibrate_degradation, calibrate_precision, calibrate_recipe
+from degrade_engine.commands import (
+    calibrate_camera,
+    calibrate_degradation,
+    calibrate_precision,
+    calibrate_recipe,
+    calibrate_solver,
+)
 
 
 @click.group("calibrate")
 def command() -> None:
-    """Choose a recipe; fit a degradation or cameras; find layers that need FP32.
+    """Choose a recipe or sampler; fit a degradation or cameras; find FP32 layers.
 
     \b
     Example:
@@ -19,6 +25,7 @@ def command() -> None:
 
 
 command.add_command(calibrate_recipe.command)
+command.add_command(calibrate_solver.command)
 command.add_command(calibrate_precision.command)
 command.add_command(calibrate_degradation.command)
 command.add_command(calibrate_camera.command)

@@ -111,7 +111,7 @@ def generate(
     hr, reference       where the photographs lie: a folder, a glob, a list or a URL
     pairs, or pair_list how many; or a CSV of exactly these pairs
     recipe              how a pair is made: a preset's name ("recommended", "paper", "fast"), a Recipe, or a file that
-                        `calibrate recipe` wrote (--preset, --recipe)
+                        `calibrate recipe` or `calibrate solver` wrote (--preset, --recipe)
     changes             fields of it that differ: tau=(1, 30), steps=2, start="camera", noise=1.0, filter=False, …
     progress            a bar, or lines where there is no terminal; False for silence; or a function that is told of
                         every batch

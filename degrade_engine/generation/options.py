@@ -21,7 +21,7 @@ from degrade_engine.engine.pipeline.stops import GRACE_SECONDS
 from degrade_engine.engine.planning import SAVE_UP_TO
 from degrade_engine.engine.recipe import MOST_CHANCE, MOST_REFERENCES, STARTS, Recipe
 from degrade_engine.engine.runners.claims import LEASE_S
-from degrade_engine.engine.schedule import SOLVERS, SPACINGS
+from degrade_engine.engine.schedule import LEARNED, SOLVERS, SPACINGS
 from degrade_engine.engine.sinks.sink import Gt
 from degrade_engine.engine.spec import PrecisionChoice
 from degrade_engine.generation.logs import LogFormat
@@ -128,8 +128,8 @@ GROUPS = {
     ),
     "Model and recipe": (
         click.option("--recipe", type=FILE,
-                     help="File made by `degrade-engine calibrate recipe`, instead of --preset. Other options change "
-                     "single settings of it."),
+                     help="File made by `degrade-engine calibrate recipe` or `calibrate solver`, instead of --preset. "
+                     "Other options change single settings of it."),
         click.option("--engine", type=FOLDER, help="Engine folder made by `degrade-engine build`, instead of --model."),
         click.option("--precision", type=click.Choice(get_args(PrecisionChoice)),
                      help="Precision of the engine that --model builds. auto: the fastest that is good on this "
@@ -187,8 +187,9 @@ GROUPS = {
         click.option("--spacing", type=click.Choice(SPACINGS),
                      help="How the K steps are placed: at equal distances, or closer where there is little noise. "
                      + _presets(lambda p: p.spacing)),
-        click.option("--solver", type=click.Choice(tuple(SOLVERS)),
-                     help="Sampler. " + _presets(lambda p: p.solver)),
+        click.option("--solver", type=click.Choice((*SOLVERS, LEARNED)),
+                     help="Sampler. learned: a table of `degrade-engine calibrate solver`, given with --recipe. "
+                     + _presets(lambda p: p.solver)),
         click.option("--eta", type=click.FloatRange(0, 1), metavar="0..1",
                      help="Noise of ddim: 0 is deterministic, 1 is as much as ddpm."),
         click.option("--fusion-weight", type=click.FloatRange(0, 1), metavar="0..1",

@@ -25,7 +25,8 @@ def settings(plan: Plan) -> str:
         return f"degrader {recipe.start}, LR size {plan.lr_size}, seed {options.seed}"
     low, high = recipe.tau
     tau = str(low) if low == high else f"{low}:{high}"
-    steps = "every step" if recipe.steps is None else f"{recipe.steps} {recipe.spacing} steps"
+    spacing = "found" if recipe.learned else recipe.spacing
+    steps = "every step" if recipe.steps is None else f"{recipe.steps} {spacing} steps"
     fusion = "" if recipe.fusion_weight is None else f"fusion weight {recipe.fusion_weight:g}, "
     noise = f"noise {recipe.noise:g}, " if recipe.noise else ""
     chances = {"variety": recipe.variety, "temperature": recipe.temperature}

@@ -19,7 +19,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from ..artefact import write_bytes_atomic
 from ..errors import DegradeError
 from ..recipe_file import why_of
-from ..schedule import SOLVERS
+from ..schedule import LEARNED, SOLVERS
 from ..spec import not_commercial
 from . import figures, verdict
 from .cards import Card, card, contact_sheet, counted, start_name
@@ -189,6 +189,7 @@ def facts(run: Finished) -> list[Fact]:
     """How, how long and how well."""
     plan, page = run.plan, run.page
     low, _, high = plan.tau.partition(":")
+    spacing = "found" if plan.solver == LEARNED else plan.spacing
     has_eta = plan.solver in SOLVERS and SOLVERS[plan.solver].has_eta
     speed, wall, full = page.pairs_per_second, page.seconds["wall"], plan.steps == "full"
     time = (f"{wall:.1f}", "s") if wall < 100 else (f"{wall / 60:.0f}", "min")
@@ -198,7 +199,7 @@ def facts(run: Finished) -> list[Fact]:
         ("Seed", f"{plan.seed}", f"batches of {plan.batch}"),
         ("Preset", page.preset, ""),
         ("Start step τ", low if low == high else f"{low}–{high}", ""),
-        ("Network calls", "every step" if full else f"{plan.steps}", "" if full else f"{plan.spacing}, per candidate"),
+        ("Network calls", "every step" if full else f"{plan.steps}", "" if full else f"{spacing}, per candidate"),
         ("Solver", plan.solver, f"η {plan.eta:g}" if has_eta else ""),
         ("Start image" if plan.tau != "0:0" else "Degrader", start_name(plan.start), ""),
         ("Candidates", f"{plan.candidates}", "one kept" if plan.filter else "no filter"),
@@ -222,9 +223,11 @@ def terms(run: Finished) -> str:
 
 
 def why(run: Finished) -> list[str]:
-    """Why this recipe, where `calibrate recipe` chose it."""
+    """Why this recipe, where `calibrate recipe` or `calibrate solver` made it."""
     said = why_of(run.folder, run.facts["plan"])
-    return [f"The recipe was chosen by `calibrate recipe`. {said}"] if said else []
+    found = run.plan.solver == LEARNED
+    by = "The sampler was found by `calibrate solver`." if found else "The recipe was chosen by `calibrate recipe`."
+    return [f"{by} {said}"] if said else []
 
 
 def left_out(run: Finished) -> list[tuple[str, str, int]]:
