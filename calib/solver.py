@@ -175,6 +175,6 @@ def why(table: Learned, steps: int, lowest: float, first: float, tried: list[Tri
         return f"No table with {called} is nearer to the camera than DDIM's, so this is DDIM's."
     found, other = tried[0].measures, tried[1].measures
     low, high = other.beyond
-    return (f"A table for {called}, at the timesteps {', '.join(map(str, table.timesteps))}. On the crops that it was "
+    return (f"A table for {called}, at t = {', '.join(map(str, table.timesteps))}. On the crops that it was "
             f"found with, its LR are at a distance of {found.value:.2f} from the camera, and DDIM's at "
             f"{other.value:.2f}: {low:+.2f} to {high:+.2f} more.")  # fmt: skip
