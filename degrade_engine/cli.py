@@ -37,7 +37,7 @@ GROUPS = {
     },
     "Your own models": {
         "train": "Train a model on your photographs (needs torch).",
-        "calibrate": "Choose a recipe; fit a degradation distribution; find layers that need FP32.",
+        "calibrate": "Fit a recipe, a sampler or a degrader to your camera; find layers that need FP32.",
         "tune": "Fit a model to your camera, from its photographs alone (needs torch).",
         "adapt": "Fine-tune an SR model on test images alone, with LWay (needs torch).",
         "export": "Export a checkpoint to ONNX files (needs torch).",
