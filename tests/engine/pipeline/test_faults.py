@@ -327,22 +327,37 @@ def test_a_pair_that_breaks_it_is_named(tiny_engine, photos, whole, tmp_path, mo
     assert (out / "manifest.jsonl").read_text().splitlines() == lines[:5] + lines[6:17] + lines[18:]
 
 
-def test_it_stops_with_what_it_has_begun(tiny_engine, photos, whole, tmp_path, monkeypatch):
+INTERRUPTED = """
+import os, signal, sys, time
+from degrade_engine.cli import main
+from degrade_engine.engine.api import Engine
+from degrade_engine.engine.sampling.batch import Begun
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background inherits "ignored"
+real, asked = Engine.begin, []
+def begin(self, batch, **options):
+    if asked.count("begin") == 2:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.3)
+    asked.append("begin")
+    def result():
+        asked.append("result")
+        return real(self, batch, **options).result()
+    return Begun(False, result)
+Engine.begin = begin
+code = main(sys.argv[1:])
+print(*asked)
+sys.exit(code)
+"""
+
+
+def test_it_stops_with_what_it_has_begun(tiny_engine, photos, whole, tmp_path):
     """A signal while the last batch of the first shard is waited for: the batch that was begun after it is dropped with
-    its shard, the shard is kept, and the next call goes on."""
+    its shard, the shard is kept, and the next call goes on. In a process of its own, since a signal is all a process's.
+    """
     out = tmp_path / "out"
-    with monkeypatch.context() as patch:
-        asked = by_itself(patch)
-        begin = Engine.begin
-
-        def interrupted(self, batch, **options):
-            if len([when for when, _ in asked if when == "begin"]) == 2:
-                os.kill(os.getpid(), signal.SIGINT)
-                time.sleep(0.05)
-            return begin(self, batch, **options)
-
-        patch.setattr(Engine, "begin", interrupted)
-        assert main(words(tiny_engine, photos, out)) == 130
-    assert [when for when, _ in asked] == ["begin", "begin", "result"] + ["begin", "result", "result"]
+    line = [sys.executable, "-c", INTERRUPTED, *words(tiny_engine, photos, out)]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 130, done.stderr
+    assert done.stdout.splitlines()[-1] == "begin begin result begin result result"
     assert [path.name for path in out.glob("shards/*.json")] == ["00000.json"]
     assert main(words(tiny_engine, photos, out)) == 0 and tree(out) == tree(whole)
