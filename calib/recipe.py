@@ -13,7 +13,7 @@ it teach least (docs/worth.md).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -120,19 +120,31 @@ def calibrate(
     tried = judged(far, seen, content_bound)
     chosen = next(recipe for recipe, one in tried.items() if one.outcome == "chosen")
     filtered = _filtered(far)
+    return page(
+        engine, name, material, own, plain, recipe=chosen, why=why(chosen, tried, filtered), tried=tried.values(),
+        filtered=filtered, skipped=skipped, scale=scale, seed=seed, content_bound=content_bound,
+    )  # fmt: skip
+
+
+def page(
+    engine: Engine, name: str, material: Material, own: Seen, plain: Seen, *, recipe: Recipe, why: str,
+    tried: Iterable[Tried], filtered: Iterable[Filtered] = (), skipped: int = 0, scale: int, seed: int,
+    content_bound: float,
+) -> RecipeFound:  # fmt: skip
+    """What was found, as its file has it. own, plain: the camera's photographs, and bicubic."""
     return RecipeFound(
         model=Model(name, engine.spec.kind, engine.spec.key.bundle_sha256),
-        recipe=chosen.to_json(),
-        why=why(chosen, tried, filtered),
-        reference=camera.page,
+        recipe=recipe.to_json(),
+        why=why,
+        reference=material.camera.page,
         hr=material.hr.page,
-        lr_size=camera.pixels.shape[1],
+        lr_size=material.camera.pixels.shape[1],
         scale=scale,
         seed=seed,
         camera=own.means,
         bicubic=plain.means,
         content_bound=content_bound,
-        tried=tuple(tried.values()),
+        tried=tuple(tried),
         filtered=tuple(filtered),
         skipped=skipped,
         tools=tool_versions(),

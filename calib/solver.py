@@ -22,17 +22,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ..engine.artefact import tool_versions
 from ..engine.errors import DegradeError
 from ..engine.recipe import Recipe
-from ..engine.recipe_file import Model, RecipeFound, Tried
+from ..engine.recipe_file import RecipeFound, Tried
 from ..engine.report.match import together
 from ..engine.report.measures import measure
 from ..engine.schedule import LEARNED, Learned, Schedule, ddim, timesteps
 from .degradation import Crops
 from .features import Features
 from .grid import Pixels, calls
-from .recipe import Material, content_error, distance, distances, look
+from .recipe import Material, content_error, distance, distances, look, page
 
 if TYPE_CHECKING:
     from ..engine.api import Engine
@@ -134,23 +133,10 @@ def calibrate(
         outcome = "chosen" if one == chosen else "farther" if apart["measures"].beyond[0] > 0 else "as near"
         tried.append(Tried(one.to_json(), calls(one), apart["measures"], apart["detail"], apart.get("e_deg"),
                            round(seen[one].content, 3), seen[one].means, outcome))  # type: ignore[arg-type]  # fmt: skip
-    return RecipeFound(
-        model=Model(name, engine.spec.kind, engine.spec.key.bundle_sha256),
-        recipe=chosen.to_json(),
-        why=why(table, steps, lowest, first, tried),
-        reference=camera.page,
-        hr=material.hr.page,
-        lr_size=camera.pixels.shape[1],
-        scale=scale,
-        seed=seed,
-        camera=own.means,
-        bicubic=plain.means,
-        content_bound=content_bound,
-        tried=tuple(tried),
-        filtered=(),
-        skipped=0,
-        tools=tool_versions(),
-    )
+    return page(
+        engine, name, material, own, plain, recipe=chosen, why=why(table, steps, lowest, first, tried), tried=tried,
+        scale=scale, seed=seed, content_bound=content_bound,
+    )  # fmt: skip
 
 
 def start_of(engine: Engine, steps: int) -> Recipe:

@@ -185,7 +185,8 @@ class Recipe:
             raise DegradeError(fact, mend="leave it out")
         for name in ("variety", "temperature"):
             if getattr(self, name) != 1 and not can.draws:
-                raise DegradeError(f"{name} is {getattr(self, name):g}, and {kind} draws no LR", mend="leave it out")
+                fact = f"{name} is {getattr(self, name):g}, and {kind} has no use for it"
+                raise DegradeError(fact, mend="leave it out")
         if self.fusion_weight is None and can.fuses:
             raise DegradeError(f"{kind} needs a fusion weight", wanted="0 to 1")
 

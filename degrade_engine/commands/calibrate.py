@@ -15,7 +15,7 @@ from degrade_engine.commands import (
 
 @click.group("calibrate")
 def command() -> None:
-    """Choose a recipe or sampler; fit a degradation or cameras; find FP32 layers.
+    """Fit a recipe, a sampler or a degrader to your camera; find FP32 layers.
 
     \b
     Example:

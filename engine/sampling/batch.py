@@ -149,7 +149,7 @@ def check_batch(batch: Batch, model: Model, runner: Runner, filter: bool) -> NDA
     check_noise(batch.noise)
     if (batch.variety, batch.temperature) != (1, 1) and not kind.draws:
         fact = f"variety and temperature are {batch.variety:g} and {batch.temperature:g}"
-        raise DegradeError(fact, wanted="1: this kind of engine draws no LR")
+        raise DegradeError(fact, wanted="1: this kind of engine has no use for them")
     valid = np.ones(n, np.bool_) if batch.valid is None else batch.valid
     if valid.shape != (n,) or valid.dtype != np.bool_:
         raise DegradeError(f"valid is {valid.dtype} {valid.shape}", wanted=f"bool ({n},)")

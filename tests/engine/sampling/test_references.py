@@ -195,7 +195,7 @@ def test_variety_and_temperature_are_factors_of_the_draws(engines: dict[tuple[st
                 engine.degrade(hr, camera, variety=wrong)
     with (
         Engine.open(engines["realdgen", 4], threads=1) as engine,
-        pytest.raises(DegradeError, match="temperature is 0.5, and an engine of the kind realdgen draws no LR"),
+        pytest.raises(DegradeError, match="temperature is 0.5, and an engine of the kind realdgen has no use for it"),
     ):
         engine.degrade(hr, camera, temperature=0.5)
 
